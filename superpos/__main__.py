@@ -1,0 +1,5 @@
+"""`python -m superpos` is `superpos`."""
+
+from superpos.cli import main
+
+main()

@@ -1,0 +1,220 @@
+"""The command line. The only importer of typer; what takes long to import is imported inside the commands.
+
+stdout carries results only; progress, warnings and errors go to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from superpos import summary
+from superpos.config.wording import did_you_mean
+from superpos.errors import ConfigError, IncompleteError, SuperposError
+from superpos.progress import reporter, say
+
+if TYPE_CHECKING:
+    from superpos.config.compose import Composed
+    from superpos.store import Run
+
+
+class _Commands(TyperGroup):
+    """Turns a failure that a user can cause into a short message and its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SuperposError as error:
+            lines = str(error).splitlines()
+            say(f"superpos: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"superpos: {len(lines)} faults", *lines]))
+            raise typer.Exit(error.exit_code) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Train toy models of superposition, thousands at once, and draw the figures of the papers.",
+)
+
+_OVERRIDES_HELP = "experiment=NAME, KEY=VALUE or KEY=V1,V2 (Hydra's grammar); without any, experiment=intro"
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[OVERRIDE]...", help=_OVERRIDES_HELP)]
+Out = Annotated[Path, typer.Option(help="Folder of all runs.")]
+ConfigDir = Annotated[Path | None, typer.Option(help="Folder with experiment/*.yaml of your own.")]
+RunPath = Annotated[Path | None, typer.Argument(metavar="[RUN]", help="Run folder; default: the latest in outputs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_OUTPUTS = Path("outputs")
+
+
+@app.callback()
+def _setup() -> None:
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr, level=logging.WARNING)
+
+
+@app.command()
+def train(
+    overrides: Overrides = None,
+    shard: Annotated[str | None, typer.Option(metavar="K/N", help="Train part K of N, from 0.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print size and expected time; train nothing.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Move an existing run aside and start again.")] = False,
+    out: Out = _OUTPUTS,
+    config_dir: ConfigDir = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Train a sweep, or resume it; the last line printed is the run folder."""
+    part = _shard(shard)
+    alone = [name for name, given in (("--shard", part), ("--fresh", fresh)) if given]
+    if dry_run and alone:
+        raise ConfigError(f"--dry-run: is about the whole sweep and changes nothing; leave out {' and '.join(alone)}")
+    if fresh and part:
+        raise ConfigError(
+            "--fresh: with --shard every shard would move aside what the others train; give one of the two"
+        )
+    sweep = _compose(overrides, config_dir).sweep
+    from superpos import runner
+
+    if dry_run:
+        typer.echo(summary.of_estimate(runner.estimate(sweep)))
+        return
+    command = ["superpos", *sys.argv[1:]]
+    with _stop_flag() as stop, reporter(quiet) as progress:
+        folder = runner.train(sweep, out=out, command=command, shard=part, fresh=fresh, progress=progress, stop=stop)
+    typer.echo(folder)
+
+
+@app.command()
+def plot(
+    run: RunPath = None,
+    figure: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this figure; repeatable.")] = None,
+    format: Annotated[Literal["png", "svg", "pdf"], typer.Option(help="Kind of file.")] = "png",
+) -> None:
+    """Draw the figures of a run into RUN/figures; prints their paths."""
+    from superpos import figures
+
+    loaded = _load(run)
+    _check_figures(figure or [], list(figures.FIGURES))
+    if loaded.table.empty:
+        raise IncompleteError(f"{loaded.path} has no finished models; train it first")
+    if not loaded.complete:
+        say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are drawn")
+    names = figure or figures.available(loaded)
+    if not names:
+        raise SuperposError(f"no figure can show {loaded.path}; there are {', '.join(figures.FIGURES)}")
+    drawn = {name: figures.render(figures.draw(loaded, name), format) for name in names}
+    for name, data in drawn.items():
+        typer.echo(loaded.folder.write(f"figures/{name}.{format}", data))
+
+
+@app.command()
+def status(run: RunPath = None, json_: Json = False) -> None:
+    """Chunks done, missing and corrupt, diverged models, and one digest; exit code 4 where not complete."""
+    loaded = _load(run)
+    facts = summary.facts(loaded)
+    typer.echo(json.dumps(facts, indent=2) if json_ else summary.of_facts(facts))
+    if not facts["complete"]:
+        raise typer.Exit(IncompleteError.exit_code)
+
+
+@app.command("list")
+def list_(json_: Json = False, config_dir: ConfigDir = None) -> None:
+    """Experiments, with the number of models and the expected time on this machine, and figures."""
+    from superpos import figures, runner
+    from superpos.config.compose import compose, experiments
+
+    one = compose([]).sweep
+    rate = runner.estimate(one).seconds / one.work
+    found = [
+        {
+            "name": info.name,
+            "description": info.description,
+            "models": info.sweep.n_models,
+            "seconds": rate * info.sweep.work,
+        }
+        for info in experiments(config_dir)
+    ]
+    drawn = [{"name": name, "description": entry.description} for name, entry in figures.FIGURES.items()]
+    typer.echo(
+        json.dumps({"experiments": found, "figures": drawn}, indent=2) if json_ else summary.of_list(found, drawn)
+    )
+
+
+@app.command()
+def config(overrides: Overrides = None, out: Out = _OUTPUTS, config_dir: ConfigDir = None) -> None:
+    """Print the composed config, the size of the sweep, and its run folder."""
+    sweep = _compose(overrides, config_dir).sweep
+    typer.echo(summary.of_config(sweep, out))
+
+
+@app.command()
+def bench(
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time for each case.")] = 10.0,
+) -> None:
+    """Speed of the engines beside a plain autograd loop, and the share of the machine's measured peak."""
+    from superpos.engines import bench as benchmark
+
+    typer.echo(benchmark.HEADER)
+    benchmark.run(lambda row: typer.echo(benchmark.line(row)), seconds=seconds)
+
+
+def _compose(overrides: list[str] | None, config_dir: Path | None) -> Composed:
+    from superpos.config.compose import compose
+
+    composed = compose(overrides or [], config_dir)
+    for notice in composed.notices:
+        say(f"superpos: {notice}")
+    return composed
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if not match or int(match[1]) >= int(match[2]):
+        raise ConfigError(f"--shard: got {text!r}; allowed: K/N with K from 0 to N - 1, such as 0/4")
+    return int(match[1]), int(match[2])
+
+
+@contextmanager
+def _stop_flag() -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM came; they do nothing else inside."""
+    came: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        came.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _load(run: Path | None) -> Run:
+    from superpos.store import latest_run, load
+
+    return load(latest_run(_OUTPUTS) if run is None else run)
+
+
+def _check_figures(names: list[str], known: list[str]) -> None:
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise ConfigError([f"--figure: there is no {name!r}; {did_you_mean(name, known)}" for name in wrong])
+
+
+def main() -> None:
+    """Entry point of `superpos`."""
+    app(prog_name="superpos")

@@ -1,0 +1,1 @@
+"""Configuration: `schema` and `rules` say what is valid, `axes` expands swept values, `compose` reads YAML."""

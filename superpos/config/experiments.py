@@ -1,0 +1,54 @@
+"""The experiments: YAML files that ship with superpos, and a user's own. Layer 0: imports the standard library only."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from superpos.errors import ConfigError
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+
+def experiment_files(config_dir: Path | None = None) -> dict[str, Path]:
+    """{name: YAML file} of the experiments that ship with superpos and of those in `config_dir`/experiment.
+
+    Raises:
+        ConfigError: `config_dir` is no folder of experiments, or has one of a shipped name.
+    """
+    shipped = {path.stem: path for path in (shipped_folder() / "experiment").glob("*.yaml")}
+    if config_dir is None:
+        return shipped
+    if not config_dir.is_dir():
+        raise ConfigError(f"--config-dir: {config_dir} is not a folder")
+    own = {path.stem: path for path in (config_dir / "experiment").glob("*.yaml")}
+    if not own:
+        raise ConfigError(
+            f"--config-dir: {config_dir} holds no experiments; put them in {config_dir}/experiment/*.yaml"
+        )
+    if config_dir.resolve() == shipped_folder().resolve():
+        return shipped
+    faults = [
+        f"--config-dir: {own[name]} has the name of a shipped experiment; rename it" for name in own if name in shipped
+    ]
+    faults += [
+        f"--config-dir: {path} has a name that cannot be used; allowed: letters, digits and ._-"
+        for name, path in own.items()
+        if not _NAME.fullmatch(name)
+    ]
+    if faults:
+        raise ConfigError(faults)
+    return shipped | own
+
+
+def shipped_folder() -> Path:
+    """`configs` inside the installed package, or beside it in a source tree."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def description(path: Path) -> str:
+    """The first comment line of an experiment."""
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""

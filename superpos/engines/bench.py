@@ -1,0 +1,174 @@
+"""Speed of the engines beside a plain eager loop: `superpos bench`, or `python -m superpos.engines.bench`.
+
+The baseline is the way the published notebook trains: all models stacked in one eager torch loop, two uniform draws a
+cell, autograd, one AdamW for all. Both sides train the same models for the same steps from the same initial weights;
+the losses they reach are compared, so that a ratio is never between different work.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from superpos import model
+from superpos.engines import Engine, choose
+from superpos.task import State, Structure, Task
+
+DENSITY = 0.1
+BATCH = 1024
+EVALUATION_SAMPLES = 2**16
+
+
+class Case(NamedTuple):
+    """M models with n features in m dimensions."""
+
+    n_features: int
+    n_hidden: int
+    models: int
+
+
+CASES = (Case(5, 2, 100), Case(2, 1, 100), Case(20, 5, 100), Case(80, 20, 8), Case(200, 20, 20))
+
+
+class Row(NamedTuple):
+    """One line of the table. Times are medians over blocks of steps; flops count 10 n m a sample."""
+
+    case: Case
+    engine: str
+    eager_ms: float  # per step of all models
+    engine_ms: float
+    ratio: float
+    gflops: float
+    share_of_peak: float
+    eager_loss: float  # mean over the models, evaluated on the same samples
+    engine_loss: float
+    steps: int
+
+
+def task_of(case: Case, steps: int) -> Task:
+    """Models with uniform importance, density 0.1 and seeds of their own."""
+    n, m, models = case
+    structure = Structure(n, m, steps=steps, batch_size=BATCH, loss_every=0)
+    return Task(
+        structure,
+        seed=np.arange(models, dtype=np.uint64),
+        sparsity=np.full((models, n), 1 - DENSITY),
+        importance=np.ones((models, n)),
+        lr=np.full(models, 1e-3),
+        weight_decay=np.full(models, 0.01),
+        init_std=np.full(models, (2 / (n + m)) ** 0.5),
+    )
+
+
+def eager_steps(task: Task, params: dict[str, torch.Tensor]) -> Iterator[None]:
+    """The notebook's loop on stacked models; trains `params` in place, one step for each item taken."""
+    models, n = task.importance.shape
+    importance = torch.from_numpy(task.importance).float()[:, None, :]
+    weight, bias = params["W"].requires_grad_(), params["b"].requires_grad_()
+    optimizer = torch.optim.AdamW([weight, bias], lr=1e-3)
+    while True:
+        optimizer.zero_grad(set_to_none=True)
+        active = torch.rand(models, BATCH, n) <= DENSITY
+        x = torch.where(active, torch.rand(models, BATCH, n), torch.zeros(()))
+        out = torch.relu(x @ weight @ weight.mT + bias[:, None, :])
+        loss = (importance * (x - out) ** 2).mean(dim=(1, 2)).sum()
+        loss.backward()
+        optimizer.step()
+        yield
+
+
+def measure(case: Case, steps: int, blocks: int = 5, device: str = "cpu", peak: float = float("nan")) -> Row:
+    """Train `steps` steps on both sides, in `blocks` blocks taken in turn; the median block counts."""
+    task = task_of(case, steps)
+    engine = choose(task.structure, device=device).engine
+    initial = model.initial_params(task)
+    eager = {name: torch.from_numpy(value.copy()) for name, value in initial.items()}
+    loop, state = eager_steps(task, eager), State.initial(task, {k: v.copy() for k, v in initial.items()})
+    engine.advance(task, State.initial(task, {k: v.copy() for k, v in initial.items()}), min(2, steps))  # compiles
+    size = steps // blocks
+    times: dict[str, list[float]] = {"eager": [], "engine": []}
+    for block in range(blocks):
+        times["eager"].append(_seconds(lambda: [next(loop) for _ in range(size)]) / size)
+        stop = (block + 1) * size
+        times["engine"].append(_seconds(lambda stop=stop: engine.advance(task, state, stop)) / size)
+    losses = [_loss(engine, task, params) for params in ({k: v.detach().numpy() for k, v in eager.items()}, state.params)]
+    seconds = {side: median(values) for side, values in times.items()}
+    flops = 10 * case.n_features * case.n_hidden * BATCH * case.models / seconds["engine"]
+    return Row(
+        case=case,
+        engine=engine.name,
+        eager_ms=1e3 * seconds["eager"],
+        engine_ms=1e3 * seconds["engine"],
+        ratio=seconds["eager"] / seconds["engine"],
+        gflops=flops / 1e9,
+        share_of_peak=flops / 1e9 / peak,
+        eager_loss=losses[0],
+        engine_loss=losses[1],
+        steps=size * blocks,
+    )
+
+
+def peak_gflops(size: int = 1024, repeats: int = 20) -> float:
+    """The machine's measured float32 peak: the best of some square matrix products, in GFLOP/s."""
+    a, b = torch.rand(size, size), torch.rand(size, size)
+    a @ b
+    return max(2 * size**3 / _seconds(lambda: a @ b) / 1e9 for _ in range(repeats))
+
+
+def run(report: Callable[[Row], None], device: str = "cpu", seconds: float = 10.0) -> list[Row]:
+    """Measure every case, spending about `seconds` on the eager side of each; rows are reported as they come."""
+    peak = peak_gflops()
+    rows = []
+    for case in CASES:
+        task = task_of(case, 1)
+        params = {name: torch.from_numpy(value) for name, value in model.initial_params(task).items()}
+        loop = eager_steps(task, params)
+        next(loop)
+        step = min(_seconds(lambda loop=loop: next(loop)) for _ in range(3))
+        rows.append(measure(case, steps=max(5, round(seconds / step / 5) * 5), device=device, peak=peak))
+        report(rows[-1])
+    return rows
+
+
+HEADER = "n/m x models        eager ms   fused ms   ratio   GFLOP/s   of peak   loss eager   loss fused   steps"
+
+
+def line(row: Row) -> str:
+    """A row as plain text under HEADER."""
+    n, m, models = row.case
+    return (
+        f"{f'{n}/{m} x {models}':<18}{row.eager_ms:>10.2f}{row.engine_ms:>11.3f}{row.ratio:>7.1f}x{row.gflops:>10.1f}"
+        f"{row.share_of_peak:>9.0%}{row.eager_loss:>13.5f}{row.engine_loss:>13.5f}{row.steps:>8}"
+    )
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def _loss(engine: Engine, task: Task, params: dict[str, np.ndarray]) -> float:
+    return float(engine.evaluate(task, params, EVALUATION_SAMPLES)[0].mean())
+
+
+def main() -> None:
+    """Print the table."""
+    sys.stdout.write(HEADER + "\n")
+    run(lambda row: print_line(line(row)))
+
+
+def print_line(text: str) -> None:
+    """A line on stdout, at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Training loss over steps: the middle and the spread of models.
+
+Shapes: M models, H recorded steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from superpos.figures import style
+from superpos.figures.records import Point, Run, by_density, points
+
+MAX_LINES: Final = 24
+MAX_NAMED: Final = 8  # lines in the legend, evenly over all
+MAX_MODELS: Final = 1000  # histories read; evenly over the run
+
+
+class Curve(NamedTuple):
+    """Histories that are drawn as one line."""
+
+    label: str
+    steps: NDArray[np.int64]  # [H]
+    loss: NDArray[np.floating[Any]]  # [M, H]; NaN where not reached
+
+
+def curves(shown: Sequence[Curve], title: str = "") -> Figure:
+    """The median over the models of every curve, with a band from the 10th to the 90th percentile; logarithmic."""
+    with style.context():
+        named = any(curve.label for curve in shown)
+        figure = style.new_figure(style.HALF * (1.3 if named else 1), 2.3)
+        axes = figure.subplots()
+        colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(shown))) if len(shown) > 1 else [style.CYCLE[0]]
+        for (label, steps, loss), colour in zip(shown, colours, strict=True):
+            reached = np.isfinite(loss).any(axis=0)
+            finite = np.where(np.isfinite(loss), loss, np.nan)[:, reached]
+            low, middle, high = np.nanpercentile(finite, [10, 50, 90], axis=0)
+            axes.plot(steps[reached], middle, color=colour, label=label)
+            if len(loss) > 1:
+                axes.fill_between(steps[reached], low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.set(yscale="log", xlabel="training step", ylabel="loss on training batches")
+        axes.set_title(title)
+        style.plain_log_numbers(axes.yaxis)
+        if named:
+            picked = np.linspace(0, len(shown) - 1, min(MAX_NAMED, len(shown))).round().astype(int)
+            lines = np.array(axes.get_lines(), dtype=object)[picked].tolist()
+            axes.legend(handles=lines, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _with_history(run: Run, models: NDArray[np.intp]) -> list[tuple[NDArray[np.int64], NDArray[np.floating[Any]]]]:
+    """Histories of some models, those without one left out."""
+    histories = [run.history(int(model)) for model in models]
+    return [(steps, loss) for steps, loss in histories if len(steps)]
+
+
+def _curves_of(run: Run, label: str, models: NDArray[np.intp]) -> list[Curve]:
+    """One curve for every set of recorded steps among the models."""
+    groups: dict[bytes, list[tuple[NDArray[np.int64], NDArray[np.floating[Any]]]]] = {}
+    for steps, loss in _with_history(run, models):
+        groups.setdefault(steps.tobytes(), []).append((steps, loss))
+    return [Curve(label, group[0][0], np.stack([loss for _, loss in group])) for group in groups.values()]
+
+
+def applies(run: Run) -> str | None:
+    """Why the run has no training loss to draw; None when it has."""
+    chosen = points(run)
+    if not chosen:
+        return "no model finished"
+    has = any(_with_history(run, point.models[:1]) for point in chosen[:1])
+    return None if has else "no training loss was recorded: train with record.loss_every above 0"
+
+
+def draw(run: Run) -> Figure:
+    """A curve for each point of the sweep when there are few, one for all models when there are many."""
+    chosen = by_density(points(run))
+    if len(chosen) <= MAX_LINES:
+        shown = [curve for point in chosen for curve in _curves_of(run, _label(point), point.models[:MAX_MODELS])]
+        models = sum(len(curve.loss) for curve in shown)
+    else:
+        every = np.sort(np.concatenate([point.models for point in chosen]))
+        picked = every[np.linspace(0, len(every) - 1, min(MAX_MODELS, len(every))).astype(np.intp)]
+        shown = _curves_of(run, "", picked)
+        models = len(picked)
+    return curves(shown, f"median and 10–90% of {models} models" if models > len(shown) else "")
+
+
+def _label(point: Point) -> str:
+    return point.label().replace("\n", ", ")

@@ -1,0 +1,170 @@
+"""What a figure needs to know of a run: its settings, the points of its sweep, the best model of each.
+
+Shapes: F features (n), H hidden (m).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from superpos.figures import style
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+
+DENSITY: Final = "data.density"
+_NAMES: Final = {
+    DENSITY: "1 − S",
+    "model.n_features": "n",
+    "model.n_hidden": "m",
+    "importance.last": "r",
+    "train.lr": "lr",
+}
+
+
+class Run(Protocol):
+    """The part of a stored run that figures read; i counts the models of the sweep."""
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a finished model: "model", its keys by dotted name, "seed", "status", "loss", metrics."""
+
+    def weights(self, i: int, /) -> Mapping[str, Array]:
+        """Parameters of model i: tied {"W": [F, H], "b": [F]}."""
+
+    def tensor(self, name: str, rows: NDArray[np.intp], /) -> Array:
+        """One parameter [len(rows), ...] of models of equal shape."""
+
+    def history(self, i: int, /) -> tuple[Array, Array]:
+        """Steps and training loss of model i."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a sweep: the settings that vary, and its models of all seeds, the lowest loss first."""
+
+    varied: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    models: NDArray[np.intp]
+
+    @property
+    def best(self) -> int:
+        """The model with the lowest loss."""
+        return int(self.models[0])
+
+    @property
+    def density(self) -> float:
+        """Density 1 − S of every feature; NaN where features differ."""
+        value = self.settings.get(DENSITY)
+        return float(value) if isinstance(value, int | float) else np.nan
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_features, n_hidden)."""
+        return int(self.settings["model.n_features"]), int(self.settings["model.n_hidden"])
+
+    @property
+    def importance(self) -> Floats:
+        """Importance [F]: the explicit list, or decay^i with the factor on the last feature."""
+        values = self.settings.get("importance.values")
+        if values is not None:
+            return np.array(values, dtype=np.float64)
+        decay = float(self.settings.get("importance.decay", 1.0))
+        importance = np.power(decay, np.arange(self.shape[0]), dtype=np.float64)
+        importance[-1] *= float(self.settings.get("importance.last", 1.0))
+        return importance
+
+    def label(self, keys: Sequence[str] | None = None) -> str:
+        """The settings that vary (or those of `keys`) in words: "1 − S = 0.05"."""
+        chosen = self.varied if keys is None else {key: self.settings[key] for key in keys}
+        return "\n".join(_phrase(key, value) for key, value in chosen.items())
+
+
+def _phrase(key: str, value: object) -> str:
+    if key == "model.output":
+        return "ReLU output" if value == "relu" else f"{value} output"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        text = "list" if isinstance(value, tuple) else str(value)
+    else:
+        text = style.number(value)
+    return f"{_NAMES.get(key, key.rpartition('.')[2])} = {text}"
+
+
+def _plain(value: object) -> object:
+    """A cell of the table as a plain, hashable Python value; None where nothing is set."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return tuple(_plain(item) for item in value)
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _values(column: pd.Series) -> list[object]:
+    """A column of the table as plain values; only columns of lists and the like need a look at every cell."""
+    if column.dtype != object and not column.hasnans:
+        return list(column.tolist())
+    return [_plain(value) for value in column]
+
+
+def _settings(table: pd.DataFrame) -> pd.DataFrame:
+    """The config columns with plain values; sparsity is left out, density says the same."""
+    keys = [key for key in table.columns if "." in key and key != "data.sparsity"]
+    return pd.DataFrame({key: pd.Series(_values(table[key]), dtype=object) for key in keys})
+
+
+def healthy(run: Run) -> pd.DataFrame:
+    """The rows of models that did not diverge and have a loss; none where nothing has finished."""
+    table = run.table
+    if not len(table):
+        return table
+    chosen: pd.DataFrame = table[(table["status"] == "ok") & np.isfinite(table["loss"].astype(float))]
+    return chosen.reset_index(drop=True)
+
+
+def points(run: Run) -> list[Point]:
+    """The points of the sweep in the order of the table; only models that did not diverge."""
+    table = healthy(run)
+    if not len(table):
+        return []
+    settings = _settings(table)
+    varied = [key for key in settings.columns if settings[key].nunique(dropna=False) > 1]
+    order = np.argsort(table["loss"].to_numpy(dtype=float), kind="stable")
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    keys = list(zip(*(settings[key] for key in varied), strict=True)) if varied else [()] * len(table)
+    for row in order:
+        groups.setdefault(keys[row], []).append(int(row))
+    model = table["model"].to_numpy()
+    found = []
+    for values, rows in sorted(groups.items(), key=lambda group: min(group[1])):
+        own = {key: settings[key].iloc[rows[0]] for key in settings.columns}
+        found.append(Point(dict(zip(varied, values, strict=True)), own, model[rows].astype(np.intp)))
+    return found
+
+
+def by_density(chosen: Sequence[Point]) -> list[Point]:
+    """The same points, the densest first; those without one density keep their place at the end."""
+    return sorted(chosen, key=lambda point: -point.density if np.isfinite(point.density) else np.inf)
+
+
+def all_equal(run: Run, expected: Mapping[str, Any]) -> str | None:
+    """The first setting that is not as expected in every model, in words; None when all are."""
+    table = run.table
+    for key, value in expected.items():
+        if key in table.columns and any(found != value for found in set(_values(table[key]))):
+            return f"needs {key}={_written(value)} in every model"
+    return None
+
+
+def _written(value: object) -> str:
+    """A value as the command line has it."""
+    return "null" if value is None else str(value).lower()

@@ -1,0 +1,147 @@
+"""What a weight matrix represents, and how much its features disturb each other.
+
+Shapes: `...` any leading dimensions (models M, snapshots), F features (n), H hidden (m). W_i is row i of W[..., F, H]:
+where the papers write WᵀW, this is `W @ W.mT`. Pure numpy in float64. Weights that are not finite give NaN, without a
+warning, for every number they enter.
+
+Sources: TMS is Elhage et al. 2022, *Toy Models of Superposition*.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Weights = NDArray[np.floating[Any]]
+Floats = NDArray[np.float64]
+
+REPRESENTED_NORM: Final = 0.5  # weight decay shrinks an unused feature by only 10% in 10,000 steps: never test for 0
+MONOSEMANTIC_SHARE: Final = 0.1
+
+
+def _finite_or_nan(array: Weights) -> Floats:
+    """Float64 with every infinity made NaN, so that no infinity cancels or overflows into a warning."""
+    array64 = np.asarray(array, dtype=np.float64)
+    return np.where(np.isfinite(array64), array64, np.nan)
+
+
+def feature_norms(W: Weights) -> Floats:
+    """Lengths ‖W_i‖ [..., F] of the features (TMS, "Demonstrating superposition")."""
+    norms: Floats = np.sqrt(np.square(_finite_or_nan(W)).sum(axis=-1))
+    return norms
+
+
+def represented(W: Weights) -> NDArray[np.bool_]:
+    """Whether each feature [..., F] is represented: ‖W_i‖ > ½."""
+    mask: NDArray[np.bool_] = feature_norms(W) > REPRESENTED_NORM
+    return mask
+
+
+def _directions(W: Floats) -> Floats:
+    """Ŵ_i = W_i / ‖W_i‖ [..., F, H]; 0 for a row of zeros."""
+    norms = feature_norms(W)[..., None]
+    unit: Floats = np.divide(W, norms, out=np.zeros_like(W), where=norms != 0)
+    return unit
+
+
+def _overlaps(W: Floats) -> Floats:
+    """Σ_j (Ŵ_i·W_j)² [..., F], j = i included: Ŵ_iᵀ (Σ_j W_j W_jᵀ) Ŵ_i needs no F×F matrix."""
+    unit = _directions(W)
+    second_moment = W.mT @ W  # [..., H, H]
+    overlaps: Floats = ((unit @ second_moment) * unit).sum(axis=-1)
+    return overlaps
+
+
+def interference(W: Weights) -> Floats:
+    """Interference (superposition) of each feature, Σ_{j≠i} (Ŵ_i·W_j)² [..., F] (TMS, "Demonstrating superposition").
+
+    0 for a row of zeros. Figures clip it to [0, 1] for colour.
+    """
+    W64 = _finite_or_nan(W)
+    return np.maximum(_overlaps(W64) - np.square(feature_norms(W64)), 0.0)
+
+
+def dimensions_per_feature(W: Weights) -> Floats:
+    """D* = m / ‖W‖_F² [...], hidden dimensions per represented feature (TMS, "Uniform superposition"); ∞ for W = 0."""
+    squared = np.square(_finite_or_nan(W)).sum(axis=(-2, -1))
+    per_feature: Floats = np.divide(W.shape[-1], squared, out=np.full_like(squared, np.inf), where=squared != 0)
+    return per_feature
+
+
+def dimensionality(W: Weights) -> Floats:
+    """Fraction of a dimension that each feature has for itself, D_i = ‖W_i‖² / Σ_j (Ŵ_i·W_j)² [..., F].
+
+    The sum includes j = i. 0 for a row of zeros. TMS, "Feature dimensionality"; it equals the capacity
+    C_i = ‖W_i‖⁴ / Σ_j (W_i·W_j)² of Scherlis et al. 2022. Σ_i D_i ≤ rank W.
+    """
+    W64 = _finite_or_nan(W)
+    overlaps = _overlaps(W64)
+    squared = np.square(feature_norms(W64))
+    share: Floats = np.divide(squared, overlaps, out=np.zeros_like(overlaps), where=overlaps != 0)
+    return share
+
+
+def datapoint_dimensionality(W: Weights, X: Weights) -> Floats:
+    """Dimensionality [..., T] of T data points X[..., T, F]: that of h_t = W X_t (Henighan et al. 2023)."""
+    hidden = _finite_or_nan(X) @ _finite_or_nan(W)  # [..., T, H]
+    return dimensionality(hidden)
+
+
+def neuron_monosemanticity(W: Weights) -> NDArray[np.int64]:
+    """Features of each neuron [..., H]: those with abs W_ki > 0.1·max_j abs W_kj. 1 is monosemantic, 0 dead.
+
+    TMS, "Superposition in a privileged basis". A neuron with a weight that is not finite counts 0.
+    """
+    size = np.abs(_finite_or_nan(W))
+    threshold = MONOSEMANTIC_SHARE * size.max(axis=-2, keepdims=True)
+    counts: NDArray[np.int64] = (size > threshold).sum(axis=-2)
+    return counts
+
+
+def adversarial_vulnerability(
+    W: Weights,
+    b: Weights,
+    X: Weights,
+    attack_norm: float,
+    importance: Weights,
+    output: Literal["relu", "linear"] = "relu",
+) -> Floats:
+    """Rise L' − L [M] of the mean loss under the worst attack on each input (TMS, "Adversarial examples").
+
+    The attacks on an input are ±attack_norm·Ĝ_i, G = WᵀW, i any feature; the target stays the clean input. The paper
+    takes attack_norm = 0.1·E‖x‖ and divides the result by that of the dense (p = 1) model.
+
+    Shapes: W[M, F, H], b[M, F], X[B, F] or X[M, B, F], importance[M, F].
+    """
+    W64, inputs = _finite_or_nan(W), np.broadcast_to(X, (len(W), *X.shape[-2:])).astype(np.float64)
+    G = W64 @ W64.mT  # [M, F, F]
+    weight = np.asarray(importance, dtype=np.float64)[:, None, :]
+
+    def losses(before_output: Floats) -> Floats:  # [M, B, F] -> [M, B]
+        outputs = np.maximum(before_output, 0.0) if output == "relu" else before_output
+        result: Floats = (weight * np.square(inputs - outputs)).sum(axis=-1)
+        return result
+
+    clean = inputs @ G + _finite_or_nan(b)[:, None, :]
+    shifts = attack_norm * (_directions(G) @ G)  # [M, F, F]; row i is what attack i adds before the output
+    worst = np.full(clean.shape[:2], -np.inf)
+    for i in range(G.shape[-1]):
+        for shift in (shifts[:, i, None, :], -shifts[:, i, None, :]):
+            worst = np.maximum(worst, losses(clean + shift))
+    rise: Floats = (worst - losses(clean)).mean(axis=-1)
+    return rise
+
+
+def summary(W: Weights) -> dict[str, Floats]:
+    """The scalar metrics of M models W[M, F, H], each [M]: columns of a run's table. NaN where W is not finite."""
+    finite = np.isfinite(W).all(axis=(-2, -1))
+    disturbance = interference(W)
+    return {
+        "d_star": dimensions_per_feature(W),
+        "n_represented": np.where(finite, represented(W).sum(axis=-1), np.nan),
+        "interference_mean": disturbance.mean(axis=-1),
+        "interference_max": disturbance.max(axis=-1),
+        "dimensionality_sum": dimensionality(W).sum(axis=-1),
+    }

@@ -1,0 +1,51 @@
+"""Adam, AdamW and SGD on stacked models, each model with its own learning rate and weight decay; schedules.
+
+Kingma & Ba 2015 (algorithm 1) and Loshchilov & Hutter 2019 (decoupled weight decay), as in torch.optim. Every operation
+is elementwise in float32: models never meet.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
+
+
+class Update(NamedTuple):
+    """A parameter and its moments after a step; each [M, ...]."""
+
+    param: torch.Tensor
+    first: torch.Tensor
+    second: torch.Tensor
+
+
+def schedule(kind: str, steps: int, warmup_steps: int) -> NDArray[np.float64]:
+    """Factor on the learning rate at t = 0 ... steps - 1: constant, linear (1 - t/steps) or cosine, times the warm-up."""
+    t = np.arange(steps, dtype=np.float64)
+    factor = {
+        "constant": np.ones(steps),
+        "linear": 1 - t / max(steps, 1),
+        "cosine": (1 + np.cos(np.pi * t / max(steps, 1))) / 2,
+    }[kind]
+    return factor * np.minimum(1, (t + 1) / warmup_steps) if warmup_steps else factor
+
+
+def update(
+    optimizer: str, step: int, lr: torch.Tensor, weight_decay: torch.Tensor, old: Update, grad: torch.Tensor
+) -> Update:
+    """One step (counted from 0) with lr and weight_decay [M] (float32); SGD leaves the moments alone."""
+    lr, weight_decay = (value.reshape(-1, *[1] * (grad.ndim - 1)) for value in (lr, weight_decay))
+    if optimizer != "adamw":
+        grad = grad + weight_decay * old.param
+    if optimizer == "sgd":
+        return old._replace(param=old.param - lr * grad)
+    first = BETA1 * old.first + (1 - BETA1) * grad
+    second = BETA2 * old.second + (1 - BETA2) * (grad * grad)
+    rate = (lr.double() / (1 - BETA1 ** (step + 1))).float()
+    direction = first / (second.sqrt() / (1 - BETA2 ** (step + 1)) ** 0.5 + EPS)
+    kept = (1 - lr * weight_decay) * old.param if optimizer == "adamw" else old.param
+    return Update(kept - rate * direction, first, second)

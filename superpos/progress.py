@@ -1,0 +1,143 @@
+"""What a user sees while models train, on stderr: a bar on a terminal, a line every ten seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    from superpos.runner import Progress
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Reporter(AbstractContextManager["Reporter"], Protocol):
+    """Shows progress while it is entered."""
+
+    def __call__(self, progress: Progress) -> None:
+        """Show the newest state; called a few times a second."""
+        ...
+
+
+def reporter(quiet: bool) -> Reporter:
+    """The reporter that fits stderr."""
+    if quiet:
+        return Silent()
+    return Terminal() if sys.stderr.isatty() else Lines()
+
+
+def say(text: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def duration(seconds: float) -> str:
+    """A time in words: "45 s", "12 min", "3.5 h"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5940 else f"{seconds / 3600:.1f} h"
+
+
+def quantity(number: float) -> str:
+    """A large number in words: "950", "12.3 k", "4.5 M"."""
+    for scale, unit in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= scale:
+            return f"{number / scale:.3g} {unit}"
+    return f"{number:.3g}"
+
+
+class _Base:
+    """Rates are of this call: what was trained before a restart does not count."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._message = ""
+
+    def __enter__(self) -> _Base:
+        self._start = time.monotonic()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close."""
+
+    def _news(self, progress: Progress) -> str:
+        """The message where it is a new one."""
+        news = progress.message if progress.message != self._message else ""
+        self._message = progress.message
+        return news
+
+    def _state(self, progress: Progress) -> str:
+        rate = progress.steps_done / max(time.monotonic() - self._start, 1e-9)
+        text = f"{progress.models_done:,} of {progress.models_total:,} models, {quantity(rate)} model-steps/s"
+        left = progress.steps_total - progress.steps_done
+        return text + (f", {duration(left / rate)} left" if rate > 0 else "")
+
+
+class Silent(_Base):
+    """Shows nothing."""
+
+    def __call__(self, progress: Progress) -> None:
+        """Nothing."""
+
+
+class Lines(_Base):
+    """Plain lines: every new message, and the state every ten seconds."""
+
+    def __init__(self, interval: float = SECONDS_BETWEEN_LINES) -> None:
+        super().__init__()
+        self._interval = interval
+        self._last = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        """Print what is due."""
+        if news := self._news(progress):
+            say(news)
+        if time.monotonic() - self._last >= self._interval:
+            self._last = time.monotonic()
+            say(self._state(progress))
+
+
+class Terminal(_Base):
+    """A bar that is redrawn in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Redraw."""
+        if self._bar is None or self._task is None:
+            self._bar, self._task = _make_bar()
+            self._bar.start()
+        if news := self._news(progress):
+            self._bar.console.print(news, markup=False, highlight=False)
+        total = max(progress.steps_total, 1)
+        done = progress.steps_done if progress.steps_total else total
+        self._bar.update(self._task, total=total, completed=done, state=self._state(progress))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the bar as it is and free the terminal."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _make_bar() -> tuple[Bar, TaskID]:
+    from rich.console import Console  # imported here, with the first progress: rich takes a tenth of a second
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[state]}", markup=False))
+    bar = RichProgress(*columns, console=Console(stderr=True))
+    return bar, bar.add_task("train", state="")

@@ -1,0 +1,18 @@
+"""The run folder: the one place that knows file names and writes files.
+
+    outputs/<name>/<run_id>/manifest.json    what the run is; sealed before training
+                            chunks/          results; a chunk is whole or absent
+                            checkpoints/     states of chunks in training
+                            attempts/        one file a start of the program
+                            logs/ figures/ report.html submit/
+    outputs/<name>/latest -> <run_id>
+
+No locks: any number of processes, on any number of hosts, may work in one folder. Every file is written beside,
+flushed and then linked under its name; of two writers the first wins.
+"""
+
+from superpos.store.find import find_runs, latest_run, locate
+from superpos.store.folder import RunFolder
+from superpos.store.run import Run, load
+
+__all__ = ["Run", "RunFolder", "find_runs", "latest_run", "load", "locate"]

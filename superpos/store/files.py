@@ -1,0 +1,171 @@
+"""Files that are whole or absent: written beside, flushed to disk, then published under their name in one step."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from superpos.errors import SuperposError
+
+_T = TypeVar("_T")
+
+STALE_SECONDS = 3600.0  # writing one file takes seconds: what is older was left by a killed process
+PATIENCE_SECONDS = (0.02, 0.05, 0.1)  # network file systems show a new file late
+
+
+@contextmanager
+def explained(action: str, path: Path, error: type[SuperposError] = SuperposError) -> Iterator[None]:
+    """Turn an `OSError` inside the block into `error`, with the path and the system's reason."""
+    try:
+        yield
+    except OSError as fault:
+        raise error(f"cannot {action} {path}: {fault.strerror or fault}") from fault
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text. Arrays become lists; NaN is refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
+
+
+def sha256(data: bytes) -> str:
+    """Checksum of bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Checksum of a file, read in pieces, in hex. Raises `OSError`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def beside(final: Path, data: bytes) -> Iterator[Path]:
+    """A flushed file with `data` beside `final`, gone when the block ends; then the folder is flushed.
+
+    Raises `OSError`.
+    """
+    temporary = _temporary(final)
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        with suppress(FileNotFoundError):  # moved into place
+            temporary.unlink()
+    _flush_folder(final.parent)
+
+
+def link(temporary: Path, final: Path) -> bool:
+    """Give a written file its name; False where the name is taken. Raises `OSError`."""
+    try:
+        os.link(temporary, final)
+    except OSError:
+        # NFS may report an error for a link that it made; a real failure shows again in `replace`.
+        with suppress(FileNotFoundError):
+            return final.samefile(temporary)
+        temporary.replace(final)
+    return True
+
+
+def publish(final: Path, data: bytes) -> bool:
+    """Write `final` unless it exists: of several writers the first wins, and no reader ever sees a part of it.
+
+    Returns whether this call wrote it. Raises `OSError` and then leaves nothing behind.
+    """
+    with beside(final, data) as temporary:
+        return link(temporary, final)
+
+
+def replace(final: Path, data: bytes) -> None:
+    """Write `final`, in the place of what is there; readers see the old or the new. Raises `OSError`."""
+    with beside(final, data) as temporary:
+        temporary.replace(final)
+
+
+def replace_link(link: Path, target: str) -> None:
+    """Point the symbolic link `link` at `target` (relative to its folder) in one step. Raises `OSError`."""
+    temporary = _temporary(link)
+    try:
+        temporary.symlink_to(target)
+        temporary.replace(link)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+    _flush_folder(link.parent)
+
+
+def move_aside(paths: list[Path], folder: Path, name: str) -> Path:
+    """Move what exists of `paths`, in that order, into a new folder folder/name-N; returns it. Raises `OSError`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        aside = folder / f"{name}-{number}"
+        try:
+            aside.mkdir()
+            break
+        except FileExistsError:
+            number += 1
+    for path in paths:
+        with suppress(FileNotFoundError):  # another process moved it
+            path.rename(aside / path.name)
+    return aside
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether the file is an unpublished one."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
+def clear_stale(folder: Path) -> None:
+    """Delete unpublished files that a killed process left in `folder` more than an hour ago. Raises `OSError`."""
+    for path in folder.iterdir():
+        if is_temporary(path):
+            with suppress(FileNotFoundError):
+                if time.time() - path.lstat().st_mtime > STALE_SECONDS:
+                    path.unlink()
+
+
+def patiently(read: Callable[[], _T]) -> _T:
+    """The result of `read`, tried again for a moment while a file is missing. Raises `FileNotFoundError` after that."""
+    for pause in PATIENCE_SECONDS:
+        try:
+            return read()
+        except FileNotFoundError:
+            time.sleep(pause)
+    return read()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+def _temporary(final: Path) -> Path:
+    return final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a new name survive a power cut. Some file systems cannot, and say EINVAL."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as fault:
+        if fault.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(handle)

@@ -1,0 +1,191 @@
+"""RunFolder: every path of a run, and every write."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from superpos.errors import SuperposError
+from superpos.store import content, files, manifest
+from superpos.store.checkpoints import Checkpoints
+from superpos.store.chunks import ChunkFiles, ChunkState
+from superpos.store.content import Array
+from superpos.store.manifest import Rows
+
+LATEST = "latest"
+_OLD = ".old-"
+_FOLDERS = ("chunks", "checkpoints", "attempts", "logs", "figures")
+_PER_RUN = ("/step",)  # tensors whose name ends so have no axis of models
+
+
+class RunFolder:
+    """One run on disk. `open` makes or continues it; `at` reads one that exists."""
+
+    def __init__(self, path: Path, sealed: Mapping[str, Any]) -> None:
+        self.path = path
+        self.manifest = dict(sealed)
+        self.rows: list[Rows] = manifest.chunk_rows(sealed)
+        self.chunk_files = ChunkFiles(path / "chunks")
+        self._checkpoints = Checkpoints(path / "checkpoints")
+
+    @classmethod
+    def open(cls, out: Path, name: str, run_id: str, facts: Mapping[str, Any], fresh: bool = False) -> RunFolder:
+        """Make out/name/run_id, or continue it, and point out/name/latest at it.
+
+        `facts` become the manifest: "plan" (JSON), "chunks" (the rows of each chunk) and "engine" must be the same
+        at every start; whatever else it holds is kept from the first. `fresh` moves an existing run to
+        run_id.old-N first. Any number of processes may open one run at the same time.
+        Raises `PlanMismatchError` where the folder holds another run, `IncompleteError` where its manifest is
+        damaged, `SuperposError` where something else is in the way or nothing can be written.
+        """
+        if name in ("", ".", "..") or "/" in name:
+            raise SuperposError(f"name={name!r} cannot be the name of a folder")
+        path = out / name / run_id
+        with files.explained("write the run folder", path):
+            if fresh and is_run(path):
+                _move_old(path)
+            _refuse_foreign(path)
+            path.mkdir(parents=True, exist_ok=True)
+            sealed = manifest.seal(path, {**facts, "name": name, "run_id": run_id})
+            files.clear_stale(path)
+            for folder in _FOLDERS:
+                (path / folder).mkdir(exist_ok=True)
+                files.clear_stale(path / folder)
+            files.replace_link(path.parent / LATEST, run_id)
+        return cls(path, sealed)
+
+    @classmethod
+    def at(cls, path: Path) -> RunFolder:
+        """An existing run; nothing is written. Raises `IncompleteError` where its manifest is damaged."""
+        with files.explained("read", path / manifest.FILE_NAME):
+            return cls(path, manifest.read(path))
+
+    @property
+    def n_chunks(self) -> int:
+        """Chunks of the plan, finished or not."""
+        return len(self.rows)
+
+    @property
+    def n_models(self) -> int:
+        """Models of the plan, trained or not."""
+        return sum(len(rows) for rows in self.rows)
+
+    def publish(self, chunk: int, tensors: Mapping[str, Array], table: pd.DataFrame) -> bool:
+        """Write the results of a chunk unless they are there; returns whether this call did.
+
+        `tensors` are [models, ...] in the order of the chunk's rows, or [steps] where the name ends in "/step";
+        `table` has a row a model. Raises `ValueError` where these do not fit the chunk, `IncompleteError` where the
+        disk fails.
+        """
+        self._check_fit(chunk, tensors, table)
+        return self.chunk_files.publish(chunk, tensors, table)
+
+    def state(self, chunk: int, verify: bool = False) -> ChunkState:
+        """ "done", "missing" or "corrupt"; `verify` recomputes the checksums. Raises `IncompleteError`."""
+        return self.chunk_files.state(chunk, verify)
+
+    def states(self, verify: bool = False) -> list[ChunkState]:
+        """The state of every chunk. Raises `IncompleteError`."""
+        return [self.state(chunk, verify) for chunk in range(self.n_chunks)]
+
+    def quarantine(self, chunk: int) -> Path | None:
+        """Move a corrupt chunk into chunks/corrupt/; returns where, or None where it is not corrupt."""
+        return self.chunk_files.quarantine(chunk)
+
+    def read(self, chunk: int) -> tuple[dict[str, Array], pd.DataFrame]:
+        """Tensors and table of a finished chunk. Raises `IncompleteError` for a missing or corrupt one."""
+        tensors, table = self.chunk_files.read(chunk)
+        return tensors, content.to_frame([table])
+
+    def save_checkpoint(self, chunk: int, arrays: Mapping[str, Array]) -> Path:
+        """Keep the state of a chunk in training; the last two are kept. Raises `IncompleteError`."""
+        return self._checkpoints.save(chunk, arrays)
+
+    def load_checkpoint(self, chunk: int) -> dict[str, Array] | None:
+        """The newest whole checkpoint of a chunk, or None. The arrays are read-only. Raises `IncompleteError`."""
+        return self._checkpoints.load(chunk)
+
+    def drop_checkpoints(self, chunk: int) -> None:
+        """Delete the checkpoints of a chunk, once it is published. Raises `IncompleteError`."""
+        self._checkpoints.drop(chunk)
+
+    def record_attempt(self, info: Mapping[str, Any]) -> Path:
+        """Note a start of the program, with time, host and process, in attempts/. Raises `SuperposError`."""
+        now = datetime.now(UTC)
+        facts = {"time": now.isoformat(), "host": platform.node(), "pid": os.getpid(), **info}
+        name = f"{now:%Y%m%dT%H%M%S.%f}-{uuid.uuid4().hex[:8]}.json"
+        return self.write(f"attempts/{name}", f"{files.canonical_json(facts)}\n".encode())
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """What `record_attempt` noted, oldest first. Raises `SuperposError`."""
+        with files.explained("read", self.path / "attempts"):
+            return [json.loads(path.read_bytes()) for path in sorted((self.path / "attempts").glob("*.json"))]
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Write another file of the run, such as "report.html" or "figures/x.png", in the place of an old one.
+
+        Raises `SuperposError`.
+        """
+        path = self.path / name
+        with files.explained("write", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            files.replace(path, data)
+        return path
+
+    def digest(self) -> str:
+        """One SHA-256 over what the finished chunks say: names, types, shapes and bytes of tensors, values of tables.
+
+        It does not depend on when, where and in which order chunks were published, nor on how parquet stores a
+        table. Corrupt chunks are left out. Raises `IncompleteError`.
+        """
+        done = [chunk for chunk, state in enumerate(self.states(verify=True)) if state == "done"]
+        return files.sha256("\n".join(f"{chunk} {self.chunk_files.digest(chunk)}" for chunk in done).encode())
+
+    def _check_fit(self, chunk: int, tensors: Mapping[str, Array], table: pd.DataFrame) -> None:
+        rows = self.rows[chunk]
+        if not np.array_equal(table["model"].to_numpy(), rows):
+            raise ValueError(f"the table's models are not those of chunk {chunk}, {rows[:3]}… ({len(rows)} models)")
+        for name, value in tensors.items():
+            if not name.endswith(_PER_RUN) and value.shape[:1] != rows.shape:
+                raise ValueError(f"tensor {name} has shape {value.shape}, expected {len(rows)} models first")
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path is a run folder."""
+    return (path / manifest.FILE_NAME).is_file()
+
+
+def is_old(path: Path) -> bool:
+    """Whether a run was moved aside by `fresh`."""
+    return _OLD in path.name
+
+
+def _move_old(path: Path) -> None:
+    number = 1
+    while (old := path.with_name(f"{path.name}{_OLD}{number}")).exists():
+        number += 1
+    path.rename(old)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Refuse to write among files that are not a run."""
+    if path.exists() and not path.is_dir():
+        raise SuperposError(f"{path} is a file; a run folder would stand there. Move it away, or use --out")
+    if not path.exists():
+        return
+    strange = sorted(entry.name for entry in path.iterdir() if not files.is_temporary(entry))
+    # Looked up last: another process may have made the run in the meantime.
+    if strange and not is_run(path):
+        raise SuperposError(
+            f"{path} is not a run folder: it holds {', '.join(strange[:3])} but no {manifest.FILE_NAME}. "
+            "Move it away, or use --out"
+        )

@@ -1,0 +1,71 @@
+"""Random numbers as pure functions of (seed, purpose, step, sample, feature): Philox4x32-10.
+
+Salmon et al. 2011, *Parallel Random Numbers: As Easy as 1, 2, 3*, section 3.3. The key is the 64-bit seed, the counter
+is (sample // 4, feature, step, purpose): one call serves four consecutive samples of a feature. Nothing here has state,
+so a draw never depends on how many models are trained together, in which order, or on which machine.
+
+Shapes: M models, B samples, F features. 32-bit words travel in int64 tensors, where products wrap but low and high
+words stay exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+WORD = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+
+
+class Purpose(IntEnum):
+    """What a stream is for: the last counter word. `SETS` is added for the draw that all features of a set share."""
+
+    INIT = 0
+    TRAIN = 1
+    EVALUATE = 2
+    POINTS = 3
+    SETS = 8
+
+
+def philox4x32(counter: Sequence[torch.Tensor], key: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Ten rounds of Philox4x32 on broadcastable int64 tensors of 32-bit words: four counters, two keys, four results."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(10):
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = ((p1 >> 32) & WORD) ^ c1 ^ k0, p1 & WORD, ((p0 >> 32) & WORD) ^ c3 ^ k1, p0 & WORD
+        k0, k1 = (k0 + _WEYL[0]) & WORD, (k1 + _WEYL[1]) & WORD
+    return [c0, c1, c2, c3]
+
+
+def key_words(seed: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Low and high word of 64-bit seeds."""
+    seed = np.asarray(seed, dtype=np.uint64)
+    return (seed & np.uint64(WORD)).astype(np.int64), (seed >> np.uint64(32)).astype(np.int64)
+
+
+def draws(
+    seed: NDArray[np.uint64], purpose: int, step: int, samples: range, n_features: int, device: str = "cpu"
+) -> torch.Tensor:
+    """32-bit words [M, B, F] (int64) for a contiguous range of samples."""
+    quads = torch.arange(samples.start // 4, -(-samples.stop // 4), device=device)
+    key = [torch.from_numpy(word).to(device)[:, None, None] for word in key_words(seed)]
+    features = torch.arange(n_features, device=device)[None, None, :]
+    constants = [torch.tensor(value, device=device) for value in (step, purpose)]
+    words = torch.stack(philox4x32([quads[None, :, None], features, *constants], key), dim=2)  # [M, Q, 4, F]
+    first = samples.start % 4
+    return words.flatten(1, 2)[:, first : first + len(samples)]
+
+
+def normals(seed: NDArray[np.uint64], tensor: int, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Standard normals [M, *shape] for the initial weights; row i, column k is feature i, sample k of step `tensor`.
+
+    By the inverse distribution function of (u + ½) / 2³², so that each number needs one draw of its own.
+    """
+    words = draws(seed, Purpose.INIT, tensor, range(shape[1]), shape[0])
+    return torch.special.ndtri((words.transpose(1, 2).double() + 0.5) / 2.0**32).numpy()

@@ -1,0 +1,82 @@
+"""Texts that the command line prints on stdout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from superpos.config.wording import show
+from superpos.progress import duration, quantity
+
+if TYPE_CHECKING:
+    from superpos.runner import Estimate
+    from superpos.store import Run
+    from superpos.sweep import Axis, Sweep
+
+
+def of_estimate(estimate: Estimate) -> str:
+    """What `train --dry-run` prints."""
+    return (
+        f"models  {estimate.models:,}\n"
+        f"chunks  {estimate.chunks:,}\n"
+        f"work    {quantity(estimate.flops)}FLOP\n"
+        f"memory  {quantity(estimate.memory_bytes)}B\n"
+        f"time    about {duration(estimate.seconds)} on this machine"
+    )
+
+
+def facts(run: Run) -> dict[str, Any]:
+    """What `status` says of a run, ready for JSON. Recomputes every checksum."""
+    states = run.folder.states(verify=True)
+    diverged = int((run.table["status"] == "diverged").sum()) if "status" in run.table else 0
+    return {
+        "run": str(run.path),
+        "complete": all(state == "done" for state in states),
+        "chunks": {state: states.count(state) for state in ("done", "missing", "corrupt")},
+        "corrupt": [chunk for chunk, state in enumerate(states) if state == "corrupt"],
+        "models": {"total": run.n_models, "finished": len(run.table), "diverged": diverged},
+        "digest": run.digest(),
+    }
+
+
+def of_facts(found: dict[str, Any]) -> str:
+    """`facts` as lines."""
+    models, corrupt = found["models"], found["corrupt"]
+    chunks = ", ".join(f"{count:,} {state}" for state, count in found["chunks"].items())
+    which = f" (corrupt: {', '.join(map(str, corrupt[:10]))}{', ...' if len(corrupt) > 10 else ''})" if corrupt else ""
+    return (
+        f"run     {found['run']}\n"
+        f"chunks  {chunks}{which}\n"
+        f"models  {models['finished']:,} of {models['total']:,} finished, {models['diverged']:,} diverged\n"
+        f"digest  {found['digest']}"
+    )
+
+
+def of_list(experiments: list[dict[str, Any]], figures: list[dict[str, str]]) -> str:
+    """What `list` prints: a line an experiment, a line a figure."""
+    width = max(len(item["name"]) for item in [*experiments, *figures])
+    lines = [
+        f"  {item['name']:<{width}}  {item['models']:>7,} models  ~{duration(item['seconds']):<7}  {item['description']}"
+        for item in experiments
+    ]
+    drawn = [f"  {item['name']:<{width}}  {item['description']}" for item in figures]
+    return "\n".join(["experiments", *lines, "figures", *drawn])
+
+
+def of_config(sweep: Sweep, out: Path) -> str:
+    """What `config` prints: every key, the size of the sweep, the run folder."""
+    swept = {key: _values(axis, key) for axis in sweep.axes for key in axis.keys}
+    width = max(map(len, sweep.base))
+    keys = [f"{key:<{width}}  {swept.get(key) or show(value)}" for key, value in sweep.base.items()]
+    shape = f" ({' x '.join(map(str, sweep.shape))})" if len(sweep.shape) > 1 else ""
+    size = f"{'models':<{width}}  {sweep.n_models:,}{shape} in {len(sweep.chunks()):,} chunks"
+    folder = f"{'run folder':<{width}}  {out / sweep.base['name'] / sweep.run_id}"
+    return "\n".join([*keys, "", size, folder])
+
+
+def _values(axis: Axis, key: str) -> str:
+    """The values of a swept key, shortened."""
+    column = [show(point[axis.keys.index(key)]) for point in axis.values]
+    shown = column if len(column) <= 10 else [*column[:3], "...", column[-1]]
+    others = [other for other in axis.keys if other != key]
+    return f"swept: {', '.join(shown)} ({len(column)} values{', with ' + ', '.join(others) if others else ''})"

@@ -1,0 +1,295 @@
+"""A sweep: a table with one row a model, kept as a base config and axes, so that a million rows cost a few columns.
+
+The rows are the cartesian product of the axes; the LAST axis is the fastest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpos.config.rules import RULES
+from superpos.config.schema import AXIS_KEYS, DEFAULT_SPARSITY, DEFAULTS, KEYS, STRUCTURE_KEYS, complement
+from superpos.task import Structure, Task
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+NUMERICS_VERSION = 1
+"""Raised whenever the result of any config changes in any bit; part of every run id."""
+MAX_CHUNK_MODELS = 1000
+WORK_LIMIT = 1e13
+"""Nominal floating-point operations in a chunk, minutes of one machine."""
+
+Rows = NDArray[np.intp]
+_PAIR = ("data.sparsity", "data.density")
+_NOT_IDENTITY = ("name", "engine.device", "engine.threads", "engine.memory_gb")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One dimension of a sweep: several keys are zipped."""
+
+    keys: tuple[str, ...]
+    values: tuple[tuple[Any, ...], ...]
+    """One inner tuple a point, one canonical value a key."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Canonical values of every schema key, and the axes that replace some of them."""
+
+    base: Mapping[str, Any]
+    axes: tuple[Axis, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Points of each axis."""
+        return tuple(len(axis.values) for axis in self.axes)
+
+    @property
+    def n_models(self) -> int:
+        """Rows of the sweep."""
+        return math.prod(self.shape)
+
+    def row(self, i: int) -> dict[str, Any]:
+        """Every key of model i."""
+        if not 0 <= i < self.n_models:
+            raise IndexError(f"model {i} of a sweep of {self.n_models}")
+        values = dict(self.base)
+        for axis, at in zip(self.axes, np.unravel_index(i, self.shape), strict=True):
+            values.update(zip(axis.keys, axis.values[at], strict=True))
+        return values
+
+    def _axis_of(self, key: str) -> int | None:
+        return next((i for i, axis in enumerate(self.axes) if key in axis.keys), None)
+
+    def _position(self, axis: int, rows: Rows | None) -> Rows:
+        """Index of each row's point in an axis."""
+        stride = math.prod(self.shape[axis + 1 :])
+        every = np.arange(self.n_models, dtype=np.intp) if rows is None else rows
+        return every // stride % self.shape[axis]
+
+    def _points(self, key: str, rows: Rows | None) -> tuple[tuple[Any, ...], Rows]:
+        """The values that a key takes, and the index into them of each row."""
+        axis = self._axis_of(key)
+        if axis is None:
+            return (self.base[key],), np.zeros(self.n_models if rows is None else len(rows), dtype=np.intp)
+        at = self.axes[axis].keys.index(key)
+        return tuple(point[at] for point in self.axes[axis].values), self._position(axis, rows)
+
+    def column(self, key: str, rows: Rows | None = None) -> NDArray[Any]:
+        """Values of a key in `rows` (default: all): numbers where all are numbers, else objects (lists are tuples)."""
+        values, index = self._points(key, rows)
+        return _array(key, values)[index]
+
+    def table(self, rows: Rows | None = None) -> DataFrame:
+        """A row a model: "model", "row_id" and every key that may be swept.
+
+        init_std is the number that was used; data.sparsity and data.density are both filled in, as lists of n where
+        any model of the sweep has a list.
+        """
+        from pandas import DataFrame  # imported here: expanding and listing sweeps must not wait for it
+
+        rows = np.arange(self.n_models) if rows is None else rows
+        columns: dict[str, Any] = {"model": rows.astype(np.int64), "row_id": np.array(self.row_ids(rows), dtype=object)}
+        for key in AXIS_KEYS:
+            columns[key] = self._probability(key, rows) if key in _PAIR else self._column_of_table(key, rows)
+        return DataFrame(columns)
+
+    def _column_of_table(self, key: str, rows: Rows) -> Any:
+        if key == "model.init_std":
+            return self._init_std(rows)
+        values = self.column(key, rows)
+        if values.dtype != object or KEYS[key].kind == "choice":
+            return values
+        if KEYS[key].kind == "int":
+            from pandas import array  # nullable integers
+
+            return array(list(values), dtype="Int64")
+        return _objects([None if value is None else list(value) for value in values])
+
+    def _probability(self, key: str, rows: Rows) -> NDArray[Any]:
+        """data.sparsity or data.density of each row, whichever of the two was given."""
+        other = _PAIR[1 - _PAIR.index(key)]
+        default = DEFAULT_SPARSITY if key == "data.sparsity" else complement(DEFAULT_SPARSITY)
+        given = zip(self.column(key, rows), self.column(other, rows), strict=True)
+        values = [_either(here, there, default) for here, there in given]
+        if not any(isinstance(value, tuple) for name in _PAIR for value in self._points(name, rows)[0]):
+            return np.array(values, dtype=np.float64)
+        lengths = self.column("model.n_features", rows)
+        return _objects([_repeated(value, int(n)) for value, n in zip(values, lengths, strict=True)])
+
+    def _init_std(self, rows: Rows) -> NDArray[np.float64]:
+        n, m = self.column("model.n_features", rows), self.column("model.n_hidden", rows)
+        given = self.column("model.init_std", rows).astype(np.float64)  # null is NaN
+        return np.where(np.isnan(given), np.sqrt(2.0 / (n + m)), given)
+
+    def chunks(self) -> list[Rows]:
+        """Rows of each chunk: equal structure, in plan order, at most 1000 models and `WORK_LIMIT` (or one model)."""
+        chunks: list[Rows] = []
+        for rows in self._structure_groups():
+            size = max(1, min(MAX_CHUNK_MODELS, int(WORK_LIMIT // _work(self.structure(int(rows[0]))))))
+            chunks += np.array_split(rows, math.ceil(len(rows) / size))
+        return chunks
+
+    def _structure_groups(self) -> list[Rows]:
+        """Rows of equal structure, groups in order of their first row."""
+        code = np.zeros(self.n_models, dtype=np.int64)
+        for i, axis in enumerate(self.axes):
+            at = [k for k, key in enumerate(axis.keys) if key in STRUCTURE_KEYS]
+            if not at:
+                continue
+            distinct: dict[tuple[Any, ...], int] = {}
+            ids = [distinct.setdefault(tuple(point[k] for k in at), len(distinct)) for point in axis.values]
+            code = code * len(distinct) + np.array(ids)[self._position(i, None)]
+        _, first, group = np.unique(code, return_index=True, return_inverse=True)
+        ordered = np.argsort(group, kind="stable").astype(np.intp)
+        groups = np.split(ordered, np.cumsum(np.bincount(group))[:-1])
+        return [groups[k] for k in np.argsort(first)]
+
+    def structure(self, i: int) -> Structure:
+        """What model i shares with the other models of its chunk."""
+        row = self.row(i)
+        return Structure(**{key.rpartition(".")[2]: row[key] for key in STRUCTURE_KEYS})
+
+    @property
+    def work(self) -> float:
+        """Nominal operations of the whole sweep."""
+        return sum(len(rows) * _work(self.structure(int(rows[0]))) for rows in self._structure_groups())
+
+    def task(self, rows: Rows) -> Task:
+        """The rows of one chunk as arrays for an engine."""
+        structure = self.structure(int(rows[0]))
+        return Task(
+            structure=structure,
+            seed=self.column("seed", rows).astype(np.uint64),
+            sparsity=self._sparsity(rows, structure.n_features),
+            importance=self._importance(rows, structure.n_features),
+            lr=self.column("train.lr", rows),
+            weight_decay=self.column("train.weight_decay", rows),
+            init_std=self._init_std(rows),
+        )
+
+    def _sparsity(self, rows: Rows, n: int) -> NDArray[np.float64]:
+        values = self._probability("data.sparsity", rows)
+        sparsity = np.array(values.tolist(), dtype=np.float64).reshape(len(rows), -1) * np.ones(n)
+        last = self.column("data.last", rows)
+        rescaled = np.maximum(np.round(1 - (1 - sparsity[:, -1]) * last, 15), 0.0)  # density * last may be 1 + rounding
+        sparsity[:, -1] = np.where(last == 1, sparsity[:, -1], rescaled)
+        return sparsity
+
+    def _importance(self, rows: Rows, n: int) -> NDArray[np.float64]:
+        decay = self.column("importance.decay", rows)
+        importance: NDArray[np.float64] = decay[:, None] ** np.arange(n, dtype=np.float64)
+        importance[:, -1] *= self.column("importance.last", rows)
+        values, index = self._points("importance.values", rows)
+        for i, value in enumerate(values):
+            if value is not None:
+                importance[index == i] = value
+        return importance
+
+    def faults(self, skip: Collection[str] = ()) -> list[str]:
+        """Values that do not fit together: the first fault of each rule, and how many combinations it concerns.
+
+        Rules about keys in `skip`, whose values are known to be wrong, are left out.
+        """
+        rules = [(keys, rule) for keys, rule in RULES if not set(keys) & set(skip)]
+        return [fault for keys, rule in rules if (fault := _first(rule(*values) for values in self._each(keys)))]
+
+    def _each(self, keys: Sequence[str]) -> Iterator[list[Any]]:
+        """Every distinct combination of values that `keys` take together."""
+        fixed = {key: self.base[key] for key in keys}
+        pools = [
+            dict.fromkeys(
+                tuple((key, value) for key, value in zip(axis.keys, point, strict=True) if key in fixed)
+                for point in axis.values
+            )
+            for axis in self.axes
+            if not fixed.keys().isdisjoint(axis.keys)
+        ]
+        for points in itertools.product(*pools):
+            values = fixed | dict(itertools.chain.from_iterable(points))
+            yield [values[key] for key in keys]
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan: what decides results, in canonical form. Device, threads, memory and name are no part of it."""
+        values = {key: value for key, value in self.base.items() if key not in _NOT_IDENTITY and value != DEFAULTS[key]}
+        axes = [{"keys": list(axis.keys), "values": [list(point) for point in axis.values]} for axis in self.axes]
+        plan = {"numerics_version": NUMERICS_VERSION, "values": values, "axes": axes}
+        return json.loads(json.dumps(plan))  # type: ignore[no-any-return]  # tuples become lists: equal after a file
+
+    @classmethod
+    def from_json(cls, plan: Mapping[str, Any]) -> Sweep:
+        """The inverse of `to_json`; keys that are no part of a plan have their defaults."""
+        values = {key: _frozen(value) for key, value in plan["values"].items()}
+        axes = tuple(Axis(tuple(axis["keys"]), tuple(map(_frozen, axis["values"]))) for axis in plan["axes"])
+        return cls({**DEFAULTS, **values}, axes)
+
+    @property
+    def run_id(self) -> str:
+        """12 hex digits of the plan's SHA-256."""
+        return _hash(json.dumps(self.to_json(), sort_keys=True))
+
+    def row_ids(self, rows: Rows) -> list[str]:
+        """12 hex digits a row, of its own non-default values: the same in every sweep that holds the model."""
+        columns = [[f"superpos {NUMERICS_VERSION}"] * len(rows)]
+        for key in sorted(KEYS.keys() - _NOT_IDENTITY):
+            values, index = self._points(key, rows)
+            texts = [f";{key}={json.dumps(value)}" if value != DEFAULTS[key] else "" for value in values]
+            if any(texts):
+                columns.append([texts[i] for i in index])
+        return [_hash("".join(parts)) for parts in zip(*columns, strict=True)]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
+    """A 1-D array of objects, also where they are lists of equal length."""
+    return np.fromiter(values, dtype=object, count=len(values))
+
+
+def _array(key: str, values: Sequence[Any]) -> NDArray[Any]:
+    """Canonical values of a key as the narrowest array that holds them all."""
+    types: dict[str, type] = {"int": np.int64, "number": np.float64, "numbers": np.float64, "bool": np.bool_}
+    kind = np.uint64 if key == "seed" else types.get(KEYS[key].kind)
+    mixed = any(value is None or isinstance(value, tuple) for value in values)
+    return _objects(values) if mixed or kind is None else np.array(values, dtype=kind)
+
+
+def _work(structure: Structure) -> float:
+    """Nominal operations to train one model: 10nm + 60n a sample."""
+    n, m = structure.n_features, structure.n_hidden
+    return float(structure.steps) * structure.samples_per_step * (10 * n * m + 60 * n) + 1.0
+
+
+def _first(found: Iterable[str | None]) -> str | None:
+    faults = [fault for fault in found if fault is not None]
+    if not faults:
+        return None
+    return faults[0] + (f" (and {len(faults) - 1:,} more combinations)" if len(faults) > 1 else "")
+
+
+def _either(here: Any, there: Any, default: float) -> Any:
+    """A probability where it was given, else the complement of the other one, else the default."""
+    if here is not None or there is None:
+        return default if here is None else here
+    return tuple(map(complement, there)) if isinstance(there, tuple) else complement(there)
+
+
+def _repeated(value: Any, n: int) -> list[float]:
+    return list(value) if isinstance(value, tuple) else [value] * n

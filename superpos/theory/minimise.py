@@ -1,0 +1,144 @@
+"""Smallest exact loss of tied ReLU models, for a grid of densities and importances at once.
+
+Multi-start: every cell tries the ideal shapes (dedicated features, digons, polygons, simplexes), then random
+weights; all starts take some BFGS steps, the best few run to convergence, and neighbouring cells of the grid hand
+each other their solutions until nothing improves.
+
+Shapes: grid [...] of C cells, S starts a cell, n features, m hidden, D = n m + n parameters (W, then b).
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from superpos.theory.bfgs import Minima, bfgs
+from superpos.theory.exact import loss_and_gradient
+from superpos.theory.shapes import Floats, ideal_shapes
+
+SCREEN_STEPS = 12  # BFGS steps of every start before all but the best are dropped
+FINISH_STEPS = 500  # BFGS steps at most of those that are kept
+FINALISTS = 3  # starts a cell that run to convergence
+ROUNDS = 4  # exchanges between neighbouring cells, at most
+MAX_SHAPES = 128  # structured starts a cell
+GAIN = 1e-10  # relative improvement that counts, when neighbours' solutions are tried
+KICK = 0.1  # size of the noise that frees a start from a saddle point
+
+
+class Minimum(NamedTuple):
+    """Best model found in each cell."""
+
+    loss: Floats  # [...]
+    W: Floats  # [..., n, m]
+    b: Floats  # [..., n]
+
+
+class _Cells(NamedTuple):
+    density: Floats  # [C, n]
+    importance: Floats  # [C, n]
+    n_hidden: int
+
+    def solve(self, start: Floats, cells: NDArray[np.intp], max_steps: int) -> Minima:
+        """Minimises from `start` [B, D], row k in cell `cells[k]`; values are shares of the zero model's loss."""
+        n, m = self.density.shape[1], self.n_hidden
+        unit = (self.importance * self.density).sum(axis=1) / 3
+
+        def objective(x: Floats, rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
+            c = cells[rows]
+            got = loss_and_gradient(x[:, : n * m].reshape(-1, n, m), x[:, n * m :], self.density[c], self.importance[c])
+            grad = np.concatenate([got.W.reshape(len(x), -1), got.b], axis=1)
+            return got.loss / unit[c], grad / unit[c, None]
+
+        return bfgs(objective, start, max_steps)
+
+
+def minimise_loss(
+    density: ArrayLike, importance: ArrayLike, n_hidden: int, *, n_random: int = 8, seed: int = 0
+) -> Minimum:
+    """Multi-start minimum of the exact ReLU loss in every cell; `density`, `importance`: broadcast to [..., n].
+
+    `n_random`: random starts a cell beside the structured ones; `seed` draws them. Neighbours along every leading
+    axis exchange solutions, so a fine grid is searched better than one cell. Raises ValueError for a density or
+    importance that is not positive.
+    """
+    p, scale = np.broadcast_arrays(np.asarray(density, np.float64), np.asarray(importance, np.float64))
+    if not p.ndim or not (np.all(p > 0) and np.all(p <= 1) and np.all(scale > 0)):
+        raise ValueError("density must be [..., n_features] in (0, 1], importance positive")
+    lead, n = p.shape[:-1], p.shape[-1]
+    cells = _Cells(p.reshape(-1, n), scale.reshape(-1, n), n_hidden)
+    rng = np.random.default_rng(seed)
+    best = _search(cells, _starts(cells, n_random, rng))
+    for _ in range(ROUNDS):
+        best, improved = _exchange(cells, best, lead, rng)
+        if not improved:
+            break
+    return _result(cells, best, lead)
+
+
+def refine(W: ArrayLike, b: ArrayLike, density: ArrayLike, importance: ArrayLike) -> Minimum:
+    """Nearest local minimum of the exact ReLU loss, downhill from each given model: `W` [..., n, m], others [..., n].
+
+    Follows one family of solutions where `minimise_loss` would jump to another; shows whether a trained model has
+    settled.
+    """
+    weights, bias = np.asarray(W, np.float64), np.asarray(b, np.float64)
+    lead, (n, m) = weights.shape[:-2], weights.shape[-2:]
+    p, scale = (np.broadcast_to(np.asarray(v, np.float64), (*lead, n)).reshape(-1, n) for v in (density, importance))
+    cells = _Cells(p, scale, m)
+    start = np.concatenate([weights.reshape(-1, n * m), np.broadcast_to(bias, (*lead, n)).reshape(-1, n)], axis=1)
+    return _result(cells, cells.solve(start, np.arange(len(start)), FINISH_STEPS), lead)
+
+
+def _result(cells: _Cells, best: Minima, lead: tuple[int, ...]) -> Minimum:
+    n, m = cells.density.shape[1], cells.n_hidden
+    W, b = best.x[:, : n * m].reshape(-1, n, m), best.x[:, n * m :]
+    loss = loss_and_gradient(W, b, cells.density, cells.importance).loss
+    return Minimum(loss.reshape(lead), W.reshape(*lead, n, m), b.reshape(*lead, n))
+
+
+def _search(cells: _Cells, starts: Floats) -> Minima:
+    """Best of `starts` [C, S, D] in each cell: all are screened, the best distinct few are finished."""
+    count, n_starts, size = starts.shape
+    screened = cells.solve(starts.reshape(-1, size), np.repeat(np.arange(count), n_starts), SCREEN_STEPS)
+    values = screened.value.reshape(count, n_starts)
+    kept = np.argsort(values, axis=1)[:, :FINALISTS]  # [C, K]
+    x = np.take_along_axis(screened.x.reshape(starts.shape), kept[..., None], axis=1)
+    finished = cells.solve(x.reshape(-1, size), np.repeat(np.arange(count), kept.shape[1]), FINISH_STEPS)
+    values = finished.value.reshape(count, -1)
+    winner = values.argmin(axis=1)
+    each = np.arange(count)
+    return Minima(finished.x.reshape(*kept.shape, size)[each, winner], values[each, winner])
+
+
+def _exchange(cells: _Cells, best: Minima, lead: tuple[int, ...], rng: np.random.Generator) -> tuple[Minima, bool]:
+    """Tries in each cell the solutions of its neighbours, and its own after a kick."""
+    index = np.arange(len(best.x)).reshape(lead)
+    sources = [index]
+    for axis in range(len(lead)):
+        sources += [np.roll(index, 1, axis), np.roll(index, -1, axis)]
+    source = np.stack(sources, axis=-1).reshape(len(best.x), -1)  # [C, S]
+    starts = best.x[source]
+    starts[:, 0] += KICK * rng.standard_normal(starts[:, 0].shape)
+    found = _search(cells, starts)
+    better = found.value < best.value * (1 - GAIN)
+    x = np.where(better[:, None], found.x, best.x)
+    return Minima(x, np.where(better, found.value, best.value)), bool(better.any())
+
+
+def _starts(cells: _Cells, n_random: int, rng: np.random.Generator) -> Floats:
+    """[C, S, D]: ideal shapes as they are (so that no candidate beats the result), the same kicked, random weights."""
+    n, m = cells.density.shape[1], cells.n_hidden
+    shapes = np.array(list(islice(ideal_shapes(n, m), MAX_SHAPES)))  # [S, n, m]
+    count = len(cells.density)
+    W = np.broadcast_to(shapes, (count, *shapes.shape))
+    dropped = (shapes == 0).all(axis=-1)
+    bias = np.where(dropped, cells.density[:, None] / 2, 0.0)  # the mean is all that is left to say of it
+    ideal = np.concatenate([W.reshape(count, len(shapes), -1), bias], axis=-1)
+    kicked = ideal + KICK * rng.standard_normal(ideal.shape)
+    wild = rng.standard_normal((count, n_random, ideal.shape[-1]))
+    wild[..., : n * m] *= np.sqrt(1 / m)
+    wild[..., n * m :] *= KICK
+    return np.concatenate([ideal, kicked, wild], axis=1)

@@ -1,0 +1,58 @@
+"""Ideal weight matrices: dedicated features, digons, polygons and simplexes in orthogonal subspaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def polygon(n_sides: int) -> Floats:
+    """Unit vectors of a regular polygon, [n_sides, 2]."""
+    angle = 2 * np.pi * np.arange(n_sides) / n_sides
+    return np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+
+
+def simplex(n_hidden: int) -> Floats:
+    """Unit vectors of a regular simplex, [n_hidden + 1, n_hidden]: a digon, a triangle, a tetrahedron ..."""
+    corners = np.eye(n_hidden + 1) - 1 / (n_hidden + 1)
+    flat = corners @ np.linalg.qr(corners[:, :n_hidden])[0]
+    return np.asarray(flat / np.linalg.norm(flat, axis=1, keepdims=True))
+
+
+def ideal_shapes(n_features: int, n_hidden: int) -> Iterator[Floats]:
+    """W [n, m] of every way to fill m dimensions with blocks in orthogonal subspaces; features left over
+    are 0, dimensions are left over only once every feature has its place.
+
+    Blocks: a dedicated feature or a digon (1 dimension), polygons (2), simplexes (k features in k - 1). The members
+    of a polygon keep their order.
+    """
+    yield from _place(np.zeros((n_features, n_hidden)), tuple(range(n_features)), 0)
+
+
+def _place(W: Floats, free: tuple[int, ...], used: int) -> Iterator[Floats]:
+    """Fills the dimensions from `used` on with blocks of the features `free`."""
+    n_hidden = W.shape[1]
+    if used == n_hidden or (W != 0).any(axis=1).all():
+        yield W
+        return
+    for block in _blocks(len(free), n_hidden - used):
+        size, span = block.shape
+        for members in combinations(free, size):
+            filled = W.copy()
+            filled[np.array(members)[:, None], used + np.arange(span)] = block
+            # The order of the blocks is free: list them by their first features, so that none comes twice.
+            later = tuple(j for j in free if j > members[0] and j not in members)
+            yield from _place(filled, later, used + span)
+
+
+def _blocks(n_features: int, n_hidden: int) -> list[Floats]:
+    """Shapes of at most so many features and dimensions."""
+    dedicated = [np.ones((1, 1))] if n_features and n_hidden else []
+    simplexes = [simplex(k) for k in range(1, min(n_features - 1, n_hidden) + 1)]
+    polygons = [polygon(k) for k in range(4, n_features + 1)] if n_hidden >= 2 else []
+    return [*dedicated, *simplexes, *polygons]

@@ -1,0 +1,175 @@
+"""Names and components of ideal, turned, scaled and slightly broken shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.linalg import block_diag
+
+from superpos import geometry
+from superpos.theory import shapes
+
+CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) / np.sqrt(3)
+
+POLYTOPES = {
+    "dedicated": np.eye(1),
+    "digon": shapes.simplex(1),
+    "triangle": shapes.polygon(3),
+    "tetrahedron": shapes.simplex(3),
+    "4-simplex": shapes.simplex(4),
+    "square": shapes.polygon(4),
+    "pentagon": shapes.polygon(5),
+    "hexagon": shapes.polygon(6),
+    "heptagon": shapes.polygon(7),
+    "octagon": shapes.polygon(8),
+    "9-gon": shapes.polygon(9),
+    "octahedron": geometry.octahedron(),
+    "square antiprism": geometry.square_antiprism(),
+    "2/1": np.ones((2, 1)),
+    "3/1": np.array([[1.0], [1.0], [-1.0]]),
+    "3/2": np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]),
+    "8/3": CUBE,
+}
+seeds = st.integers(0, 2**32 - 1)
+few = settings(max_examples=25, deadline=None)
+
+
+def random_rotation(seed: int, m: int) -> NDArray[np.float64]:
+    return np.linalg.qr(np.random.default_rng(seed).normal(size=(m, m)))[0]
+
+
+@pytest.mark.parametrize("name", POLYTOPES)
+def test_polytope_of_ideal_shapes(name: str) -> None:
+    assert geometry.polytope(POLYTOPES[name]) == name
+
+
+@pytest.mark.parametrize("name", [name for name in POLYTOPES if name != "9-gon"])
+@given(seed=seeds)
+@few
+def test_polytope_keeps_under_rotation_order_length_and_a_little_noise(name: str, seed: int) -> None:
+    rng, ideal = np.random.default_rng(seed), POLYTOPES[name]
+    spare = np.pad(ideal, ((0, 0), (0, 2)))  # two dimensions that the shape does not use
+    noisy = spare + rng.uniform(-0.02, 0.02, spare.shape)
+    W = rng.permutation(noisy * rng.uniform(0.8, 1.2, (len(ideal), 1)) @ random_rotation(seed, spare.shape[1]))
+    assert geometry.polytope(W) == name
+
+
+def test_two_vectors_are_a_digon_up_to_twenty_degrees() -> None:
+    for degrees, name in [(0, "2/1"), (19, "2/1"), (21, "2/2"), (90, "2/2"), (159, "2/2"), (161, "digon")]:
+        angle = np.deg2rad(degrees)
+        assert geometry.polytope(np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])) == name
+
+
+def test_polytope_refuses_a_vector_without_direction() -> None:
+    with pytest.raises(ValueError, match="finite length above 0"):
+        geometry.polytope(np.array([[1.0, 0.0], [0.0, 0.0]]))
+    with pytest.raises(ValueError, match="finite length above 0"):
+        geometry.polytope(np.array([[1.0, np.nan]]))
+
+
+def test_square_antiprism_is_a_tight_frame() -> None:
+    shape = geometry.square_antiprism()
+    np.testing.assert_allclose(shape.T @ shape, 8 / 3 * np.eye(3), atol=1e-12)
+
+
+def test_components_by_hand() -> None:
+    W = np.zeros((2, 5, 3))
+    W[0] = [[0, 1, 0], [1, 0, 0], [0, 0.1, 0], [-1, 0, 0], [0, 0, 1]]  # 1 and 3 are a digon, 2 is too short
+    W[1] = [[0.1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0.6, 0.8], [1, 0, 0]]  # 3 joins 1 and 2
+    np.testing.assert_array_equal(geometry.components(W), [[0, 1, -1, 1, 2], [-1, 0, 0, 0, 1]])
+    np.testing.assert_array_equal(geometry.n_components(W), [3, 2])
+
+
+def test_an_edge_needs_more_than_tau() -> None:
+    W = np.array([[[1.0, 0.0], [0.12, 1.0]]])  # W_0·W_1 = 0.12
+    np.testing.assert_array_equal(geometry.components(W, tau=0.1), [[0, 0]])
+    np.testing.assert_array_equal(geometry.components(W, tau=0.13), [[0, 1]])
+
+
+def test_nothing_represented_is_no_component() -> None:
+    W = np.zeros((2, 3, 2))
+    np.testing.assert_array_equal(geometry.components(W), np.full((2, 3), -1))
+    np.testing.assert_array_equal(geometry.n_components(W), [0, 0])
+
+
+@pytest.mark.parametrize("tau", [0.05, 0.1, 0.2])
+def test_the_count_is_stable_where_shapes_are_separated(tau: float) -> None:
+    rng = np.random.default_rng(0)
+    W = block_diag(shapes.simplex(1), shapes.polygon(5), shapes.simplex(3), np.eye(2))
+    noisy = W @ random_rotation(1, W.shape[1]) + rng.uniform(-0.003, 0.003, W.shape)
+    assert geometry.n_components(noisy[None], tau).tolist() == [5]
+
+
+LABELS = {
+    "pentagon": shapes.polygon(5),
+    "2 digons + 1 dedicated": block_diag(shapes.simplex(1), shapes.simplex(1), 1.0),
+    "digon + 3 not represented": np.concatenate((shapes.simplex(1), np.zeros((3, 1)))),
+    "3 digons": geometry.octahedron(),
+    "tetrahedron + digon + 2 dedicated": block_diag(1.0, shapes.simplex(1), shapes.simplex(3), 1.0),
+    "2 tetrahedra": block_diag(shapes.simplex(3), shapes.simplex(3)),
+    "2 4-simplices": block_diag(shapes.simplex(4), shapes.simplex(4)),
+    "2 × 3/1": block_diag(np.ones((3, 1)), np.ones((3, 1))),
+    "2 not represented": np.full((2, 3), 0.1),
+    "3 dedicated": np.eye(3),
+}
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_describe(label: str) -> None:
+    W = np.asarray(LABELS[label])
+    assert geometry.describe(W[None]).tolist() == [label]
+    shuffled = np.random.default_rng(0).permutation(W) @ random_rotation(0, W.shape[1])
+    assert geometry.describe(shuffled[None].astype(np.float32)).tolist() == [label]
+
+
+def test_describe_many_models_at_once() -> None:
+    one_line = np.array([[[1.0], [-1.0]], [[1.0], [0.0]], [[0.1], [0.2]], [[1.0], [1.0]], [[np.nan], [1.0]]])
+    labels = geometry.describe(np.tile(one_line, (5000, 1, 1)))
+    expected = ["digon", "1 dedicated + 1 not represented", "2 not represented", "2/1", "not finite"]
+    assert labels.tolist() == expected * 5000
+
+
+def test_describe_does_not_depend_on_the_block_of_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    W = np.random.default_rng(0).normal(size=(40, 5, 2))
+    whole = geometry.describe(W).tolist()
+    monkeypatch.setattr(geometry, "_GRAM_ENTRIES", 3 * 25)  # three models at a time
+    assert geometry.describe(W).tolist() == whole
+    assert [geometry.describe(w[None])[0] for w in W] == whole
+
+
+def test_no_models() -> None:
+    assert geometry.describe(np.zeros((0, 5, 2))).tolist() == []
+    assert geometry.components(np.zeros((0, 5, 2))).shape == (0, 5)
+
+
+@given(seeds)
+@few
+def test_align_keeps_the_shape_and_undoes_any_rotation(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    W = rng.normal(size=(4, 5, 3))
+    aligned = geometry.align(W)
+    np.testing.assert_allclose(aligned @ aligned.mT, W @ W.mT, atol=1e-9)
+    np.testing.assert_allclose(geometry.align(W @ random_rotation(seed, 3)), aligned, atol=1e-7)
+
+
+def test_align_by_hand() -> None:
+    # feature 0 is short, so 1 goes along the first axis; 2 is its antipode; 3 gives the second axis
+    W = np.array([[[0.1, 0.0], [0.0, 1.0], [0.0, -1.0], [1.0, 0.0]]])
+    np.testing.assert_allclose(geometry.align(W), [[[0, 0.1], [1, 0], [-1, 0], [0, 1]]], atol=1e-12)
+
+
+def test_align_of_a_flat_or_empty_model_is_finite() -> None:
+    flat = np.array([[[2.0, 0.0, 0.0], [-1.0, 0.0, 0.0]], np.zeros((2, 3))])
+    aligned = geometry.align(flat)
+    np.testing.assert_allclose(aligned @ aligned.mT, flat @ flat.mT, atol=1e-12)
+    np.testing.assert_allclose(aligned[0, :, 0], [2, -1], atol=1e-12)
+
+
+def test_align_to_a_target_undoes_a_rotation() -> None:
+    W = np.random.default_rng(0).normal(size=(3, 5, 2))
+    turned = W @ np.stack([random_rotation(i, 2) for i in range(3)])
+    np.testing.assert_allclose(geometry.align(turned, W), W, atol=1e-12)
+    np.testing.assert_allclose(geometry.align(turned[:1], W[0]), W[:1], atol=1e-12)
