@@ -6,7 +6,6 @@ stdout carries results only; progress, warnings and errors go to stderr.
 from __future__ import annotations
 
 import json
-import logging
 import re
 import signal
 import sys
@@ -51,17 +50,12 @@ app = typer.Typer(
 )
 
 _OVERRIDES_HELP = "experiment=NAME, KEY=VALUE or KEY=V1,V2 (Hydra's grammar); without any, experiment=intro"
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[OVERRIDE]...", help=_OVERRIDES_HELP)]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="OVERRIDE", help=_OVERRIDES_HELP)]
 Out = Annotated[Path, typer.Option(help="Folder of all runs.")]
 ConfigDir = Annotated[Path | None, typer.Option(help="Folder with experiment/*.yaml of your own.")]
-RunPath = Annotated[Path | None, typer.Argument(metavar="[RUN]", help="Run folder; default: the latest in outputs.")]
+RunPath = Annotated[Path | None, typer.Argument(metavar="RUN", help="Run folder; default: the latest in outputs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _OUTPUTS = Path("outputs")
-
-
-@app.callback()
-def _setup() -> None:
-    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr, level=logging.WARNING)
 
 
 @app.command()
@@ -74,7 +68,10 @@ def train(
     config_dir: ConfigDir = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
-    """Train a sweep, or resume it; the last line printed is the run folder."""
+    """Train a sweep, or resume it.
+
+    The last line on stdout is the run folder.
+    """
     part = _shard(shard)
     alone = [name for name, given in (("--shard", part), ("--fresh", fresh)) if given]
     if dry_run and alone:
@@ -99,9 +96,12 @@ def train(
 def plot(
     run: RunPath = None,
     figure: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this figure; repeatable.")] = None,
-    format: Annotated[Literal["png", "svg", "pdf"], typer.Option(help="Kind of file.")] = "png",
+    kind: Annotated[Literal["png", "svg", "pdf"], typer.Option("--format", help="Kind of file.")] = "png",
 ) -> None:
-    """Draw the figures of a run into RUN/figures; prints their paths."""
+    """Draw the figures of a run.
+
+    They go into RUN/figures; their paths are printed.
+    """
     from superpos import figures
 
     loaded = _load(run)
@@ -113,14 +113,18 @@ def plot(
     names = figure or figures.available(loaded)
     if not names:
         raise SuperposError(f"no figure can show {loaded.path}; there are {', '.join(figures.FIGURES)}")
-    drawn = {name: figures.render(figures.draw(loaded, name), format) for name in names}
+    drawn = {name: figures.render(figures.draw(loaded, name), kind) for name in names}
     for name, data in drawn.items():
-        typer.echo(loaded.folder.write(f"figures/{name}.{format}", data))
+        typer.echo(loaded.folder.write(f"figures/{name}.{kind}", data))
 
 
 @app.command()
 def status(run: RunPath = None, json_: Json = False) -> None:
-    """Chunks done, missing and corrupt, diverged models, and one digest; exit code 4 where not complete."""
+    """What of a run is done.
+
+    Chunks done, missing and corrupt, diverged models, and one digest over all results; the exit code is 4 unless all
+    is done and whole.
+    """
     loaded = _load(run)
     facts = summary.facts(loaded)
     typer.echo(json.dumps(facts, indent=2) if json_ else summary.of_facts(facts))
@@ -130,20 +134,20 @@ def status(run: RunPath = None, json_: Json = False) -> None:
 
 @app.command("list")
 def list_(json_: Json = False, config_dir: ConfigDir = None) -> None:
-    """Experiments, with the number of models and the expected time on this machine, and figures."""
-    from superpos import figures, runner
+    """Experiments and figures.
+
+    A line each, with the number of models and the expected time on this machine.
+    """
     from superpos.config.compose import compose, experiments
 
-    one = compose([]).sweep
+    infos, one = experiments(config_dir), compose([]).sweep
+    from superpos import figures, runner
+
     rate = runner.estimate(one).seconds / one.work
     found = [
-        {
-            "name": info.name,
-            "description": info.description,
-            "models": info.sweep.n_models,
-            "seconds": rate * info.sweep.work,
-        }
-        for info in experiments(config_dir)
+        {"name": info.name, "description": info.description, "models": info.sweep.n_models}
+        | {"seconds": rate * info.sweep.work}
+        for info in infos
     ]
     drawn = [{"name": name, "description": entry.description} for name, entry in figures.FIGURES.items()]
     typer.echo(
@@ -153,7 +157,10 @@ def list_(json_: Json = False, config_dir: ConfigDir = None) -> None:
 
 @app.command()
 def config(overrides: Overrides = None, out: Out = _OUTPUTS, config_dir: ConfigDir = None) -> None:
-    """Print the composed config, the size of the sweep, and its run folder."""
+    """Print config and size of a sweep.
+
+    Every key, the number of models, and the run folder.
+    """
     sweep = _compose(overrides, config_dir).sweep
     typer.echo(summary.of_config(sweep, out))
 
@@ -162,7 +169,10 @@ def config(overrides: Overrides = None, out: Out = _OUTPUTS, config_dir: ConfigD
 def bench(
     seconds: Annotated[float, typer.Option(min=0.1, help="Time for each case.")] = 10.0,
 ) -> None:
-    """Speed of the engines beside a plain autograd loop, and the share of the machine's measured peak."""
+    """Measure the speed of the engines.
+
+    Beside a plain autograd loop, and as a share of the machine's measured peak.
+    """
     from superpos.engines import bench as benchmark
 
     typer.echo(benchmark.HEADER)

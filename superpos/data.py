@@ -55,12 +55,14 @@ def cells(structure: Structure, sparsity: NDArray[np.float64]) -> Cells:
     own = structure.correlation == "none"
     shift = first if own else np.zeros_like(first)
     scale = 1.0 / (RANGE - shift).astype(np.float64)
+    # Where a set has fewer active draws than members, some member has none: no span says never, the value 0 does.
+    possible = last >= low
     return Cells(
         low=low.astype(np.uint32),
         span=(last - low).astype(np.uint32),
         shift=shift.astype(np.uint32),
-        scale=(2 * scale if structure.signed else scale).astype(np.float32),
-        offset=np.full(low.shape, -1 if structure.signed else 0, dtype=np.float32),
+        scale=(possible * (2 * scale if structure.signed else scale)).astype(np.float32),
+        offset=(possible * (-1.0 if structure.signed else 0.0)).astype(np.float32),
     )
 
 

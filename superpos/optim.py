@@ -24,7 +24,7 @@ class Update(NamedTuple):
 
 
 def schedule(kind: str, steps: int, warmup_steps: int) -> NDArray[np.float64]:
-    """Factor on the learning rate at t = 0 ... steps - 1: constant, linear (1 - t/steps) or cosine, times the warm-up."""
+    """Factor on the learning rate at t = 0 ... steps - 1: constant, linear (1 - t/steps) or cosine, times warm-up."""
     t = np.arange(steps, dtype=np.float64)
     factor = {
         "constant": np.ones(steps),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import AbstractContextManager
+from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -15,21 +15,6 @@ if TYPE_CHECKING:
     from superpos.runner import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
-
-
-class Reporter(AbstractContextManager["Reporter"], Protocol):
-    """Shows progress while it is entered."""
-
-    def __call__(self, progress: Progress) -> None:
-        """Show the newest state; called a few times a second."""
-        ...
-
-
-def reporter(quiet: bool) -> Reporter:
-    """The reporter that fits stderr."""
-    if quiet:
-        return Silent()
-    return Terminal() if sys.stderr.isatty() else Lines()
 
 
 def say(text: str) -> None:
@@ -53,21 +38,28 @@ def quantity(number: float) -> str:
     return f"{number:.3g}"
 
 
-class _Base:
-    """Rates are of this call: what was trained before a restart does not count."""
+class Reporter(ABC):
+    """Shows progress while it is entered. Rates are of this call: what was trained before a restart does not count."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
         self._message = ""
 
-    def __enter__(self) -> _Base:
+    @abstractmethod
+    def __call__(self, progress: Progress) -> None:
+        """Show the newest state; called a few times a second."""
+
+    def __enter__(self) -> Self:
         self._start = time.monotonic()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to close."""
+        self.close()
+
+    def close(self) -> None:  # noqa: B027 - only a bar has something to close
+        """Free what is shown."""
 
     def _news(self, progress: Progress) -> str:
         """The message where it is a new one."""
@@ -82,14 +74,14 @@ class _Base:
         return text + (f", {duration(left / rate)} left" if rate > 0 else "")
 
 
-class Silent(_Base):
+class Silent(Reporter):
     """Shows nothing."""
 
     def __call__(self, progress: Progress) -> None:
         """Nothing."""
 
 
-class Lines(_Base):
+class Lines(Reporter):
     """Plain lines: every new message, and the state every ten seconds."""
 
     def __init__(self, interval: float = SECONDS_BETWEEN_LINES) -> None:
@@ -106,7 +98,7 @@ class Lines(_Base):
             say(self._state(progress))
 
 
-class Terminal(_Base):
+class Terminal(Reporter):
     """A bar that is redrawn in place."""
 
     def __init__(self) -> None:
@@ -125,12 +117,17 @@ class Terminal(_Base):
         done = progress.steps_done if progress.steps_total else total
         self._bar.update(self._task, total=total, completed=done, state=self._state(progress))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         """Leave the bar as it is and free the terminal."""
         if self._bar is not None:
             self._bar.stop()
+
+
+def reporter(quiet: bool) -> Reporter:
+    """The reporter that fits stderr."""
+    if quiet:
+        return Silent()
+    return Terminal() if sys.stderr.isatty() else Lines()
 
 
 def _make_bar() -> tuple[Bar, TaskID]:

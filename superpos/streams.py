@@ -33,7 +33,7 @@ class Purpose(IntEnum):
 
 
 def philox4x32(counter: Sequence[torch.Tensor], key: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Ten rounds of Philox4x32 on broadcastable int64 tensors of 32-bit words: four counters, two keys, four results."""
+    """Ten rounds of Philox4x32 on broadcastable int64 tensors of 32-bit words: 4 counters, 2 keys, 4 results."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(10):
@@ -68,4 +68,5 @@ def normals(seed: NDArray[np.uint64], tensor: int, shape: tuple[int, int]) -> ND
     By the inverse distribution function of (u + ½) / 2³², so that each number needs one draw of its own.
     """
     words = draws(seed, Purpose.INIT, tensor, range(shape[1]), shape[0])
-    return torch.special.ndtri((words.transpose(1, 2).double() + 0.5) / 2.0**32).numpy()
+    quantiles: NDArray[np.float64] = torch.special.ndtri((words.transpose(1, 2).double() + 0.5) / 2.0**32).numpy()
+    return quantiles

@@ -56,7 +56,8 @@ def of_list(experiments: list[dict[str, Any]], figures: list[dict[str, str]]) ->
     """What `list` prints: a line an experiment, a line a figure."""
     width = max(len(item["name"]) for item in [*experiments, *figures])
     lines = [
-        f"  {item['name']:<{width}}  {item['models']:>7,} models  ~{duration(item['seconds']):<7}  {item['description']}"
+        f"  {item['name']:<{width}}  {item['models']:>7,} models  {'~' + duration(item['seconds']):<8}"
+        f"  {item['description']}"
         for item in experiments
     ]
     drawn = [f"  {item['name']:<{width}}  {item['description']}" for item in figures]
@@ -67,16 +68,21 @@ def of_config(sweep: Sweep, out: Path) -> str:
     """What `config` prints: every key, the size of the sweep, the run folder."""
     swept = {key: _values(axis, key) for axis in sweep.axes for key in axis.keys}
     width = max(map(len, sweep.base))
-    keys = [f"{key:<{width}}  {swept.get(key) or show(value)}" for key, value in sweep.base.items()]
+    keys = [f"{key:<{width}}  {swept.get(key) or _plain(value)}" for key, value in sweep.base.items()]
     shape = f" ({' x '.join(map(str, sweep.shape))})" if len(sweep.shape) > 1 else ""
-    size = f"{'models':<{width}}  {sweep.n_models:,}{shape} in {len(sweep.chunks()):,} chunks"
+    chunks = len(sweep.chunks())
+    size = f"{'models':<{width}}  {sweep.n_models:,}{shape} in {chunks:,} chunk{'s' if chunks > 1 else ''}"
     folder = f"{'run folder':<{width}}  {out / sweep.base['name'] / sweep.run_id}"
     return "\n".join([*keys, "", size, folder])
 
 
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else show(value)
+
+
 def _values(axis: Axis, key: str) -> str:
     """The values of a swept key, shortened."""
-    column = [show(point[axis.keys.index(key)]) for point in axis.values]
+    column = [_plain(point[axis.keys.index(key)]) for point in axis.values]
     shown = column if len(column) <= 10 else [*column[:3], "...", column[-1]]
     others = [other for other in axis.keys if other != key]
     return f"swept: {', '.join(shown)} ({len(column)} values{', with ' + ', '.join(others) if others else ''})"

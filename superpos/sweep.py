@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from superpos.columns import array_of, either, objects, repeated
 from superpos.config.rules import RULES
 from superpos.config.schema import AXIS_KEYS, DEFAULT_SPARSITY, DEFAULTS, KEYS, STRUCTURE_KEYS, complement
 from superpos.task import Structure, Task
@@ -89,7 +90,7 @@ class Sweep:
     def column(self, key: str, rows: Rows | None = None) -> NDArray[Any]:
         """Values of a key in `rows` (default: all): numbers where all are numbers, else objects (lists are tuples)."""
         values, index = self._points(key, rows)
-        return _array(key, values)[index]
+        return array_of(key, values)[index]
 
     def table(self, rows: Rows | None = None) -> DataFrame:
         """A row a model: "model", "row_id" and every key that may be swept.
@@ -115,18 +116,18 @@ class Sweep:
             from pandas import array  # nullable integers
 
             return array(list(values), dtype="Int64")
-        return _objects([None if value is None else list(value) for value in values])
+        return objects([None if value is None else list(value) for value in values])
 
     def _probability(self, key: str, rows: Rows) -> NDArray[Any]:
         """data.sparsity or data.density of each row, whichever of the two was given."""
         other = _PAIR[1 - _PAIR.index(key)]
         default = DEFAULT_SPARSITY if key == "data.sparsity" else complement(DEFAULT_SPARSITY)
         given = zip(self.column(key, rows), self.column(other, rows), strict=True)
-        values = [_either(here, there, default) for here, there in given]
+        values = [either(here, there, default) for here, there in given]
         if not any(isinstance(value, tuple) for name in _PAIR for value in self._points(name, rows)[0]):
             return np.array(values, dtype=np.float64)
         lengths = self.column("model.n_features", rows)
-        return _objects([_repeated(value, int(n)) for value, n in zip(values, lengths, strict=True)])
+        return objects([repeated(value, int(n)) for value, n in zip(values, lengths, strict=True)])
 
     def _init_std(self, rows: Rows) -> NDArray[np.float64]:
         n, m = self.column("model.n_features", rows), self.column("model.n_hidden", rows)
@@ -258,19 +259,6 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
-def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
-    """A 1-D array of objects, also where they are lists of equal length."""
-    return np.fromiter(values, dtype=object, count=len(values))
-
-
-def _array(key: str, values: Sequence[Any]) -> NDArray[Any]:
-    """Canonical values of a key as the narrowest array that holds them all."""
-    types: dict[str, type] = {"int": np.int64, "number": np.float64, "numbers": np.float64, "bool": np.bool_}
-    kind = np.uint64 if key == "seed" else types.get(KEYS[key].kind)
-    mixed = any(value is None or isinstance(value, tuple) for value in values)
-    return _objects(values) if mixed or kind is None else np.array(values, dtype=kind)
-
-
 def _work(structure: Structure) -> float:
     """Nominal operations to train one model: 10nm + 60n a sample."""
     n, m = structure.n_features, structure.n_hidden
@@ -282,14 +270,3 @@ def _first(found: Iterable[str | None]) -> str | None:
     if not faults:
         return None
     return faults[0] + (f" (and {len(faults) - 1:,} more combinations)" if len(faults) > 1 else "")
-
-
-def _either(here: Any, there: Any, default: float) -> Any:
-    """A probability where it was given, else the complement of the other one, else the default."""
-    if here is not None or there is None:
-        return default if here is None else here
-    return tuple(map(complement, there)) if isinstance(there, tuple) else complement(there)
-
-
-def _repeated(value: Any, n: int) -> list[float]:
-    return list(value) if isinstance(value, tuple) else [value] * n

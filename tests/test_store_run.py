@@ -208,7 +208,6 @@ def test_the_digest_does_not_depend_on_order_place_or_storage(tmp_path: Path, mo
     assert make(tmp_path / "b", chunks=(2, 0, 1)).digest() == digest
     assert load(tmp_path / "b" / "demo").digest() == digest
     with monkeypatch.context() as patch:
-        patch.setattr(content.pq.write_table, "__kwdefaults__", None)
         write = content.pq.write_table
         patch.setattr(content.pq, "write_table", lambda table, sink: write(table, sink, compression="zstd"))
         other = make(tmp_path / "c")

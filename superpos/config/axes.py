@@ -23,6 +23,7 @@ MAX_MODELS = 10_000_000
 Axes = dict[tuple[str, ...], tuple[tuple[Any, ...], ...]]
 """{keys: points}; a point holds a value for each key."""
 
+_LARGEST = 1e100  # so that no difference or ratio of two numbers overflows
 _DIGITS = 12  # of computed values: the last bits of pow differ between C libraries, and values are hashed
 
 
@@ -54,21 +55,23 @@ def range_values(start: float, stop: float, step: float) -> list[float]:
     return [tidy(value, max(abs(start), abs(stop))) for value in values]
 
 
-def spaced(kind: str, numbers: list[float]) -> list[float]:
+def spaced(kind: str, numbers: Sequence[Any]) -> list[float]:
     """Values of {kind: numbers}, kind one of linspace, geomspace and range; ValueError says what is wrong."""
+    if not all(map(_is_number, numbers)):
+        raise ValueError(f"{kind} of {show(numbers)}; allowed: a list of numbers, none above 1e100")
     form = "[stop], [start, stop] or [start, stop, step]" if kind == "range" else "[start, stop, count]"
     if len(numbers) not in ((1, 2, 3) if kind == "range" else (3,)):
         raise ValueError(f"{kind} of {len(numbers)} numbers; allowed: {form}")
     if kind == "range":
         start, stop = (0, numbers[0]) if len(numbers) == 1 else numbers[:2]
         step = numbers[2] if len(numbers) == 3 else 1
-        if step == 0:
-            raise ValueError("range with step 0; allowed: any other step")
+        if abs(step) < 1 / _LARGEST:
+            raise ValueError(f"range with step {show(step)}; allowed: any step but 0")
         return _bounded(range_length(start, stop, step), lambda: range_values(start, stop, step))
     start, stop, count = numbers
     if count < 1 or count != int(count):
         raise ValueError(f"{kind} with a count of {show(count)}; allowed: an integer, at least 1")
-    if kind == "geomspace" and start * stop <= 0:
+    if kind == "geomspace" and min(start, stop) < 1 / _LARGEST:
         raise ValueError(f"geomspace from {show(start)} to {show(stop)}; allowed: two numbers above 0")
     spaced = _linspace if kind == "linspace" else _geomspace
     return _bounded(int(count), lambda: spaced(start, stop, int(count)))
@@ -89,13 +92,13 @@ def _listed(given: Any) -> list[Any]:
     if len(spacings) != 1 or spacings[0][0] not in ("linspace", "geomspace", "range"):
         raise ValueError(f"got {show(given)}; allowed: a list of values, or one of linspace, geomspace, range: [...]")
     [(kind, numbers)] = spacings
-    if not isinstance(numbers, list) or not all(map(_is_finite, numbers)):
+    if not isinstance(numbers, list):
         raise ValueError(f"{kind} of {show(numbers)}; allowed: a list of numbers")
     return spaced(kind, numbers)
 
 
-def _is_finite(item: Any) -> bool:
-    return isinstance(item, int | float) and not isinstance(item, bool) and math.isfinite(item)
+def _is_number(item: Any) -> bool:
+    return isinstance(item, int | float) and not isinstance(item, bool) and abs(item) <= _LARGEST
 
 
 def read_block(block: Any) -> tuple[Axes, list[str]]:

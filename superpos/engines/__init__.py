@@ -23,6 +23,10 @@ class Engine(Protocol):
         """Name in results: "reference" or "fused"."""
         ...
 
+    def first_use(self) -> str | None:
+        """What the first call in this process will wait for (a compilation), or None."""
+        ...
+
     def unsupported(self, structure: Structure) -> str | None:
         """Why a structure cannot be trained, or None."""
         ...

@@ -10,19 +10,24 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from superpos import model
 from superpos.engines import Engine, choose
 from superpos.task import State, Structure, Task
 
+Arrays = dict[str, NDArray[np.float32]]
 DENSITY = 0.1
 BATCH = 1024
 EVALUATION_SAMPLES = 2**16
+BLOCKS = 7
+STRETCH_SECONDS = 0.3  # one call of an engine in real training
 
 
 class Case(NamedTuple):
@@ -78,40 +83,51 @@ def eager_steps(task: Task, params: dict[str, torch.Tensor]) -> Iterator[None]:
         x = torch.where(active, torch.rand(models, BATCH, n), torch.zeros(()))
         out = torch.relu(x @ weight @ weight.mT + bias[:, None, :])
         loss = (importance * (x - out) ** 2).mean(dim=(1, 2)).sum()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         yield
 
 
-def measure(case: Case, steps: int, blocks: int = 5, device: str = "cpu", peak: float = float("nan")) -> Row:
-    """Train `steps` steps on both sides, in `blocks` blocks taken in turn; the median block counts."""
+def measure(case: Case, steps: int, device: str = "cpu", peak: float = float("nan")) -> Row:
+    """Both sides train the same `steps` steps; then each is timed in BLOCKS blocks, in turn, and the medians count."""
     task = task_of(case, steps)
     engine = choose(task.structure, device=device).engine
     initial = model.initial_params(task)
-    eager = {name: torch.from_numpy(value.copy()) for name, value in initial.items()}
-    loop, state = eager_steps(task, eager), State.initial(task, {k: v.copy() for k, v in initial.items()})
-    engine.advance(task, State.initial(task, {k: v.copy() for k, v in initial.items()}), min(2, steps))  # compiles
-    size = steps // blocks
-    times: dict[str, list[float]] = {"eager": [], "engine": []}
-    for block in range(blocks):
-        times["eager"].append(_seconds(lambda: [next(loop) for _ in range(size)]) / size)
-        stop = (block + 1) * size
-        times["engine"].append(_seconds(lambda stop=stop: engine.advance(task, state, stop)) / size)
-    losses = [_loss(engine, task, params) for params in ({k: v.detach().numpy() for k, v in eager.items()}, state.params)]
-    seconds = {side: median(values) for side, values in times.items()}
-    flops = 10 * case.n_features * case.n_hidden * BATCH * case.models / seconds["engine"]
+    eager, fused = _tensors(initial), State.initial(task, _copies(initial))
+    loop = eager_steps(task, eager)
+    _repeat(loop, steps)
+    engine.advance(task, fused, steps)
+    losses = [_loss(engine, task, params) for params in (_arrays(eager), fused.params)]
+    timed = State.initial(task, _copies(initial))
+    engine_block = _block(lambda count: engine.advance(task, timed, timed.step + count))
+    eager_block = max(1, steps // BLOCKS)
+    times = [
+        (_seconds(lambda: _repeat(loop, eager_block)) / eager_block,
+         _seconds(lambda: engine.advance(task, timed, timed.step + engine_block)) / engine_block)
+        for _ in range(BLOCKS)
+    ]  # fmt: skip
+    eager_s, engine_s = (median(side) for side in zip(*times, strict=True))
+    gflops = 10 * case.n_features * case.n_hidden * BATCH * case.models / engine_s / 1e9
     return Row(
         case=case,
         engine=engine.name,
-        eager_ms=1e3 * seconds["eager"],
-        engine_ms=1e3 * seconds["engine"],
-        ratio=seconds["eager"] / seconds["engine"],
-        gflops=flops / 1e9,
-        share_of_peak=flops / 1e9 / peak,
+        eager_ms=1e3 * eager_s,
+        engine_ms=1e3 * engine_s,
+        ratio=eager_s / engine_s,
+        gflops=gflops,
+        share_of_peak=gflops / peak,
         eager_loss=losses[0],
         engine_loss=losses[1],
-        steps=size * blocks,
+        steps=steps,
     )
+
+
+def _block(advance: Callable[[int], None]) -> int:
+    """Steps that take about a stretch of real training."""
+    count = 1
+    while (seconds := _seconds(lambda: advance(count))) < STRETCH_SECONDS / 4:
+        count *= 2
+    return max(1, round(count * STRETCH_SECONDS / seconds))
 
 
 def peak_gflops(size: int = 1024, repeats: int = 20) -> float:
@@ -127,11 +143,10 @@ def run(report: Callable[[Row], None], device: str = "cpu", seconds: float = 10.
     rows = []
     for case in CASES:
         task = task_of(case, 1)
-        params = {name: torch.from_numpy(value) for name, value in model.initial_params(task).items()}
-        loop = eager_steps(task, params)
-        next(loop)
-        step = min(_seconds(lambda loop=loop: next(loop)) for _ in range(3))
-        rows.append(measure(case, steps=max(5, round(seconds / step / 5) * 5), device=device, peak=peak))
+        loop = eager_steps(task, _tensors(model.initial_params(task)))
+        _repeat(loop, 3)  # allocates
+        step = _seconds(partial(_repeat, loop, 5)) / 5
+        rows.append(measure(case, max(BLOCKS, round(seconds / 2 / step)), device, peak))
         report(rows[-1])
     return rows
 
@@ -154,7 +169,24 @@ def _seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _loss(engine: Engine, task: Task, params: dict[str, np.ndarray]) -> float:
+def _repeat(loop: Iterator[None], count: int) -> None:
+    for _ in range(count):
+        next(loop)
+
+
+def _copies(params: Arrays) -> Arrays:
+    return {name: value.copy() for name, value in params.items()}
+
+
+def _tensors(params: Arrays) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(value) for name, value in _copies(params).items()}
+
+
+def _arrays(params: dict[str, torch.Tensor]) -> Arrays:
+    return {name: value.detach().numpy() for name, value in params.items()}
+
+
+def _loss(engine: Engine, task: Task, params: Arrays) -> float:
     return float(engine.evaluate(task, params, EVALUATION_SAMPLES)[0].mean())
 
 

@@ -48,6 +48,10 @@ class ReferenceEngine:
     memory_gb: float | None = None
     name = "reference"
 
+    def first_use(self) -> str | None:
+        """Nothing to wait for."""
+        return None
+
     def unsupported(self, structure: Structure) -> str | None:  # noqa: ARG002 (the engines' common interface)
         """Why a structure cannot be trained: never."""
         return None

@@ -15,7 +15,7 @@ from superpos.figures.records import DENSITY, Floats, Point, Run, all_equal, hea
 
 STICKY: Final = {1.0: "a dimension each", 0.5: "digons"}  # where D* stays while the sparsity changes
 MIN_DENSITIES: Final = 3
-MAX_LINES: Final = len(style.CYCLE)
+MAX_LINES: Final = len(style.CYCLE)  # settings beside the density
 
 
 class Line(NamedTuple):

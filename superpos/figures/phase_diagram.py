@@ -107,7 +107,7 @@ def phase_diagram(
     """Panels (title, phase [R, P]) side by side, the exact boundary as a line on each, a colour key, a caption."""
     lines = outline(exact_label, grid)
     with style.context():
-        figure = style.new_figure(style.FULL, 2.6)
+        figure = style.new_figure(style.FULL, 2.25 + 0.14 * len(text.splitlines()))
         *drawn, key = figure.subplots(1, len(panels) + 1, width_ratios=[1.0] * len(panels) + [0.72])
         for axes, (title, phase) in zip(drawn, panels, strict=True):
             _panel(axes, grid, phase, title)
@@ -138,9 +138,9 @@ def applies(run: Run) -> str | None:
 def draw(run: Run) -> Figure:
     """Trained (best of seeds), the paper's candidate theory, the exact minimum."""
     grid, models = phases.trained(run)
-    W, b = models.best()
+    W = models.best()
     best = phases.phase_of(W)
-    minimum, loss = phases.exact(grid, W, b)
+    minimum, loss = phases.exact(grid, W.shape[-2])
     found = phases.agreement(models, best, minimum, loss, grid)
     panels = [
         (f"trained, best of {found.seeds}" if found.seeds > 1 else "trained", best),

@@ -16,7 +16,6 @@ from superpos.figures.records import Floats, Run, healthy
 
 UNKNOWN: Final = -1  # label of a cell without a model
 FOUND_WITHIN: Final = 0.01  # of the exact minimum: a model this good found the best basin
-_COARSE: Final = 14  # cells a side that are minimised from scratch; between them solutions are passed on
 
 
 class Grid(NamedTuple):
@@ -46,14 +45,12 @@ class Models(NamedTuple):
     """All trained models of a run by cell; NaN where a model is missing."""
 
     W: Floats  # [R, P, K, n, m]
-    b: Floats  # [R, P, K, n]
     loss: Floats  # [R, P, K] exact
 
-    def best(self) -> tuple[Floats, Floats]:
-        """W [R, P, n, m] and b [R, P, n] of the seed with the lowest loss."""
-        seed = np.where(np.isnan(self.loss), np.inf, self.loss).argmin(axis=2)[..., None, None]
-        W = np.take_along_axis(self.W, seed[..., None], axis=2)[:, :, 0]
-        return W, np.take_along_axis(self.b, seed, axis=2)[:, :, 0]
+    def best(self) -> Floats:
+        """W [R, P, n, m] of the seed with the lowest loss."""
+        seed = np.where(np.isnan(self.loss), np.inf, self.loss).argmin(axis=2)
+        return np.take_along_axis(self.W, seed[..., None, None, None], axis=2)[:, :, 0]
 
 
 class Agreement(NamedTuple):
@@ -93,7 +90,7 @@ def trained(run: Run) -> tuple[Grid, Models]:
 
     W, b = spread(run.tensor("W", models)), spread(run.tensor("b", models))
     density, weight = grid.tables(W.shape[-2])
-    return grid, Models(W, b, theory.expected_loss(W, b, density[:, :, None], weight[:, :, None]))
+    return grid, Models(W, theory.expected_loss(W, b, density[:, :, None], weight[:, :, None]))
 
 
 def candidate(grid: Grid, n_features: int) -> Phase:
@@ -102,45 +99,19 @@ def candidate(grid: Grid, n_features: int) -> Phase:
     return Phase((label > 0).astype(np.float64), (label > 1).astype(np.float64), label)
 
 
-def exact(grid: Grid, W: Floats, b: Floats) -> tuple[Phase, Floats]:
-    """The phase of the exact minimum and its loss [R, P].
-
-    A coarse grid is minimised from scratch; every cell then goes downhill from the solutions of the coarse cells
-    around it and from the best trained model, W [R, P, n, m] and b [R, P, n], and keeps the lowest.
-    """
-    density, importance = grid.tables(W.shape[-2])
-    rows, columns = (_coarse(len(axis)) for axis in grid)
-    known = theory.minimise_loss(density[np.ix_(rows, columns)], importance[np.ix_(rows, columns)], W.shape[-1])
-    starts_W, starts_b = [np.nan_to_num(W)], [np.nan_to_num(b)]
-    for i in _around(len(grid.importance), rows):
-        for j in _around(len(grid.density), columns):
-            starts_W.append(known.W[np.ix_(i, j)])
-            starts_b.append(known.b[np.ix_(i, j)])
-    found = theory.refine(np.stack(starts_W), np.stack(starts_b), density[None], importance[None])
-    lowest = found.loss.argmin(axis=0)[None]
-    best = np.take_along_axis(found.W, lowest[..., None, None], axis=0)[0]
-    return phase_of(best), np.take_along_axis(found.loss, lowest, axis=0)[0]
-
-
-def _coarse(size: int) -> NDArray[np.intp]:
-    """At most `_COARSE` indices, evenly over all, both ends among them."""
-    return np.unique(np.linspace(0, size - 1, min(size, _COARSE)).round().astype(np.intp))
-
-
-def _around(size: int, chosen: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    """For each of `size` indices its neighbour among the chosen below, then above, as places in `chosen`."""
-    above = np.searchsorted(chosen, np.arange(size))
-    below = np.searchsorted(chosen, np.arange(size), side="right") - 1
-    return [below] if np.array_equal(above, below) else [below, above]
+def exact(grid: Grid, n_features: int) -> tuple[Phase, Floats]:
+    """The phase of the exact minimum for n features in n − 1 dimensions, and its loss [R, P]."""
+    minimum = theory.minimise_loss(*grid.tables(n_features), n_features - 1)
+    return phase_of(minimum.W), minimum.loss
 
 
 def agreement(models: Models, best: Phase, minimum: Phase, minimum_loss: Floats, grid: Grid) -> Agreement:
     """Trained against exact: phases cell by cell, losses model by model."""
     known = best.label != UNKNOWN
-    same = best.label[known] == minimum.label[known]
-    away = np.asarray(theory.clear_of_boundary(minimum.label, grid.importance, grid.density))
-    clear = away[known]
+    same = np.asarray(best.label == minimum.label)[known]
+    clear = theory.clear_of_boundary(minimum.label, grid.importance, grid.density)[known]
     found = models.loss <= (1 + FOUND_WITHIN) * minimum_loss[..., None]
+    reached = np.asarray(found.any(axis=-1))
     return Agreement(
         cells=int(known.sum()),
         seeds=models.loss.shape[-1],
@@ -148,5 +119,5 @@ def agreement(models: Models, best: Phase, minimum: Phase, minimum_loss: Floats,
         far=int(clear.sum()),
         agree_far=float(same[clear].mean()) if clear.any() else float("nan"),
         seeds_found=float(found[np.isfinite(models.loss)].mean()),
-        cells_found=float(found.any(axis=-1)[known].mean()),
+        cells_found=float(reached[known].mean()),
     )

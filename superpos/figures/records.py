@@ -65,8 +65,8 @@ class Point:
     @property
     def density(self) -> float:
         """Density 1 − S of every feature; NaN where features differ."""
-        value = self.settings.get(DENSITY)
-        return float(value) if isinstance(value, int | float) else np.nan
+        values = np.unique(np.array(self.settings[DENSITY], dtype=np.float64))
+        return float(values[0]) if len(values) == 1 else np.nan
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -117,8 +117,12 @@ def _values(column: pd.Series) -> list[object]:
 
 
 def _settings(table: pd.DataFrame) -> pd.DataFrame:
-    """The config columns with plain values; sparsity is left out, density says the same."""
-    keys = [key for key in table.columns if "." in key and key != "data.sparsity"]
+    """The config columns with plain values, without those that follow from others: sparsity, a default init_std."""
+    standard = np.sqrt(2 / (table["model.n_features"] + table["model.n_hidden"]).to_numpy(dtype=float))
+    left_out = ["data.sparsity"]
+    if np.allclose(table["model.init_std"].to_numpy(dtype=float), standard, rtol=1e-9):
+        left_out.append("model.init_std")
+    keys = [key for key in table.columns if "." in key and key not in left_out]
     return pd.DataFrame({key: pd.Series(_values(table[key]), dtype=object) for key in keys})
 
 

@@ -91,7 +91,7 @@ def phase_colours(norm: NDArray[np.float64], interference: NDArray[np.float64]) 
     finite is grey.
     """
     known = np.isfinite(norm) & np.isfinite(interference)
-    hue = SUPERPOSED(np.clip(np.where(known, interference, 0.0), 0, 1))[..., :3]
+    hue = np.asarray(SUPERPOSED(np.clip(np.where(known, interference, 0.0), 0, 1)))[..., :3]
     strength = np.clip(np.where(known, norm, 0.0), 0, 1)[..., None]
     colours: NDArray[np.float64] = np.where(known[..., None], 1 - strength * (1 - hue), 0.6)
     return colours
@@ -103,13 +103,20 @@ def number(value: float) -> str:
 
 
 def plain_log_numbers(axis: Axis) -> None:
-    """Labels "0.05" instead of powers of ten; between the powers too where the axis spans little more than one."""
+    """Labels "0.05" instead of powers of ten, where that is short; also between the powers on a short axis."""
     low, high = axis.get_view_interval()
     span = abs(np.log10(high / low))
     steps = (1.0,) if span > 2.2 else (1.0, 3.0) if span > 1.2 else (1.0, 2.0, 5.0)
     axis.set_major_locator(LogLocator(subs=steps))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _log_number(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _log_number(value: float) -> str:
+    """ "0.01", and a power where that would be long."""
+    power = round(np.log10(value)) if value > 0 else 0
+    is_power = np.isclose(value, 10.0**power)
+    return rf"$10^{{{power}}}$" if is_power and not -3 <= power <= 4 else f"{value:g}"
 
 
 def render(figure: Figure, file_format: Literal["png", "svg", "pdf"]) -> bytes:

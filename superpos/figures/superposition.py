@@ -28,11 +28,12 @@ MAX_FEATURES: Final = 200
 
 
 class Column(NamedTuple):
-    """One model of the figure."""
+    """One model of the figure, the most important feature first."""
 
     title: str
     W: NDArray[np.floating[Any]]  # [F, H]
     b: NDArray[np.floating[Any]]  # [F]
+    ranked: bool = True  # whether importance differs between the features
 
 
 def _matrix(axes: Axes, W: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> None:
@@ -75,7 +76,7 @@ def heat_maps(bands: Sequence[Sequence[Column]]) -> Figure:
             for unused in (*upper[len(band) :], *lower[len(band) :]):
                 unused.set_axis_off()
             n, m = band[0].W.shape
-            lower[0].set_ylabel(f"n = {n}, m = {m}\n" r"$\leftarrow$ more important")
+            lower[0].set_ylabel(f"n = {n}, m = {m}\n" + ("← more important" if band[0].ranked else "features"))
             lower[0].set_xlabel(r"$\|W_i\|$", labelpad=1)
         _keys(figure, axes)
     return figure
@@ -124,15 +125,19 @@ def _order(point: Point) -> tuple[tuple[int, int], bool]:
 
 
 def draw(run: Run) -> Figure:
-    """The best seed of every point; linear models first, then ReLU from dense to sparse, eight to a band."""
+    """The best seed of every point; linear models first, then ReLU from dense to sparse, at most eight to a band."""
     chosen = sorted(by_density(points(run)), key=_order)
     bands = []
     for _, group in groupby(chosen, key=lambda point: point.shape):
-        columns = [Column(_title(point), *_weights(run, point.best)) for point in group]
-        bands += [columns[i : i + MAX_COLUMNS] for i in range(0, len(columns), MAX_COLUMNS)]
+        columns = [_column(run, point) for point in group]
+        length = -(-len(columns) // -(-len(columns) // MAX_COLUMNS))  # bands of equal length
+        bands += [columns[i : i + length] for i in range(0, len(columns), length)]
     return heat_maps(bands)
 
 
-def _weights(run: Run, model: int) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
-    weights = run.weights(model)
-    return weights["W"], weights["b"]
+def _column(run: Run, point: Point) -> Column:
+    """The best model of a point with its features in order of importance."""
+    weights, importance = run.weights(point.best), point.importance
+    order = np.argsort(-importance, kind="stable")
+    ranked = bool(importance.min() < importance.max())
+    return Column(_title(point), weights["W"][order], weights["b"][order], ranked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,8 @@ def ideal_shapes(n_features: int, n_hidden: int) -> Iterator[Floats]:
     """W [n, m] of every way to fill m dimensions with blocks in orthogonal subspaces; features left over
     are 0, dimensions are left over only once every feature has its place.
 
-    Blocks: a dedicated feature or a digon (1 dimension), polygons (2), simplexes (k features in k - 1). The members
-    of a polygon keep their order.
+    Blocks: a dedicated feature or a digon (1 dimension), polygons in every order of their members (2), simplexes (k
+    features in k - 1).
     """
     yield from _place(np.zeros((n_features, n_hidden)), tuple(range(n_features)), 0)
 
@@ -42,12 +42,22 @@ def _place(W: Floats, free: tuple[int, ...], used: int) -> Iterator[Floats]:
         return
     for block in _blocks(len(free), n_hidden - used):
         size, span = block.shape
-        for members in combinations(free, size):
+        for members in _orders(free, size, cyclic=size > span + 1):
             filled = W.copy()
             filled[np.array(members)[:, None], used + np.arange(span)] = block
             # The order of the blocks is free: list them by their first features, so that none comes twice.
             later = tuple(j for j in free if j > members[0] and j not in members)
             yield from _place(filled, later, used + span)
+
+
+def _orders(free: tuple[int, ...], size: int, *, cyclic: bool) -> Iterator[tuple[int, ...]]:
+    """Choices of `size` features; with `cyclic` also their orders on a circle, up to rotation and reflection."""
+    for members in combinations(free, size):
+        if not cyclic:
+            yield members
+            continue
+        first, *others = members
+        yield from ((first, *order) for order in permutations(others) if order[0] < order[-1])
 
 
 def _blocks(n_features: int, n_hidden: int) -> list[Floats]:

@@ -18,7 +18,7 @@ from llvmlite import binding
 from numpy.typing import NDArray
 
 from superpos import data, optim
-from superpos.engines.cpu import kernel, lanes
+from superpos.engines.cpu import cache, kernel, lanes
 from superpos.model import mean_and_error
 from superpos.streams import Purpose, key_words
 from superpos.task import State, Structure, Task
@@ -41,6 +41,13 @@ class FusedCpuEngine:
 
     threads: int | None = None
     name = "fused"
+
+    def first_use(self) -> str | None:
+        """That kernels will be compiled, where they are not in the cache."""
+        if cache.is_filled() or kernel.train.signatures:
+            return None
+        kept = cache.folder()
+        return f"compiling the training kernels, about 10 s ({f'once: kept in {kept}' if kept else 'no cache folder'})"
 
     def unsupported(self, structure: Structure) -> str | None:
         """Why a structure cannot be trained here, or None."""
@@ -95,9 +102,9 @@ class FusedCpuEngine:
         sums = np.zeros((len(task), 2))
 
         def run(rows: Rows, buffers: kernel.Buffers) -> None:
-            moments, transposed = np.zeros((len(rows), 2)), _work(structure, len(rows)).transposed
+            moments, work = np.zeros((len(rows), 2)), _work(structure, len(rows))
             stream = _stream(task, rows, Purpose.EVALUATE)
-            kernel.evaluate(shape, buffers, _take(everyone, rows), stream, theta[rows], transposed, moments)
+            kernel.evaluate(shape, buffers, _take(everyone, rows), stream, theta[rows], work, moments)
             sums[rows] = moments
 
         self._each_group(task, run)
@@ -123,8 +130,7 @@ class FusedCpuEngine:
 
 def _groups(task: Task, threads: int) -> Iterator[Rows]:
     """Models of one seed, few enough that their state stays in cache and no thread waits long for the last group."""
-    params = sum(int(np.prod(shape)) for shape in task.structure.param_shapes.values())
-    size = max(1, min(_GROUP_PARAMS // params, len(task) // (4 * threads)))
+    size = max(1, min(_GROUP_PARAMS // _n_params(task.structure), len(task) // (4 * threads)))
     order = np.argsort(task.seed, kind="stable")
     for same_seed in np.split(order, np.flatnonzero(np.diff(task.seed[order])) + 1):
         for start in range(0, len(same_seed), size):
@@ -154,14 +160,21 @@ class _Buffers:
 
 
 def _shape(structure: Structure) -> kernel.Shape:
+    n, m = structure.n_features, structure.n_hidden
+    sets = n // structure.set_size if structure.correlation != "none" else 0
+    unsigned = structure.target == "identity" and not structure.signed
+    plain = structure.tied and structure.hidden == "linear" and unsigned and not sets
+    tiny = plain and lanes.is_tiny(n, m)
     return kernel.Shape(
-        n_features=structure.n_features,
-        n_hidden=structure.n_hidden,
+        n_features=n,
+        n_hidden=m,
         relu_output=int(structure.output == "relu"),
         relu_hidden=int(structure.hidden == "relu"),
         tied=int(structure.tied),
         absolute=int(structure.target == "abs"),
-        sets=structure.n_features // structure.set_size if structure.correlation != "none" else 0,
+        sets=sets,
+        tiny=int(tiny),
+        sum_rows=n * m + n if tiny else n,
         samples=structure.samples_per_step,
         optimizer=_OPTIMIZERS[structure.optimizer],
         loss_every=structure.loss_every,
@@ -193,13 +206,14 @@ def _rates(task: Task, start: int, stop: int) -> kernel.Rates:
 
 def _work(structure: Structure, models: int) -> kernel.Work:
     n, m = structure.n_features, structure.n_hidden
-    params = n * m * (1 if structure.tied else 2) + n
+    params = _n_params(structure)
     return kernel.Work(
         transposed=np.empty((models, m * n), np.float32),
         grad=np.empty((models, params), np.float32),
-        bias_sums=np.empty((models, n * kernel.WIDTH), np.float32),
+        sums=np.empty((models, _shape(structure).sum_rows * kernel.WIDTH), np.float32),
         loss=np.empty(models),
         proposed=np.empty((3, params), np.float32),
+        check=np.empty(1, np.float32),
     )
 
 
@@ -209,9 +223,17 @@ def _factor(structure: Structure) -> np.float32:
     return np.float32(2 / (structure.samples_per_step * features))
 
 
+def _n_params(structure: Structure) -> int:
+    """Parameters of a model, filled up to whole vectors."""
+    count = sum(int(np.prod(shape)) for shape in structure.param_shapes.values())
+    return -(-count // kernel.WIDTH) * kernel.WIDTH
+
+
 def _flat(params: Params) -> NDArray[np.float32]:
-    """Parameters [M, P] in the order of `Structure.param_shapes`; owns its memory."""
-    return np.concatenate([value.reshape(len(value), -1) for value in params.values()], axis=1)
+    """Parameters [M, P] in the order of `Structure.param_shapes`, zeros at the end; owns its memory."""
+    rows = [value.reshape(len(value), -1) for value in params.values()]
+    count = sum(row.shape[1] for row in rows)
+    return np.concatenate([*rows, np.zeros((len(rows[0]), -count % kernel.WIDTH), np.float32)], axis=1)
 
 
 def _unflat(structure: Structure, theta: NDArray[np.float32]) -> Params:

@@ -41,6 +41,12 @@ def folder() -> Path | None:
     return next((path for base in _candidates() if _writable(path := base / name)), None)
 
 
+def is_filled() -> bool:
+    """Whether kernels of this version were compiled before."""
+    path = folder()
+    return path is not None and any(path.rglob("*.nbi"))
+
+
 def compiled(function: Callable[..., Any]) -> Any:
     """`numba.njit` without the GIL, cached in `folder()`; strict floating point."""
     path = folder()

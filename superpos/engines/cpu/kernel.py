@@ -16,9 +16,8 @@ from superpos.engines.cpu.cache import compiled
 
 LANES, WIDTH = lanes.LANES, lanes.WIDTH
 ADAM, ADAMW, SGD = 0, 1, 2
-BETA1, BETA2, EPS = np.float32(0.9), np.float32(0.999), np.float32(1e-8)
-REST1, REST2 = np.float32(1 - 0.9), np.float32(1 - 0.999)
-ONE = np.float32(1)
+ZERO, ONE = np.float32(0), np.float32(1)
+CONSTANTS = tuple(np.float32(value) for value in (0.9, 1 - 0.9, 0.999, 1 - 0.999, 1e-8))  # betas, rests, eps
 FLOAT, DOUBLE = 4, 8  # bytes
 
 F32 = NDArray[np.float32]
@@ -36,6 +35,8 @@ class Shape(NamedTuple):
     tied: int
     absolute: int
     sets: int  # number of correlated sets, 0 where features are independent
+    tiny: int  # whether `lanes.tiny` does a block
+    sum_rows: int  # parameters whose gradients are summed lane by lane: all of a tiny model, else the biases
     samples: int
     optimizer: int
     loss_every: int
@@ -74,17 +75,6 @@ class Group(NamedTuple):
     importance: F32
 
 
-class Addresses(NamedTuple):
-    """Where the arrays of a `Group` start."""
-
-    low: int
-    span: int
-    shift: int
-    scale: int
-    offset: int
-    importance: int
-
-
 class Rates(NamedTuple):
     """Hyperparameters of the optimiser."""
 
@@ -94,17 +84,18 @@ class Rates(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Sums and intermediate results of one step."""
+    """Sums and intermediate results of one step. P is a multiple of WIDTH: zeros fill the end."""
 
     transposed: F32  # [G, H * F] weights of the decoder, hidden unit by hidden unit
     grad: F32  # [G, P]
-    bias_sums: F32  # [G, F * WIDTH]
+    sums: F32  # [G, sum_rows * WIDTH]
     loss: F64  # [G]
     proposed: F32  # [3, P] parameters and moments after a step, until they are known to be finite
+    check: F32  # [1] 0 where they are, else NaN
 
 
 class Trained(NamedTuple):
-    """What training changes: rows of the state."""
+    """What training changes: rows of the state. P is a multiple of WIDTH: zeros fill the end."""
 
     theta: F32  # [G, P]
     first: F32  # [G, P]
@@ -113,15 +104,42 @@ class Trained(NamedTuple):
     history: F32  # [G, records]
 
 
+class At(NamedTuple):
+    """Where the arrays of a group start: addresses. The inner loops see no array, so that they count no references."""
+
+    models: int
+    params: int  # P
+    low: int
+    span: int
+    shift: int
+    scale: int
+    offset: int
+    importance: int
+    theta: int
+    transposed: int
+    grad: int
+    sums: int
+    loss: int
+
+
 @compiled
-def transpose_decoders(shape: Shape, theta: F32, transposed: F32) -> None:
-    """transposed[:, k, i] = W2[:, i, k]."""
-    n, m = shape.n_features, shape.n_hidden
-    start = 0 if shape.tied else n * m
-    for model in range(len(theta)):
-        for i in range(n):
-            for k in range(m):
-                transposed[model, k * n + i] = theta[model, start + i * m + k]
+def addresses(group: Group, theta: F32, work: Work) -> At:
+    """Addresses of arrays that the caller keeps alive."""
+    return At(
+        theta.shape[0],
+        theta.shape[1],
+        group.low.ctypes.data,
+        group.span.ctypes.data,
+        group.shift.ctypes.data,
+        group.scale.ctypes.data,
+        group.offset.ctypes.data,
+        group.importance.ctypes.data,
+        theta.ctypes.data,
+        work.transposed.ctypes.data,
+        work.grad.ctypes.data,
+        work.sums.ctypes.data,
+        work.loss.ctypes.data,
+    )
 
 
 @compiled
@@ -133,24 +151,38 @@ def draw_block(shape: Shape, s: Buffers, stream: Stream, step: int, sample: int)
 
 
 @compiled
-def forward(shape: Shape, s: Buffers, group: Addresses, at: int, w1: int, w2_transposed: int, bias: int) -> None:
-    """x, h = W1^T x and o = W2 h + b for one block of the model whose features start `at` bytes on; o lands in s.g."""
+def transpose_decoders(shape: Shape, at: At) -> None:
+    """transposed[:, k, i] = W2[:, i, k]."""
     n, m = shape.n_features, shape.n_hidden
+    start = 0 if shape.tied else n * m * FLOAT
+    for model in range(at.models):
+        weight = at.theta + model * at.params * FLOAT + start
+        lanes.transpose((weight, at.transposed + model * n * m * FLOAT, n, m))
+
+
+@compiled
+def forward(shape: Shape, s: Buffers, at: At, model: int) -> None:
+    """x, h = W1^T x and o = W2 h + b for one block of one model; o lands in s.g."""
+    n, m = shape.n_features, shape.n_hidden
+    f = model * n * FLOAT
+    w1 = at.theta + model * at.params * FLOAT
+    bias = w1 + n * m * FLOAT * (1 if shape.tied else 2)
     set_size = n // shape.sets if shape.sets else 1
-    low, span, shift = group.low + at, group.span + at, group.shift + at
-    lanes.fill((s.u, s.switch, s.x, low, span, shift, group.scale + at, group.offset + at, n, set_size))
+    lanes.fill((s.u, s.switch, s.x, at.low + f, at.span + f, at.shift + f, at.scale + f, at.offset + f, n, set_size))
     if shape.absolute:
         lanes.magnitude((s.x, s.y, n))
     lanes.contract((s.h, w1, s.x, s.zeros, m, n))
     if shape.relu_hidden:
         lanes.rectify((s.h, m))
-    lanes.contract((s.g, w2_transposed, s.h, bias, n, m))
+    lanes.contract((s.g, at.transposed + m * f, s.h, bias, n, m))
 
 
 @compiled
-def backward(shape: Shape, s: Buffers, w2: int, dw1: int, dw2: int) -> None:
+def backward(shape: Shape, s: Buffers, at: At, model: int) -> None:
     """Add one block's gradients of the weights, from the outputs' gradient in s.g."""
     n, m = shape.n_features, shape.n_hidden
+    w2 = at.theta + model * at.params * FLOAT + (0 if shape.tied else n * m * FLOAT)
+    dw1 = at.grad + model * at.params * FLOAT
     lanes.contract((s.dh, w2, s.g, s.zeros, m, n))
     if shape.relu_hidden:
         lanes.gate((s.dh, s.h, m))
@@ -158,97 +190,75 @@ def backward(shape: Shape, s: Buffers, w2: int, dw1: int, dw2: int) -> None:
         lanes.outer_pair((dw1, s.g, s.h, s.x, s.dh, n, m))
     else:
         lanes.outer((dw1, s.x, s.dh, n, m))
-        lanes.outer((dw2, s.g, s.h, n, m))
+        lanes.outer((dw1 + n * m * FLOAT, s.g, s.h, n, m))
 
 
 @compiled
-def addresses(group: Group) -> Addresses:
-    """Where the group's arrays start; the caller keeps them alive."""
-    return Addresses(
-        group.low.ctypes.data,
-        group.span.ctypes.data,
-        group.shift.ctypes.data,
-        group.scale.ctypes.data,
-        group.offset.ctypes.data,
-        group.importance.ctypes.data,
-    )
+def block_gradients(shape: Shape, s: Buffers, at: At, model: int, left: int) -> None:
+    """Add one block's losses and gradients of one model; `left` samples are left in the batch."""
+    n = shape.n_features
+    f = model * n * FLOAT
+    importance, loss = at.importance + f, at.loss + model * DOUBLE
+    sums = at.sums + model * shape.sum_rows * WIDTH * FLOAT
+    if shape.tiny:
+        theta = at.theta + model * at.params * FLOAT
+        lanes.tiny(
+            (s.u, at.low + f, at.scale + f, importance, theta, sums, loss, left, shape.relu_output, n, shape.n_hidden)
+        )
+    else:
+        forward(shape, s, at, model)
+        lanes.residual((s.g, s.y, importance, sums, loss, n, left, shape.relu_output))
+        backward(shape, s, at, model)
 
 
 @compiled
-def gradients(shape: Shape, s: Buffers, group: Addresses, stream: Stream, step: int, theta: F32, work: Work) -> None:
-    """Fill work.loss with the batch's loss and work.grad with the gradient of half of it, both summed over the batch.
+def gradients(shape: Shape, s: Buffers, at: At, stream: Stream, step: int) -> None:
+    """Sum the batch's losses into at.loss and the gradient of half of them into at.grad.
 
-    The factor 2 / batch is left to the caller: it belongs to the optimiser step, not to every sample.
+    The factor 2 / batch is left to the optimiser's step: it does not belong to every sample.
     """
-    models, n = len(theta), shape.n_features
-    weight = n * shape.n_hidden * FLOAT
-    params, to_w2 = theta.shape[1] * FLOAT, 0 if shape.tied else weight
-    to_bias = to_w2 + weight
-    work.grad[:] = 0
-    work.loss[:] = 0
-    work.bias_sums[:] = 0
-    transpose_decoders(shape, theta, work.transposed)
-    thetas, grads, losses = theta.ctypes.data, work.grad.ctypes.data, work.loss.ctypes.data
-    transposed, sums = work.transposed.ctypes.data, work.bias_sums.ctypes.data
+    lanes.clear((at.grad, at.models * at.params))
+    lanes.clear((at.sums, at.models * shape.sum_rows * WIDTH))
+    transpose_decoders(shape, at)
     for sample in range(0, shape.samples, LANES):
         draw_block(shape, s, stream, step, sample)
-        for model in range(models):
-            w, dw, at = thetas + model * params, grads + model * params, model * n * FLOAT
-            forward(shape, s, group, at, w, transposed + model * weight, w + to_bias)
-            lanes.residual(
-                (s.g, s.y, group.importance + at, sums + at * WIDTH, losses + model * DOUBLE, n,
-                 shape.samples - sample, shape.relu_output)
-            )
-            backward(shape, s, w + to_w2, dw, dw + to_w2)
-    for model in range(models):
-        lanes.fold((sums + model * n * FLOAT * WIDTH, grads + model * params + to_bias, n))
-
-
-@compiled
-def propose(
-    optimizer: int, lr: Any, rate: Any, bias2: Any, decay: Any, factor: Any, theta: F32, first: F32, second: F32,
-    grad: F32, new: F32,
-) -> bool:
-    """Write parameters and moments after a step to new[3, P]; true iff every parameter is finite.
-
-    As `optim.update`, operation by operation; `rate` is lr / (1 - beta1^t), `bias2` is sqrt(1 - beta2^t).
-    """
-    keep = ONE - lr * decay if optimizer == ADAMW else ONE
-    coupled = np.float32(0) if optimizer == ADAMW else decay
-    finite = True
-    for j in range(len(theta)):
-        g = factor * grad[j] + coupled * theta[j]
-        if optimizer == SGD:
-            new[0, j], new[1, j], new[2, j] = theta[j] - lr * g, first[j], second[j]
-        else:
-            new[1, j] = BETA1 * first[j] + REST1 * g
-            new[2, j] = BETA2 * second[j] + REST2 * (g * g)
-            new[0, j] = keep * theta[j] - rate * (new[1, j] / (np.sqrt(new[2, j]) / bias2 + EPS))
-        finite &= np.isfinite(new[0, j])
-    return finite
+        for model in range(at.models):
+            block_gradients(shape, s, at, model, shape.samples - sample)
+    weights = 0 if shape.tiny else shape.n_features * shape.n_hidden * (1 if shape.tied else 2)
+    for model in range(at.models):
+        grad = at.grad + (model * at.params + weights) * FLOAT
+        lanes.fold((at.sums + model * shape.sum_rows * WIDTH * FLOAT, grad, shape.sum_rows))
 
 
 @compiled
 def update(shape: Shape, rates: Rates, step: int, start: int, state: Trained, work: Work) -> None:
     """The optimiser's step for every model that has not diverged; one that does now keeps its last finite state."""
+    count, row = state.theta.shape[1], state.theta.shape[1] * FLOAT
+    theta, first, second = state.theta.ctypes.data, state.first.ctypes.data, state.second.ctypes.data
+    grad, new, check = work.grad.ctypes.data, work.proposed.ctypes.data, work.check.ctypes.data
     bias1 = 1.0 - 0.9 ** (step + 1)
-    bias2 = np.float32(np.sqrt(1.0 - 0.999 ** (step + 1)))
-    for model in range(len(state.theta)):
-        if state.diverged_at[model] >= 0:
+    bias2 = np.sqrt(1.0 - 0.999 ** (step + 1))
+    for g in range(len(work.loss)):
+        if state.diverged_at[g] >= 0:
             continue
-        mean = np.float32(work.loss[model] / shape.samples)
+        mean = np.float32(work.loss[g] / shape.samples)
         if shape.loss_every and step % shape.loss_every == 0:
-            state.history[model, step // shape.loss_every] = mean
-        theta, first, second = state.theta[model], state.first[model], state.second[model]
-        lr = rates.lr[model, step - start]
-        finite = propose(
-            shape.optimizer, lr, np.float32(np.float64(lr) / bias1), bias2, rates.weight_decay[model], rates.factor[model],
-            theta, first, second, work.grad[model], work.proposed,
-        )
-        if finite and np.isfinite(mean):
-            theta[:], first[:], second[:] = work.proposed[0], work.proposed[1], work.proposed[2]
+            state.history[g, step // shape.loss_every] = mean
+        at = g * row
+        where = (theta + at, first + at, second + at, grad + at, new, check, count, rates.factor[g])
+        lr, decay = rates.lr[g, step - start], rates.weight_decay[g]
+        if shape.optimizer == SGD:
+            lanes.step_sgd((*where, decay, lr))
+        elif shape.optimizer == ADAM:
+            lanes.step_adam((*where, decay, ONE, lr / bias1, bias2, *CONSTANTS))
         else:
-            state.diverged_at[model] = step
+            lanes.step_adam((*where, ZERO, ONE - lr * decay, lr / bias1, bias2, *CONSTANTS))
+        if np.isfinite(work.check[0]) and np.isfinite(mean):
+            lanes.copy((new, theta + at, count))
+            lanes.copy((new + row, first + at, count))
+            lanes.copy((new + 2 * row, second + at, count))
+        else:
+            state.diverged_at[g] = step
 
 
 @compiled
@@ -256,32 +266,28 @@ def train(
     shape: Shape, s: Buffers, group: Group, stream: Stream, rates: Rates, start: int, stop: int, state: Trained, work: Work
 ) -> None:
     """Train the G models from step `start` to `stop`."""
-    at = addresses(group)
+    at = addresses(group, state.theta, work)
     for step in range(start, stop):
-        gradients(shape, s, at, stream, step, state.theta, work)
+        work.loss[:] = 0
+        gradients(shape, s, at, stream, step)
         update(shape, rates, step, start, state, work)
 
 
 @compiled
 def gradients_once(shape: Shape, s: Buffers, group: Group, stream: Stream, step: int, theta: F32, work: Work) -> None:
     """`gradients` for a caller in Python."""
-    gradients(shape, s, addresses(group), stream, step, theta, work)
+    work.loss[:] = 0
+    gradients(shape, s, addresses(group, theta, work), stream, step)
 
 
 @compiled
-def evaluate(shape: Shape, s: Buffers, group: Group, stream: Stream, theta: F32, transposed: F32, moments: F64) -> None:
+def evaluate(shape: Shape, s: Buffers, group: Group, stream: Stream, theta: F32, work: Work, moments: F64) -> None:
     """Add sum l and sum l^2 over `shape.samples` samples to moments [G, 2], l = sum_i I_i (x' - target)^2."""
-    n, where = shape.n_features, addresses(group)
-    weight = n * shape.n_hidden * FLOAT
-    to_bias = weight if shape.tied else 2 * weight
-    transpose_decoders(shape, theta, transposed)
-    thetas, wt, sums = theta.ctypes.data, transposed.ctypes.data, moments.ctypes.data
+    n, at, sums = shape.n_features, addresses(group, theta, work), moments.ctypes.data
+    transpose_decoders(shape, at)
     for sample in range(0, shape.samples, LANES):
         draw_block(shape, s, stream, 0, sample)
-        for model in range(len(theta)):
-            w, at = thetas + model * theta.shape[1] * FLOAT, model * n * FLOAT
-            forward(shape, s, where, at, w, wt + model * weight, w + to_bias)
-            lanes.score(
-                (s.g, s.y, where.importance + at, sums + model * 2 * DOUBLE, n, shape.samples - sample,
-                 shape.relu_output)
-            )
+        for model in range(at.models):
+            forward(shape, s, at, model)
+            importance, left = at.importance + model * n * FLOAT, shape.samples - sample
+            lanes.score((s.g, s.y, importance, sums + model * 2 * DOUBLE, n, left, shape.relu_output))

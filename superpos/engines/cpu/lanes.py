@@ -34,13 +34,14 @@ Value = Any  # an llvmlite value (the library carries no types); as a parameter 
 Floats = Any  # address of float32
 Words = Any  # address of 32-bit words
 Doubles = Any  # address of float64
+Real = Any  # a float32
 
 
 def _pass(emit: Callable[..., None]) -> Any:
-    """Make a numba intrinsic, called with one tuple of integers, of `emit(b, *values)`.
+    """Make a numba intrinsic, called with one tuple of numbers, of `emit(b, *values)`.
 
-    A parameter annotated `Floats` or `Words` arrives as a pointer to float32 or 32-bit words: the caller gives the
-    address. Plain addresses keep numba's reference counting, atomic and dear, out of the inner loops.
+    A parameter annotated `Floats`, `Words` or `Doubles` arrives as a pointer: the caller gives the address. Plain
+    addresses keep numba's reference counting, atomic and dear, out of the inner loops.
     """
     kinds = [annotation for name, annotation in emit.__annotations__.items() if name not in ("b", "return")]
     pointers = {"Floats": _F32.as_pointer(), "Words": _I32.as_pointer(), "Doubles": ir.DoubleType().as_pointer()}
@@ -49,7 +50,7 @@ def _pass(emit: Callable[..., None]) -> Any:
         values = []
         given = zip(kinds, signature.args[0], cgutils.unpack_tuple(builder, args[0]), strict=True)
         for kind, found, value in given:
-            wide = context.cast(builder, value, found, types.int64)
+            wide = context.cast(builder, value, found, types.float32 if kind == "Real" else types.int64)
             values.append(builder.inttoptr(wide, pointers[kind]) if kind in pointers else wide)
         emit(builder, *values)
         return context.get_dummy_value()
@@ -153,16 +154,27 @@ def fill(
 
     `switch` has one row a set of `set_size` features.
     """
-    per_row = ((low, _VI), (span, _VI), (shift, _VI), (scale, _VF), (offset, _VF))
     with cgutils.for_range(b, rows) as row:
-        first, width, base, factor, add = (_splat(b, b.load(b.gep(p, [row.index])), kind) for p, kind in per_row)
+        rule = _rule(b, (low, span, shift, scale, offset), row.index)
         set_index = b.udiv(row.index, set_size)
         with _vectors(b) as v:
             lane = b.mul(v.index, _int(WIDTH))
             at = _row(b, row.index, lane)
-            active = b.icmp_unsigned("<=", b.sub(_load(b, switch, _row(b, set_index, lane), _VI), first), width)
-            value = b.fadd(b.fmul(b.uitofp(b.sub(_load(b, u, at, _VI), base), _VF), factor), add)
-            _store(b, b.select(active, value, ir.Constant(_VF, None)), x, at)
+            value = _value(b, rule, _load(b, u, at, _VI), _load(b, switch, _row(b, set_index, lane), _VI))
+            _store(b, value, x, at)
+
+
+def _rule(b: Value, fields: Sequence[Value], feature: Value) -> list[Value]:
+    """One feature's `data.Cells` as vectors."""
+    kinds = (_VI, _VI, _VI, _VF, _VF)
+    return [_splat(b, b.load(b.gep(p, [feature])), kind) for p, kind in zip(fields, kinds, strict=True)]
+
+
+def _value(b: Value, rule: Sequence[Value], u: Value, switch: Value) -> Value:
+    low, span, shift, scale, offset = rule
+    active = b.icmp_unsigned("<=", b.sub(switch, low), span)
+    value = b.fadd(b.fmul(b.uitofp(b.sub(u, shift), _VF), scale), offset)
+    return b.select(active, value, ir.Constant(_VF, None))
 
 
 # ---------------------------------------------------------------------------------------------------------- contraction
@@ -309,14 +321,23 @@ def _floor(b: Value, relu: Value) -> Value:
     return _splat(b, b.select(is_relu, ir.Constant(_F32, 0.0), ir.Constant(_F32, float("-inf"))), _VF)
 
 
-def _error(b: Value, o: Value, floor: Value, target: Value, lane: Value, valid: Value) -> Value:
-    """max(o, floor) - target, 0 for samples from `valid` on. "o < floor" is false for NaN: NaN stays, and is seen."""
+def _inside(b: Value, lane: Value, valid: Value) -> Value:
+    """Which of the samples in 16 lanes come before `valid`."""
     word, quad = b.udiv(lane, _int(QUADS)), b.urem(lane, _int(QUADS))
     first = b.trunc(b.add(b.mul(quad, _int(4)), word), _I32)
     sample = b.add(_splat(b, first, _VI), ir.Constant(_VI, [4 * q for q in range(WIDTH)]))
-    inside = b.icmp_signed("<", sample, _splat(b, b.trunc(valid, _I32), _VI))
+    return b.icmp_signed("<", sample, _splat(b, b.trunc(valid, _I32), _VI))
+
+
+def _error(b: Value, o: Value, floor: Value, target: Value, inside: Value) -> Value:
+    """max(o, floor) - target, 0 for samples not inside. "o < floor" is false for NaN: NaN stays, and is seen."""
     error = b.fsub(b.select(b.fcmp_ordered("<", o, floor), floor, o), target)
     return b.select(inside, error, ir.Constant(_VF, None))
+
+
+def _gradient(b: Value, o: Value, floor: Value, scaled_error: Value) -> Value:
+    """The gradient of an output before its ReLU."""
+    return b.select(b.fcmp_ordered(">", o, floor), scaled_error, ir.Constant(_VF, None))
 
 
 @_pass
@@ -339,9 +360,9 @@ def residual(
             lane = b.mul(v.index, _int(WIDTH))
             at = _row(b, row.index, lane)
             o = _load(b, out, at)
-            error = _error(b, o, floor, _load(b, target, at), lane, valid)
+            error = _error(b, o, floor, _load(b, target, at), _inside(b, lane, valid))
             scaled = b.fmul(weight, error)
-            g = b.select(b.fcmp_ordered(">", o, floor), scaled, zero)
+            g = _gradient(b, o, floor, scaled)
             _store(b, g, out, at)
             b.store(b.fadd(g, b.load(bias)), bias)
             b.store(_fma(b, scaled, error, b.load(losses)), losses)
@@ -361,7 +382,7 @@ def score(
         b.store(ir.Constant(_VF, None), losses)
         with cgutils.for_range(b, rows) as row:
             at = _row(b, row.index, lane)
-            error = _error(b, _load(b, out, at), floor, _load(b, target, at), lane, valid)
+            error = _error(b, _load(b, out, at), floor, _load(b, target, at), _inside(b, lane, valid))
             weight = _splat(b, b.load(b.gep(importance, [row.index])), _VF)
             b.store(_fma(b, b.fmul(weight, error), error, b.load(losses)), losses)
         loss = b.load(losses)
@@ -412,3 +433,167 @@ def fold(b: Value, sums: Floats, out: Floats, rows: Value) -> None:
     with cgutils.for_range(b, rows) as row:
         vector = _load(b, sums, b.mul(row.index, _int(WIDTH)))
         b.store(_first(b, _sum_lanes(b, [vector])), b.gep(out, [row.index]))
+
+
+# ------------------------------------------------------------------------------------------------------------ tiny models
+
+TINY_FEATURES, TINY_HIDDEN, TINY_WEIGHTS = 6, 3, 12
+
+
+def is_tiny(n_features: int, n_hidden: int) -> bool:
+    """Whether `tiny` has code for this size: all values of 16 samples, and all sums, about fit into registers."""
+    small = n_features <= TINY_FEATURES and n_hidden <= TINY_HIDDEN
+    return small and n_features * n_hidden <= TINY_WEIGHTS
+
+
+@_pass
+def tiny(
+    b: Value, u: Words, low: Words, scale: Floats, importance: Floats, theta: Floats, sums: Floats, loss: Doubles,
+    valid: Value, relu: Value, n_features: Value, n_hidden: Value,
+) -> None:
+    """A whole block of a tiny model at once: fill, contract, residual and outer_pair in registers, one branch a size.
+
+    For tied models with a linear hidden layer and independent unsigned features, whose draws u are active from `low`
+    on. Adds the lanes of each parameter's gradient to sums[P, 16] and the losses to loss.
+    """
+    for n in range(1, TINY_FEATURES + 1):
+        for m in range(1, TINY_HIDDEN + 1):
+            if is_tiny(n, m):
+                same = b.and_(
+                    b.icmp_unsigned("==", n_features, _int(n)), b.icmp_unsigned("==", n_hidden, _int(m))
+                )
+                with b.if_then(same):
+                    _tiny_block(b, (n, m), u, (low, scale), importance, theta, sums, loss, valid, _floor(b, relu))
+
+
+def _tiny_block(
+    b: Value, size: tuple[int, int], u: Value, rules: Sequence[Value], importance: Value, theta: Value, sums: Value,
+    loss: Value, valid: Value, floor: Value,
+) -> None:
+    n, m = size
+    zero = ir.Constant(_VF, None)
+    scalars = [_splat(b, b.load(b.gep(theta, [_int(j)])), _VF) for j in range(n * m + n)]
+    w, bias = [scalars[i * m : (i + 1) * m] for i in range(n)], scalars[n * m :]
+    weight = [_splat(b, b.load(b.gep(importance, [_int(i)])), _VF) for i in range(n)]
+    low, scale = (
+        [_splat(b, b.load(b.gep(p, [_int(i)])), kind) for i in range(n)] for p, kind in zip(rules, (_VI, _VF), strict=True)
+    )
+    totals = [cgutils.alloca_once(b, _VF) for _ in range(n * m + n + 1)]
+    for j, total in enumerate(totals):
+        b.store(_load(b, sums, _int(j * WIDTH)) if j < n * m + n else zero, total)
+
+    def add(j: int, x: Value, y: Value) -> None:
+        b.store(_fma(b, x, y, b.load(totals[j])), totals[j])
+
+    with _vectors(b) as v:
+        lane = b.mul(v.index, _int(WIDTH))
+        inside = _inside(b, lane, valid)
+        draws = [_load(b, u, _row(b, _int(i), lane), _VI) for i in range(n)]
+        values = [b.fmul(b.uitofp(b.sub(u, first), _VF), s) for u, first, s in zip(draws, low, scale, strict=True)]
+        active = [b.icmp_unsigned(">=", u, first) for u, first in zip(draws, low, strict=True)]
+        x = [b.select(on, value, zero) for on, value in zip(active, values, strict=True)]
+        h = [zero] * m
+        for i in range(n):
+            h = [_fma(b, w[i][k], x[i], h[k]) for k in range(m)]
+        dh = [zero] * m
+        for i in range(n):
+            o = bias[i]
+            for k in range(m):
+                o = _fma(b, w[i][k], h[k], o)
+            error = _error(b, o, floor, x[i], inside)
+            scaled = b.fmul(weight[i], error)
+            g = _gradient(b, o, floor, scaled)
+            add(n * m + n, scaled, error)
+            b.store(b.fadd(g, b.load(totals[n * m + i])), totals[n * m + i])
+            dh = [_fma(b, w[i][k], g, dh[k]) for k in range(m)]
+            for k in range(m):
+                add(i * m + k, g, h[k])
+        for i in range(n):
+            for k in range(m):
+                add(i * m + k, x[i], dh[k])
+    for j in range(n * m + n):
+        _store(b, b.load(totals[j]), sums, _int(j * WIDTH))
+    _add_total(b, loss, b.load(totals[n * m + n]))
+
+
+# ------------------------------------------------------------------------------------------------------------ parameters
+
+
+@_pass
+def clear(b: Value, out: Floats, count: Value) -> None:
+    """out[:count] = 0; count is a multiple of WIDTH."""
+    with cgutils.for_range(b, b.udiv(count, _int(WIDTH))) as v:
+        _store(b, ir.Constant(_VF, None), out, b.mul(v.index, _int(WIDTH)))
+
+
+@_pass
+def copy(b: Value, source: Floats, out: Floats, count: Value) -> None:
+    """out[:count] = source[:count]; count is a multiple of WIDTH."""
+    with cgutils.for_range(b, b.udiv(count, _int(WIDTH))) as v:
+        at = b.mul(v.index, _int(WIDTH))
+        _store(b, _load(b, source, at), out, at)
+
+
+@_pass
+def transpose(b: Value, weight: Floats, out: Floats, rows: Value, columns: Value) -> None:
+    """out[k, i] = weight[i, k] for i < rows, k < columns."""
+    with cgutils.for_range(b, rows) as i, cgutils.for_range(b, columns) as k:
+        value = b.load(b.gep(weight, [b.add(b.mul(i.index, columns), k.index)]))
+        b.store(value, b.gep(out, [b.add(b.mul(k.index, rows), i.index)]))
+
+
+@_pass
+def step_adam(
+    b: Value, theta: Floats, first: Floats, second: Floats, grad: Floats, new: Floats, check: Floats, count: Value,
+    factor: Real, coupled: Real, keep: Real, rate: Real, bias2: Real, beta1: Real, rest1: Real, beta2: Real,
+    rest2: Real, eps: Real,
+) -> None:
+    """new[3, count] = parameters and moments after a step of Adam, as `optim.update`; check = 0, or NaN if not finite.
+
+    The gradient is factor * grad + coupled * theta, the step keep * theta - rate * m / (sqrt(v) / bias2 + eps).
+    """
+    scalars = (factor, coupled, keep, rate, bias2, beta1, rest1, beta2, rest2, eps)
+    factor, coupled, keep, rate, bias2, beta1, rest1, beta2, rest2, eps = (_splat(b, s, _VF) for s in scalars)
+    root = cgutils.get_or_insert_function(b.module, ir.FunctionType(_VF, [_VF]), f"llvm.sqrt.v{WIDTH}f32")
+
+    def step(at: Value, w: Value, g: Value) -> Value:
+        g = b.fadd(b.fmul(factor, g), b.fmul(coupled, w))
+        m = b.fadd(b.fmul(beta1, _load(b, first, at)), b.fmul(rest1, g))
+        v = b.fadd(b.fmul(beta2, _load(b, second, at)), b.fmul(rest2, b.fmul(g, g)))
+        _store(b, m, new, b.add(count, at))
+        _store(b, v, new, b.add(b.add(count, count), at))
+        size = b.fadd(b.fdiv(b.call(root, [v]), bias2), eps)
+        return b.fsub(b.fmul(keep, w), b.fmul(rate, b.fdiv(m, size)))
+
+    _step(b, theta, grad, new, check, count, step)
+
+
+@_pass
+def step_sgd(
+    b: Value, theta: Floats, first: Floats, second: Floats, grad: Floats, new: Floats, check: Floats, count: Value,
+    factor: Real, coupled: Real, lr: Real,
+) -> None:
+    """As `step_adam` for plain gradient descent; the moments stay as they are."""
+    factor, coupled, lr = (_splat(b, s, _VF) for s in (factor, coupled, lr))
+
+    def step(at: Value, w: Value, g: Value) -> Value:
+        _store(b, _load(b, first, at), new, b.add(count, at))
+        _store(b, _load(b, second, at), new, b.add(b.add(count, count), at))
+        return b.fsub(w, b.fmul(lr, b.fadd(b.fmul(factor, g), b.fmul(coupled, w))))
+
+    _step(b, theta, grad, new, check, count, step)
+
+
+def _step(
+    b: Value, theta: Value, grad: Value, new: Value, check: Value, count: Value,
+    step: Callable[[Value, Value, Value], Value],
+) -> None:
+    """Apply `step(at, theta, grad)` to every vector; check = sum of x - x over the results: 0, or NaN."""
+    seen = cgutils.alloca_once(b, _VF)
+    b.store(ir.Constant(_VF, None), seen)
+    with cgutils.for_range(b, b.udiv(count, _int(WIDTH))) as v:
+        at = b.mul(v.index, _int(WIDTH))
+        value = step(at, _load(b, theta, at), _load(b, grad, at))
+        _store(b, value, new, at)
+        b.store(b.fadd(b.load(seen), b.fsub(value, value)), seen)
+    b.store(_first(b, _sum_lanes(b, [b.load(seen)])), check)

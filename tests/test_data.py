@@ -1,0 +1,185 @@
+"""What x is distributed like. Streams are fixed: a bound in standard errors holds every time or never."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from tasks import make_task
+
+from superpos import data
+from superpos.streams import Purpose
+from superpos.task import Structure
+
+SAMPLES = 2**16
+FULL = 2**32
+
+
+def draw(task: Any, samples: int = SAMPLES, step: int = 0) -> np.ndarray:
+    """Training inputs [M, B, F]."""
+    return data.sample(task, Purpose.TRAIN, step, range(samples)).numpy()
+
+
+def assert_share(found: np.ndarray, expected: float) -> None:
+    """The share of true values is within 4 standard errors of a probability."""
+    error = np.sqrt(expected * (1 - expected) / found.shape[0])
+    assert np.all(np.abs(found.mean(0) - expected) <= 4 * error)
+
+
+def assert_uncorrelated(x: np.ndarray) -> None:
+    """No two columns [B, C] are correlated: standard error 1/sqrt(B) each."""
+    correlation = np.corrcoef(x.T)
+    off = correlation[~np.eye(len(correlation), dtype=bool)]
+    assert np.abs(off).max() < 4.5 / np.sqrt(len(x))
+
+
+def values(sparsity: float, u: list[int], **structure: Any) -> list[float]:
+    """Feature values of a one-feature model for given draws."""
+    rules = data.cells(Structure(1, 1, **structure), np.array([[sparsity]]))
+    words = torch.tensor(u).reshape(1, -1, 1)
+    return data.features(rules, words, words).flatten().tolist()
+
+
+def test_thresholds_are_the_floor_of_s_times_two_to_the_32() -> None:
+    sparsity = np.array([0.0, 0.25, 0.5, 0.9, 1 - 2.0**-32, 2.0**-33])
+    # 0.9 * 4294967296 = 3865470566.4
+    assert data.thresholds(sparsity).tolist() == [0, 2**30, 2**31, 3865470566, FULL - 1, 0]
+
+
+def test_values_of_given_draws() -> None:
+    # S = 1/2: T = 2^31; active iff u >= T, value (u - T) / 2^31
+    assert values(0.5, [0, 2**31 - 1, 2**31, 2**31 + 2**29, 2**31 + 2**30, FULL - 1]) == [0, 0, 0, 0.25, 0.5, 1]
+    # S = 3/4: T = 3 * 2^30, 2^30 active draws
+    assert values(0.75, [3 * 2**30 - 1, 3 * 2**30, 3 * 2**30 + 2**27]) == [0, 0, 0.125]
+    # S = 0: all are active, value u / 2^32
+    assert values(0.0, [0, 1, 2**31, 3 * 2**30, FULL - 1]) == [0, 2.0**-32, 0.5, 0.75, 1]
+
+
+def test_signed_values_of_given_draws() -> None:
+    # 2 (u - T) / (2^32 - T) - 1 where active
+    assert values(0.5, [0, 2**31, 2**31 + 2**30, FULL - 1], signed=True) == [0, -1, 0, 1]
+    assert values(0.0, [0, 2**30, 2**31, 3 * 2**30], signed=True) == [-1, -0.5, 0, 0.5]
+
+
+def test_the_rarest_feature_is_active_for_one_draw() -> None:
+    rules = data.cells(Structure(1, 1), np.array([[1 - 2.0**-32]]))
+    assert (int(rules.low[0, 0]), int(rules.span[0, 0])) == (FULL - 1, 0)  # active iff u = 2^32 - 1
+    assert values(1 - 2.0**-32, [0, FULL - 2, FULL - 1], signed=True) == [0, 0, -1]  # the one value is (u - T) = 0
+
+
+@pytest.mark.parametrize("density", [1.0, 0.5, 0.1, 0.01])
+def test_marginals_of_independent_features(density: float) -> None:
+    x = draw(make_task(3, 1, density=density, seed=[12]))[0]
+    assert x.dtype == np.float32
+    assert x.min() >= 0
+    assert x.max() <= 1
+    if density == 1:
+        assert (x > 0).all()  # an exact zero has probability 5e-5 here, and this stream is fixed
+    assert_share(x > 0, density)
+    variance = density / 3 - density**2 / 4  # V(p)
+    assert np.all(np.abs(x.mean(0) - density / 2) < 4 * np.sqrt(variance / SAMPLES))
+    for feature in x.T:
+        assert stats.kstest(feature[feature > 0], "uniform").pvalue > 1e-3
+
+
+def test_every_feature_has_its_own_density() -> None:
+    x = draw(make_task(3, 1, models=2, seed=[3, 3], density=[[1.0, 0.5, 0.1], [0.1, 0.5, 1.0]]))
+    for column, density in enumerate((1.0, 0.5, 0.1)):
+        assert_share(x[0, :, column : column + 1] > 0, density)
+        assert_share(x[1, :, 2 - column : 3 - column] > 0, density)
+    assert np.array_equal(x[0, :, 1], x[1, :, 1])  # models with one seed share their draws
+
+
+def test_signed_features_are_uniform_on_both_sides() -> None:
+    x = draw(make_task(2, 4, density=0.3, tied=False, hidden="relu", target="abs", signed=True))[0]
+    assert_share(x != 0, 0.3)
+    for feature in x.T:
+        assert stats.kstest(feature[feature != 0], "uniform", args=(-1, 2)).pvalue > 1e-3
+    assert_uncorrelated(x)
+
+
+def test_correlated_sets_are_active_together() -> None:
+    x = draw(make_task(6, 2, density=[0.3] * 3 + [0.05] * 3, correlation="correlated", set_size=3))[0]
+    active = x > 0
+    assert np.array_equal(active, np.repeat(active[:, [0, 3]], 3, axis=1))
+    assert_share(active[:, :3], 0.3)
+    assert_share(active[:, 3:], 0.05)
+    assert_share(active[:, :1] & active[:, 3:4], 0.3 * 0.05)  # two sets are independent
+    together = x[active[:, 0], :3]
+    assert_uncorrelated(together)  # the values within a set are
+    assert stats.kstest(together.ravel(), "uniform").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("density", [1.0, 0.4])
+def test_anticorrelated_sets_have_one_active_member(density: float) -> None:
+    x = draw(make_task(6, 2, density=density, correlation="anticorrelated", set_size=3))[0]
+    active = x > 0
+    in_set = active.reshape(-1, 2, 3).sum(2)
+    assert in_set.max() == 1  # never two
+    assert_share(in_set == 1, density)  # otherwise none
+    assert_share(active, density / 3)
+    assert_share((in_set == 1).all(1)[:, None], density**2)  # two sets are independent
+    assert stats.kstest(x[active], "uniform").pvalue > 1e-3
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    width=st.one_of(st.integers(1, 40), st.integers(1, FULL)),
+    set_size=st.integers(2, 7),
+)
+def test_anticorrelated_members_share_out_the_active_draws(width: int, set_size: int) -> None:
+    structure = Structure(set_size, 1, correlation="anticorrelated", set_size=set_size)
+    rules = data.cells(structure, np.full((1, set_size), 1 - width / FULL))
+    low, span = (np.array(field[0], dtype=np.int64) for field in (rules.low, rules.span))
+    works = rules.scale[0] > 0
+    sizes = np.where(works, span + 1, 0)
+    assert sizes.sum() == width  # every active draw belongs to one member
+    assert sizes.max() - sizes.min() <= 1
+    assert np.array_equal(low[works], FULL - width + np.cumsum(np.append(0, sizes[works]))[:-1])
+
+
+@pytest.mark.parametrize("density", [2.0**-32, 2.0**-31])
+def test_a_set_rarer_than_its_members_is_not_always_active(density: float) -> None:
+    """With fewer active draws than members some members are never active: never is not always."""
+    task = make_task(3, 1, density=density, correlation="anticorrelated", set_size=3)
+    assert not draw(task, 1000).any()
+
+
+def test_finite_points_have_unit_length_and_stay() -> None:
+    task = make_task(20, 2, models=2, density=0.3, n_points=50)
+    x = data.batch(task, 0).numpy()
+    assert x.shape == (2, 50, 20)
+    assert np.allclose(np.linalg.norm(x, axis=-1), 1, atol=1e-6)
+    assert np.array_equal(data.batch(task, 123).numpy(), x)
+    assert not np.array_equal(x[0], x[1])  # another seed, other points
+
+
+def test_a_point_without_active_features_stays_zero() -> None:
+    x = data.batch(make_task(2, 1, density=0.05, n_points=100), 0).numpy()[0]
+    length = np.linalg.norm(x, axis=-1)
+    assert (length == 0).any()
+    assert np.allclose(length[length > 0], 1)
+    # 3, 4 -> 3/5, 4/5
+    assert np.allclose(data.unit_length(torch.tensor([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0, 0]])
+
+
+def test_batches_are_fresh() -> None:
+    task = make_task(4, 1, density=0.5, batch_size=64)
+    first, second = data.batch(task, 0), data.batch(task, 1)
+    assert first.shape == (1, 64, 4)
+    assert not torch.equal(first, second)
+    assert torch.equal(first, data.batch(task, 0))
+    assert not torch.equal(first, data.sample(task, Purpose.EVALUATE, 0, range(64)))
+
+
+def test_activity_is_independent_across_features_samples_and_steps() -> None:
+    task = make_task(5, 1, density=0.2, seed=[8])
+    active = [draw(task, step=step)[0] > 0 for step in (0, 1)]
+    columns = np.concatenate([*active, np.roll(active[0], 1, axis=0), np.roll(active[0], 4, axis=0)], axis=1)
+    assert_uncorrelated(columns.astype(float))
+    assert_share((active[0][:, :2]).all(1)[:, None], 0.2**2)
