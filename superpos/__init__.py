@@ -1,8 +1,8 @@
 """superpos: train toy models of superposition, thousands at once, and draw the figures of the papers.
 
-    run = superpos.train(["experiment=intro", "train.steps=2000"])
-    run = superpos.load("outputs/intro/latest")
-    run.table, run.weights(3), run.tensor("W"), run.history(3)
+run = superpos.train(["experiment=intro", "train.steps=2000"])
+run = superpos.load("outputs/intro/latest")
+run.table, run.weights(3), run.tensor("W"), run.history(3)
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:
         if len(shape) == 2:
             rows, columns = shape
             weight = normals(task.seed, number, (rows, columns)) * task.init_std[:, None, None]
-            params[name] = weight.astype(np.float32)
+            params[name] = weight.astype(np.float32, order="C")  # as in a checkpoint: layout decides BLAS's rounding
         else:
             params[name] = np.zeros((len(task), *shape), dtype=np.float32)
     return params
@@ -46,17 +46,13 @@ def target(structure: Structure, x: torch.Tensor) -> torch.Tensor:
     return x.abs() if structure.target == "abs" else x
 
 
-def sample_losses(
-    structure: Structure, params: Params, x: torch.Tensor, importance: torch.Tensor
-) -> torch.Tensor:
+def sample_losses(structure: Structure, params: Params, x: torch.Tensor, importance: torch.Tensor) -> torch.Tensor:
     """sum_i I_i (target_i - x'_i)² of each sample, [M, B]; importance is [M, F]."""
     error = target(structure, x) - forward(structure, params, x)
     return (importance[:, None, :] * error**2).sum(-1)
 
 
-def mean_and_error(
-    sums: NDArray[np.float64], samples: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def mean_and_error(sums: NDArray[np.float64], samples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and its standard error from sum l and sum l² over the samples, [M, 2]."""
     mean = sums[:, 0] / samples
     variance = np.maximum(sums[:, 1] / samples - mean**2, 0)

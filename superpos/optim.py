@@ -6,6 +6,7 @@ is elementwise in float32: models never meet.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ class Update(NamedTuple):
     second: torch.Tensor
 
 
+@lru_cache(maxsize=8)
 def schedule(kind: str, steps: int, warmup_steps: int) -> NDArray[np.float64]:
     """Factor on the learning rate at t = 0 ... steps - 1: constant, linear (1 - t/steps) or cosine, times warm-up."""
     t = np.arange(steps, dtype=np.float64)

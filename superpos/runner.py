@@ -266,7 +266,11 @@ def _engines(sweep: Sweep, chunks: list[NDArray[np.intp]]) -> dict[Structure, Ch
 
 
 def _open(
-    sweep: Sweep, chunks: list[NDArray[np.intp]], engines: dict[Structure, Choice], out: Path, command: Sequence[str],
+    sweep: Sweep,
+    chunks: list[NDArray[np.intp]],
+    engines: dict[Structure, Choice],
+    out: Path,
+    command: Sequence[str],
     fresh: bool,
 ) -> RunFolder:
     device = sweep.base["engine.device"]

@@ -140,14 +140,17 @@ class State:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> State:
         """The inverse of `to_arrays`; owns its memory."""
-        groups: dict[str, dict[str, Array]] = {group: {} for group in cls._GROUPS}
+        groups: dict[str, dict[str, NDArray[np.float32]]] = {group: {} for group in cls._GROUPS}
         for name, value in arrays.items():
             group, _, key = name.partition("/")
             if key:
-                groups[group][key] = np.array(value)
+                groups[group][key] = np.array(value, dtype=np.float32)
         return cls(
             step=int(arrays["step"]),
             diverged_at=np.array(arrays["diverged_at"]),
             history=np.array(arrays["history"]),
-            **groups,
+            params=groups["params"],
+            first=groups["first"],
+            second=groups["second"],
+            snapshots=groups["snapshots"],
         )

@@ -125,7 +125,7 @@ def measure(case: Case, steps: int, device: str = "cpu", peak: float = float("na
 def _block(advance: Callable[[int], None]) -> int:
     """Steps that take about a stretch of real training."""
     count = 1
-    while (seconds := _seconds(lambda: advance(count))) < STRETCH_SECONDS / 4:
+    while (seconds := _seconds(partial(advance, count))) < STRETCH_SECONDS / 4:
         count *= 2
     return max(1, round(count * STRETCH_SECONDS / seconds))
 

@@ -52,7 +52,7 @@ class ReferenceEngine:
         """Nothing to wait for."""
         return None
 
-    def unsupported(self, structure: Structure) -> str | None:  # noqa: ARG002 (the engines' common interface)
+    def unsupported(self, structure: Structure) -> str | None:
         """Why a structure cannot be trained: never."""
         return None
 
@@ -101,9 +101,7 @@ class ReferenceEngine:
                 recorded = torch.where(diverged_at < 0, losses, torch.nan)
                 state.history[rows, step // structure.loss_every] = recorded.cpu().numpy()
             lr = self._column(task.lr * factors[step])
-            new = {
-                name: optim.update(structure.optimizer, step, lr, decay, old[name], grads[name]) for name in old
-            }
+            new = {name: optim.update(structure.optimizer, step, lr, decay, old[name], grads[name]) for name in old}
             finite = losses.isfinite()
             for value in new.values():
                 finite &= value.param.flatten(1).isfinite().all(-1)

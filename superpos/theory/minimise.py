@@ -21,12 +21,13 @@ from superpos.theory.shapes import Floats, ideal_shapes
 
 SCREEN_STEPS = 12  # BFGS steps of every start before all but the best are dropped
 FINISH_STEPS = 500  # BFGS steps at most of those that are kept
-FINALISTS = 3  # starts a cell that run to convergence, or one in FINAL_SHARE where there are many
+FINALISTS = 4  # starts a cell that run to convergence, or one in FINAL_SHARE where there are many
 FINAL_SHARE = 16
 ROUNDS = 4  # exchanges between neighbouring cells, at most
 MAX_SHAPES = 128  # structured starts a cell, drawn at random where there are more
 LISTED_SHAPES = 10_000
 GAIN = 1e-10  # relative improvement that counts, when neighbours' solutions are tried
+DISTINCT = 0.15  # two starts are the same when no entry of W W^T or b differs by more, after the screening
 KICK = 0.1  # size of the noise that frees a start from a saddle point
 
 
@@ -63,8 +64,9 @@ def minimise_loss(
     """Multi-start minimum of the exact ReLU loss in every cell; `density`, `importance`: broadcast to [..., n].
 
     `n_random`: random starts a cell beside the structured ones; `seed` draws them. Neighbours along every leading
-    axis exchange solutions, so a fine grid is searched better than one cell. More starts found nothing better for
-    uniform features up to n = 6, m = 2 or 3; beyond, raise `n_random` and compare seeds (an evaluation costs n 3^n).
+    axis exchange solutions, so a fine grid is searched better than one cell. More starts found nothing better in
+    single cells up to n = 5, nor in grids of n = 2 and 3; beyond, raise `n_random` and compare seeds (an evaluation
+    costs n 3^n).
     Raises ValueError for a density or importance that is not positive.
     """
     p, scale = np.broadcast_arrays(np.asarray(density, np.float64), np.asarray(importance, np.float64))
@@ -73,7 +75,8 @@ def minimise_loss(
     lead, n = p.shape[:-1], p.shape[-1]
     cells = _Cells(p.reshape(-1, n), scale.reshape(-1, n), n_hidden)
     rng = np.random.default_rng(seed)
-    best = _search(cells, _starts(cells, n_random, rng))
+    starts = _starts(cells, n_random, rng)
+    best = _search(cells, starts, max(FINALISTS, starts.shape[1] // FINAL_SHARE))
     for _ in range(ROUNDS):
         best, improved = _exchange(cells, best, lead, rng)
         if not improved:
@@ -102,18 +105,35 @@ def _result(cells: _Cells, best: Minima, lead: tuple[int, ...]) -> Minimum:
     return Minimum(loss.reshape(lead), W.reshape(*lead, n, m), b.reshape(*lead, n))
 
 
-def _search(cells: _Cells, starts: Floats) -> Minima:
-    """Best of `starts` [C, S, D] in each cell: all are screened, the best distinct few are finished."""
+def _search(cells: _Cells, starts: Floats, finalists: int) -> Minima:
+    """Best of `starts` [C, S, D] in each cell: all are screened, the best distinct are finished."""
     count, n_starts, size = starts.shape
     screened = cells.solve(starts.reshape(-1, size), np.repeat(np.arange(count), n_starts), SCREEN_STEPS)
     values = screened.value.reshape(count, n_starts)
-    kept = np.argsort(values, axis=1)[:, : max(FINALISTS, n_starts // FINAL_SHARE)]  # [C, K]
+    kept = _distinct(cells, screened.x.reshape(starts.shape), values, finalists)  # [C, K]
     x = np.take_along_axis(screened.x.reshape(starts.shape), kept[..., None], axis=1)
     finished = cells.solve(x.reshape(-1, size), np.repeat(np.arange(count), kept.shape[1]), FINISH_STEPS)
     values = finished.value.reshape(count, -1)
     winner = values.argmin(axis=1)
     each = np.arange(count)
     return Minima(finished.x.reshape(*kept.shape, size)[each, winner], values[each, winner])
+
+
+def _distinct(cells: _Cells, x: Floats, values: Floats, count: int) -> NDArray[np.intp]:
+    """Indices [C, count] of the best starts of each cell that differ in W W^T or b, best first; `x`: [C, S, D].
+
+    Families of nearly equal loss (a sign turned, two features swapped) would otherwise lose every place to the one
+    that is ahead after the screening.
+    """
+    n, m = cells.density.shape[1], cells.n_hidden
+    W, b = x[..., : n * m].reshape(*x.shape[:2], n, m), x[..., n * m :]
+    form = np.concatenate([(W @ np.swapaxes(W, -1, -2)).reshape(*x.shape[:2], n * n), b], axis=-1)
+    each, left, kept = np.arange(len(x)), values.copy(), []
+    for _ in range(count):
+        kept.append(left.argmin(axis=1))
+        same = np.abs(form - form[each, kept[-1]][:, None]).max(axis=-1) < DISTINCT
+        left[same] = np.inf
+    return np.stack(kept, axis=1)
 
 
 def _exchange(cells: _Cells, best: Minima, lead: tuple[int, ...], rng: np.random.Generator) -> tuple[Minima, bool]:
@@ -125,7 +145,7 @@ def _exchange(cells: _Cells, best: Minima, lead: tuple[int, ...], rng: np.random
     source = np.stack(sources, axis=-1).reshape(len(best.x), -1)  # [C, S]
     starts = best.x[source]
     starts[:, 0] += KICK * rng.standard_normal(starts[:, 0].shape)
-    found = _search(cells, starts)
+    found = _search(cells, starts, finalists=1)
     better = found.value < best.value * (1 - GAIN)
     x = np.where(better[:, None], found.x, best.x)
     return Minima(x, np.where(better, found.value, best.value)), bool(better.any())

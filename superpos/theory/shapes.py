@@ -25,9 +25,9 @@ def simplex(n_hidden: int) -> Floats:
 
 
 def ideal_shapes(n_features: int, n_hidden: int) -> Iterator[Floats]:
-    """W [n, m] of every way to fill m dimensions with blocks in orthogonal subspaces; features left over
-    are 0, dimensions are left over only once every feature has its place.
+    """W [n, m] of every way to fill m dimensions with blocks in orthogonal subspaces.
 
+    Features left over are 0; dimensions are left over only once every feature has its place.
     Blocks: a dedicated feature or a digon (1 dimension), polygons in every order of their members (2), simplexes (k
     features in k - 1).
     """

@@ -18,7 +18,9 @@ from llvmlite import binding
 from numpy.typing import NDArray
 
 from superpos import data, optim
-from superpos.engines.cpu import cache, kernel, lanes
+from superpos.engines.cpu import cache, kernel
+from superpos.engines.cpu.tiny import is_tiny
+from superpos.engines.cpu.vectors import STRIDE, WIDTH
 from superpos.model import mean_and_error
 from superpos.streams import Purpose, key_words
 from superpos.task import State, Structure, Task
@@ -60,7 +62,7 @@ class FusedCpuEngine:
 
     def gradients(self, task: Task, params: Params, step: int) -> tuple[NDArray[np.float64], Params]:
         """Losses [M] and gradients {name: [M, ...]} of the training loss of one step."""
-        structure, theta, shape = task.structure, _flat(params), _shape(task.structure)
+        structure, theta, shape = task.structure, _flat(task.structure, params), _shape(task.structure)
         losses, grads = np.zeros(len(task)), np.zeros_like(theta)
         everyone = _group(task)
 
@@ -76,28 +78,25 @@ class FusedCpuEngine:
     def advance(self, task: Task, state: State, stop: int) -> None:
         """Train all models from `state.step` to `stop`, updating `state` in place."""
         structure, start, shape = task.structure, state.step, _shape(task.structure)
-        flat = [_flat(group) for group in (state.params, state.first, state.second)]
-        everything = kernel.Trained(*flat, state.diverged_at, state.history)
+        theta, first, second = (_flat(structure, group) for group in (state.params, state.first, state.second))
+        everything = kernel.Trained(theta, first, second, state.diverged_at, state.history)
         everyone, rates = _group(task), _rates(task, start, stop)
 
         def run(rows: Rows, buffers: kernel.Buffers) -> None:
             part, group, work = _take(everything, rows), _take(everyone, rows), _work(structure, len(rows))
             stream, own = _stream(task, rows, Purpose.TRAIN), _take(rates, rows)
             kernel.train(shape, buffers, group, stream, own, start, stop, part, work)
-            for whole, trained in zip(everything, part, strict=True):
-                whole[rows] = trained
+            _put(everything, rows, part)
 
         self._each_group(task, run)
-        for target, values in zip((state.params, state.first, state.second), flat, strict=True):
+        for target, values in ((state.params, theta), (state.first, first), (state.second, second)):
             for name, value in _unflat(structure, values).items():
                 target[name][...] = value
         state.step = stop
 
-    def evaluate(
-        self, task: Task, params: Params, samples: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def evaluate(self, task: Task, params: Params, samples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Loss L and its standard error, each [M], on `samples` fresh samples of the evaluation stream."""
-        structure, theta = task.structure, _flat(params)
+        structure, theta = task.structure, _flat(task.structure, params)
         shape, everyone = _shape(structure)._replace(samples=samples), _group(task)
         sums = np.zeros((len(task), 2))
 
@@ -144,13 +143,13 @@ class _Buffers:
         n, m = structure.n_features, structure.n_hidden
         sets = n // structure.set_size if structure.correlation != "none" else 0
         rows = {"u": n, "switch": sets, "x": n, "y": n if structure.target == "abs" else 0, "g": n, "h": m, "dh": m}
-        total = sum(rows.values()) * lanes.STRIDE + m
+        total = sum(rows.values()) * STRIDE + m
         self.memory = np.full(total + 16, fill, dtype=np.float32)
         at = self.memory.ctypes.data + (-self.memory.ctypes.data) % 64
         address: dict[str, int] = {}
         for name, count in rows.items():
             address[name] = at
-            at += count * lanes.STRIDE * kernel.FLOAT
+            at += count * STRIDE * kernel.FLOAT
         first = (at - self.memory.ctypes.data) // kernel.FLOAT
         self.memory[first : first + m] = 0
         address["zeros"] = at
@@ -164,7 +163,7 @@ def _shape(structure: Structure) -> kernel.Shape:
     sets = n // structure.set_size if structure.correlation != "none" else 0
     unsigned = structure.target == "identity" and not structure.signed
     plain = structure.tied and structure.hidden == "linear" and unsigned and not sets
-    tiny = plain and lanes.is_tiny(n, m)
+    tiny = plain and is_tiny(n, m)
     return kernel.Shape(
         n_features=n,
         n_hidden=m,
@@ -183,7 +182,14 @@ def _shape(structure: Structure) -> kernel.Shape:
 
 def _take(arrays: Arrays, rows: Rows) -> Arrays:
     """The same named arrays for some models; copies."""
-    return type(arrays)(*(array[rows] for array in arrays))
+    return arrays._make(array[rows] for array in arrays)
+
+
+def _put(whole: kernel.Trained, rows: Rows, part: kernel.Trained) -> None:
+    """Write the trained rows back."""
+    pairs: zip[tuple[NDArray[Any], NDArray[Any]]] = zip(whole, part, strict=True)
+    for target, values in pairs:
+        target[rows] = values
 
 
 def _stream(task: Task, rows: Rows, purpose: Purpose) -> kernel.Stream:
@@ -210,7 +216,7 @@ def _work(structure: Structure, models: int) -> kernel.Work:
     return kernel.Work(
         transposed=np.empty((models, m * n), np.float32),
         grad=np.empty((models, params), np.float32),
-        sums=np.empty((models, _shape(structure).sum_rows * kernel.WIDTH), np.float32),
+        sums=np.empty((models, _shape(structure).sum_rows * WIDTH), np.float32),
         loss=np.empty(models),
         proposed=np.empty((3, params), np.float32),
         check=np.empty(1, np.float32),
@@ -226,14 +232,14 @@ def _factor(structure: Structure) -> np.float32:
 def _n_params(structure: Structure) -> int:
     """Parameters of a model, filled up to whole vectors."""
     count = sum(int(np.prod(shape)) for shape in structure.param_shapes.values())
-    return -(-count // kernel.WIDTH) * kernel.WIDTH
+    return -(-count // WIDTH) * WIDTH
 
 
-def _flat(params: Params) -> NDArray[np.float32]:
+def _flat(structure: Structure, params: Params) -> NDArray[np.float32]:
     """Parameters [M, P] in the order of `Structure.param_shapes`, zeros at the end; owns its memory."""
-    rows = [value.reshape(len(value), -1) for value in params.values()]
+    rows = [params[name].reshape(len(params[name]), -1) for name in structure.param_shapes]
     count = sum(row.shape[1] for row in rows)
-    return np.concatenate([*rows, np.zeros((len(rows[0]), -count % kernel.WIDTH), np.float32)], axis=1)
+    return np.concatenate([*rows, np.zeros((len(rows[0]), -count % WIDTH), np.float32)], axis=1)
 
 
 def _unflat(structure: Structure, theta: NDArray[np.float32]) -> Params:

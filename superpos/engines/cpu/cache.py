@@ -1,7 +1,8 @@
 """Where compiled kernels are kept: one folder for each version of the engine's source.
 
 Numba notices an edit of the file that holds a cached function, not of the functions it calls; a folder named after a
-hash of all sources makes a stale kernel impossible. It lies in the user's cache, so the install folder may be read-only.
+hash of all sources makes a stale kernel impossible. It lies in the user's cache: the install folder may be
+read-only.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ def compiled(function: Callable[..., Any]) -> Any:
     path = folder()
     if path is None:
         return njit(nogil=True)(function)
-    before, config.CACHE_DIR = config.CACHE_DIR, str(path)  # numba reads it while decorating
+    before = vars(config)["CACHE_DIR"]
+    vars(config)["CACHE_DIR"] = str(path)  # numba reads it while decorating
     try:
         return njit(nogil=True, cache=True)(function)
     finally:
-        config.CACHE_DIR = before
+        vars(config)["CACHE_DIR"] = before

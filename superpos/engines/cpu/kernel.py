@@ -6,15 +6,15 @@ Shapes: G models of the group, F features, H hidden, P parameters of a model (fl
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.engines.cpu import lanes
+from superpos.engines.cpu import draws, losses, products, steps, tiny
 from superpos.engines.cpu.cache import compiled
+from superpos.engines.cpu.vectors import LANES, WIDTH
 
-LANES, WIDTH = lanes.LANES, lanes.WIDTH
 ADAM, ADAMW, SGD = 0, 1, 2
 ZERO, ONE = np.float32(0), np.float32(1)
 CONSTANTS = tuple(np.float32(value) for value in (0.9, 1 - 0.9, 0.999, 1 - 0.999, 1e-8))  # betas, rests, eps
@@ -35,7 +35,7 @@ class Shape(NamedTuple):
     tied: int
     absolute: int
     sets: int  # number of correlated sets, 0 where features are independent
-    tiny: int  # whether `lanes.tiny` does a block
+    tiny: int  # whether `tiny.tiny` does a block
     sum_rows: int  # parameters whose gradients are summed lane by lane: all of a tiny model, else the biases
     samples: int
     optimizer: int
@@ -52,7 +52,7 @@ class Stream(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """Addresses of one thread's lane blocks; a row is a feature, a set or a hidden unit, `lanes.STRIDE` floats apart."""
+    """Addresses of one thread's lane blocks; a row is a feature, a set or a hidden unit."""
 
     u: int  # [F, STRIDE] draws of the cells
     switch: int  # [sets, STRIDE] draws of the sets; `u` itself where features are independent
@@ -145,9 +145,9 @@ def addresses(group: Group, theta: F32, work: Work) -> At:
 @compiled
 def draw_block(shape: Shape, s: Buffers, stream: Stream, step: int, sample: int) -> None:
     """The draws of one block, shared by all models of the group."""
-    lanes.draw((s.u, shape.n_features, sample, step, stream.purpose, stream.key_low, stream.key_high))
+    draws.draw((s.u, shape.n_features, sample, step, stream.purpose, stream.key_low, stream.key_high))
     if shape.sets:
-        lanes.draw((s.switch, shape.sets, sample, step, stream.set_purpose, stream.key_low, stream.key_high))
+        draws.draw((s.switch, shape.sets, sample, step, stream.set_purpose, stream.key_low, stream.key_high))
 
 
 @compiled
@@ -157,7 +157,7 @@ def transpose_decoders(shape: Shape, at: At) -> None:
     start = 0 if shape.tied else n * m * FLOAT
     for model in range(at.models):
         weight = at.theta + model * at.params * FLOAT + start
-        lanes.transpose((weight, at.transposed + model * n * m * FLOAT, n, m))
+        steps.transpose((weight, at.transposed + model * n * m * FLOAT, n, m))
 
 
 @compiled
@@ -168,13 +168,13 @@ def forward(shape: Shape, s: Buffers, at: At, model: int) -> None:
     w1 = at.theta + model * at.params * FLOAT
     bias = w1 + n * m * FLOAT * (1 if shape.tied else 2)
     set_size = n // shape.sets if shape.sets else 1
-    lanes.fill((s.u, s.switch, s.x, at.low + f, at.span + f, at.shift + f, at.scale + f, at.offset + f, n, set_size))
+    draws.fill((s.u, s.switch, s.x, at.low + f, at.span + f, at.shift + f, at.scale + f, at.offset + f, n, set_size))
     if shape.absolute:
-        lanes.magnitude((s.x, s.y, n))
-    lanes.contract((s.h, w1, s.x, s.zeros, m, n))
+        losses.magnitude((s.x, s.y, n))
+    products.contract((s.h, w1, s.x, s.zeros, m, n))
     if shape.relu_hidden:
-        lanes.rectify((s.h, m))
-    lanes.contract((s.g, at.transposed + m * f, s.h, bias, n, m))
+        losses.rectify((s.h, m))
+    products.contract((s.g, at.transposed + m * f, s.h, bias, n, m))
 
 
 @compiled
@@ -183,14 +183,14 @@ def backward(shape: Shape, s: Buffers, at: At, model: int) -> None:
     n, m = shape.n_features, shape.n_hidden
     w2 = at.theta + model * at.params * FLOAT + (0 if shape.tied else n * m * FLOAT)
     dw1 = at.grad + model * at.params * FLOAT
-    lanes.contract((s.dh, w2, s.g, s.zeros, m, n))
+    products.contract((s.dh, w2, s.g, s.zeros, m, n))
     if shape.relu_hidden:
-        lanes.gate((s.dh, s.h, m))
+        losses.gate((s.dh, s.h, m))
     if shape.tied:
-        lanes.outer_pair((dw1, s.g, s.h, s.x, s.dh, n, m))
+        products.outer_pair((dw1, s.g, s.h, s.x, s.dh, n, m))
     else:
-        lanes.outer((dw1, s.x, s.dh, n, m))
-        lanes.outer((dw1 + n * m * FLOAT, s.g, s.h, n, m))
+        products.outer((dw1, s.x, s.dh, n, m))
+        products.outer((dw1 + n * m * FLOAT, s.g, s.h, n, m))
 
 
 @compiled
@@ -202,12 +202,12 @@ def block_gradients(shape: Shape, s: Buffers, at: At, model: int, left: int) -> 
     sums = at.sums + model * shape.sum_rows * WIDTH * FLOAT
     if shape.tiny:
         theta = at.theta + model * at.params * FLOAT
-        lanes.tiny(
+        tiny.tiny(
             (s.u, at.low + f, at.scale + f, importance, theta, sums, loss, left, shape.relu_output, n, shape.n_hidden)
         )
     else:
         forward(shape, s, at, model)
-        lanes.residual((s.g, s.y, importance, sums, loss, n, left, shape.relu_output))
+        losses.residual((s.g, s.y, importance, sums, loss, n, left, shape.relu_output))
         backward(shape, s, at, model)
 
 
@@ -217,8 +217,8 @@ def gradients(shape: Shape, s: Buffers, at: At, stream: Stream, step: int) -> No
 
     The factor 2 / batch is left to the optimiser's step: it does not belong to every sample.
     """
-    lanes.clear((at.grad, at.models * at.params))
-    lanes.clear((at.sums, at.models * shape.sum_rows * WIDTH))
+    steps.clear((at.grad, at.models * at.params))
+    steps.clear((at.sums, at.models * shape.sum_rows * WIDTH))
     transpose_decoders(shape, at)
     for sample in range(0, shape.samples, LANES):
         draw_block(shape, s, stream, step, sample)
@@ -227,7 +227,7 @@ def gradients(shape: Shape, s: Buffers, at: At, stream: Stream, step: int) -> No
     weights = 0 if shape.tiny else shape.n_features * shape.n_hidden * (1 if shape.tied else 2)
     for model in range(at.models):
         grad = at.grad + (model * at.params + weights) * FLOAT
-        lanes.fold((at.sums + model * shape.sum_rows * WIDTH * FLOAT, grad, shape.sum_rows))
+        losses.fold((at.sums + model * shape.sum_rows * WIDTH * FLOAT, grad, shape.sum_rows))
 
 
 @compiled
@@ -248,22 +248,30 @@ def update(shape: Shape, rates: Rates, step: int, start: int, state: Trained, wo
         where = (theta + at, first + at, second + at, grad + at, new, check, count, rates.factor[g])
         lr, decay = rates.lr[g, step - start], rates.weight_decay[g]
         if shape.optimizer == SGD:
-            lanes.step_sgd((*where, decay, lr))
+            steps.step_sgd((*where, decay, lr))
         elif shape.optimizer == ADAM:
-            lanes.step_adam((*where, decay, ONE, lr / bias1, bias2, *CONSTANTS))
+            steps.step_adam((*where, decay, ONE, lr / bias1, bias2, *CONSTANTS))
         else:
-            lanes.step_adam((*where, ZERO, ONE - lr * decay, lr / bias1, bias2, *CONSTANTS))
+            steps.step_adam((*where, ZERO, ONE - lr * decay, lr / bias1, bias2, *CONSTANTS))
         if np.isfinite(work.check[0]) and np.isfinite(mean):
-            lanes.copy((new, theta + at, count))
-            lanes.copy((new + row, first + at, count))
-            lanes.copy((new + 2 * row, second + at, count))
+            steps.copy((new, theta + at, count))
+            steps.copy((new + row, first + at, count))
+            steps.copy((new + 2 * row, second + at, count))
         else:
             state.diverged_at[g] = step
 
 
 @compiled
 def train(
-    shape: Shape, s: Buffers, group: Group, stream: Stream, rates: Rates, start: int, stop: int, state: Trained, work: Work
+    shape: Shape,
+    s: Buffers,
+    group: Group,
+    stream: Stream,
+    rates: Rates,
+    start: int,
+    stop: int,
+    state: Trained,
+    work: Work,
 ) -> None:
     """Train the G models from step `start` to `stop`."""
     at = addresses(group, state.theta, work)
@@ -290,4 +298,4 @@ def evaluate(shape: Shape, s: Buffers, group: Group, stream: Stream, theta: F32,
         for model in range(at.models):
             forward(shape, s, at, model)
             importance, left = at.importance + model * n * FLOAT, shape.samples - sample
-            lanes.score((s.g, s.y, importance, sums + model * 2 * DOUBLE, n, left, shape.relu_output))
+            losses.score((s.g, s.y, importance, sums + model * 2 * DOUBLE, n, left, shape.relu_output))
