@@ -121,10 +121,10 @@ def test_an_unwritable_cache_falls_back_to_the_temporary_folder(tmp_path: Path) 
     blocked, temporary = tmp_path / "file", tmp_path / "tmp"
     blocked.touch()
     kept = shutil.copytree(ordinary, temporary / f"superpos-{os.getuid()}" / ordinary.name)
-    before = sorted(path.name for path in kept.rglob("*.nb?"))
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.nb?")}
     [folder, first, found] = run(program(), XDG_CACHE_HOME=str(blocked), TMPDIR=str(temporary))
     assert (Path(folder), first, found) == (kept, "None", expected)
-    assert before == sorted(path.name for path in kept.rglob("*.nb?")) != []
+    assert before == {path: path.stat().st_mtime_ns for path in kept.rglob("*.nb?")} != {}
 
 
 def test_two_processes_may_fill_the_cache_at_once(copied: Path, tmp_path: Path) -> None:

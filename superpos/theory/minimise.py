@@ -1,15 +1,16 @@
 """Smallest exact loss of tied ReLU models, for a grid of densities and importances at once.
 
 Multi-start: every cell tries the ideal shapes (dedicated features, digons, polygons, simplexes), then random
-weights; all starts take some BFGS steps, the best few run to convergence, and neighbouring cells of the grid hand
-each other their solutions until nothing improves.
+weights; all starts take some BFGS steps and the best few run to convergence. Then neighbouring cells of the grid hand
+each other their solutions, and each tries variants of its own, until nothing improves.
 
 Shapes: grid [...] of C cells, S starts a cell, n features, m hidden, D = n m + n parameters (W, then b).
 """
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import combinations, islice
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ SCREEN_STEPS = 12  # BFGS steps of every start before all but the best are dropp
 FINISH_STEPS = 500  # BFGS steps at most of those that are kept
 FINALISTS = 4  # starts a cell that run to convergence, or one in FINAL_SHARE where there are many
 FINAL_SHARE = 16
-ROUNDS = 4  # exchanges between neighbouring cells, at most
+ROUNDS = 20  # exchanges between neighbouring cells, at most
 MAX_SHAPES = 128  # structured starts a cell, drawn at random where there are more
 LISTED_SHAPES = 10_000
 GAIN = 1e-10  # relative improvement that counts, when neighbours' solutions are tried
@@ -43,6 +44,9 @@ class _Cells(NamedTuple):
     density: Floats  # [C, n]
     importance: Floats  # [C, n]
     n_hidden: int
+
+    def take(self, cells: NDArray[np.intp]) -> _Cells:
+        return _Cells(self.density[cells], self.importance[cells], self.n_hidden)
 
     def solve(self, start: Floats, cells: NDArray[np.intp], max_steps: int) -> Minima:
         """Minimises from `start` [B, D], row k in cell `cells[k]`; values are shares of the zero model's loss."""
@@ -74,13 +78,13 @@ def minimise_loss(
         raise ValueError("density must be [..., n_features] in (0, 1], importance positive")
     lead, n = p.shape[:-1], p.shape[-1]
     cells = _Cells(p.reshape(-1, n), scale.reshape(-1, n), n_hidden)
-    rng = np.random.default_rng(seed)
-    starts = _starts(cells, n_random, rng)
+    starts = _starts(cells, n_random, np.random.default_rng(seed))
     best = _search(cells, starts, max(FINALISTS, starts.shape[1] // FINAL_SHARE))
+    neighbours, changed = _neighbours(lead), np.ones(len(cells.density), dtype=bool)
     for _ in range(ROUNDS):
-        best, improved = _exchange(cells, best, lead, rng)
-        if not improved:
+        if not changed.any():
             break
+        changed = _exchange(cells, best, neighbours, changed)
     return _result(cells, best, lead)
 
 
@@ -107,28 +111,31 @@ def _result(cells: _Cells, best: Minima, lead: tuple[int, ...]) -> Minimum:
 
 def _search(cells: _Cells, starts: Floats, finalists: int) -> Minima:
     """Best of `starts` [C, S, D] in each cell: all are screened, the best distinct are finished."""
-    count, n_starts, size = starts.shape
-    screened = cells.solve(starts.reshape(-1, size), np.repeat(np.arange(count), n_starts), SCREEN_STEPS)
-    values = screened.value.reshape(count, n_starts)
-    kept = _distinct(cells, screened.x.reshape(starts.shape), values, finalists)  # [C, K]
-    x = np.take_along_axis(screened.x.reshape(starts.shape), kept[..., None], axis=1)
-    finished = cells.solve(x.reshape(-1, size), np.repeat(np.arange(count), kept.shape[1]), FINISH_STEPS)
-    values = finished.value.reshape(count, -1)
-    winner = values.argmin(axis=1)
-    each = np.arange(count)
-    return Minima(finished.x.reshape(*kept.shape, size)[each, winner], values[each, winner])
+    screened = _advance(cells, starts, SCREEN_STEPS)
+    kept = _distinct(cells, screened, finalists)  # [C, finalists]
+    found = _advance(cells, np.take_along_axis(screened.x, kept[..., None], axis=1), FINISH_STEPS)
+    each, winner = np.arange(len(starts)), found.value.argmin(axis=1)
+    return Minima(found.x[each, winner], found.value[each, winner])
 
 
-def _distinct(cells: _Cells, x: Floats, values: Floats, count: int) -> NDArray[np.intp]:
-    """Indices [C, count] of the best starts of each cell that differ in W W^T or b, best first; `x`: [C, S, D].
+def _advance(cells: _Cells, x: Floats, steps: int) -> Minima:
+    """Some BFGS steps from every x [C, S, D]; the result is [C, S, D] and [C, S]."""
+    count, n_starts, size = x.shape
+    found = cells.solve(x.reshape(-1, size), np.repeat(np.arange(count), n_starts), steps)
+    return Minima(found.x.reshape(x.shape), found.value.reshape(count, n_starts))
+
+
+def _distinct(cells: _Cells, found: Minima, count: int) -> NDArray[np.intp]:
+    """Indices [C, count] of the best starts of each cell that differ in W W^T or b, best first; `found` of `_advance`.
 
     Families of nearly equal loss (a sign turned, two features swapped) would otherwise lose every place to the one
     that is ahead after the screening.
     """
     n, m = cells.density.shape[1], cells.n_hidden
-    W, b = x[..., : n * m].reshape(*x.shape[:2], n, m), x[..., n * m :]
-    form = np.concatenate([(W @ np.swapaxes(W, -1, -2)).reshape(*x.shape[:2], n * n), b], axis=-1)
-    each, left, kept = np.arange(len(x)), values.copy(), []
+    lead = found.value.shape
+    W, b = found.x[..., : n * m].reshape(*lead, n, m), found.x[..., n * m :]
+    form = np.concatenate([(W @ np.swapaxes(W, -1, -2)).reshape(*lead, n * n), b], axis=-1)
+    each, left, kept = np.arange(len(form)), found.value.copy(), []
     for _ in range(count):
         kept.append(left.argmin(axis=1))
         same = np.abs(form - form[each, kept[-1]][:, None]).max(axis=-1) < DISTINCT
@@ -136,19 +143,49 @@ def _distinct(cells: _Cells, x: Floats, values: Floats, count: int) -> NDArray[n
     return np.stack(kept, axis=1)
 
 
-def _exchange(cells: _Cells, best: Minima, lead: tuple[int, ...], rng: np.random.Generator) -> tuple[Minima, bool]:
-    """Tries in each cell the solutions of its neighbours, and its own after a kick."""
-    index = np.arange(len(best.x)).reshape(lead)
-    sources = [index]
-    for axis in range(len(lead)):
-        sources += [np.roll(index, 1, axis), np.roll(index, -1, axis)]
-    source = np.stack(sources, axis=-1).reshape(len(best.x), -1)  # [C, S]
-    starts = best.x[source]
-    starts[:, 0] += KICK * rng.standard_normal(starts[:, 0].shape)
-    found = _search(cells, starts, finalists=1)
-    better = found.value < best.value * (1 - GAIN)
-    x = np.where(better[:, None], found.x, best.x)
-    return Minima(x, np.where(better, found.value, best.value)), bool(better.any())
+def _exchange(
+    cells: _Cells, best: Minima, neighbours: NDArray[np.intp], changed: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Tries in cells near a change the solutions of their neighbours and variants of their own; updates `best`.
+
+    Returns the cells that improved.
+    """
+    near = np.flatnonzero(changed | changed[neighbours].any(axis=1))
+    part = cells.take(near)
+    starts = np.concatenate([best.x[neighbours[near]], _variants(part, best.x[near])], axis=1)
+    found = _search(part, starts, finalists=2)
+    better = found.value < best.value[near] * (1 - GAIN)
+    best.x[near[better]], best.value[near[better]] = found.x[better], found.value[better]
+    improved = np.zeros_like(changed)
+    improved[near[better]] = True
+    return improved
+
+
+def _neighbours(lead: tuple[int, ...]) -> NDArray[np.intp]:
+    """Neighbours of each cell along every axis of the grid, round its ends, [C, 2 axes]."""
+    index = np.arange(prod(lead)).reshape(lead)
+    rolled = [np.roll(index, step, axis) for axis in range(len(lead)) for step in (1, -1)]
+    return np.array([each.ravel() for each in rolled], dtype=np.intp).reshape(-1, index.size).T
+
+
+def _variants(cells: _Cells, x: Floats) -> Floats:
+    """x [C, D] with one feature reversed or two swapped, [C, variants, D]: families of minima that lie far apart.
+
+    Where features are dense, these families are nearly equal; the bias keeps the mean of each output as it was.
+    """
+    n, m = cells.density.shape[1], cells.n_hidden
+    W, b = x[:, : n * m].reshape(-1, n, m), x[:, n * m :]
+    mean = cells.density[..., None] / 2  # [C, n, 1]
+    swaps = np.tile(np.arange(n), (n * (n - 1) // 2, 1))
+    for order, (i, j) in zip(swaps, combinations(range(n), 2), strict=True):
+        order[[i, j]] = j, i
+    signs = 1 - 2 * np.eye(n)  # [reversed feature, n]
+    reversed_w = signs[..., None] * W[:, None]  # [C, n, n, m]
+    lost = W @ (W.mT @ mean)  # [C, n, 1]
+    reversed_b = b[:, None] + (lost[:, None] - reversed_w @ (reversed_w.mT @ mean[:, None]))[..., 0]
+    W = np.concatenate([reversed_w, W[:, swaps]], axis=1)
+    b = np.concatenate([reversed_b, b[:, swaps]], axis=1)
+    return np.concatenate([W.reshape(*W.shape[:2], n * m), b], axis=-1)
 
 
 def _starts(cells: _Cells, n_random: int, rng: np.random.Generator) -> Floats:

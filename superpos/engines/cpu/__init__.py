@@ -182,7 +182,7 @@ def _shape(structure: Structure) -> kernel.Shape:
 
 def _take(arrays: Arrays, rows: Rows) -> Arrays:
     """The same named arrays for some models; copies."""
-    return arrays._make(array[rows] for array in arrays)
+    return arrays._replace(**{name: array[rows] for name, array in arrays._asdict().items()})
 
 
 def _put(whole: kernel.Trained, rows: Rows, part: kernel.Trained) -> None:

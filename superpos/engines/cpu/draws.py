@@ -58,7 +58,8 @@ def draw(
     iota = ir.Constant(VL, list(range(WIDTH // 2)))
     first = b.lshr(sample, integer(2))
     even = mask(range(0, 2 * WIDTH, 2))  # the low halves of two vectors of 64-bit lanes
-    with cgutils.for_range(b, rows) as row, cgutils.for_range(b, integer(QUADS // WIDTH)) as part:
+    # features inside: what the first three rounds make of sample, step and purpose alone is then computed once
+    with cgutils.for_range(b, integer(QUADS // WIDTH)) as part, cgutils.for_range(b, rows) as row:
         quad = b.mul(part.index, integer(WIDTH))
         halves = []
         for half in range(2):
