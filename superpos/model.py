@@ -53,7 +53,8 @@ def sample_losses(structure: Structure, params: Params, x: torch.Tensor, importa
 
 
 def mean_and_error(sums: NDArray[np.float64], samples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and its standard error from sum l and sum l² over the samples, [M, 2]."""
+    """Mean and its standard error from sum l and sum l² over the samples, [M, 2]; the error of a sum of ∞ is NaN."""
     mean = sums[:, 0] / samples
-    variance = np.maximum(sums[:, 1] / samples - mean**2, 0)
+    known = np.where(np.isfinite(sums).all(axis=1, keepdims=True), sums / samples, np.nan)
+    variance = np.maximum(known[:, 1] - known[:, 0] ** 2, 0)
     return mean, np.sqrt(variance / max(samples - 1, 1))

@@ -62,7 +62,7 @@ class Estimate:
 
 @dataclass
 class _Watch:
-    """Reports progress and listens for the wish to stop."""
+    """Reports progress, and knows whether the user or the system wants us to stop."""
 
     report: Callable[[Progress], None]
     stop: Callable[[], bool]
@@ -72,11 +72,6 @@ class _Watch:
         """Report a new state."""
         self.now = replace(self.now, **changes)
         self.report(self.now)
-
-    def check(self, hint: str) -> None:
-        """Raise where the user or the system wants us to stop."""
-        if self.stop():
-            raise TrainingInterruptedError(f"interrupted; {hint}. The same command goes on")
 
 
 def train(
@@ -104,7 +99,8 @@ def train(
     steps = sum(len(chunks[c]) * sweep.structure(int(chunks[c][0])).steps for c in todo)
     watch.tell(models_total=total, models_done=total - open_models, chunks=len(mine), steps_total=steps)
     for chunk in todo:
-        watch.check("everything trained so far is kept")
+        if stop():
+            raise _interrupted("everything trained so far is kept")
         _train_chunk(sweep, folder, chunk, engines[sweep.structure(int(chunks[chunk][0]))], watch)
         watch.tell(models_done=watch.now.models_done + len(chunks[chunk]), chunk=watch.now.chunk + 1)
     return folder.path
@@ -127,12 +123,18 @@ def _train_chunk(sweep: Sweep, folder: RunFolder, chunk: int, choice: Choice, wa
         watch.tell(steps_done=watch.now.steps_done + len(rows) * (state.step - before))
         elapsed = time.monotonic() - began
         length = max(1, min(4 * length, int((state.step - before) * STRETCH_SECONDS / max(elapsed, 1e-6))))
-        if watch.stop() or time.monotonic() - saved > CHECKPOINT_SECONDS:
+        stopping = watch.stop()  # asked once: a signal that comes from here on is seen after the next stretch
+        if stopping or time.monotonic() - saved > CHECKPOINT_SECONDS:
             folder.save_checkpoint(chunk, state.to_arrays())
             saved = time.monotonic()
-        watch.check(f"chunk {chunk} is kept at step {state.step:,} of {task.structure.steps:,}")
+        if stopping:
+            raise _interrupted(f"chunk {chunk} is kept at step {state.step:,} of {task.structure.steps:,}")
     folder.publish(chunk, tensors(task.structure, state), results(sweep, rows, task, state, choice))
     folder.drop_checkpoints(chunk)
+
+
+def _interrupted(hint: str) -> TrainingInterruptedError:
+    return TrainingInterruptedError(f"interrupted; {hint}. The same command goes on")
 
 
 def _resume(folder: RunFolder, chunk: int, task: Task) -> State:

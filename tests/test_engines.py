@@ -118,6 +118,16 @@ def test_gradients_on_awkward_shapes(n: int, m: int, batch: int) -> None:
     check_gradients(varied(n, m, 2, batch_size=batch, **FAMILIES["absolute value"]))
 
 
+@pytest.mark.parametrize("output", ["relu", "linear"])
+@pytest.mark.parametrize("n", range(1, 8))
+def test_gradients_of_small_sizes(n: int, output: str) -> None:
+    """Sizes with code of their own, and those next to them; the densest and the sparsest feature that there is."""
+    for m in range(1, 5):
+        task = varied(n, m, 3, batch_size=131, output=output)
+        task.sparsity[:, 0] = [0, 1 - 2.0**-32, 0.5]
+        check_gradients(task)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("n", "m", "batch"), [(6, 2, 129), (33, 17, 100)])
 def test_gradients_of_every_family(family: str, n: int, m: int, batch: int) -> None:

@@ -112,6 +112,10 @@ def test_mean_and_standard_error() -> None:
     mean, error = model.mean_and_error(np.array([[4.0, 10.0], [6.0, 18.0]]), 2)
     assert mean.tolist() == [2.0, 3.0]
     assert error.tolist() == [1.0, 0.0]
+    # a model whose losses overflow has no error, and no warning is raised
+    mean, error = model.mean_and_error(np.array([[np.inf, np.inf], [4.0, np.inf], [np.nan, np.nan], [4.0, 10.0]]), 2)
+    assert mean.tolist()[:2] == [np.inf, 2.0]
+    assert np.isnan(error).tolist() == [True, True, True, False]
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)

@@ -125,6 +125,11 @@ def test_random_models_never_beat_the_minimum() -> None:
     np.testing.assert_allclose(refined.loss.min(), found.loss, rtol=1e-9)
 
 
+def test_an_empty_grid_and_one_feature() -> None:
+    assert minimise_loss(np.full((0, 2), 0.3), 1.0, 1).W.shape == (0, 2, 1)
+    np.testing.assert_allclose(minimise_loss([[0.3], [1.0]], 1.0, 1).loss, 0.0, atol=1e-15)
+
+
 def test_the_same_seed_gives_the_same_result() -> None:
     first, second = (minimise_loss([0.2, 0.3], [1.0, 0.8], 1, seed=4) for _ in range(2))
     np.testing.assert_array_equal(first.W, second.W)

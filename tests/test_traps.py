@@ -142,6 +142,8 @@ def test_trap_6_the_map_shows_the_feature_whose_importance_is_swept(swept: Run) 
     label = phases.phase_of(models.best()).label
     assert grid.importance.tolist() == [0.1, 0.5, 10]
     # r = 10: the last feature has the dimension; r = 0.1: the first one has it
+    norm = phases.phase_of(models.best()).norm  # what the map's colour shows
+    assert norm[2].min() > 0.5 > norm[0].max()
     assert [theory.PHASES[i] for i in label[2]] == ["dedicated"] * 3
     assert [theory.PHASES[i] for i in label[0]] == ["not represented"] * 3
     first = phases.phase_of(phases.trained(Swapped(swept))[1].best()).label  # type: ignore[arg-type]  # acts as a run

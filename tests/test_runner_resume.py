@@ -1,0 +1,242 @@
+"""A run that is stopped, killed or damaged ends as if nothing had happened: one digest."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import superpos
+from superpos import runner
+from superpos.config.compose import compose
+from superpos.engines.cpu import FusedCpuEngine
+from superpos.errors import TrainingInterruptedError
+from superpos.store import Run, RunFolder
+
+PACKAGE = Path(superpos.__file__).parents[1]
+SWEEP = [
+    "model.n_features=3", "model.n_hidden=1,2", "train.batch_size=64", "train.steps=60", "train.lr=0.01,1e30",
+    "train.optimizer=sgd", "record.snapshots=4", "record.loss_every=7", "seed=range(0,4)",
+]  # fmt: skip
+# The same command line, with checkpoints and looks at signals far more often than a user has them.
+PROGRAM = (
+    "from superpos import runner; runner.CHECKPOINT_SECONDS = runner.STRETCH_SECONDS = 0.01; "
+    "from superpos.cli import main; main()"
+)
+
+
+def train(overrides: list[str], out: Path, **options: Any) -> Run:
+    return superpos.load(runner.train(compose(overrides).sweep, out=out, **options))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(SWEEP, tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The stretches (first step, last step) that are trained, empty ones left out."""
+    calls: list[tuple[int, int]] = []
+    advance = FusedCpuEngine.advance
+
+    def counted(self: FusedCpuEngine, task: Any, state: Any, stop: int) -> None:
+        if stop > state.step:
+            calls.append((state.step, stop))
+        advance(self, task, state, stop)
+
+    monkeypatch.setattr(FusedCpuEngine, "advance", counted)
+    return calls
+
+
+def after(calls: int) -> Callable[[], bool]:
+    """A wish to stop that comes with the given call and stays."""
+    left = iter(range(calls))
+    return lambda: next(left, None) is None
+
+
+def folder_of(overrides: list[str], out: Path) -> RunFolder:
+    return superpos.load(out / "custom" / compose(overrides).sweep.run_id).folder
+
+
+@pytest.mark.parametrize("calls", [3, 5])
+def test_stopped_again_and_again(calls: int, undisturbed: Run, tmp_path: Path) -> None:
+    interruptions = 0
+    while True:
+        try:
+            run = train(SWEEP, tmp_path, stop=after(calls))
+            break
+        except TrainingInterruptedError as error:
+            assert error.exit_code == 75
+            assert "The same command goes on" in str(error)
+            interruptions += 1
+            assert interruptions < 100
+    assert interruptions > 0
+    assert run.digest() == undisturbed.digest()
+    assert run.table["status"].tolist() == ["ok"] * 4 + ["diverged"] * 4 + ["ok"] * 4 + ["diverged"] * 4
+    assert list((run.path / "checkpoints").iterdir()) == []
+
+
+def test_stopping_before_the_first_step_keeps_nothing_but_the_plan(tmp_path: Path) -> None:
+    with pytest.raises(TrainingInterruptedError, match="interrupted; everything trained so far is kept"):
+        train(SWEEP, tmp_path, stop=lambda: True)
+    assert folder_of(SWEEP, tmp_path).states() == ["missing", "missing"]
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3])
+def test_a_stop_leaves_a_checkpoint_at_the_step_it_names(
+    calls: int, tmp_path: Path, trained: list[tuple[int, int]]
+) -> None:
+    """Whenever the wish comes, the checkpoint is written and the message speaks of it."""
+    with pytest.raises(TrainingInterruptedError) as caught:
+        train(SWEEP, tmp_path, stop=after(calls))
+    kept = folder_of(SWEEP, tmp_path).load_checkpoint(0)
+    assert kept is not None
+    step = int(kept["step"])
+    assert f"chunk 0 is kept at step {step} of 60" in str(caught.value)
+    assert 0 < step == trained[-1][1] < 60
+    trained.clear()
+    train(SWEEP, tmp_path)
+    assert trained[0][0] == step  # goes on there
+
+
+def test_a_finished_run_is_not_touched(tmp_path: Path, trained: list[tuple[int, int]]) -> None:
+    run = train(SWEEP, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in (run.path / "chunks").iterdir()}
+    trained.clear()
+    seen: list[runner.Progress] = []
+    again = train(SWEEP, tmp_path, progress=seen.append)
+    assert trained == []
+    assert {path: path.stat().st_mtime_ns for path in (run.path / "chunks").iterdir()} == before
+    assert (again.path, again.digest()) == (run.path, run.digest())
+    assert [(now.models_done, now.models_total, now.steps_total) for now in seen] == [(16, 16, 0)]
+    assert len(run.folder.attempts()) == 2
+    fresh = train(SWEEP, tmp_path, fresh=True)
+    assert trained != []
+    assert fresh.digest() == run.digest()
+    assert run.path.with_name(f"{run.path.name}.old-1").is_dir()
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "parquet", "json"])
+@pytest.mark.parametrize("damage", ["flip", "truncate"])
+def test_a_corrupt_chunk_is_trained_again(suffix: str, damage: str, undisturbed: Run, tmp_path: Path) -> None:
+    run = train(SWEEP, tmp_path)
+    victim = run.path / "chunks" / f"00001.{suffix}"
+    whole = victim.read_bytes()
+    middle = len(whole) // 2
+    victim.chmod(0o644)
+    victim.write_bytes(whole[:middle] + (bytes([whole[middle] ^ 1]) + whole[middle + 1 :] if damage == "flip" else b""))
+    untouched = (run.path / "chunks" / "00000.safetensors").stat().st_mtime_ns
+    again = train(SWEEP, tmp_path)
+    assert again.complete
+    assert again.digest() == undisturbed.digest()
+    assert (run.path / "chunks" / "00000.safetensors").stat().st_mtime_ns == untouched
+    assert any((run.path / "chunks" / "corrupt").iterdir())
+
+
+def test_a_damaged_checkpoint_costs_steps_and_no_bits(undisturbed: Run, tmp_path: Path) -> None:
+    with pytest.raises(TrainingInterruptedError):
+        train(SWEEP, tmp_path, stop=after(3))
+    for path in (folder_of(SWEEP, tmp_path).path / "checkpoints").glob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-1])
+    assert train(SWEEP, tmp_path).digest() == undisturbed.digest()
+
+
+def test_progress_counts_every_step_once(undisturbed: Run, tmp_path: Path) -> None:
+    with pytest.raises(TrainingInterruptedError):
+        train(SWEEP, tmp_path, stop=after(3))
+    seen: list[runner.Progress] = []
+    train(SWEEP, tmp_path, progress=seen.append)
+    assert (seen[-1].models_done, seen[-1].models_total, seen[-1].chunk, seen[-1].chunks) == (16, 16, 2, 2)
+    assert seen[-1].steps_done == seen[-1].steps_total < 16 * 60  # what the checkpoint held is not counted
+    done = [now.steps_done for now in seen]
+    assert done == sorted(done)
+
+
+def test_the_reference_resumes_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sums depend on how arrays lie in memory, which a checkpoint must not change."""
+    monkeypatch.setattr(runner, "EVALUATION_SAMPLES", 1000)
+    sweep = ["model.n_features=17", "model.n_hidden=3", "train.batch_size=129", "train.steps=12", "seed=range(0,5)",
+             "engine.backend=reference"]  # fmt: skip
+    expected = train(sweep, tmp_path / "whole")
+    with pytest.raises(TrainingInterruptedError):
+        train(sweep, tmp_path, stop=after(3))
+    assert train(sweep, tmp_path).digest() == expected.digest()
+
+
+def test_the_stretches_follow_the_clock_and_change_nothing(
+    undisturbed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[tuple[int, int]]
+) -> None:
+    monkeypatch.setattr(runner, "STRETCH_SECONDS", 0.0)
+    assert train(SWEEP, tmp_path).digest() == undisturbed.digest()
+    assert {last - first for first, last in trained} == {1}
+
+
+LONG = ["model.n_features=3", "model.n_hidden=1,2", "train.batch_size=64", "train.steps=20000", "seed=range(0,20)"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Starts `superpos train` in a new process; none outlives the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", PROGRAM, "train", *LONG, "--out", str(tmp_path)]
+        environment = os.environ | {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
+        started.append(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        )
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_writes(process: subprocess.Popen[str], path: Path, count: int) -> None:
+    """Until the process has written some checkpoints or chunks, or has ended."""
+    seen: set[str] = set()
+    first: set[str] | None = None
+    end = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < end:
+        now = {found.name for found in [*path.glob("checkpoints/*"), *path.glob("chunks/*")]}
+        first = now if first is None else first
+        seen |= now
+        if len(seen - first) >= count:
+            return
+        time.sleep(0.001)
+
+
+def test_killed_at_any_moment_and_terminated(start: Callable[[], subprocess.Popen[str]], tmp_path: Path) -> None:
+    """kill -9 three times, then SIGTERM, then to the end: the digest is that of an undisturbed run."""
+    chance = random.Random(7)
+    path = tmp_path / "custom" / compose(LONG).sweep.run_id
+    for kill in range(3):
+        process = start()
+        wait_for_writes(process, path, count=chance.randint(1, 6))
+        time.sleep(chance.uniform(0, 0.02))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL or kill > 0
+    process = start()
+    wait_for_writes(process, path, count=1)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate()
+    if process.returncode:  # unless it was done already
+        assert (process.returncode, out) == (75, "")
+        assert "interrupted; chunk" in err
+        assert list((path / "checkpoints").glob("*.safetensors"))
+    run = train(LONG, tmp_path)
+    assert run.complete
+    assert len(run.folder.attempts()) == 5
+    assert run.digest() == train(LONG, tmp_path / "undisturbed").digest()
+    assert np.isfinite(run.table["loss"]).all()
