@@ -9,7 +9,7 @@ Sources: TMS is Elhage et al. 2022, *Toy Models of Superposition*.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,20 @@ Floats = NDArray[np.float64]
 
 REPRESENTED_NORM: Final = 0.5  # weight decay shrinks an unused feature by only 10% in 10,000 steps: never test for 0
 MONOSEMANTIC_SHARE: Final = 0.1
+
+# When values of D_i crowd at a fraction: figures of the paper leave it to the eye, and a trained model is never exact.
+LINE_HALF_WIDTH: Final = 0.005
+FLANK_DISTANCE: Final = 0.0125  # to the middle of a flank, as wide as the line: a gap of half its width between them
+LINE_FEATURES: Final = 10  # fewer could be one polytope
+LINE_CONTRAST: Final = 2
+
+
+class LineCounts(NamedTuple):
+    """How many values lie at a fraction, and how many in a window of the same width on either side of it."""
+
+    inside: int
+    below: int
+    above: int
 
 
 def _finite_or_nan(array: Weights) -> Floats:
@@ -81,6 +95,22 @@ def dimensionality(W: Weights) -> Floats:
     squared = np.square(feature_norms(W64))
     share: Floats = np.divide(squared, overlaps, out=np.zeros_like(overlaps), where=overlaps != 0)
     return share
+
+
+def line_counts(values: Weights, fraction: float) -> LineCounts:
+    """Values of D_i (any shape) within .005 of a fraction, and of fraction −.0125 and +.0125; NaN is in none."""
+    middles = fraction + FLANK_DISTANCE * np.array([0, -1, 1])
+    near = np.abs(np.ravel(values)[:, None] - middles) <= LINE_HALF_WIDTH
+    return LineCounts(*near.sum(axis=0).tolist())
+
+
+def stands_out(values: Weights, fraction: float) -> bool:
+    """Whether values of D_i (any shape) form a line at a fraction: at least 10 there, and twice those in each flank.
+
+    Random weights, an even spread and jitter of .02 fail. D_i ends at 0 and 1: a line there has one flank only.
+    """
+    inside, below, above = line_counts(values, fraction)
+    return inside >= LINE_FEATURES and inside >= LINE_CONTRAST * max(below, above)
 
 
 def datapoint_dimensionality(W: Weights, X: Weights) -> Floats:

@@ -1,4 +1,4 @@
-"""The fused CPU engine against the reference, tensor by tensor by name, and the choice between engines.
+"""The fused CPU engine against the reference, tensor by tensor, by name.
 
 Tolerances. Every number compared is a sum of products. Rounding errors of a sum of L float32 terms grow like a random
 walk (Higham and Mary 2019): they stay below lambda * sqrt(L) * eps/2 of the sum of the terms' magnitudes, lambda = 4
@@ -17,12 +17,10 @@ import torch
 from tasks import make_task, start
 
 from superpos import data
-from superpos.engines import choose
 from superpos.engines.cpu import FusedCpuEngine
 from superpos.engines.reference import ReferenceEngine
-from superpos.errors import ConfigError
 from superpos.streams import Purpose
-from superpos.task import State, Structure, Task
+from superpos.task import State, Task
 
 EPS = float(np.finfo(np.float32).eps)
 REFERENCE, FUSED = ReferenceEngine(threads=1), FusedCpuEngine(threads=1)
@@ -100,8 +98,8 @@ def varied(n: int, m: int, models: int, **structure: Any) -> Task:
     )  # fmt: skip
 
 
-def check_gradients(task: Task, step: int = 2) -> None:
-    params = random_params(task)
+def check_gradients(task: Task, step: int = 2, params: dict[str, np.ndarray] | None = None) -> None:
+    params = random_params(task) if params is None else params
     losses, grads = REFERENCE.gradients(task, params, step)
     found_losses, found = FUSED.gradients(task, params, step)
     size = magnitudes(task, params, data.batch(task, step))
@@ -132,6 +130,19 @@ def test_gradients_of_small_sizes(n: int, output: str) -> None:
 @pytest.mark.parametrize(("n", "m", "batch"), [(6, 2, 129), (33, 17, 100)])
 def test_gradients_of_every_family(family: str, n: int, m: int, batch: int) -> None:
     check_gradients(varied(n, m, 5, batch_size=batch, reduction="sum", **FAMILIES[family]))
+
+
+@pytest.mark.parametrize("family", ["relu output", "relu hidden", "absolute value"])
+@pytest.mark.parametrize(("n", "m"), [(3, 1), (17, 2)])
+def test_a_relu_is_flat_at_zero(family: str, n: int, m: int) -> None:
+    """Outputs that are exactly 0, as where b = 0 and no hidden unit is active, have no gradient."""
+    task = varied(n, m, 3, batch_size=100, **FAMILIES[family])
+    params = random_params(task)
+    params["b"][:] = 0
+    check_gradients(task, params=params)
+    nothing = {name: np.zeros_like(value) for name, value in params.items()}
+    for engine in (REFERENCE, FUSED):
+        assert not any(grad.any() for grad in engine.gradients(task, nothing, 0)[1].values())
 
 
 def check_step(task: Task, step: int) -> None:
@@ -217,27 +228,3 @@ def test_evaluation(family: str, samples: int) -> None:
     apart = np.sqrt((bound**2).mean(-1))
     variance_bound = (2 * deviation + apart) * apart + 2 * EPS * (deviation**2 + mean**2)
     assert_near("variance", found_deviation**2, deviation**2, variance_bound)
-
-
-def test_choice_of_an_engine() -> None:
-    plain, points = Structure(5, 2), Structure(5, 2, n_points=10)
-    assert choose(plain).engine.name == "fused"
-    assert choose(plain, backend="fused", threads=2).engine == FusedCpuEngine(2)
-    forced = choose(plain, backend="reference", device="cpu", threads=3, memory_gb=0.5)
-    assert forced == (ReferenceEngine("cpu", 3, 0.5), "engine.backend=reference")
-    given_up = choose(points)
-    assert given_up.engine.name == "reference"
-    assert "data.n_points" in given_up.reason
-    with pytest.raises(ConfigError, match=r"engine\.backend: fused .*n_points.* use engine\.backend=reference"):
-        choose(points, backend="fused")
-
-
-def test_a_device_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    for backend in ("auto", "reference", "fused"):
-        with pytest.raises(ConfigError, match=r"engine\.device: cuda"):
-            choose(Structure(5, 2), backend=backend, device="cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.raises(ConfigError, match=r"fused engine runs on the CPU only"):
-        choose(Structure(5, 2), backend="fused", device="cuda")
-    assert choose(Structure(5, 2), device="cuda").engine == ReferenceEngine("cuda")

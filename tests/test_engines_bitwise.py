@@ -144,12 +144,15 @@ def raised_importance(task: Task, i: int) -> None:
 
 
 def infinite_loss(task: Task, i: int) -> None:
-    task.importance[i] = 3e38  # the gradient of the mean is finite, and so are the weights after a step of Adam
-    task.init_std[i] = 1.0
+    task.init_std[i] = 1e10  # outputs of 1e20, losses of 1e40: the gradient is finite, and so are the next weights
+
+
+def infinite_weights(task: Task, i: int) -> None:
+    task.lr[i] = 1e39  # beyond float32: the first loss is finite, the next weights are not
 
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=list(ENGINES))
-@pytest.mark.parametrize("spoil", [raised_lr, raised_importance, infinite_loss])
+@pytest.mark.parametrize("spoil", [raised_lr, raised_importance, infinite_loss, infinite_weights])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_a_diverging_model_freezes_and_disturbs_nobody(
@@ -175,7 +178,7 @@ def test_a_diverging_model_freezes_and_disturbs_nobody(
     assert np.isfinite(found.history[3, :stopped]).all()
 
 
-@pytest.mark.parametrize("spoil", [raised_lr, raised_importance, infinite_loss])
+@pytest.mark.parametrize("spoil", [raised_lr, raised_importance, infinite_loss, infinite_weights])
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_engines_agree_on_the_step_of_divergence(spoil: Callable[[Task, int], None], optimizer: str) -> None:

@@ -123,8 +123,13 @@ def test_mean_and_standard_error() -> None:
 def test_sampled_loss_agrees_with_the_exact_loss(engine: Engine, output: str) -> None:
     """Data, forward pass and the scale of the loss at once: within 4 standard errors of theory."""
     task = make_task(
-        3, 2, models=3, seed=[1, 1, 2**40], output=output,
-        density=[[1.0, 0.9, 0.5], [0.3, 0.1, 0.7], [0.05, 0.05, 0.2]], importance=[[1, 0.5, 2], [1, 1, 1], [0, 3, 1]],
+        3,
+        2,
+        models=3,
+        seed=[1, 1, 2**40],
+        output=output,
+        density=[[1.0, 0.9, 0.5], [0.3, 0.1, 0.7], [0.05, 0.05, 0.2]],
+        importance=[[1, 0.5, 2], [1, 1, 1], [0, 3, 1]],
     )
     random = np.random.default_rng(0)
     params = {"W": random.normal(0, 0.7, (3, 3, 2)), "b": random.normal(0, 0.2, (3, 3))}

@@ -5,7 +5,8 @@ Shapes: F features (n).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Container, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,8 @@ FRACTIONS: Final = {  # name: (share of a dimension, as it is written)
 }
 MIN_FEATURES: Final = 5
 _LABEL_GAP: Final = 0.055  # of D_i, between the middles of two labels
+_NO_SHAPE: Final = "not represented"
+_CAPTION_WIDTH: Final = 76  # letters
 
 
 def spread(positions: Sequence[float], gap: float) -> list[float]:
@@ -46,14 +49,36 @@ def _ends(group: Sequence[float], gap: float) -> tuple[float, float]:
     return middle + half, middle - half
 
 
-def _guides(axes: Axes) -> None:
-    """A line at every fraction, named at the right."""
+def lines_found(values: Floats) -> dict[str, metrics.LineCounts]:
+    """The polytopes at whose fraction the values of D_i stand out, with the counts that say so."""
+    shapes = {name: value for name, (value, _) in FRACTIONS.items() if name != _NO_SHAPE}
+    return {
+        name: metrics.line_counts(values, value) for name, value in shapes.items() if metrics.stands_out(values, value)
+    }
+
+
+def caption(found: Mapping[str, metrics.LineCounts]) -> str:
+    """Which fractions stand out, by what test, and with which counts."""
+    test = (
+        f"Bold: at least {metrics.LINE_FEATURES} features within {metrics.LINE_HALF_WIDTH:g} of the fraction, and "
+        f"{metrics.LINE_CONTRAST} times as many as in a window of that width {metrics.FLANK_DISTANCE:g} to either side"
+    )
+    counts = [
+        f"{FRACTIONS[name][1]} {name} {inside} (below {below}, above {above})"
+        for name, (inside, below, above) in found.items()
+    ]
+    return textwrap.fill(f"{test}: {'; '.join(counts) or 'none'}.", _CAPTION_WIDTH)
+
+
+def _guides(axes: Axes, found: Container[str]) -> None:
+    """A line at every fraction, named at the right; those that stand out are dark."""
     values = [value for value, _ in FRACTIONS.values()]
     for (name, (value, text)), place in zip(FRACTIONS.items(), spread(values, _LABEL_GAP), strict=True):
-        axes.axhline(value, color=style.FAINT, linewidth=0.7, zorder=0)
+        axes.axhline(value, color=style.GREY if name in found else style.FAINT, linewidth=0.7, zorder=0)
         axes.annotate(
             f"{text} {name}", (1, value), (1.04, place), xycoords=("axes fraction", "data"),
             textcoords=("axes fraction", "data"), fontsize=7, va="center", color=style.INK,
+            fontweight="bold" if name in found else "normal",
             arrowprops={"arrowstyle": "-", "color": style.GREY, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 0},
         )  # fmt: skip
 
@@ -63,10 +88,12 @@ def scatter(density: Floats, dimensionality: Sequence[Floats]) -> Figure:
     order = np.argsort(-density)
     place = np.log(1 / density[order])
     pitch = np.diff(place).min() if len(place) > 1 else 1.0
+    found = lines_found(np.concatenate(dimensionality))
+    text = caption(found)
     with style.context():
-        figure = style.new_figure(style.HALF * 1.25, 2.9)
+        figure = style.new_figure(style.HALF * 1.25, 2.9 + 0.14 * len(text.splitlines()))
         axes = figure.subplots()
-        _guides(axes)
+        _guides(axes, found)
         for column, centre in zip(order, place, strict=True):
             values = np.sort(dimensionality[column])[::-1]
             x = np.exp(centre + pitch * np.linspace(-0.36, 0.36, len(values)))
@@ -76,6 +103,7 @@ def scatter(density: Floats, dimensionality: Sequence[Floats]) -> Figure:
         sparsity_axis(axes, density)
         axes.set_xlim(np.exp(place[0] - 0.7 * pitch), np.exp(place[-1] + 0.7 * pitch))
         axes.set_ylabel(r"dimensionality of a feature, $D_i$")
+        figure.supxlabel(text, fontsize=7, x=0.01, ha="left", linespacing=1.3)
     return figure
 
 
