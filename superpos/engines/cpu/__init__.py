@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from os import sched_getaffinity
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from llvmlite import binding
@@ -28,7 +29,6 @@ from superpos.task import State, Structure, Task
 _GROUP_PARAMS = 512  # models share draws while their weights, gradients and moments stay in the innermost cache
 _OPTIMIZERS = {"adam": kernel.ADAM, "adamw": kernel.ADAMW, "sgd": kernel.SGD}
 Params = dict[str, NDArray[np.float32]]
-Rows = NDArray[np.intp]
 Arrays = TypeVar("Arrays", kernel.Group, kernel.Rates, kernel.Trained)
 
 
@@ -62,57 +62,59 @@ class FusedCpuEngine:
 
     def gradients(self, task: Task, params: Params, step: int) -> tuple[NDArray[np.float64], Params]:
         """Losses [M] and gradients {name: [M, ...]} of the training loss of one step."""
-        structure, theta, shape = task.structure, _flat(task.structure, params), _shape(task.structure)
-        losses, grads = np.zeros(len(task)), np.zeros_like(theta)
-        everyone = _group(task)
+        structure, order = task.structure, _by_seed(task)
+        task, theta, shape = task.take(order), _flat(structure, params)[order], _shape(structure)
+        everyone, losses, grads = _group(task), np.empty(len(task)), np.empty_like(theta)
 
-        def run(rows: Rows, buffers: kernel.Buffers) -> None:
-            work, stream = _work(structure, len(rows)), _stream(task, rows, Purpose.TRAIN)
+        def run(rows: slice, buffers: kernel.Buffers) -> None:
+            work = _work(structure, rows)
+            stream = _stream(task, rows, Purpose.TRAIN)
             kernel.gradients_once(shape, buffers, _take(everyone, rows), stream, step, theta[rows], work)
-            losses[rows] = work.loss / structure.samples_per_step
-            grads[rows] = work.grad * _factor(structure)
+            losses[order[rows]] = work.loss / structure.samples_per_step
+            grads[order[rows]] = work.grad * _factor(structure)
 
         self._each_group(task, run)
         return losses, _unflat(structure, grads)
 
     def advance(self, task: Task, state: State, stop: int) -> None:
         """Train all models from `state.step` to `stop`, updating `state` in place."""
-        structure, start, shape = task.structure, state.step, _shape(task.structure)
-        theta, first, second = (_flat(structure, group) for group in (state.params, state.first, state.second))
-        everything = kernel.Trained(theta, first, second, state.diverged_at, state.history)
+        structure, start, order = task.structure, state.step, _by_seed(task)
+        task, shape = task.take(order), _shape(structure)
+        theta, first, second = (_flat(structure, group)[order] for group in (state.params, state.first, state.second))
+        everything = kernel.Trained(theta, first, second, state.diverged_at[order], state.history[order])
         everyone, rates = _group(task), _rates(task, start, stop)
 
-        def run(rows: Rows, buffers: kernel.Buffers) -> None:
-            part, group, work = _take(everything, rows), _take(everyone, rows), _work(structure, len(rows))
-            stream, own = _stream(task, rows, Purpose.TRAIN), _take(rates, rows)
-            kernel.train(shape, buffers, group, stream, own, start, stop, part, work)
-            _put(everything, rows, part)
+        def run(rows: slice, buffers: kernel.Buffers) -> None:
+            stream, part = _stream(task, rows, Purpose.TRAIN), _take(everything, rows)
+            group, own = _take(everyone, rows), _take(rates, rows)
+            kernel.train(shape, buffers, group, stream, own, start, stop, part, _work(structure, rows))
 
         self._each_group(task, run)
         for target, values in ((state.params, theta), (state.first, first), (state.second, second)):
             for name, value in _unflat(structure, values).items():
-                target[name][...] = value
+                target[name][order] = value
+        state.diverged_at[order], state.history[order] = everything.diverged_at, everything.history
         state.step = stop
 
     def evaluate(self, task: Task, params: Params, samples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Loss L and its standard error, each [M], on `samples` fresh samples of the evaluation stream."""
-        structure, theta = task.structure, _flat(task.structure, params)
+        structure, order = task.structure, _by_seed(task)
+        task, theta = task.take(order), _flat(structure, params)[order]
         shape, everyone = _shape(structure)._replace(samples=samples), _group(task)
-        sums = np.zeros((len(task), 2))
+        sums, moments = np.empty((len(task), 2)), np.zeros((len(task), 2))
 
-        def run(rows: Rows, buffers: kernel.Buffers) -> None:
-            moments, work = np.zeros((len(rows), 2)), _work(structure, len(rows))
-            stream = _stream(task, rows, Purpose.EVALUATE)
-            kernel.evaluate(shape, buffers, _take(everyone, rows), stream, theta[rows], work, moments)
-            sums[rows] = moments
+        def run(rows: slice, buffers: kernel.Buffers) -> None:
+            work, stream = _work(structure, rows), _stream(task, rows, Purpose.EVALUATE)
+            kernel.evaluate(shape, buffers, _take(everyone, rows), stream, theta[rows], work, moments[rows])
 
         self._each_group(task, run)
+        sums[order] = moments
         return mean_and_error(sums, samples)
 
-    def _each_group(self, task: Task, run: Callable[[Rows, kernel.Buffers], None]) -> None:
+    def _each_group(self, task: Task, run: Callable[[slice, kernel.Buffers], None]) -> None:
         """Call `run` for every group of models, on all threads; each thread works down its share of one queue."""
         threads = self.threads or available_threads()
-        queue = SimpleQueue[Rows]()
+        queue = SimpleQueue[slice]()
         for rows in _groups(task, threads):
             queue.put(rows)
 
@@ -127,13 +129,18 @@ class FusedCpuEngine:
                 done.result()
 
 
-def _groups(task: Task, threads: int) -> Iterator[Rows]:
-    """Models of one seed, few enough that their state stays in cache and no thread waits long for the last group."""
+def _by_seed(task: Task) -> NDArray[np.intp]:
+    """An order in which models of one seed are neighbours: a group is then a slice of every array, not a copy."""
+    return np.argsort(task.seed, kind="stable")
+
+
+def _groups(task: Task, threads: int) -> Iterator[slice]:
+    """Neighbours of one seed: few enough that their state stays in cache and no thread waits long for the last."""
     size = max(1, min(_GROUP_PARAMS // _n_params(task.structure), len(task) // (4 * threads)))
-    order = np.argsort(task.seed, kind="stable")
-    for same_seed in np.split(order, np.flatnonzero(np.diff(task.seed[order])) + 1):
-        for start in range(0, len(same_seed), size):
-            yield same_seed[start : start + size]
+    edges = [0, *(np.flatnonzero(np.diff(task.seed)) + 1).tolist(), len(task)]
+    for first, last in pairwise(edges):
+        for start in range(first, last, size):
+            yield slice(start, min(start + size, last))
 
 
 class _Buffers:
@@ -180,20 +187,13 @@ def _shape(structure: Structure) -> kernel.Shape:
     )
 
 
-def _take(arrays: Arrays, rows: Rows) -> Arrays:
-    """The same named arrays for some models; copies."""
+def _take(arrays: Arrays, rows: slice) -> Arrays:
+    """The same named arrays for some models; views."""
     return arrays._replace(**{name: array[rows] for name, array in arrays._asdict().items()})
 
 
-def _put(whole: kernel.Trained, rows: Rows, part: kernel.Trained) -> None:
-    """Write the trained rows back."""
-    pairs: zip[tuple[NDArray[Any], NDArray[Any]]] = zip(whole, part, strict=True)
-    for target, values in pairs:
-        target[rows] = values
-
-
-def _stream(task: Task, rows: Rows, purpose: Purpose) -> kernel.Stream:
-    low, high = key_words(task.seed[rows[:1]])
+def _stream(task: Task, rows: slice, purpose: Purpose) -> kernel.Stream:
+    low, high = key_words(task.seed[rows.start : rows.start + 1])
     return kernel.Stream(int(purpose), int(purpose + Purpose.SETS), int(low[0]), int(high[0]))
 
 
@@ -210,8 +210,8 @@ def _rates(task: Task, start: int, stop: int) -> kernel.Rates:
     return kernel.Rates(lr, task.weight_decay.astype(np.float32), np.full(len(task), _factor(structure)))
 
 
-def _work(structure: Structure, models: int) -> kernel.Work:
-    n, m = structure.n_features, structure.n_hidden
+def _work(structure: Structure, rows: slice) -> kernel.Work:
+    n, m, models = structure.n_features, structure.n_hidden, rows.stop - rows.start
     params = _n_params(structure)
     return kernel.Work(
         transposed=np.empty((models, m * n), np.float32),
