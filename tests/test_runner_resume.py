@@ -181,7 +181,7 @@ def test_the_stretches_follow_the_clock_and_change_nothing(
     assert {last - first for first, last in trained} == {1}
 
 
-LONG = ["model.n_features=3", "model.n_hidden=1,2,3,4", "train.batch_size=64", "train.steps=900,2000", "seed=range(0,9)"]
+LONG = ["model.n_features=3", "model.n_hidden=1,2,3,4", "train.batch_size=64", "train.steps=900,2000", "seed=0,1,2"]
 
 
 @pytest.fixture
@@ -227,16 +227,15 @@ def test_killed_at_any_moment_and_terminated(start: Callable[[], subprocess.Pope
         time.sleep(chance.uniform(0, 0.02))
         process.kill()
         assert process.wait() == -signal.SIGKILL or kill > 0
-        print(kill, process.returncode, time.process_time(), time.monotonic(), sorted(p.name[:12] for d in ("chunks","checkpoints") for p in (path/d).glob("*")))
     process = start()
     wait_for_writes(process, path, count=1)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate()
-    print(process.returncode)
     if process.returncode:  # unless it was done already
         assert (process.returncode, out) == (75, "")
-        assert "interrupted; chunk" in err
-        assert list((path / "checkpoints").glob("*.safetensors"))
+        assert err.splitlines()[-1].startswith("superpos: interrupted; ")
+        # a signal between two chunks finds nothing that is not kept already
+        assert any((path / "checkpoints").glob("*.safetensors")) or "everything trained so far is kept" in err
     run = train(LONG, tmp_path)
     assert run.complete
     assert len(run.folder.attempts()) == 5
