@@ -139,7 +139,7 @@ def test_all_faults_at_once() -> None:
     )
     assert found == [
         "model.n_hiden: unknown key; did you mean model.n_hidden?",
-        "train.lr: got nan; allowed: a number, at least 0",
+        "train.lr: got nan; allowed: a number, 0 to 1e+30",
         "sweep.seed=1: sweep is for YAML files; on the command line give a key its values: KEY=V1,V2",
         "+a=1: + and ~ are refused; every key has a default: write a=VALUE",
         "seed: got -1; allowed: an integer, 0 to 2^64 - 1",

@@ -17,6 +17,7 @@ from superpos.config.wording import show
 Kind = Literal["int", "number", "numbers", "list", "bool", "choice", "name"]
 
 MAX_SEED = 2**64 - 1
+MAX_SCALE = 1e30  # what engines compute with is float32
 MIN_DENSITY = 2.0**-32
 DEFAULT_SPARSITY = 0.9
 """Sparsity when neither data.sparsity nor data.density is given."""
@@ -62,7 +63,7 @@ class ModelConfig:
     tied: bool = _key("bool", True, "one W for encoder and decoder; untied models have W1 and W2")
     target: str = _key("choice", "identity", "what the output is to be: x or |x|", choices=("identity", "abs"))
     init_std: float | None = _key(
-        "number", None, "standard deviation of the initial weights", low=0.0, null="sqrt(2/(n+m))"
+        "number", None, "standard deviation of the initial weights", low=0.0, high=MAX_SCALE, null="sqrt(2/(n+m))"
     )
 
 
@@ -91,9 +92,9 @@ class DataConfig:
 class ImportanceConfig:
     """The weight I_i of each feature in the loss."""
 
-    decay: float = _key("number", 1.0, "I_i = decay^i", low=0.0)
-    last: float = _key("number", 1.0, "factor on the importance of the last feature", low=0.0)
-    values: tuple[float, ...] | None = _key("list", None, "I_i as a list", low=0.0, null="decay^i")
+    decay: float = _key("number", 1.0, "I_i = decay^i", low=0.0, high=MAX_SCALE)
+    last: float = _key("number", 1.0, "factor on the importance of the last feature", low=0.0, high=MAX_SCALE)
+    values: tuple[float, ...] | None = _key("list", None, "I_i as a list", low=0.0, high=MAX_SCALE, null="decay^i")
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,14 @@ class TrainConfig:
     steps: int = _key("int", 10_000, "gradient steps", low=0, high=2**31 - 1, unit="steps")
     batch_size: int = _key("int", 1024, "samples in a step", low=1, high=2**24, unit="samples")
     optimizer: str = _key("choice", "adamw", "optimiser", choices=("adam", "adamw", "sgd"))
-    lr: float = _key("number", 1e-3, "learning rate", low=0.0)
+    lr: float = _key("number", 1e-3, "learning rate", low=0.0, high=MAX_SCALE)
     lr_schedule: str = _key(
         "choice", "constant", "learning rate over training", choices=("constant", "linear", "cosine")
     )
     warmup_steps: int = _key("int", 0, "steps of linear warm-up", low=0, unit="steps")
-    weight_decay: float = _key("number", 0.01, "weight decay of W and b; below 0 it makes weights grow")
+    weight_decay: float = _key(
+        "number", 0.01, "weight decay of W and b; below 0 it makes weights grow", low=-MAX_SCALE, high=MAX_SCALE
+    )
     reduction: str = _key("choice", "mean", "over features, in the gradient's loss only", choices=("mean", "sum"))
 
 

@@ -9,6 +9,7 @@ from superpos.engines.cpu.vectors import (
     F32,
     I32,
     QUADS,
+    VD,
     VF,
     VI,
     WIDTH,
@@ -106,7 +107,7 @@ def score(
             error = output_error(b, load(b, out, at), floor, load(b, target, at), inside_batch(b, lane, valid))
             weight = splat(b, b.load(b.gep(importance, [row.index])), VF)
             b.store(fma(b, b.fmul(weight, error), error, b.load(losses)), losses)
-        loss = b.load(losses)
+        loss = b.fpext(b.load(losses), VD)
         add_total(b, moments, loss)
         add_total(b, b.gep(moments, [integer(1)]), b.fmul(loss, loss))
 

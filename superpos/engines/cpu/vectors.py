@@ -23,7 +23,8 @@ STRIDE = LANES + 16  # row pitch in floats: an odd number of cache lines, so row
 WIDTH = 16  # floats in a vector
 QUADS = LANES // 4  # Philox calls a row
 
-I32, I64, F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
+I32, I64, F32, F64 = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
+VD = ir.VectorType(F64, WIDTH)
 VF, VI, VL = ir.VectorType(F32, WIDTH), ir.VectorType(I32, WIDTH), ir.VectorType(I64, WIDTH // 2)
 
 Value = Any  # an llvmlite value (the library carries no types); as a parameter of a pass, an integer
@@ -40,7 +41,7 @@ def vector_pass(emit: Callable[..., None]) -> Any:
     addresses keep numba's reference counting, atomic and dear, out of the inner loops.
     """
     kinds = [annotation for name, annotation in emit.__annotations__.items() if name not in ("b", "return")]
-    pointers = {"Floats": F32.as_pointer(), "Words": I32.as_pointer(), "Doubles": ir.DoubleType().as_pointer()}
+    pointers = {"Floats": F32.as_pointer(), "Words": I32.as_pointer(), "Doubles": F64.as_pointer()}
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         values = []
@@ -118,5 +119,6 @@ def first_lane(b: Value, vector: Value) -> Value:
 
 
 def add_total(b: Value, total: Value, vector: Value) -> None:
-    """total (float64) += the sum of a vector's lanes."""
-    b.store(b.fadd(b.load(total), b.fpext(first_lane(b, sum_lanes(b, [vector])), ir.DoubleType())), total)
+    """total (float64) += the sum of a vector's lanes, in the vector's own precision."""
+    part = first_lane(b, sum_lanes(b, [vector]))
+    b.store(b.fadd(b.load(total), part if vector.type == VD else b.fpext(part, F64)), total)
