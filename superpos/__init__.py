@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from superpos.errors import ConfigError
+
 if TYPE_CHECKING:
     from superpos.store import Run
 
@@ -36,9 +38,16 @@ def train(
 
     Raises `ConfigError` for bad overrides, `SuperposError` for a folder that cannot be used.
     """
-    from superpos import runner
     from superpos.config.compose import compose
+    from superpos.finished import finished
 
+    if isinstance(overrides, str):
+        raise ConfigError(f"overrides: got the string {overrides!r}; allowed: a list of strings, one an override")
     sweep = compose(list(overrides), None if config_dir is None else Path(config_dir)).sweep
-    command = ["superpos.train", *overrides]
-    return load(runner.train(sweep, out=Path(out), command=command, shard=shard, fresh=fresh))
+    folder = None if fresh else finished(sweep, Path(out), shard)
+    if folder is None:
+        from superpos import runner  # with the engines, which a finished run does not need
+
+        command = ["superpos.train", *overrides]
+        folder = runner.train(sweep, out=Path(out), command=command, shard=shard, fresh=fresh)
+    return load(folder)

@@ -19,12 +19,13 @@ from typer.core import TyperGroup
 
 from superpos import summary
 from superpos.config.wording import did_you_mean
-from superpos.errors import ConfigError, IncompleteError, SuperposError
+from superpos.errors import ConfigError, IncompleteError, SuperposError, TrainingInterruptedError
 from superpos.progress import reporter, say
 
 if TYPE_CHECKING:
     from superpos.config.compose import Composed
     from superpos.store import Run
+    from superpos.sweep import Sweep
 
 
 class _Commands(TyperGroup):
@@ -56,6 +57,7 @@ ConfigDir = Annotated[Path | None, typer.Option(help="Folder with experiment/*.y
 RunPath = Annotated[Path | None, typer.Argument(metavar="RUN", help="Run folder; default: the latest in outputs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _OUTPUTS = Path("outputs")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @app.command()
@@ -81,15 +83,12 @@ def train(
             "--fresh: with --shard every shard would move aside what the others train; give one of the two"
         )
     sweep = _compose(overrides, config_dir).sweep
-    from superpos import runner
-
     if dry_run:
-        typer.echo(summary.of_estimate(runner.estimate(sweep)))
-        return
-    command = ["superpos", *sys.argv[1:]]
-    with _stop_flag() as stop, reporter(quiet) as progress:
-        folder = runner.train(sweep, out=out, command=command, shard=part, fresh=fresh, progress=progress, stop=stop)
-    typer.echo(folder)
+        from superpos.estimate import estimate
+
+        typer.echo(summary.of_estimate(estimate(sweep)))
+    else:
+        typer.echo(_trained(sweep, out, part, fresh, quiet))
 
 
 @app.command()
@@ -141,9 +140,10 @@ def list_(json_: Json = False, config_dir: ConfigDir = None) -> None:
     from superpos.config.compose import compose, experiments
 
     infos, one = experiments(config_dir), compose([]).sweep
-    from superpos import figures, runner
+    from superpos import figures
+    from superpos.estimate import estimate
 
-    rate = runner.estimate(one).seconds / one.work
+    rate = estimate(one).seconds / one.work
     found = [
         {"name": info.name, "description": info.description, "models": info.sweep.n_models}
         | {"seconds": rate * info.sweep.work}
@@ -188,6 +188,22 @@ def _compose(overrides: list[str] | None, config_dir: Path | None) -> Composed:
     return composed
 
 
+def _trained(sweep: Sweep, out: Path, shard: tuple[int, int] | None, fresh: bool, quiet: bool) -> Path:
+    """The run folder of a sweep, once it is trained."""
+    from superpos.finished import finished
+
+    folder = None if fresh else finished(sweep, out, shard)
+    if folder is not None:
+        if not quiet:
+            say(f"superpos: nothing to train: {'this shard' if shard else 'the run'} is complete")
+        return folder
+    from superpos import runner
+
+    command = ["superpos", *sys.argv[1:]]
+    with _stop_flag() as stop, reporter(quiet) as progress:
+        return runner.train(sweep, out=out, command=command, shard=shard, fresh=fresh, progress=progress, stop=stop)
+
+
 def _shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
@@ -205,7 +221,7 @@ def _stop_flag() -> Iterator[Callable[[], bool]]:
     def note(number: int, _frame: object) -> None:
         came.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in _SIGNALS}
     try:
         yield lambda: bool(came)
     finally:
@@ -225,6 +241,14 @@ def _check_figures(names: list[str], known: list[str]) -> None:
         raise ConfigError([f"--figure: there is no {name!r}; {did_you_mean(name, known)}" for name in wrong])
 
 
+def _leave(_number: int, _frame: object) -> None:
+    """What SIGINT and SIGTERM do while there is nothing to save: before training, and in the other commands."""
+    say("superpos: interrupted")
+    raise SystemExit(TrainingInterruptedError.exit_code)
+
+
 def main() -> None:
     """Entry point of `superpos`."""
+    for number in _SIGNALS:
+        signal.signal(number, _leave)
     app(prog_name="superpos")

@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from superpos.units import duration, quantity
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
@@ -21,21 +23,6 @@ def say(text: str) -> None:
     """One line on stderr."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
-
-
-def duration(seconds: float) -> str:
-    """A time in words: "45 s", "12 min", "3.5 h"."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5940 else f"{seconds / 3600:.1f} h"
-
-
-def quantity(number: float) -> str:
-    """A large number in words: "950", "12.3 k", "4.5 M"."""
-    for scale, unit in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= scale:
-            return f"{number / scale:.3g} {unit}"
-    return f"{number:.3g}"
 
 
 class Reporter(ABC):
@@ -67,11 +54,17 @@ class Reporter(ABC):
         self._message = progress.message
         return news
 
+    def _clock(self, progress: Progress) -> None:
+        """Start at the first step: what is imported and compiled before it takes no part in rates."""
+        if not progress.steps_done:
+            self._start = time.monotonic()
+
     def _state(self, progress: Progress) -> str:
         rate = progress.steps_done / max(time.monotonic() - self._start, 1e-9)
-        text = f"{progress.models_done:,} of {progress.models_total:,} models, {quantity(rate)} model-steps/s"
         left = progress.steps_total - progress.steps_done
-        return text + (f", {duration(left / rate)} left" if rate > 0 else "")
+        models = f"{progress.models_done:,} of {progress.models_total:,} models"
+        speed = f", {quantity(rate)} model-steps/s" if rate else ""
+        return models + speed + (f", {duration(left / rate)} left" if rate and left else "")
 
 
 class Silent(Reporter):
@@ -91,6 +84,7 @@ class Lines(Reporter):
 
     def __call__(self, progress: Progress) -> None:
         """Print what is due."""
+        self._clock(progress)
         if news := self._news(progress):
             say(news)
         if time.monotonic() - self._last >= self._interval:
@@ -108,6 +102,7 @@ class Terminal(Reporter):
 
     def __call__(self, progress: Progress) -> None:
         """Redraw."""
+        self._clock(progress)
         if self._bar is None or self._task is None:
             self._bar, self._task = _make_bar()
             self._bar.start()

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from superpos.config.wording import show
-from superpos.progress import duration, quantity
+from superpos.units import duration, quantity
 
 if TYPE_CHECKING:
-    from superpos.runner import Estimate
+    from superpos.estimate import Estimate
     from superpos.store import Run
     from superpos.sweep import Axis, Sweep
 
@@ -19,8 +19,8 @@ def of_estimate(estimate: Estimate) -> str:
     return (
         f"models  {estimate.models:,}\n"
         f"chunks  {estimate.chunks:,}\n"
-        f"work    {quantity(estimate.flops)}FLOP\n"
-        f"memory  {quantity(estimate.memory_bytes)}B\n"
+        f"work    {quantity(estimate.flops, 'FLOP')}\n"
+        f"memory  {quantity(estimate.memory_bytes, 'B')}\n"
         f"time    about {duration(estimate.seconds)} on this machine"
     )
 
@@ -28,13 +28,14 @@ def of_estimate(estimate: Estimate) -> str:
 def facts(run: Run) -> dict[str, Any]:
     """What `status` says of a run, ready for JSON. Recomputes every checksum."""
     states = run.folder.states(verify=True)
+    whole = [len(rows) for rows, state in zip(run.folder.rows, states, strict=True) if state == "done"]
     diverged = int((run.table["status"] == "diverged").sum()) if "status" in run.table else 0
     return {
         "run": str(run.path),
         "complete": all(state == "done" for state in states),
         "chunks": {state: states.count(state) for state in ("done", "missing", "corrupt")},
         "corrupt": [chunk for chunk, state in enumerate(states) if state == "corrupt"],
-        "models": {"total": run.n_models, "finished": len(run.table), "diverged": diverged},
+        "models": {"total": run.n_models, "finished": sum(whole), "diverged": diverged},
         "digest": run.digest(),
     }
 

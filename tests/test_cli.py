@@ -22,9 +22,10 @@ from superpos import progress as progress_module
 from superpos.cli import app
 from superpos.config.compose import compose
 from superpos.errors import PlanMismatchError, TrainingInterruptedError
-from superpos.progress import Lines, Terminal, duration, quantity
+from superpos.progress import Lines, Terminal
 from superpos.store import RunFolder
 from superpos.sweep import Sweep
+from superpos.units import duration, quantity
 
 HEAVY = ("torch", "numpy", "pandas", "hydra", "omegaconf", "matplotlib", "numba", "scipy", "rich")
 
@@ -40,7 +41,7 @@ def state(**changes: Any) -> Any:
 
 @dataclass
 class FakeRunner:
-    """Stands in for superpos.runner: keeps what it is called with."""
+    """Stands in for superpos.runner and superpos.estimate: keeps what it is called with."""
 
     during: Callable[..., None] = lambda **_: None
     calls: list[dict[str, Any]] = field(default_factory=list)
@@ -61,6 +62,7 @@ def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeRunner:
     fake = FakeRunner()
     monkeypatch.setitem(sys.modules, "superpos.runner", fake)  # type: ignore[arg-type]  # stands in for the module
     monkeypatch.setattr(superpos, "runner", fake, raising=False)
+    monkeypatch.setitem(sys.modules, "superpos.estimate", fake)  # type: ignore[arg-type]  # stands in for the module
     monkeypatch.chdir(tmp_path)
     return fake
 
@@ -125,6 +127,34 @@ def test_failures_have_their_exit_codes(runner: FakeRunner, failure: type[Except
     runner.during = fail
     done = cli("train", "seed=1")
     assert (done.exit_code, done.stdout, done.stderr) == (code, "", "superpos: what happened\n")
+
+
+def test_a_finished_run_is_not_given_to_the_runner(runner: FakeRunner) -> None:
+    folder = finished(Path("outputs"), ["seed=0,1"])
+    done = cli("train", "seed=0,1")
+    assert (done.exit_code, done.stdout) == (0, f"outputs/custom/{folder.path.name}\n")
+    assert done.stderr == "superpos: nothing to train: the run is complete\n"
+    assert cli("train", "seed=0,1", "--quiet").stderr == ""
+    assert "this shard is complete" in cli("train", "seed=0,1", "--shard", "1/2").stderr
+    assert runner.calls == []
+    assert cli("train", "seed=0,1", "--fresh").exit_code == 0
+    assert [call["fresh"] for call in runner.calls] == [True]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("command", ["train", "status"])
+def test_a_signal_before_there_is_anything_to_save(name: str, command: str, tmp_path: Path) -> None:
+    """As while Python still imports: no traceback, and the exit code of an interruption."""
+    code = (
+        "import os, signal, sys; from superpos import cli\n"
+        f"cli._compose = cli._load = lambda *_: os.kill(os.getpid(), signal.{name})\n"
+        f"sys.argv = ['superpos', '{command}']; cli.main()"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(superpos.__file__).parents[1])}
+    start = [sys.executable, "-c", code]
+    done = subprocess.run(start, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (75, "", "superpos: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -242,6 +272,7 @@ def test_status_of_a_corrupt_run(tmp_path: Path) -> None:
     done = cli("status", str(folder.path))
     assert done.exit_code == 4
     assert "1 corrupt (corrupt: 0)" in done.stdout
+    assert "0 of 2 finished" in done.stdout
 
 
 def test_plot_draws_what_the_run_can_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,6 +306,19 @@ def test_lines_come_at_intervals(capsys: pytest.CaptureFixture[str], monkeypatch
     ]
 
 
+def test_the_clock_starts_with_the_first_step(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute of compiling says nothing of the speed."""
+    now = [0.0]
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
+    with Lines() as lines:
+        for now[0], done in ((0.0, 0), (60.0, 0), (65.0, 1000), (70.0, 5000)):
+            lines(state(steps_done=done, steps_total=5000))
+    # At 60 s nothing is known; at 70 s: 5000 steps in 10 s, none left.
+    assert capsys.readouterr().err.splitlines() == ["0 of 10 models", "0 of 10 models, 500 model-steps/s"]
+
+
 def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     with Terminal() as bar:
@@ -294,3 +338,8 @@ def test_durations(seconds: float, text: str) -> None:
 @pytest.mark.parametrize(("number", "text"), [(0, "0"), (950, "950"), (12_345, "12.3 k"), (4.5e6, "4.5 M")])
 def test_quantities(number: float, text: str) -> None:
     assert quantity(number) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(580, "580 B"), (3e6, "3 MB"), (2.5e12, "2.5 TB")])
+def test_quantities_with_a_unit(number: float, text: str) -> None:
+    assert quantity(number, "B") == text

@@ -175,6 +175,9 @@ def test_a_wrong_value_is_not_reported_twice() -> None:
         (["hydra.run.dir=x"], "hydra.run.dir: unknown key"),
         (["intro"], "intro: not KEY=VALUE; did you mean experiment=intro?"),
         (["seed=range(0,3"], "not Hydra's grammar"),
+        (["seed=1,"], "seed=1,: not Hydra's grammar: mismatched input at the end; allowed: "),
+        (["name=größe"], "a character that must stand in quotes (KEY='VALUE')"),
+        (["name='abc"], "or a quote that is not closed"),
         (["seed=${nope}"], "'nope' not found"),
         (["~seed"], "+ and ~ are refused"),
     ],
@@ -267,6 +270,15 @@ def test_faulty_files(tmp_path: Path, text: str | bytes, words: list[str]) -> No
     found = faults_of("experiment=mine", config_dir=user_folder(tmp_path, text))
     assert len(found) == len(words)
     assert all(word in fault and "\n" not in fault for word, fault in zip(words, found, strict=True))
+
+
+def test_a_list_of_experiments_says_which_is_faulty(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        experiments(user_folder(tmp_path, "seed: x\nmodel: {n_hiden: 3}\n"))
+    assert len(caught.value.faults) == 2
+    assert all(fault.startswith("experiment mine: ") for fault in caught.value.faults)
+    with pytest.raises(ConfigError, match=r"^experiment mine: [^:]*: holds a list"):
+        experiments(user_folder(tmp_path / "list", "- 1\n"))
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:

@@ -46,6 +46,9 @@ class MemoryRun:
         return {"W": self.W[i], "b": self.b[i]}
 
     def tensor(self, name: str, rows: NDArray[np.intp], /) -> NDArray[Any]:
+        if name == "history/loss":
+            assert self.losses is not None
+            return self.losses[rows]
         return np.stack([self.weights(int(i))[name] for i in rows])
 
     def history(self, i: int, /) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -400,6 +403,24 @@ def test_dimensionality_names_the_fractions_and_shows_every_feature(small: Memor
         np.testing.assert_allclose(line.get_ydata(), [2 / 5] * 5)
     centres = [np.exp(np.log(line.get_xdata()).mean()) for line in columns]
     np.testing.assert_allclose(centres, [1, 1 / 0.3, 20])
+
+
+def test_the_caption_counts_what_stands_out_and_its_label_is_bold() -> None:
+    digons, pentagons = np.repeat([0.5, 0.4875], [8, 3]), np.repeat([0.5, 0.4], [4, 9])  # 12 and 3; 9 are too few
+    figure = dimensionality.scatter(np.array([1.0, 0.1]), [digons, pentagons])
+    said = " ".join(texts(figure).split())
+    assert "at least 10 features within 0.005" in said
+    assert "either side: 1/2 digon 12 (below 3, above 0)." in said
+    bold = [text.get_text() for text in figure.findobj(mpl.text.Text) if text.get_fontweight() == "bold"]
+    assert bold == ["1/2 digon"]
+
+
+def test_the_caption_says_when_nothing_stands_out() -> None:
+    lines = dimensionality.lines_found(np.linspace(0, 1, 2000))
+    assert lines == {}
+    assert dimensionality.caption(lines).endswith("either side: none.")
+    assert dimensionality.lines_found(np.zeros(50)) == {}  # not represented is no shape
+    assert set(dimensionality.lines_found(np.full(15, 0.4))) == {"pentagon"}
 
 
 def test_features_of_one_density_stand_in_order_of_dimensionality() -> None:

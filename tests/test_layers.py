@@ -16,11 +16,11 @@ PACKAGE = Path(superpos.__file__).parent
 
 # Longest prefix wins. A module that stands nowhere is a fault: new modules choose their layer here.
 LAYERS = {
-    0: ["errors", "config", "config.schema", "config.rules", "config.axes", "config.wording"],
+    0: ["errors", "units", "config", "config.schema", "config.rules", "config.axes", "config.wording"],
     1: ["task", "columns", "streams", "data", "model", "optim", "metrics", "geometry", "theory"],
     2: ["engines"],
     3: ["sweep", "store", "figures"],
-    4: ["runner", "report", "checks", "cluster"],
+    4: ["runner", "outcome", "finished", "estimate", "memory", "provenance", "report", "checks", "cluster"],
     5: ["config.compose", "config.merge", "config.experiments", "progress", "summary", "cli", "__main__"],
 }
 RANK = {f"superpos.{name}": rank for rank, names in LAYERS.items() for name in names} | {"superpos": 5}

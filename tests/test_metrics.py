@@ -91,6 +91,41 @@ def test_weights_that_are_not_finite_give_nan_quietly_and_only_there(bad: float)
         assert np.isfinite(column[1])
 
 
+def test_line_counts_by_hand() -> None:
+    # about 0.5: the line is 0.495-0.505, below it 0.4825-0.4925, above it 0.5075-0.5175
+    inside, below, above = [0.4951, 0.5, 0.5049], [0.483, 0.492], [0.517]
+    between = [0.48, 0.494, 0.506, 0.52, np.nan, np.inf]
+    values = np.array([*inside, *below, *above, *between])
+    assert metrics.line_counts(values, 0.5) == (3, 2, 1)
+    assert metrics.line_counts(values.reshape(3, 4), 0.5) == (3, 2, 1)
+    assert metrics.line_counts(np.zeros(0), 0.5) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("inside", "below", "above", "expected"),
+    [(10, 0, 0, True), (9, 0, 0, False), (10, 5, 5, True), (10, 6, 0, False), (10, 0, 6, False), (207, 104, 0, False)],
+)
+def test_a_line_needs_ten_features_and_twice_each_flank(inside: int, below: int, above: int, expected: bool) -> None:
+    values = np.repeat([0.5, 0.4875, 0.5125], [inside, below, above])
+    assert metrics.stands_out(values, 0.5) is expected
+
+
+def test_at_the_end_of_the_range_a_line_has_one_flank() -> None:
+    assert metrics.stands_out(np.array([1.0] * 10 + [0.9875] * 5), 1.0)
+    assert not metrics.stands_out(np.array([1.0] * 10 + [0.9875] * 6), 1.0)
+
+
+@pytest.mark.parametrize("fraction", [1, 3 / 4, 2 / 3, 1 / 2, 2 / 5, 3 / 8])
+def test_what_is_no_line_does_not_stand_out(fraction: float) -> None:
+    rng = np.random.default_rng(0)
+    line = np.full(400, fraction)
+    untrained = metrics.dimensionality(rng.normal(size=(20, 200, 20)) * (2 / 220) ** 0.5)
+    assert metrics.stands_out(line + rng.normal(scale=0.002, size=400), fraction)
+    assert not metrics.stands_out(line + rng.normal(scale=0.02, size=400), fraction)  # 79 expected, 65 in a flank
+    assert not metrics.stands_out(rng.uniform(size=4000), fraction)  # 40 expected in each
+    assert not metrics.stands_out(untrained, fraction)
+
+
 def test_neuron_monosemanticity_by_hand() -> None:
     # neuron 0: 1 alone above 0.1·1 (0.1 is not above); neuron 1: 2 and −0.3 above 0.2; neuron 2: dead
     W = np.array([[1.0, 2.0, 0.0], [0.1, -0.3, 0.0], [-0.05, 0.1, 0.0]])

@@ -64,6 +64,26 @@ def test_best_models_are_in_the_phase_of_the_exact_minimum(phases: Run) -> None:
     assert (theory.phase_label(phases.tensor("W", best)[::-1]) != exact)[away].any()  # a map upside down does not pass
 
 
+def test_the_digon_stays_best_beyond_the_triple_point_of_the_candidates() -> None:
+    # at r = 1 the candidates part at p = 4/7 = 0.571; the exact minima at 0.706, where lengths jump from 0.755
+    norms = np.sort(np.abs(theory.minimise_loss([[0.70] * 2, [0.712] * 2], 1.0, n_hidden=1).W[..., 0]))
+    np.testing.assert_allclose(norms[0], 0.759, atol=0.001)
+    np.testing.assert_allclose(norms[1], [0.501, 0.922], atol=0.003)
+
+
+def test_training_finds_the_triangle_that_the_candidates_leave_out(tmp_path: Path) -> None:
+    overrides = ["model.n_features=3", "model.n_hidden=2", "data.density=0.6", "train.lr_schedule=linear"]
+    run = superpos.train([*overrides, "seed=range(0,40)"], out=tmp_path)
+    minimum = theory.minimise_loss(np.full(3, 0.6), 1.0, n_hidden=2).loss
+    triangle = (run.table["geometry"] == "triangle").to_numpy()
+    gap = run.table["loss"] / minimum - 1
+    assert 0 < triangle.sum() < 20  # most seeds end in a higher local minimum
+    assert gap[triangle].min() > -1e-9
+    assert gap[triangle].max() < 1e-4
+    assert gap[~triangle].min() > 0.04
+    assert min(found.loss for found in theory.candidate_losses(0.6, 1.0, 3)) > 1.15 * minimum
+
+
 def test_most_seeds_end_as_a_pentagon_near_the_exact_optimum(pentagons: Run) -> None:
     weights, biases = pentagons.tensor("W"), pentagons.tensor("b")
     density, importance = np.full(5, 0.05), np.ones(5)

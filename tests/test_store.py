@@ -124,6 +124,21 @@ def test_latest_is_a_relative_link_to_the_run_started_last(tmp_path: Path) -> No
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["aaa", "bbb", "latest"]
 
 
+def test_a_folder_in_place_of_the_link_is_named(tmp_path: Path) -> None:
+    (tmp_path / "demo" / "latest").mkdir(parents=True)
+    with pytest.raises(SuperposError, match=r"cannot set the link \S*demo/latest: "):
+        open_run(tmp_path)
+
+
+def test_find_reads_what_is_there_and_writes_nothing(tmp_path: Path) -> None:
+    assert RunFolder.find(tmp_path, "demo", "0123456789ab") is None
+    assert list(tmp_path.iterdir()) == []
+    run = open_run(tmp_path)
+    found = RunFolder.find(tmp_path, "demo", run.path.name)
+    assert found is not None
+    assert (found.path, found.manifest) == (run.path, run.manifest)
+
+
 def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "0123456789ab").write_text("mine")

@@ -194,6 +194,18 @@ def test_find_runs_and_the_latest(tmp_path: Path) -> None:
         assert latest_run(tmp_path) == {"a": second, "b": first}[name].path.resolve()
 
 
+def test_a_run_without_its_link_is_named(tmp_path: Path) -> None:
+    run = make(tmp_path, chunks=(), name="b", run_id="1")
+    run.path.with_name("latest").unlink()
+    run.path.with_name("latest").symlink_to("nowhere")
+    with pytest.raises(SuperposError, match=r"no \S*/latest leads to a run: name one, such as \S*b/1$"):
+        latest_run(tmp_path)
+
+
+def test_a_run_says_what_it_is(run: Run) -> None:
+    assert repr(run) == f"Run('{run.path}', {len(run.table)} of {run.n_models} models)"
+
+
 def test_find_runs_needs_a_run(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "latest").symlink_to("gone")

@@ -5,6 +5,7 @@ The only importer of hydra and omegaconf.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,10 +86,17 @@ def experiments(config_dir: Path | None = None) -> list[ExperimentInfo]:
     Raises:
         ConfigError: one of them is faulty.
     """
-    return [
-        ExperimentInfo(name, description(path), compose([f"experiment={name}"], config_dir).sweep)
-        for name, path in sorted(experiment_files(config_dir).items())
-    ]
+    files = sorted(experiment_files(config_dir).items())
+    return [ExperimentInfo(name, description(path), _sweep_of(name, config_dir)) for name, path in files]
+
+
+def _sweep_of(experiment: str, config_dir: Path | None) -> Sweep:
+    """The sweep of an experiment as it is. ConfigError: its file is faulty; says which."""
+    try:
+        return compose([f"experiment={experiment}"], config_dir).sweep
+    except ConfigError as error:
+        told = f"experiment {experiment}: "
+        raise ConfigError([told + fault.removeprefix(told) for fault in error.faults]) from error
 
 
 def _read_overrides(overrides: Sequence[str], files: dict[str, Path]) -> Given:
@@ -111,8 +119,15 @@ def _grammar_fault(text: str, message: str, files: dict[str, Path]) -> str:
     if "=" not in text:
         guess = nearest(text, files)
         return f"{text}: not KEY=VALUE" + (f"; did you mean experiment={guess}?" if guess else "")
-    reasons = [line for line in message.splitlines() if line and not line.startswith(("Error parsing", "See https"))]
-    return f"{text}: not Hydra's grammar: {'; '.join(reasons)}; allowed: KEY=VALUE, KEY=V1,V2 or KEY=range(START,STOP)"
+    return f"{text}: not Hydra's grammar: {_grammar_reason(message)}; allowed: KEY=VALUE, KEY=V1,V2, range(START,STOP)"
+
+
+def _grammar_reason(message: str) -> str:
+    """What Hydra's parser says, without the names of its tokens."""
+    if "LexerNoViableAltException" in message:
+        return "a character that must stand in quotes (KEY='VALUE'), or a quote that is not closed"
+    lines = [line for line in message.splitlines() if line and not line.startswith(("Error parsing", "See https"))]
+    return re.sub(r" expecting (\{.*\}|<EOF>)", "", "; ".join(lines)).replace("'<EOF>'", "at the end")
 
 
 def _read_override(text: str, override: Override, given: Given, files: dict[str, Path]) -> None:

@@ -121,7 +121,8 @@ def _build(values: dict[str, Any], axes: Axes) -> Sweep:
 
 def _sweep_faults(axes: Axes, sweep: Sweep, bad: set[str]) -> list[str]:
     swept = _swept(axes)
-    twice = [f"sweep.{key}: in more than one axis" for key in dict.fromkeys(swept) if swept.count(key) > 1]
+    hint = "take the extended experiment's axis out with null, or give one"
+    twice = [f"sweep.{key}: in more than one axis; {hint}" for key in dict.fromkeys(swept) if swept.count(key) > 1]
     if twice:
         return twice
     if sweep.n_models > MAX_MODELS:

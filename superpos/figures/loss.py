@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from superpos.figures import style
-from superpos.figures.records import Point, Run, by_density, points
+from superpos.figures.records import NOTHING, Point, Run, by_density, points
 
 MAX_LINES: Final = 24
 MAX_NAMED: Final = 8  # lines in the legend, evenly over all
+_DECIDE_STEPS: Final = ("train.steps", "record.loss_every")  # models that agree in these recorded the same steps
 MAX_MODELS: Final = 1000  # histories read; evenly over the run
 
 
@@ -53,41 +54,48 @@ def curves(shown: Sequence[Curve], title: str = "") -> Figure:
     return figure
 
 
-def _with_history(run: Run, models: NDArray[np.intp]) -> list[tuple[NDArray[np.int64], NDArray[np.floating[Any]]]]:
-    """Histories of some models, those without one left out."""
-    histories = [run.history(int(model)) for model in models]
-    return [(steps, loss) for steps, loss in histories if len(steps)]
+def _by_steps(chosen: Sequence[Point]) -> list[list[Point]]:
+    """The points by what decides which steps were recorded."""
+    groups: dict[tuple[Any, ...], list[Point]] = {}
+    for point in chosen:
+        groups.setdefault(tuple(point.settings[key] for key in _DECIDE_STEPS), []).append(point)
+    return list(groups.values())
 
 
-def _curves_of(run: Run, label: str, models: NDArray[np.intp]) -> list[Curve]:
-    """One curve for every set of recorded steps among the models."""
-    groups: dict[bytes, list[tuple[NDArray[np.int64], NDArray[np.floating[Any]]]]] = {}
-    for steps, loss in _with_history(run, models):
-        groups.setdefault(steps.tobytes(), []).append((steps, loss))
-    return [Curve(label, group[0][0], np.stack([loss for _, loss in group])) for group in groups.values()]
+def _curves_of(run: Run, label: str, chosen: Sequence[Point], models: NDArray[np.intp]) -> list[Curve]:
+    """Curves of those models of the points that are among `models`: one for every set of recorded steps."""
+    shown = []
+    for group in _by_steps(chosen):
+        picked = np.intersect1d(np.concatenate([point.models for point in group]), models)
+        steps = run.history(int(picked[0]))[0] if len(picked) else picked
+        if len(steps):
+            shown.append(Curve(label, steps, run.tensor("history/loss", picked)))
+    return shown
 
 
 def applies(run: Run) -> str | None:
     """Why the run has no training loss to draw; None when it has."""
     chosen = points(run)
     if not chosen:
-        return "no model finished"
-    has = any(_with_history(run, point.models[:1]) for point in chosen[:1])
-    return None if has else "no training loss was recorded: train with record.loss_every above 0"
+        return NOTHING
+    recorded = any(len(run.history(group[0].best)[0]) for group in _by_steps(chosen))
+    return None if recorded else "no training loss was recorded: train with record.loss_every above 0"
 
 
 def draw(run: Run) -> Figure:
     """A curve for each point of the sweep when there are few, one for all models when there are many."""
     chosen = by_density(points(run))
     if len(chosen) <= MAX_LINES:
-        shown = [curve for point in chosen for curve in _curves_of(run, _label(point), point.models[:MAX_MODELS])]
-        models = sum(len(curve.loss) for curve in shown)
+        shown = [curve for point in chosen for curve in _curves_of(run, _label(point), [point], _some(point.models))]
     else:
-        every = np.sort(np.concatenate([point.models for point in chosen]))
-        picked = every[np.linspace(0, len(every) - 1, min(MAX_MODELS, len(every))).astype(np.intp)]
-        shown = _curves_of(run, "", picked)
-        models = len(picked)
+        shown = _curves_of(run, "", chosen, _some(np.sort(np.concatenate([point.models for point in chosen]))))
+    models = sum(len(curve.loss) for curve in shown)
     return curves(shown, f"median and 10–90% of {models} models" if models > len(shown) else "")
+
+
+def _some(models: NDArray[np.intp]) -> NDArray[np.intp]:
+    """At most `MAX_MODELS`, evenly over all."""
+    return models[np.linspace(0, len(models) - 1, min(MAX_MODELS, len(models))).astype(np.intp)]
 
 
 def _label(point: Point) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 DENSITY: Final = "data.density"
+NOTHING: Final = "has no model that finished without diverging"
 _NAMES: Final = {
     DENSITY: "1 − S",
     "model.n_features": "n",
@@ -109,21 +110,28 @@ def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _values(column: pd.Series) -> list[object]:
-    """A column of the table as plain values; only columns of lists and the like need a look at every cell."""
-    if column.dtype != object and not column.hasnans:
-        return list(column.tolist())
-    return [_plain(value) for value in column]
+class _Column(NamedTuple):
+    """A column of the table: its distinct values in the order of their first rows, and which of them each row has."""
+
+    values: list[object]
+    codes: NDArray[np.intp]
 
 
-def _settings(table: pd.DataFrame) -> pd.DataFrame:
-    """The config columns with plain values, without those that follow from others: sparsity, a default init_std."""
+def _column(column: pd.Series) -> _Column:
+    """Distinct plain values; only columns of lists and the like need a look at every cell."""
+    if column.dtype == object:
+        column = pd.Series([_plain(value) for value in column], dtype=object)
+    codes, values = pd.factorize(column, use_na_sentinel=False)
+    return _Column([_plain(value) for value in values], codes.astype(np.intp))
+
+
+def _settings(table: pd.DataFrame) -> dict[str, _Column]:
+    """The config columns, without those that follow from others: sparsity, a default init_std."""
     standard = np.sqrt(2 / (table["model.n_features"] + table["model.n_hidden"]).to_numpy(dtype=float))
     left_out = ["data.sparsity"]
     if np.allclose(table["model.init_std"].to_numpy(dtype=float), standard, rtol=1e-9):
         left_out.append("model.init_std")
-    keys = [key for key in table.columns if "." in key and key not in left_out]
-    return pd.DataFrame({key: pd.Series(_values(table[key]), dtype=object) for key in keys})
+    return {key: _column(table[key]) for key in table.columns if "." in key and key not in left_out}
 
 
 def healthy(run: Run) -> pd.DataFrame:
@@ -141,18 +149,23 @@ def points(run: Run) -> list[Point]:
     if not len(table):
         return []
     settings = _settings(table)
-    varied = [key for key in settings.columns if settings[key].nunique(dropna=False) > 1]
-    order = np.argsort(table["loss"].to_numpy(dtype=float), kind="stable")
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    keys = list(zip(*(settings[key] for key in varied), strict=True)) if varied else [()] * len(table)
-    for row in order:
-        groups.setdefault(keys[row], []).append(int(row))
-    model = table["model"].to_numpy()
+    same = {key: column.values[0] for key, column in settings.items() if len(column.values) == 1}
+    varied = {key: column for key, column in settings.items() if key not in same}
+    models, loss = table["model"].to_numpy(dtype=np.intp), table["loss"].to_numpy(dtype=float)
     found = []
-    for values, rows in sorted(groups.items(), key=lambda group: min(group[1])):
-        own = {key: settings[key].iloc[rows[0]] for key in settings.columns}
-        found.append(Point(dict(zip(varied, values, strict=True)), own, model[rows].astype(np.intp)))
+    for rows in _groups([column.codes for column in varied.values()], loss):
+        own = {key: column.values[column.codes[rows[0]]] for key, column in varied.items()}
+        found.append(Point(own, {key: own.get(key, same.get(key)) for key in settings}, models[rows]))
     return found
+
+
+def _groups(codes: Sequence[NDArray[np.intp]], loss: Floats) -> list[NDArray[np.intp]]:
+    """Rows that agree in every code, the lowest loss first; groups in the order of their first rows."""
+    group = np.zeros(len(loss), dtype=np.intp)
+    for code in codes:
+        group = pd.factorize(group * (code.max() + 1) + code)[0]  # numbered by first rows
+    order = np.lexsort((loss, group))
+    return np.split(order, np.cumsum(np.bincount(group))[:-1])
 
 
 def by_density(chosen: Sequence[Point]) -> list[Point]:
@@ -164,7 +177,7 @@ def all_equal(run: Run, expected: Mapping[str, Any]) -> str | None:
     """The first setting that is not as expected in every model, in words; None when all are."""
     table = run.table
     for key, value in expected.items():
-        if key in table.columns and any(found != value for found in set(_values(table[key]))):
+        if key in table.columns and any(found != value for found in _column(table[key]).values):
             return f"needs {key}={_written(value)} in every model"
     return None
 

@@ -24,12 +24,13 @@ def find_runs(out: Path) -> list[Path]:
 def latest_run(out: Path) -> Path:
     """The run that was started last: of the targets of out/*/latest, the one whose link was set last.
 
-    Raises `SuperposError` when there is none.
+    Raises `SuperposError` when there is none, naming a run that no link leads to.
     """
     with explained("read", out):
         links = [link for link in out.glob(f"*/{LATEST}") if is_run(link)]
         if not links:
-            raise SuperposError(f"no runs in {out}: train one with `superpos train`")
+            [run, *_] = find_runs(out)
+            raise SuperposError(f"no {out}/*/{LATEST} leads to a run: name one, such as {run}")
         return max(links, key=lambda link: (link.lstat().st_mtime_ns, link.parent.name)).resolve()
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,14 +60,27 @@ class RunFolder:
             for folder in _FOLDERS:
                 (path / folder).mkdir(exist_ok=True)
                 files.clear_stale(path / folder)
-            files.replace_link(path.parent / LATEST, run_id)
-        return cls(path, sealed)
+        run = cls(path, sealed)
+        run.mark_latest()
+        return run
+
+    @classmethod
+    def find(cls, out: Path, name: str, run_id: str) -> RunFolder | None:
+        """out/name/run_id where it is a run; nothing is written. Raises `IncompleteError` as `at`."""
+        path = out / name / run_id
+        return cls.at(path) if is_run(path) else None
 
     @classmethod
     def at(cls, path: Path) -> RunFolder:
         """An existing run; nothing is written. Raises `IncompleteError` where its manifest is damaged."""
         with files.explained("read", path / manifest.FILE_NAME):
             return cls(path, manifest.read(path))
+
+    def mark_latest(self) -> None:
+        """Point `latest` at this run. Raises `SuperposError`."""
+        link = self.path.parent / LATEST
+        with files.explained("set the link", link):
+            files.replace_link(link, self.path.name)
 
     @property
     def n_chunks(self) -> int:
@@ -96,6 +109,11 @@ class RunFolder:
     def states(self, verify: bool = False) -> list[ChunkState]:
         """The state of every chunk. Raises `IncompleteError`."""
         return [self.state(chunk, verify) for chunk in range(self.n_chunks)]
+
+    def whole(self, chunks: Sequence[int]) -> bool:
+        """Whether these chunks are all done, by their checksums. Raises `IncompleteError`."""
+        there = all(self.state(chunk) == "done" for chunk in chunks)  # costs nothing beside the checksums
+        return there and all(self.state(chunk, verify=True) == "done" for chunk in chunks)
 
     def quarantine(self, chunk: int) -> Path | None:
         """Move a corrupt chunk into chunks/corrupt/; returns where, or None where it is not corrupt."""

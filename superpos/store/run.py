@@ -50,6 +50,9 @@ class Run:
         self._place_of = np.zeros(self.n_models, dtype=np.intp)  # [M]; place inside the chunk
         self.table = self._read_tables()
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {len(self.table):,} of {self.n_models:,} models)"
+
     @property
     def complete(self) -> bool:
         """Whether every model is finished."""

@@ -1,0 +1,18 @@
+"""Times and large numbers in words. Layer 0: imports the standard library only."""
+
+from __future__ import annotations
+
+_PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def duration(seconds: float) -> str:
+    """A time in words: "45 s", "12 min", "3.5 h"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5940 else f"{seconds / 3600:.1f} h"
+
+
+def quantity(number: float, unit: str = "") -> str:
+    """A large number in words: "950", "12.3 k", "4.5 MB"."""
+    scale, prefix = next(((s, p) for s, p in _PREFIXES if number >= s), (1.0, ""))
+    return f"{number / scale:.3g} {prefix}{unit}".rstrip()

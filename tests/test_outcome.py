@@ -1,0 +1,65 @@
+"""What is published of a chunk: the loss in parts, and signals between them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import superpos
+from superpos import model, outcome, runner
+from superpos.config.compose import compose
+from superpos.engines import choose
+from superpos.errors import TrainingInterruptedError
+from superpos.task import State
+
+SWEEP = ["model.n_features=4", "train.steps=2", "train.batch_size=8", "seed=range(0,70)"]
+
+
+def test_the_loss_in_parts_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = compose(SWEEP).sweep
+    task, pauses = sweep.task(np.arange(70)), []
+    state = State.initial(task, model.initial_params(task))
+    choice = choose(task.structure)
+    loss, error = choice.engine.evaluate(task, state.params, 1000)
+    # 4e9 // (1000 samples * 4 * (10 * 2 + 60)) models at once: all of them
+    for work, count in ((4e9, 1), (30 * 1000 * 320, 3), (0, 5)):  # then 30 at once, and the fewest, 16
+        monkeypatch.setattr(outcome, "_WORK", work)
+        table = outcome.table(sweep, np.arange(70), task, state, choice, 1000, lambda: pauses.append(1))
+        np.testing.assert_array_equal(table["loss"], loss)
+        np.testing.assert_array_equal(table["loss_se"], error)
+        assert len(pauses) == count
+        pauses.clear()
+
+
+@pytest.mark.parametrize("backend", ["fused", "reference"])
+def test_a_stop_in_the_evaluation_keeps_what_was_trained(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "EVALUATION_SAMPLES", 1000)
+    monkeypatch.setattr(outcome, "_WORK", 0)
+    sweep = compose([*SWEEP, f"engine.backend={backend}"]).sweep
+    whole = superpos.load(runner.train(sweep, out=tmp_path / "whole"))
+    asked: list[int] = []
+    count = None
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) == count
+
+    runner.train(sweep, out=tmp_path / "counted", stop=stop)
+    count = len(asked) - 2  # five parts: the last times it asks are between them
+    asked.clear()
+    with pytest.raises(TrainingInterruptedError, match="kept at step 2 of 2"):
+        runner.train(sweep, out=tmp_path / "stopped", stop=stop)
+    assert superpos.load(runner.train(sweep, out=tmp_path / "stopped")).digest() == whole.digest()
+
+
+def test_metrics_of_untied_models_are_those_of_the_encoder() -> None:
+    sweep = compose(["model.tied=false", "train.steps=0", "seed=0,1"]).sweep
+    task = sweep.task(np.arange(2))
+    state = State.initial(task, model.initial_params(task))
+    table = outcome.table(sweep, np.arange(2), task, state, choose(task.structure), 8, lambda: None)
+    W1 = state.params["W1"].astype(float)
+    np.testing.assert_allclose(table["d_star"], 2 / (W1**2).sum((1, 2)))
