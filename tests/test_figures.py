@@ -482,6 +482,21 @@ def test_loss_band_by_hand_and_nothing_after_divergence() -> None:
     np.testing.assert_allclose([min(at_start), max(at_start)], [1.2, 2.8])  # 10% and 90% of 1, 2, 3
 
 
+def test_a_loss_of_nothing_but_zeros_is_drawn() -> None:
+    figure = loss.curves([loss.Curve("", np.array([0, 1]), np.zeros((2, 2)))])
+    assert figure.axes[0].get_yscale() == "linear"
+    assert len(style.render(figure, "png")) > 1000
+    mixed = loss.curves([loss.Curve("", np.array([0, 1]), np.array([[0.0, 0.5], [0.0, 0.5]]))])
+    assert mixed.axes[0].get_yscale() == "log"
+
+
+def test_losses_recorded_at_other_steps_are_other_curves() -> None:
+    run = with_history(make_run(SMALL, {"train.steps": [5, 7], "seed": [0, 1]}, lambda row: DIGON_AND_ONE))
+    figure = figures.draw(run, "loss")
+    assert [line.get_label() for line in figure.axes[0].get_lines()] == ["steps = 5", "steps = 7"]
+    np.testing.assert_allclose(figure.axes[0].get_lines()[1].get_ydata(), 3.5 * np.array([1, 0.5, 0.25]))
+
+
 def test_loss_of_many_points_is_one_curve_of_all_models() -> None:
     run = make_run(SMALL, {"train.lr": np.geomspace(1e-4, 1e-2, 30).tolist()}, lambda row: DIGON_AND_ONE)
     figure = figures.draw(with_history(run), "loss")
@@ -572,3 +587,12 @@ def test_figures_of_a_run_on_disk(tmp_path: Path, small: MemoryRun) -> None:
     run = store.load(folder.path)
     assert figures.available(run) == ["features", "superposition", "geometry", "dimensionality", "loss"]
     assert titles(figures.draw(run, "features")) == ["1 − S = 1", "1 − S = 0.3", "1 − S = 0.05"]
+
+
+def test_a_share_is_rounded_down() -> None:
+    assert [phase_diagram._percent(share) for share in (1.0, 2499 / 2500, 0.619, 0.0)] == [
+        "100.0%",
+        "99.9%",
+        "61.9%",
+        "0.0%",
+    ]

@@ -44,9 +44,10 @@ def curves(shown: Sequence[Curve], title: str = "") -> Figure:
             axes.plot(steps[reached], middle, color=colour, label=label)
             if len(loss) > 1:
                 axes.fill_between(steps[reached], low, high, color=colour, alpha=0.2, linewidth=0)
-        axes.set(yscale="log", xlabel="training step", ylabel="loss on training batches")
-        axes.set_title(title)
-        style.plain_log_numbers(axes.yaxis)
+        axes.set(xlabel="training step", ylabel="loss on training batches", title=title)
+        if np.isfinite(axes.dataLim.minposy):  # sparse data in small batches can be all zeros, and so its loss
+            axes.set_yscale("log")
+            style.plain_log_numbers(axes.yaxis)
         if named:
             picked = np.linspace(0, len(shown) - 1, min(MAX_NAMED, len(shown))).round().astype(int)
             lines = np.array(axes.get_lines(), dtype=object)[picked].tolist()

@@ -85,20 +85,25 @@ def caption(found: Agreement) -> str:
     """The comparison in words, with the share of agreeing cells and how often the best basin was found."""
     best = f"best of {found.seeds} seeds" if found.seeds > 1 else "one seed"
     lines = [
-        f"Line: boundary of the exact minimum. Trained ({best}) is in the same phase in {found.agree:.1%} of "
+        f"Line: boundary of the exact minimum. Trained ({best}) is in the same phase in {_percent(found.agree)} of "
         f"{found.cells:,} cells" + _far(found) + ".",
-        f"{found.seeds_found:.1%} of the models reach a loss within 1% of the exact minimum",
+        f"{_percent(found.seeds_found)} of the models reach a loss within 1% of the exact minimum",
     ]
     if found.seeds > 1:
-        lines[1] += f"; in {found.cells_found:.1%} of the cells the best one does"
+        lines[1] += f"; in {_percent(found.cells_found)} of the cells the best one does"
     return "\n".join(lines) + "."
+
+
+def _percent(share: float) -> str:
+    """Rounded down: what is called 100.0% has no exception."""
+    return f"{np.floor(1000 * share + 1e-9) / 10:.1f}%"
 
 
 def _far(found: Agreement) -> str:
     """The share away from the boundary, where that is another one."""
     if found.far in (0, found.cells):
         return ""
-    return f",\nand in {found.agree_far:.1%} of the {found.far:,} cells more than 10% from that boundary"
+    return f",\nand in {_percent(found.agree_far)} of the {found.far:,} cells more than 10% from that boundary"
 
 
 def phase_diagram(
