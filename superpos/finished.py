@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from superpos.errors import ConfigError, SuperposError
 from superpos.store import RunFolder
-from superpos.sweep import Sweep
+from superpos.sweep import Rows, Sweep
 
 Shard = tuple[int, int]
 
@@ -30,17 +32,18 @@ def finished(sweep: Sweep, out: Path, shard: Shard | None = None) -> Path | None
     Every checksum is recomputed. `latest` then points at the run, as after training it.
     Raises `IncompleteError` where its manifest is damaged, `ConfigError` for a shard that is none.
     """
-    mine = part(len(sweep.chunks()), shard)
+    chunks = sweep.chunks()
+    mine = part(len(chunks), shard)
     folder = RunFolder.find(out, str(sweep.base["name"]), sweep.run_id)
-    if folder is None or not _is_of(folder, sweep) or not folder.whole(mine):
+    # Where a folder holds another plan, opening it to train says what differs.
+    if folder is None or not _holds(folder, sweep.to_json(), chunks) or not folder.whole(mine):
         return None
     with suppress(SuperposError):  # results that are whole are of use where nothing can be written, too
         folder.mark_latest()
     return folder.path
 
 
-def _is_of(folder: RunFolder, sweep: Sweep) -> bool:
-    """Whether a folder holds the very plan; where it does not, opening it to train says what differs."""
-    chunks = sweep.chunks()
-    same_plan = folder.manifest["plan"] == sweep.to_json() and len(folder.rows) == len(chunks)
+def _holds(folder: RunFolder, plan: Mapping[str, Any], chunks: list[Rows]) -> bool:
+    """Whether a folder was made for the very plan and chunks."""
+    same_plan = folder.manifest["plan"] == plan and len(folder.rows) == len(chunks)
     return same_plan and all(map(np.array_equal, folder.rows, chunks))

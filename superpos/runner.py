@@ -96,7 +96,8 @@ def _train_chunk(sweep: Sweep, folder: RunFolder, chunk: int, choice: Choice, wa
     kept = _Keeper(folder, chunk, task, state, watch)
     if first_use := engine.first_use():
         watch.tell(message=first_use)
-    engine.advance(task, state, state.step)  # loads or compiles what it needs and trains nothing
+    if not watch.now.steps_done:
+        engine.advance(task, state, state.step)  # trains nothing: loads or compiles before the first step is timed
     watch.tell(steps_total=watch.now.steps_total - len(rows) * state.step)
     length = 1
     while state.step < task.structure.steps:
@@ -180,7 +181,7 @@ def _open(
     command: Sequence[str],
     fresh: bool,
 ) -> RunFolder:
-    device = sweep.base["engine.device"]
+    device, circumstances = sweep.base["engine.device"], provenance()
     facts = {
         "plan": sweep.to_json(),
         "chunks": chunks,
@@ -191,10 +192,10 @@ def _open(
         "config": {key: value for key, value in sweep.base.items() if not key.startswith("engine.")},
         "command": list(command),
         "reasons": sorted({choice.reason for choice in engines.values()}),
-        **provenance(),
+        **circumstances,
     }
     folder = RunFolder.open(out, str(sweep.base["name"]), sweep.run_id, facts, fresh=fresh)
-    folder.record_attempt({"command": list(command), **provenance()})
+    folder.record_attempt({"command": list(command), **circumstances})
     return folder
 
 

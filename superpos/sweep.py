@@ -79,13 +79,23 @@ class Sweep:
         every = np.arange(self.n_models, dtype=np.intp) if rows is None else rows
         return every // stride % self.shape[axis]
 
+    def _values(self, key: str) -> Iterator[Any]:
+        """The values that a key takes in the whole sweep."""
+        axis = self._axis_of(key)
+        points = ((self.base[key],),) if axis is None else self.axes[axis].values
+        at = 0 if axis is None else self.axes[axis].keys.index(key)
+        return (point[at] for point in points)
+
     def _points(self, key: str, rows: Rows | None) -> tuple[tuple[Any, ...], Rows]:
-        """The values that a key takes, and the index into them of each row."""
+        """The values that a key takes in `rows`, and the index into them of each row."""
         axis = self._axis_of(key)
         if axis is None:
             return (self.base[key],), np.zeros(self.n_models if rows is None else len(rows), dtype=np.intp)
-        at = self.axes[axis].keys.index(key)
-        return tuple(point[at] for point in self.axes[axis].values), self._position(axis, rows)
+        if rows is None:
+            return tuple(self._values(key)), self._position(axis, None)
+        at, points = self.axes[axis].keys.index(key), self.axes[axis].values
+        used, index = np.unique(self._position(axis, rows), return_inverse=True)  # a chunk of an axis of a million
+        return tuple(points[i][at] for i in used.tolist()), index.astype(np.intp)
 
     def column(self, key: str, rows: Rows | None = None) -> NDArray[Any]:
         """Values of a key in `rows` (default: all): numbers where all are numbers, else objects (lists are tuples)."""
@@ -124,7 +134,7 @@ class Sweep:
         default = DEFAULT_SPARSITY if key == "data.sparsity" else complement(DEFAULT_SPARSITY)
         given = zip(self.column(key, rows), self.column(other, rows), strict=True)
         values = [either(here, there, default) for here, there in given]
-        if not any(isinstance(value, tuple) for name in _PAIR for value in self._points(name, rows)[0]):
+        if not any(isinstance(value, tuple) for name in _PAIR for value in self._values(name)):
             return np.array(values, dtype=np.float64)
         lengths = self.column("model.n_features", rows)
         return objects([repeated(value, int(n)) for value, n in zip(values, lengths, strict=True)])

@@ -164,6 +164,19 @@ def test_a_mixed_column_holds_lists() -> None:
     assert made.table(np.array([1]))["data.density"].tolist() == [[0.5, 0.5]]  # also where the chunk has no list
 
 
+def test_some_rows_are_as_in_the_whole_table() -> None:
+    """Also where rows that are left out decide the kind of a column."""
+    lists = axis("data.density", (0.1, 0.2, 0.3), 0.5)
+    mixed = sweep(lists, axis("data.n_points", None, 7), axis("seed", 5, 2**64 - 1), model__n_features=3)
+    whole = mixed.table()
+    for rows in (np.array([6, 7]), np.array([0]), np.array([7, 1, 4])):
+        some = mixed.table(rows)
+        for key in whole.columns:
+            assert [str(np.array(cell)) for cell in some[key]] == [
+                str(np.array(cell)) for cell in whole[key].iloc[rows]
+            ]
+
+
 def test_importance_lists_in_the_table() -> None:
     table = sweep(axis("importance.values", [1, 2], None), model__n_features=2).table()
     assert table["importance.values"].tolist() == [[1.0, 2.0], None]
