@@ -86,7 +86,7 @@ def train(
     if dry_run:
         from superpos.estimate import estimate
 
-        typer.echo(summary.of_estimate(estimate(sweep)))
+        typer.echo(summary.of_estimate(estimate(sweep, say)))
     else:
         typer.echo(_trained(sweep, out, part, fresh, quiet))
 
@@ -109,9 +109,11 @@ def plot(
         raise IncompleteError(f"{loaded.path} has no finished models; train it first")
     if not loaded.complete:
         say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are drawn")
-    names = figure or figures.available(loaded)
+    reasons = figures.reasons(loaded)
+    names = figure or [name for name, reason in reasons.items() if reason is None]
     if not names:
-        raise SuperposError(f"no figure can show {loaded.path}; there are {', '.join(figures.FIGURES)}")
+        because = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
+        raise SuperposError(f"no figure can show {loaded.path}: {because}")
     drawn = {name: figures.render(figures.draw(loaded, name), kind) for name in names}
     for name, data in drawn.items():
         typer.echo(loaded.folder.write(f"figures/{name}.{kind}", data))
@@ -143,7 +145,7 @@ def list_(json_: Json = False, config_dir: ConfigDir = None) -> None:
     from superpos import figures
     from superpos.estimate import estimate
 
-    rate = estimate(one).seconds / one.work
+    rate = estimate(one, say).seconds / one.work
     found = [
         {"name": info.name, "description": info.description, "models": info.sweep.n_models}
         | {"seconds": rate * info.sweep.work}

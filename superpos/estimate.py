@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,11 +32,16 @@ class Estimate:
     seconds: float
 
 
-def estimate(sweep: Sweep) -> Estimate:
-    """Size and expected time of a sweep, from training some models of its largest structures for a moment."""
+def estimate(sweep: Sweep, tell: Callable[[str], None] = lambda _: None) -> Estimate:
+    """Size and expected time of a sweep, from training some models of its largest structures for a moment.
+
+    `tell` hears what takes long before that.
+    """
     chunks = sweep.chunks()
     require_memory(sweep, chunks)
     engines = engines_of(sweep, chunks)
+    for wait in {choice.engine.first_use() for choice in engines.values()} - {None}:
+        tell(str(wait))
     groups: dict[Structure, list[NDArray[np.intp]]] = {}
     for rows in chunks:
         groups.setdefault(sweep.structure(int(rows[0])), []).append(rows)

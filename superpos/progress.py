@@ -60,11 +60,12 @@ class Reporter(ABC):
             self._start = time.monotonic()
 
     def _state(self, progress: Progress) -> str:
-        rate = progress.steps_done / max(time.monotonic() - self._start, 1e-9)
-        left = progress.steps_total - progress.steps_done
-        models = f"{progress.models_done:,} of {progress.models_total:,} models"
-        speed = f", {quantity(rate)} model-steps/s" if rate else ""
-        return models + speed + (f", {duration(left / rate)} left" if rate and left else "")
+        seconds, left = time.monotonic() - self._start, progress.work_total - progress.work_done
+        text = f"{progress.models_done:,} of {progress.models_total:,} models"
+        if progress.steps_done and seconds > 0:
+            text += f", {quantity(progress.steps_done / seconds)} model-steps/s"
+            text += f", {duration(seconds * left / progress.work_done)} left" if left > 0 else ""
+        return text
 
 
 class Silent(Reporter):
@@ -108,8 +109,8 @@ class Terminal(Reporter):
             self._bar.start()
         if news := self._news(progress):
             self._bar.console.print(news, markup=False, highlight=False)
-        total = max(progress.steps_total, 1)
-        done = progress.steps_done if progress.steps_total else total
+        total = progress.work_total or 1.0
+        done = progress.work_done if progress.work_total else total
         self._bar.update(self._task, total=total, completed=done, state=self._state(progress))
 
     def close(self) -> None:

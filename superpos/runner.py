@@ -21,11 +21,12 @@ from superpos.finished import part
 from superpos.memory import require_memory
 from superpos.provenance import provenance
 from superpos.store import RunFolder
-from superpos.sweep import Sweep
+from superpos.sweep import Sweep, work_a_step
 from superpos.task import State, Structure, Task
 
 STRETCH_SECONDS = 0.3  # between two looks at signals; long against the cost of a call
 CHECKPOINT_SECONDS = 5.0
+CHECKPOINT_SHARE = 0.05  # of the time at most, where many snapshots make a state large or the disk is slow
 EVALUATION_SAMPLES = 2**17
 
 
@@ -39,6 +40,8 @@ class Progress:
     chunk: int = 0
     steps_total: int = 0
     steps_done: int = 0
+    work_total: float = 0.0  # nominal operations of the same steps: the time left goes by these
+    work_done: float = 0.0
     message: str = ""
 
 
@@ -54,6 +57,16 @@ class _Watch:
         """Report a new state."""
         self.now = replace(self.now, **changes)
         self.report(self.now)
+
+    def plan(self, structure: Structure, steps: int) -> None:
+        """Count model-steps as to be done, or, below zero, as not to be done."""
+        work = self.now.work_total + steps * work_a_step(structure)
+        self.now = replace(self.now, steps_total=self.now.steps_total + steps, work_total=work)
+
+    def count(self, structure: Structure, steps: int) -> None:
+        """Report model-steps as done."""
+        work = self.now.work_done + steps * work_a_step(structure)
+        self.tell(steps_done=self.now.steps_done + steps, work_done=work)
 
 
 def train(
@@ -79,8 +92,10 @@ def train(
     todo = [chunk for chunk in mine if _unfinished(folder, chunk)]
     total, open_models = sum(len(chunks[c]) for c in mine), sum(len(chunks[c]) for c in todo)
     watch = _Watch(progress, stop)
-    steps = sum(len(chunks[c]) * sweep.structure(int(chunks[c][0])).steps for c in todo)
-    watch.tell(models_total=total, models_done=total - open_models, chunks=len(mine), steps_total=steps)
+    for rows in (chunks[chunk] for chunk in todo):
+        structure = sweep.structure(int(rows[0]))
+        watch.plan(structure, len(rows) * structure.steps)
+    watch.tell(models_total=total, models_done=total - open_models, chunks=len(mine))
     for chunk in todo:
         if stop():
             raise _interrupted("everything trained so far is kept")
@@ -98,13 +113,14 @@ def _train_chunk(sweep: Sweep, folder: RunFolder, chunk: int, choice: Choice, wa
         watch.tell(message=first_use)
     if not watch.now.steps_done:
         engine.advance(task, state, state.step)  # trains nothing: loads or compiles before the first step is timed
-    watch.tell(steps_total=watch.now.steps_total - len(rows) * state.step)
+    watch.plan(task.structure, -len(rows) * state.step)  # of a checkpoint
+    watch.tell()
     length = 1
     while state.step < task.structure.steps:
         began, before = time.monotonic(), state.step
         engine.advance(task, state, min(_next_stop(task.structure, before), before + length))
         keep_snapshot(task.structure, state)
-        watch.tell(steps_done=watch.now.steps_done + len(rows) * (state.step - before))
+        watch.count(task.structure, len(rows) * (state.step - before))
         elapsed = time.monotonic() - began
         length = max(1, min(4 * length, int((state.step - before) * STRETCH_SECONDS / max(elapsed, 1e-6))))
         kept.look()
@@ -122,7 +138,7 @@ class _Keeper:
     task: Task
     state: State
     watch: _Watch
-    saved: float = field(default_factory=time.monotonic)
+    due: float = field(default_factory=lambda: time.monotonic() + CHECKPOINT_SECONDS)
 
     def pause(self) -> None:
         """A look between two parts of the evaluation, which may take minutes, too."""
@@ -132,9 +148,11 @@ class _Keeper:
     def look(self) -> None:
         """Save a checkpoint if one is due. Raises `TrainingInterruptedError`, with one, if training is to stop."""
         stopping = self.watch.stop()  # asked once: a signal that comes from here on is seen at the next look
-        if stopping or time.monotonic() - self.saved > CHECKPOINT_SECONDS:
+        began = time.monotonic()
+        if stopping or began > self.due:
             self.folder.save_checkpoint(self.chunk, self.state.to_arrays())
-            self.saved = time.monotonic()
+            now = time.monotonic()
+            self.due = now + max(CHECKPOINT_SECONDS, (now - began) / CHECKPOINT_SHARE)
         if stopping:
             step, steps = self.state.step, self.task.structure.steps
             raise _interrupted(f"chunk {self.chunk} is kept at step {step:,} of {steps:,}")

@@ -269,10 +269,15 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
-def _work(structure: Structure) -> float:
-    """Nominal operations to train one model: 10nm + 60n a sample."""
+def work_a_step(structure: Structure) -> float:
+    """Nominal operations of one step of one model: 10nm + 60n a sample."""
     n, m = structure.n_features, structure.n_hidden
-    return float(structure.steps) * structure.samples_per_step * (10 * n * m + 60 * n) + 1.0
+    return float(structure.samples_per_step) * (10 * n * m + 60 * n)
+
+
+def _work(structure: Structure) -> float:
+    """Nominal operations to train one model."""
+    return structure.steps * work_a_step(structure) + 1.0
 
 
 def _first(found: Iterable[str | None]) -> str | None:

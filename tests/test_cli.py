@@ -35,8 +35,10 @@ def cli(*arguments: str) -> Result:
 
 
 def state(**changes: Any) -> Any:
-    values = {"models_total": 10, "models_done": 0, "chunk": 0, "chunks": 1, "steps_done": 0, "steps_total": 100}
-    return SimpleNamespace(**{**values, "message": "", **changes})
+    """Progress with two operations a step."""
+    values = {"models_total": 10, "models_done": 0, "steps_done": 0, "steps_total": 100, "message": "", **changes}
+    work = {"work_done": 2.0 * values["steps_done"], "work_total": 2.0 * values["steps_total"]}
+    return SimpleNamespace(**{**work, **values})
 
 
 @dataclass
@@ -51,7 +53,8 @@ class FakeRunner:
         self.during(**options)
         return options["out"] / sweep.base["name"] / sweep.run_id
 
-    def estimate(self, sweep: Sweep) -> Any:
+    def estimate(self, sweep: Sweep, tell: Callable[[str], None]) -> Any:
+        tell("compiling")
         return SimpleNamespace(
             models=sweep.n_models, chunks=len(sweep.chunks()), flops=2.5e12, memory_bytes=3e6, seconds=42.0
         )
@@ -177,7 +180,7 @@ def test_signals_only_set_a_flag(runner: FakeRunner, number: signal.Signals) -> 
 
 def test_dry_run_prints_the_size_and_trains_nothing(runner: FakeRunner, tmp_path: Path) -> None:
     done = cli("train", "experiment=phase_change", "--dry-run")
-    assert done.exit_code == 0
+    assert (done.exit_code, done.stderr) == (0, "compiling\n")
     assert [line.split(maxsplit=1) for line in done.stdout.splitlines()] == [
         ["models", "25,000"],
         ["chunks", "25"],
@@ -285,6 +288,14 @@ def test_plot_draws_what_the_run_can_show(tmp_path: Path, monkeypatch: pytest.Mo
     assert b"<svg" in (folder.path / "figures" / "loss.svg").read_bytes()
 
 
+def test_plot_of_a_run_that_no_figure_can_show_says_why(tmp_path: Path) -> None:
+    folder = finished(tmp_path, ["model.tied=false"])  # its one model has diverged
+    done = cli("plot", str(folder.path))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "features needs model.tied=true in every model; " in done.stderr
+    assert "loss has no model that finished without diverging" in done.stderr
+
+
 def test_plot_of_a_run_without_models(tmp_path: Path) -> None:
     folder = finished(tmp_path, ["seed=0,1"], skip=(0,))
     done = cli("plot", str(folder.path))
@@ -317,6 +328,18 @@ def test_the_clock_starts_with_the_first_step(
             lines(state(steps_done=done, steps_total=5000))
     # At 60 s nothing is known; at 70 s: 5000 steps in 10 s, none left.
     assert capsys.readouterr().err.splitlines() == ["0 of 10 models", "0 of 10 models, 500 model-steps/s"]
+
+
+def test_the_time_left_goes_by_the_work_of_the_steps(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half the steps are done, those of the small models: a tenth of the work in 10 s leaves 90 s."""
+    now = [0.0]
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
+    with Lines() as lines:
+        for now[0], done, work in ((0.0, 0, 0.0), (10.0, 50, 0.1)):
+            lines(state(steps_done=done, work_done=work, work_total=1.0))
+    assert capsys.readouterr().err == "0 of 10 models, 5 model-steps/s, 90 s left\n"
 
 
 def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

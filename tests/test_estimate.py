@@ -10,6 +10,7 @@ import pytest
 from superpos import estimate as module
 from superpos import memory, runner
 from superpos.config.compose import compose
+from superpos.engines.cpu import FusedCpuEngine
 from superpos.errors import SuperposError
 from superpos.estimate import estimate
 from superpos.task import Structure
@@ -23,6 +24,13 @@ def test_sizes_by_hand() -> None:
     # three models of 3 * 2 + 3 parameters, each with two moments, and losses of steps 0 and 100; 4 bytes each
     assert found.memory_bytes == 3 * 4 * (9 * 3 + 2)
     assert found.seconds > 0
+
+
+def test_a_compilation_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FusedCpuEngine, "first_use", lambda self: "compiling")
+    told: list[str] = []
+    estimate(compose(["model.n_hidden=1,2", "train.steps=1", "train.batch_size=4"]).sweep, told.append)
+    assert told == ["compiling"]
 
 
 def test_no_steps_take_no_time() -> None:

@@ -135,6 +135,9 @@ def test_an_unknown_key_is_no_value() -> None:
         {"data__sparsity": 0.95, "data__last": 20},  # (1 - 0.95) * 20 = 1, and 1.0000000000000009 in floats
         {"model__n_features": 3, "data__sparsity": [0.1, 0.2, 0.3]},
         {"model__n_features": 2, "importance__values": [1, 5]},
+        {"model__n_features": 16, "importance__decay": 100},  # 100^15 = 1e30
+        {"model__n_features": 4, "importance__decay": 1e10, "importance__last": 1},
+        {"model__n_features": 5, "importance__decay": 0, "importance__last": 0},
         {"model__n_features": 6, "data__correlation": "correlated", "data__set_size": 3},
         {
             "model__n_features": 4,
@@ -166,6 +169,13 @@ def test_combinations_that_make_sense(changes: dict[str, Any]) -> None:
         ({"data__sparsity": [0.5] * 4}, ["data.sparsity", "list of 4", "5 numbers"]),
         ({"data__density": [0.5] * 6}, ["data.density", "list of 6", "5 numbers"]),
         ({"importance__values": [1.0]}, ["importance.values", "list of 1"]),
+        ({"model__n_features": 17, "importance__decay": 100}, ["importance.decay", "100 over 17 features"]),
+        # 20 * 1.575 = 31.5: the last but one is 10^31.5, the last one 10^(33.1 - 4)
+        ({"model__n_features": 22, "importance__decay": 10**1.575, "importance__last": 1e-4}, ["importance.decay"]),
+        (
+            {"model__n_features": 3, "importance__decay": 10, "importance__last": 2e28},
+            ["times importance.last=2e+28 is above 1e+30"],
+        ),
         (
             {"importance__values": [1.0] * 5, "importance__decay": 0.9, "importance__last": 2},
             ["importance.values", "importance.decay=0.9 and importance.last=2"],

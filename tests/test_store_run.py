@@ -96,6 +96,12 @@ def test_a_tensor_gathers_rows_of_several_chunks_in_the_order_asked(run: Run) ->
     assert run.tensor("W", run.table["data.n_points"].isna())[:, 0, 0].tolist() == [0.25, 3.25, 6.25]
 
 
+def test_truth_values_with_gaps_choose_what_is_true(run: Run) -> None:
+    chosen = run.table["diverged_at"] == 7  # a number for model 4 alone
+    assert chosen.dtype == "boolean"
+    assert run.tensor("b", chosen)[:, 0].tolist() == [-4.0]
+
+
 def test_rows_of_different_shapes_are_refused(run: Run) -> None:
     with pytest.raises(ValueError, match=r"W has different shapes \[\(3, 1\), \(5, 2\)\]: choose rows of equal shape"):
         run.tensor("W")

@@ -4,10 +4,11 @@ those keys' values and not once for every model. Layer 0: imports the standard l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from superpos.config.schema import DEFAULT_SPARSITY, DEFAULTS, MIN_DENSITY, complement
+from superpos.config.schema import DEFAULT_SPARSITY, DEFAULTS, MAX_SCALE, MIN_DENSITY, complement
 
 Rule = Callable[..., str | None]
 """Called with the values of its keys in order; returns the fault, or None."""
@@ -87,6 +88,17 @@ def _importance(decay: float, last: float, values: Any) -> str | None:
     return f"importance.values: a list beside {' and '.join(beside)}; it says every importance: set them to 1"
 
 
+def _greatest_importance(decay: float, last: float, n_features: int) -> str | None:
+    steepness, limit = math.log10(max(decay, 1.0)), math.log10(MAX_SCALE)
+    greatest = steepness * (n_features - 1) + math.log10(max(last, 1e-300))
+    if max(greatest, steepness * (n_features - 2)) <= limit + _ROUNDING:
+        return None
+    return (
+        f"importance.decay: {decay:g} over {n_features} features times importance.last={last:g} is above {MAX_SCALE:g},"
+        " too large for single precision"
+    )
+
+
 def _target(target: str, tied: bool, hidden: str, signed: bool) -> str | None:
     if target != "abs":
         return None
@@ -126,6 +138,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("data.correlation", "data.set_size", "model.n_features"), _sets),
     (("data.correlation", "data.set_size", "data.sparsity", "data.density", "data.last"), _one_density_a_set),
     (("importance.decay", "importance.last", "importance.values"), _importance),
+    (("importance.decay", "importance.last", "model.n_features"), _greatest_importance),
     (("model.target", "model.tied", "model.hidden", "data.signed"), _target),
     (("data.signed", "model.target", "model.output"), _signed),
     (("data.n_points", "train.batch_size"), _full_batch),

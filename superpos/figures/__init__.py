@@ -17,7 +17,7 @@ from superpos.figures import dimensionality, dimensions, features, loss, phase_d
 from superpos.figures.records import Run
 from superpos.figures.style import render
 
-__all__ = ["FIGURES", "Entry", "Run", "available", "draw", "render"]
+__all__ = ["FIGURES", "Entry", "Run", "available", "draw", "reasons", "render"]
 
 
 class Entry(NamedTuple):
@@ -50,7 +50,12 @@ FIGURES: Final[Mapping[str, Entry]] = {
 
 def available(run: Run) -> list[str]:
     """Names of the figures that this run can show, in the order of the registry."""
-    return [name for name, entry in FIGURES.items() if entry.applies(run) is None]
+    return [name for name, reason in reasons(run).items() if reason is None]
+
+
+def reasons(run: Run) -> dict[str, str | None]:
+    """Why each figure cannot show this run, in words that go on from its name: "needs ..."; None where it can."""
+    return {name: entry.applies(run) for name, entry in FIGURES.items()}
 
 
 def draw(run: Run, name: str) -> Figure:

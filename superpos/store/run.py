@@ -116,6 +116,8 @@ class Run:
     def _models(self, rows: Rows | None) -> NDArray[np.intp]:
         if rows is None:
             return self._finished
+        if isinstance(rows, pd.Series) and rows.dtype == pd.BooleanDtype():  # of a comparison with gaps
+            rows = rows.to_numpy(dtype=np.bool_, na_value=False)
         models = np.asarray(rows)
         if models.dtype == np.bool_:
             if len(models) != len(self._finished):
