@@ -104,7 +104,7 @@ def plot(
     from superpos import figures
 
     loaded = _load(run)
-    _check_figures(figure or [], list(figures.FIGURES))
+    _check_names("--figure", figure or [], list(figures.FIGURES))
     if loaded.table.empty:
         raise IncompleteError(f"{loaded.path} has no finished models; train it first")
     if not loaded.complete:
@@ -123,12 +123,13 @@ def plot(
 def status(run: RunPath = None, json_: Json = False) -> None:
     """What of a run is done.
 
-    Chunks done, missing and corrupt, diverged models, and one digest over all results; the exit code is 4 unless all
-    is done and whole.
+    Chunks done, missing and corrupt, diverged models, one digest over all results, and what the seeds of each setting
+    found; the exit code is 4 unless all is done and whole.
     """
     loaded = _load(run)
     facts = summary.facts(loaded)
-    typer.echo(json.dumps(facts, indent=2) if json_ else summary.of_facts(facts))
+    text = f"{summary.of_facts(facts)}\n\n{summary.of_settings(loaded)}".rstrip()
+    typer.echo(json.dumps(facts, indent=2) if json_ else text)
     if not facts["complete"]:
         raise typer.Exit(IncompleteError.exit_code)
 
@@ -165,6 +166,45 @@ def config(overrides: Overrides = None, out: Out = _OUTPUTS, config_dir: ConfigD
     """
     sweep = _compose(overrides, config_dir).sweep
     typer.echo(summary.of_config(sweep, out))
+
+
+@app.command()
+def verify(
+    experiment: Annotated[list[str] | None, typer.Argument(metavar="EXPERIMENT", help="Default: all.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller runs; skips what they cannot show.")] = False,
+    json_: Json = False,
+    out: Out = _OUTPUTS,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Check published and exact claims.
+
+    Trains what the claims need, prints what was measured beside what is expected; the exit code is 1 if a claim fails.
+    """
+    from superpos import checks
+    from superpos.store import load
+
+    claims = checks.load_claims(_claims_folder())
+    known = list(dict.fromkeys(claim.experiment for claim in claims))
+    _check_names("EXPERIMENT", experiment or [], known)
+    chosen = [claim for claim in claims if not experiment or claim.experiment in experiment]
+
+    def train(name: str, overrides: tuple[str, ...]) -> Run:
+        # Runs that are not the experiment itself have a name of their own: `latest` of the experiment stays its own.
+        changes = [*overrides, f"name={checks.RUNS}"] if overrides else []
+        sweep = _compose([f"experiment={name}", *changes], None).sweep
+        if not quiet:
+            say(f"superpos: {name} {' '.join(overrides)}".rstrip())
+        return load(_trained(sweep, out, None, False, quiet))
+
+    results: list[checks.Result] = []
+    for result in checks.check(chosen, train, quick):
+        if not json_:
+            first = not results or results[-1].claim.experiment != result.claim.experiment
+            typer.echo(summary.of_result(result, first))
+        results.append(result)
+    typer.echo(json.dumps([result.to_json() for result in results], indent=2) if json_ else summary.of_results(results))
+    if any(result.verdict == "fails" for result in results):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -237,10 +277,16 @@ def _load(run: Path | None) -> Run:
     return load(latest_run(_OUTPUTS) if run is None else run)
 
 
-def _check_figures(names: list[str], known: list[str]) -> None:
+def _claims_folder() -> Path:
+    from superpos.config.experiments import shipped_folder
+
+    return shipped_folder() / "claims"
+
+
+def _check_names(where: str, names: list[str], known: list[str]) -> None:
     wrong = [name for name in names if name not in known]
     if wrong:
-        raise ConfigError([f"--figure: there is no {name!r}; {did_you_mean(name, known)}" for name in wrong])
+        raise ConfigError([f"{where}: there is no {name!r}; {did_you_mean(name, known)}" for name in wrong])
 
 
 def _leave(_number: int, _frame: object) -> None:

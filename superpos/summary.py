@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,13 @@ from superpos.config.wording import show
 from superpos.units import duration, quantity
 
 if TYPE_CHECKING:
+    from superpos.checks import Result
     from superpos.estimate import Estimate
     from superpos.store import Run
     from superpos.sweep import Axis, Sweep
+
+MAX_SETTINGS = 60  # more would fill the screen
+VERDICTS = ("holds", "fails", "skipped")
 
 
 def of_estimate(estimate: Estimate) -> str:
@@ -53,6 +58,17 @@ def of_facts(found: dict[str, Any]) -> str:
     )
 
 
+def of_settings(run: Run) -> str:
+    """Best and spread over the seeds of each setting, how often each geometry was found; empty where it is no help."""
+    table = run.by_setting()
+    if len(table) == run.n_models or not 0 < len(table) <= MAX_SETTINGS:
+        return ""
+    numbers = table.drop(columns=["geometries"], errors="ignore")
+    lines = numbers.to_string(index=False, float_format="{:.4g}".format).splitlines()
+    named = ["geometries", *table["geometries"].fillna("")] if "geometries" in table else [""] * (len(table) + 1)
+    return "\n".join(f"{line}  {geometries}".rstrip() for line, geometries in zip(lines, named, strict=True))
+
+
 def of_list(experiments: list[dict[str, Any]], figures: list[dict[str, str]]) -> str:
     """What `list` prints: a line an experiment, a line a figure."""
     width = max(len(item["name"]) for item in [*experiments, *figures])
@@ -63,6 +79,44 @@ def of_list(experiments: list[dict[str, Any]], figures: list[dict[str, str]]) ->
     ]
     drawn = [f"  {item['name']:<{width}}  {item['description']}" for item in figures]
     return "\n".join(["experiments", *lines, "figures", *drawn])
+
+
+def of_result(result: Result, first: bool) -> str:
+    """A claim of `verify` in lines, below a header where it is the first of its experiment."""
+    claim, lines = result.claim, []
+    if first:
+        lines.append(f"{claim.row}. {claim.experiment}")
+    expected = "" if result.expected is None else f"expected {_number(result.expected)}"
+    published = "" if claim.published is None else f"published {_number(claim.published)}"
+    measured = "" if result.verdict == "skipped" else f"measured {_number(result.measured)}{_spread(result)}"
+    numbers = ", ".join(part for part in (measured, expected, published, _band(result)) if part)
+    lines.append(f"  {result.verdict:<7} {claim.text} [{claim.source}]")
+    lines.append(f"{'':10}{numbers}")
+    if result.verdict == "fails":
+        lines.append(f"{'':10}{result.why}: {claim.reason}")
+    return "\n".join(lines)
+
+
+def of_results(results: list[Result]) -> str:
+    """The last line of `verify`."""
+    counts = [f"{sum(result.verdict == verdict for result in results)} {verdict}" for verdict in VERDICTS]
+    return f"{len(results)} claims: {', '.join(counts)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _spread(result: Result) -> str:
+    if result.spread is None or result.trials < 2:
+        return ""
+    low, high = map(_number, result.spread)
+    return f" ({low} to {high}, {result.trials:,} trials)"
+
+
+def _band(result: Result) -> str:
+    ends = [f"{word} {_number(end)}" for word, end in (("from", result.low), ("to", result.high)) if isfinite(end)]
+    return f"allowed {' '.join(ends)}" if ends else ""
 
 
 def of_config(sweep: Sweep, out: Path) -> str:

@@ -249,12 +249,14 @@ def test_status_of_a_finished_run(tmp_path: Path) -> None:
     folder = finished(tmp_path, ["seed=0,1,2", "model.n_hidden=1,2"])
     done = cli("status", str(tmp_path / "custom"))
     assert done.exit_code == 0
-    assert done.stdout.splitlines() == [
+    facts, settings = done.stdout.split("\n\n")
+    assert facts.splitlines() == [
         f"run     {folder.path}",
         "chunks  2 done, 0 missing, 0 corrupt",
         "models  6 of 6 finished, 2 diverged",
         f"digest  {folder.digest()}",
     ]
+    assert [line.split()[:3] for line in settings.splitlines()[1:]] == [["1", "3", "1"], ["2", "3", "1"]]
 
 
 def test_status_of_an_unfinished_run(tmp_path: Path) -> None:

@@ -29,12 +29,12 @@ MATHS = {"numpy", "torch", "scipy"}
 FILES = {"pandas", "pyarrow", "safetensors", "matplotlib"}
 # Other packages that a layer may use; layer 5 may use all.
 THIRD_PARTY = {0: set(), 1: MATHS, 2: MATHS | {"numba", "llvmlite", "triton"}, 3: {"numpy", "scipy"} | FILES}
-THIRD_PARTY[4] = MATHS | FILES
+THIRD_PARTY[4] = MATHS | FILES | {"yaml"}
 # Packages with one owner.
 OWNERS = {
     "hydra": ["superpos.config.compose"],
     "omegaconf": ["superpos.config.compose"],
-    "yaml": ["superpos.config", "superpos.cluster"],
+    "yaml": ["superpos.config", "superpos.checks", "superpos.cluster"],
     "typer": ["superpos.cli"],
     "numba": ["superpos.engines"],
     "llvmlite": ["superpos.engines"],

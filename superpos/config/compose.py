@@ -31,7 +31,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from superpos.config.axes import check_axis, spaced
-from superpos.config.experiments import description, experiment_files, shipped_folder
+from superpos.config.experiments import description, experiment_files, place, shipped_folder
 from superpos.config.merge import Given, merge
 from superpos.config.schema import DEFAULTS, GROUPS, KEYS
 from superpos.config.wording import did_you_mean, nearest, show, unknown
@@ -81,12 +81,12 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Compose
 
 
 def experiments(config_dir: Path | None = None) -> list[ExperimentInfo]:
-    """Every experiment, by name.
+    """Every experiment, in the order of the paper; those that say no place in it last, by name.
 
     Raises:
         ConfigError: one of them is faulty.
     """
-    files = sorted(experiment_files(config_dir).items())
+    files = sorted(experiment_files(config_dir).items(), key=lambda item: (place(item[1]), item[0]))
     return [ExperimentInfo(name, description(path), _sweep_of(name, config_dir)) for name, path in files]
 
 

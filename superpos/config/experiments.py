@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 from superpos.errors import ConfigError
@@ -52,3 +53,9 @@ def description(path: Path) -> str:
     """The first comment line of an experiment."""
     first = path.read_text(encoding="utf-8").partition("\n")[0]
     return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def place(path: Path) -> int:
+    """Place of an experiment in the paper: the number that its description begins with, "4. Geometry ..."."""
+    number = re.match(r"(\d+)\. ", description(path))
+    return int(number[1]) if number else sys.maxsize

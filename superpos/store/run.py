@@ -21,6 +21,7 @@ from superpos.store import content
 from superpos.store.content import Array
 from superpos.store.find import locate
 from superpos.store.folder import RunFolder
+from superpos.store.settings import by_setting
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +58,10 @@ class Run:
     def complete(self) -> bool:
         """Whether every model is finished."""
         return bool((self._chunk_of >= 0).all())
+
+    def by_setting(self) -> pd.DataFrame:
+        """A row a setting, all seeds together: best and spread of the loss, how often each geometry was found."""
+        return by_setting(self.table) if len(self.table) else pd.DataFrame()
 
     def weights(self, model: int) -> dict[str, Array]:
         """Weights of one model by name, without the axis of models: {"W": [n, m], "b": [n]}, or W1, W2, b.

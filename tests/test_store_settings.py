@@ -1,0 +1,64 @@
+"""A row a setting: best and spread over the seeds, geometries counted."""
+
+import numpy as np
+import pandas as pd
+
+from superpos.store.settings import by_setting
+from superpos.summary import of_settings
+
+
+def table() -> pd.DataFrame:
+    """Two settings, interleaved, three seeds each; the last model has diverged."""
+    shape = {"model.n_features": 2, "model.init_std": 0.5}
+    columns = {
+        "model": [0, 1, 2, 3, 4, 5],
+        "data.density": [0.5, 0.1] * 3,
+        "data.sparsity": [0.5, 0.9] * 3,
+        "seed": [0, 0, 1, 1, 2, 2],
+        "status": ["ok"] * 5 + ["diverged"],
+        "loss": [3.0, 9.0, 1.0, 8.0, 2.0, 0.0],
+        "geometry": ["digon", "a", "pentagon", "b", "digon", None],
+    }
+    return pd.DataFrame(columns | shape).set_index("model", drop=False)
+
+
+def test_best_spread_and_geometries_by_hand() -> None:
+    found = by_setting(table())
+    assert list(found.columns[:3]) == ["data.density", "models", "diverged"]
+    assert found["data.density"].tolist() == [0.5, 0.1]
+    assert found[["models", "diverged", "best"]].to_numpy().tolist() == [[3, 0, 2], [3, 1, 3]]
+    assert found[["loss_best", "loss_median", "loss_worst"]].to_numpy().tolist() == [[1, 2, 3], [8, 8.5, 9]]
+    assert found["geometries"].tolist() == ["digon 2, pentagon 1", "a 1, b 1"]
+
+
+def test_one_setting_and_one_whose_models_all_diverged() -> None:
+    same = table().drop(columns="geometry").assign(**{"data.density": 0.5, "data.sparsity": 0.5})
+    assert by_setting(same)["models"].tolist() == [6]
+    found = by_setting(same.assign(status="diverged"))
+    assert found["diverged"].tolist() == [6]
+    assert found["best"].isna().all()
+
+
+def test_lists_are_settings_too() -> None:
+    lists = [np.array([1.0, 2.0]), np.array([2.0, 1.0])] * 3
+    changed = table().assign(**{"importance.values": pd.Series(lists, index=range(6)), "data.density": 0.5})
+    found = by_setting(changed.drop(columns="data.sparsity"))
+    assert found["models"].tolist() == [3, 3]
+    assert list(found["importance.values"].iloc[1]) == [2, 1]
+
+
+def test_text_only_where_seeds_share_a_setting() -> None:
+    class Run:
+        n_models = 6
+
+        def by_setting(self) -> pd.DataFrame:
+            return by_setting(table())
+
+    header, first, second = of_settings(Run()).splitlines()
+    assert header.split() == [
+        "data.density", "models", "diverged", "best", "loss_best", "loss_median", "loss_worst", "geometries",
+    ]  # fmt: skip
+    assert first.split() == ["0.5", "3", "0", "2", "1", "2", "3", "digon", "2,", "pentagon", "1"]
+    assert second.split() == ["0.1", "3", "1", "3", "8", "8.5", "9", "a", "1,", "b", "1"]
+    Run.n_models = 2
+    assert of_settings(Run()) == ""
