@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from superpos import model, outcome, runner
 from superpos.config.compose import compose
 from superpos.engines import choose
 from superpos.errors import TrainingInterruptedError
-from superpos.task import State
+from superpos.task import State, Structure
 
 SWEEP = ["model.n_features=4", "train.steps=2", "train.batch_size=8", "seed=range(0,70)"]
 
@@ -63,3 +64,30 @@ def test_metrics_of_untied_models_are_those_of_the_encoder() -> None:
     table = outcome.table(sweep, np.arange(2), task, state, choose(task.structure), 8, lambda: None)
     W1 = state.params["W1"].astype(float)
     np.testing.assert_allclose(table["d_star"], 2 / (W1**2).sum((1, 2)))
+
+
+@pytest.mark.parametrize("correlation", ["correlated", "anticorrelated"])
+@pytest.mark.parametrize(("n", "m", "output"), [(4, 2, "relu"), (20, 5, "linear")])
+def test_the_loss_on_small_sets_is_exact(n: int, m: int, output: str, correlation: str) -> None:
+    sets = [f"data.correlation={correlation}", "data.set_size=2"]
+    model_keys = [f"model.n_features={n}", f"model.n_hidden={m}", f"model.output={output}"]
+    sweep = compose([*model_keys, *sets, "train.steps=0", "data.density=0.3", "seed=range(0,3)"]).sweep
+    task = sweep.task(np.arange(3))
+    assert outcome.has_exact_loss(task.structure)
+    state = State.initial(task, model.initial_params(task))
+    choice = choose(task.structure)
+    sampled, error = choice.engine.evaluate(task, state.params, 200_000)
+    assert (np.abs(outcome.exact_loss(task, state) - sampled) < 4 * error).all()
+    independent = replace(task, structure=replace(task.structure, correlation="none", set_size=1))
+    assert (np.abs(outcome.exact_loss(independent, state) - sampled) > 4 * error).any()
+
+
+def test_which_losses_are_exact() -> None:
+    exact = outcome.has_exact_loss
+    assert exact(Structure(3, 2))
+    assert not exact(Structure(4, 2))
+    assert not exact(Structure(6, 2, correlation="correlated", set_size=2))
+    assert exact(Structure(6, 2, correlation="correlated", set_size=2, output="linear"))
+    assert not exact(Structure(3, 2, n_points=5))
+    assert not exact(Structure(3, 2, signed=True, output="linear"))
+    assert not exact(Structure(3, 2, tied=False))

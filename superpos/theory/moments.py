@@ -1,4 +1,4 @@
-"""Moments of the cube over a half-space: E[x^w 1(a.x + b > 0)] for independent, sparse, uniform x.
+"""Moments of the cube over a half-space: E[x^w 1(a.x + b > 0)] for sparse, uniform x.
 
 Everything that the expected ReLU loss needs is a moment of degree 0, 1 or 2. For a set Y of active features
 and a constant c, let
@@ -20,7 +20,7 @@ Shapes: K features of a block, E elements (one a model and output).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, combinations_with_replacement
 
 import numpy as np
@@ -38,22 +38,23 @@ def second_order(n_features: int) -> Monomials:
 
 
 def half_space_moments(
-    a: Floats, b: Floats, density: Floats, above: Monomials, below: Monomials
+    a: Floats, b: Floats, chance: Callable[[Monomial], Floats], above: Monomials, below: Monomials
 ) -> tuple[Floats, Floats]:
     """E[x^w 1(a.x + b > 0)] for w in `above`, and E[x^w 1(a.x + b <= 0)] for w in `below`.
 
-    x_j is 0 with probability 1 - density_j and else uniform on [0, 1]. `a`, `density`: [K, E]; `b`: [E]; monomials
-    come with all their divisors, lowest degree first. Returns [len(above), E], [len(below), E]. Cost: 3^K states each.
+    With probability `chance(Y)` [E] exactly the features of Y are active, uniform on [0, 1]; the others are 0. `a`:
+    [K, E]; `b`: [E]; monomials come with all their divisors, lowest degree first. Returns [len(above), E],
+    [len(below), E]. Cost: 3^K states each.
     """
     corners = _corners(a, b)
     origin = (0,) * len(a)
     sums = np.zeros((len(above), len(b))), np.zeros((len(below), len(b)))
     rows = [{w: i for i, w in enumerate(side)} for side in (above, below)]
     for active, tables in _tables(a, corners, (above, below)):
-        chance = _chance(density, active)
+        weight = chance(active)
         for total, row, table in zip(sums, rows, tables, strict=True):
             for w, values in table.items():
-                total[row[w]] += chance * values[origin]
+                total[row[w]] += weight * values[origin]
     return sums
 
 
@@ -134,11 +135,3 @@ def _divide(w: Monomial, j: int) -> Monomial:
 def _without(w: Monomial, j: int) -> Monomial:
     """x^w at x_j = 1; for a set, the set without j."""
     return tuple(k for k in w if k != j)
-
-
-def _chance(density: Floats, active: Monomial) -> Floats:
-    """Probability that exactly the features of `active` are active."""
-    chance = np.ones(density.shape[1])
-    for j, p in enumerate(density):
-        chance = chance * (p if j in active else 1 - p)
-    return chance

@@ -1,40 +1,59 @@
 """The exact ReLU loss of one model, twice, as plainly as it can be written: what `exact` is tested against.
 
-Both sum L = sum_A p^A (1-p)^(not A) sum_i I_i E[(x_i - relu(a.x + b_i))^2] over the active sets A, with a = G_i on A
-(SCIENCE.md section 3). The closed form loses digits when a coefficient is tiny, the quadrature never does but is slow.
+Both sum L = sum_A P(A) sum_i I_i E[(x_i - relu(a.x + b_i))^2] over the active sets A, with a = G_i on A (SCIENCE.md
+section 3). The closed form loses digits when a coefficient is tiny, the quadrature never does but is slow.
 
 Shapes: n features, m hidden, K active features with a coefficient, N nodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import combinations, product
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, product
 from math import factorial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Correlation = Literal["none", "correlated", "anticorrelated"]
+ActiveSet = tuple[tuple[int, ...], float]
 OutputLoss = Callable[[Floats, float, int | None], float]
 
 NODES, WEIGHTS = (v / 2 for v in np.polynomial.legendre.leggauss(4))  # on [-1/2, 1/2]; exact to degree 7
-MAX_ACTIVE = 6  # the outermost integrand has degree K + 1
+MAX_ACTIVE = 5  # six would take 6e8 nodes; at seven the outermost integrand, of degree K + 1, is no longer exact
 
 
-def closed_form_loss(W: Floats, b: Floats, density: Floats, importance: Floats) -> float:
+def closed_form_loss(
+    W: Floats,
+    b: Floats,
+    density: Floats,
+    importance: Floats,
+    *,
+    correlation: Correlation = "none",
+    set_size: int = 1,
+) -> float:
     """L of one model by the box formula; error about 1e-16 / prod |a_j|. `W`: [n, m]; the others: [n]."""
-    return _sum_over_active_sets(_closed_form_output, W, b, density, importance)
+    return _sum_over(_active_sets(density, correlation, set_size), _closed_form_output, W, b, importance)
 
 
-def quadrature_loss(W: Floats, b: Floats, density: Floats, importance: Floats) -> float:
+def quadrature_loss(
+    W: Floats,
+    b: Floats,
+    density: Floats,
+    importance: Floats,
+    *,
+    correlation: Correlation = "none",
+    set_size: int = 1,
+) -> float:
     """L of one model by Gauss-Legendre quadrature between the kinks; `W`: [n, m]; the others: [n].
 
-    Raises ValueError for n > `MAX_ACTIVE`, where four nodes a piece are no longer exact.
+    Raises ValueError for n > `MAX_ACTIVE`, where the nodes no longer fit into memory.
     """
     if len(W) > MAX_ACTIVE:
         raise ValueError(f"quadrature_loss takes at most {MAX_ACTIVE} features, got {len(W)}")
-    return _sum_over_active_sets(_quadrature_output, W, b, density, importance)
+    return _sum_over(_active_sets(density, correlation, set_size), _quadrature_output, W, b, importance)
 
 
 def box_integral(a: Floats, b: float, power: int) -> float:
@@ -48,21 +67,26 @@ def box_integral(a: Floats, b: float, power: int) -> float:
     return float(factorial(power) / (factorial(power + size) * np.prod(a)) * total)
 
 
-def _sum_over_active_sets(output: OutputLoss, W: Floats, b: Floats, density: Floats, importance: Floats) -> float:
+def _sum_over(active_sets: Iterable[ActiveSet], output: OutputLoss, W: Floats, b: Floats, importance: Floats) -> float:
     gram = W @ W.T
     total = 0.0
-    for active, chance in _active_sets(density):
+    for active, chance in active_sets:
         for i in range(len(W)):
             own = active.index(i) if i in active else None
             total += chance * importance[i] * output(gram[i, list(active)], float(b[i]), own)
     return float(total)
 
 
-def _active_sets(density: Floats) -> Iterator[tuple[tuple[int, ...], float]]:
-    features = range(len(density))
-    for size in range(len(density) + 1):
-        for active in combinations(features, size):
-            yield active, float(np.prod([density[j] if j in active else 1 - density[j] for j in features]))
+def _active_sets(density: Floats, correlation: Correlation, set_size: int) -> Iterator[ActiveSet]:
+    """The sets of active features that can occur, each with its probability: one outcome of every set of features."""
+    outcomes = []
+    for start in range(0, len(density), set_size):
+        members, p = tuple(range(start, start + set_size)), density[start]
+        active = [(j,) for j in members] if correlation == "anticorrelated" else [members]
+        outcomes.append([((), 1 - p), *((chosen, p / len(active)) for chosen in active)])
+    for outcome in product(*outcomes):
+        chosen, chances = zip(*outcome, strict=True)
+        yield tuple(chain(*chosen)), float(np.prod(chances))
 
 
 def _closed_form_output(a: Floats, b: float, own: int | None) -> float:
