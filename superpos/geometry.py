@@ -2,7 +2,8 @@
 
 Shapes: M models, F features (n), H hidden (m), C components of one size k. The represented features are nodes; two are
 joined where abs(W_i·W_j) > τ. Components span orthogonal spaces, so a model is the tegum product of their polytopes
-(Elhage et al. 2022, *Toy Models of Superposition*, "The geometry of superposition").
+(Elhage et al. 2022, *Toy Models of Superposition*, "The geometry of superposition"). A square or an octahedron is
+itself such a product, of digons: labels say "2 digons" and "3 digons" also where a little noise joins them.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from superpos.metrics import Floats, Weights, feature_norms, represented
-from superpos.theory.shapes import polygon, simplex
+from superpos.metrics import Floats, Weights, collapsed, feature_norms, represented, set_cosines, side_by_side
+from superpos.theory.shapes import simplex
 
 TAU: Final = 0.1
+TAUS: Final = (0.05, TAU, 0.2)  # a label that is the same for all of these does not hang on the choice of τ
 NOT_FINITE: Final = "not finite"
 DEDICATED: Final = "dedicated"
+_ORTHOGONAL: Final = 0.2
+_ANTIPODAL: Final = -0.9
 
 # Trained shapes are never exact. Two unit vectors at an angle of 2a have singular values in the ratio tan a, so this
 # share makes those within the tolerance of one line (cos > 0.94, or < −0.94) span one dimension.
@@ -30,7 +34,8 @@ _SPAN_SHARE: Final = np.tan(_ANGLE_TOLERANCE / 2)
 _GRAM_ENTRIES: Final = 2**22  # inner products held at once; 32 MiB
 
 _POLYGONS: Final = {3: "triangle", 4: "square", 5: "pentagon", 6: "hexagon", 7: "heptagon", 8: "octagon"}
-_PLURALS: Final = {"tetrahedron": "tetrahedra", "octahedron": "octahedra"}
+_PLURALS: Final = {"tetrahedron": "tetrahedra", "icosahedron": "icosahedra"}
+_DIGONS: Final = {"square": 2, "octahedron": 3}  # how many digons these shapes are
 
 
 # --- the feature graph ---------------------------------------------------------------------------------------------
@@ -96,16 +101,20 @@ def octahedron() -> Floats:
     return np.concatenate((np.eye(3), -np.eye(3)))
 
 
-def _candidates(k: int, d: int) -> Iterator[tuple[str, Floats]]:
-    """Named shapes of k vectors that span d dimensions, with their ideal vectors."""
+def icosahedron() -> Floats:
+    """Twelve unit vectors [12, 3]: cyclic orders of (0, ±1, ±φ) with the golden ratio φ; six digons, not orthogonal."""
+    golden = (1 + np.sqrt(5)) / 2
+    corners = np.array([[0, x, y * golden] for x in (1, -1) for y in (1, -1)])
+    unit: Floats = np.concatenate([np.roll(corners, turn, axis=1) for turn in range(3)]) / np.hypot(1, golden)
+    return unit
+
+
+def _ideal(k: int, d: int) -> tuple[str, Floats] | None:
+    """Name and ideal vectors of the shape of k vectors that span d dimensions, where there is one; no polygons."""
     if k == d + 1:
-        yield {1: "digon", 2: "triangle", 3: "tetrahedron"}.get(d, f"{d}-simplex"), simplex(d)
-    elif d == 2:
-        yield _POLYGONS.get(k, f"{k}-gon"), polygon(k)
-    elif (k, d) == (6, 3):
-        yield "octahedron", octahedron()
-    elif (k, d) == (8, 3):
-        yield "square antiprism", square_antiprism()
+        return {1: "digon", 3: "tetrahedron"}.get(d, f"{d}-simplex"), simplex(d)
+    solids = {6: ("octahedron", octahedron()), 8: ("square antiprism", square_antiprism())}
+    return (solids | {12: ("icosahedron", icosahedron())}).get(k) if d == 3 else None
 
 
 def _angles(unit: Floats) -> Floats:
@@ -113,6 +122,28 @@ def _angles(unit: Floats) -> Floats:
     upper = np.triu_indices(unit.shape[-2], 1)
     angles: Floats = np.sort(np.arccos(np.clip((unit @ unit.mT)[..., upper[0], upper[1]], -1, 1)), axis=-1)
     return angles
+
+
+def _gaps(unit: Floats) -> Floats:
+    """Angles [..., k] from each unit vector [..., k, d] to the next one round the plane that they span; sum 2π."""
+    plane = np.linalg.svd(unit, full_matrices=False)[2][..., :2, :]
+    x, y = np.moveaxis(unit @ plane.mT, -1, 0)
+    angles = np.sort(np.arctan2(y, x), axis=-1)
+    return np.diff(angles, axis=-1, append=angles[..., :1] + 2 * np.pi)
+
+
+def _shape(unit: Floats, d: int) -> tuple[str, NDArray[np.bool_]] | None:
+    """The shape that unit vectors [C, k, H] of span d may have, and which of them [C] have it."""
+    k = unit.shape[1]
+    if d == 2:
+        side = 2 * np.pi / k
+        off, tolerance = np.abs(_gaps(unit) - side), min(_ANGLE_TOLERANCE, side / 3)
+        return _POLYGONS.get(k, f"{k}-gon"), off.max(axis=1) <= tolerance
+    known = _ideal(k, d)
+    if known is None:
+        return None
+    name, ideal = known
+    return name, np.abs(_angles(unit) - _angles(ideal)).max(axis=1) <= _ANGLE_TOLERANCE
 
 
 def _names(W: Floats) -> list[str]:
@@ -125,10 +156,10 @@ def _names(W: Floats) -> list[str]:
     spans = (strength > _SPAN_SHARE * strength[:, :1]).sum(axis=1)
     names = np.array([f"{k}/{d}" for d in spans], dtype=object)
     for d in np.unique(spans):
-        chosen = spans == d
-        for name, ideal in _candidates(k, int(d)):
-            off = np.abs(_angles(unit[chosen]) - _angles(ideal)).max(axis=1)
-            names[np.flatnonzero(chosen)[off <= _ANGLE_TOLERANCE]] = name
+        rows = np.flatnonzero(spans == d)
+        shape = _shape(unit[rows], int(d))
+        if shape:
+            names[rows[shape[1]]] = shape[0]
     return [str(name) for name in names]
 
 
@@ -136,8 +167,10 @@ def polytope(W: Weights) -> str:
     """Name of the shape of one component W[k, H], from its size k, span d and angles.
 
     "dedicated" (k = 1), "digon", "triangle", "tetrahedron", "square" … "octagon", "9-gon", "octahedron",
-    "square antiprism", "4-simplex", otherwise "k/d". The length of a vector has no part in it; a name stands for
-    shapes whose sorted angles are all within 20° of the ideal ones.
+    "square antiprism", "icosahedron", "4-simplex", otherwise "k/d". The length of a vector has no part in it. A k-gon
+    is k vectors of a plane whose neighbours are 360°/k apart, within 20° and a third of that: it may be stretched,
+    and random directions of a plane seldom pass (1 in 50 triangles, 1 in 500 pentagons). Other names stand for shapes
+    whose sorted angles are all within 20° of the ideal ones.
 
     Raises:
         ValueError: a vector of length 0 or one that is not finite.
@@ -186,8 +219,8 @@ def _label(shapes: list[tuple[int, str]], n_missing: int) -> str:
 def describe(W: Weights, tau: float = TAU) -> NDArray[np.object_]:
     """A label [M] for the shapes that the features of each model W[M, F, H] form.
 
-    "pentagon", "2 digons + 1 dedicated", "digon + 3 not represented"; the largest component first. Weights that are
-    not finite give "not finite".
+    "pentagon", "2 digons + 1 dedicated", "digon + 3 not represented"; the largest component first. A square counts as
+    2 digons, an octahedron as 3. Weights that are not finite give "not finite".
     """
     finite = np.asarray(np.isfinite(W).all(axis=(-2, -1)))
     W64 = np.where(finite[:, None, None], W, 0.0).astype(np.float64)
@@ -195,10 +228,37 @@ def describe(W: Weights, tau: float = TAU) -> NDArray[np.object_]:
     shapes: list[list[tuple[int, str]]] = [[] for _ in range(len(W))]
     for model, feature in _by_size(labels):
         for i, name in zip(model, _names(W64[model[:, None], feature]), strict=True):
-            shapes[i].append((feature.shape[1], name))
+            digons = _DIGONS.get(name, 0)
+            shapes[i] += [(2, "digon")] * digons if digons else [(feature.shape[1], name)]
     n_missing = (labels < 0).sum(axis=1)
     named = [_label(own, int(missing)) for own, missing in zip(shapes, n_missing, strict=True)]
     return np.where(finite, np.array(named, dtype=object), NOT_FINITE)
+
+
+def stable(W: Weights) -> NDArray[np.bool_]:
+    """Whether each model [M] of W[M, F, H] has the same label for every τ of `TAUS` (0.05 to 0.2)."""
+    labels = [describe(W, tau) for tau in TAUS]
+    return np.array([len(set(own)) == 1 for own in zip(*labels, strict=True)], dtype=np.bool_)
+
+
+def partners(W: Weights, set_size: int) -> str:
+    """How the features of each set of neighbouring features lie to each other in a model W[F, H], in words.
+
+    "2 of 3 sets collapsed", otherwise "partners orthogonal" (all abs cos < 0.2), "partners antipodal" (all
+    cos < −0.9), "partners side by side" (in two dimensions, those of a set follow each other in angle) or
+    "partners mixed".
+    """
+    cosines = set_cosines(W, set_size)
+    n_collapsed = int(collapsed(W, set_size).sum())
+    if n_collapsed:
+        return f"{n_collapsed} of {len(cosines)} sets collapsed"
+    if (np.abs(cosines) < _ORTHOGONAL).all():
+        return "partners orthogonal"
+    if (cosines < _ANTIPODAL).all():
+        return "partners antipodal"
+    if W.shape[1] == 2 and side_by_side(W, set_size).all():
+        return "partners side by side"
+    return "partners mixed"
 
 
 # --- drawing -------------------------------------------------------------------------------------------------------

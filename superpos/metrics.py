@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 
 REPRESENTED_NORM: Final = 0.5  # weight decay shrinks an unused feature by only 10% in 10,000 steps: never test for 0
 MONOSEMANTIC_SHARE: Final = 0.1
+COLLAPSED_COSINE: Final = 0.95
 
 # When values of D_i crowd at a fraction: figures of the paper leave it to the eye, and a trained model is never exact.
 LINE_HALF_WIDTH: Final = 0.005
@@ -97,6 +98,39 @@ def dimensionality(W: Weights) -> Floats:
     return share
 
 
+def set_cosines(W: Weights, set_size: int) -> Floats:
+    """cos(W_a, W_b) [..., F/set_size, pairs] of the pairs a < b of every set of `set_size` neighbouring features.
+
+    0 for a row of zeros.
+    """
+    unit = _directions(_finite_or_nan(W))
+    sets = unit.reshape(*unit.shape[:-2], -1, set_size, unit.shape[-1])
+    first, second = np.triu_indices(set_size, 1)
+    cosines: Floats = (sets @ sets.mT)[..., first, second]
+    return cosines
+
+
+def collapsed(W: Weights, set_size: int) -> NDArray[np.bool_]:
+    """Whether each set [..., F/set_size] of two features or more has one direction: all pairs cos(W_a, W_b) > .95.
+
+    The model then keeps the principal component of the set (TMS, "Collapsing of correlated features").
+    """
+    return np.asarray((set_cosines(W, set_size) > COLLAPSED_COSINE).all(axis=-1))
+
+
+def side_by_side(W: Weights, set_size: int) -> NDArray[np.bool_]:
+    """Whether the features of each set [..., F/set_size] follow each other in angle, for W[..., F, 2].
+
+    TMS, "The geometry of superposition": where correlated features cannot be orthogonal.
+    """
+    x, y = np.moveaxis(_finite_or_nan(W), -1, 0)
+    around = np.arctan2(y, x).argsort(axis=-1) // set_size  # [..., F] the sets in the order of angle
+    entered = around != np.roll(around, 1, axis=-1)
+    sets = np.arange(W.shape[-2] // set_size)[:, None]
+    mask: NDArray[np.bool_] = (entered[..., None, :] & (around[..., None, :] == sets)).sum(axis=-1) <= 1
+    return mask
+
+
 def line_counts(values: Weights, fraction: float) -> LineCounts:
     """Values of D_i (any shape) within .005 of a fraction, and of fraction −.0125 and +.0125; NaN is in none."""
     middles = fraction + FLANK_DISTANCE * np.array([0, -1, 1])
@@ -145,22 +179,27 @@ def adversarial_vulnerability(
 
     Shapes: W[M, F, H], b[M, F], X[B, F] or X[M, B, F], importance[M, F].
     """
-    W64, inputs = _finite_or_nan(W), np.broadcast_to(X, (len(W), *X.shape[-2:])).astype(np.float64)
+    W64, root = _finite_or_nan(W), np.sqrt(np.asarray(importance, dtype=np.float64))[:, None, :]
     G = W64 @ W64.mT  # [M, F, F]
-    weight = np.asarray(importance, dtype=np.float64)[:, None, :]
+    # The root of I_i goes into what output i is and should be: I (x - z⁺)² = (√I x - (√I z)⁺)².
+    target = root * np.broadcast_to(X, (len(W), *X.shape[-2:])).astype(np.float64)
+    clean = root * (X @ G + _finite_or_nan(b)[:, None, :])
+    shifts = attack_norm * root * (_directions(G) @ G)  # [M, F, F]; row i is what attack i adds before the output
+    error = np.empty_like(clean)  # [M, B, F]; one for all attacks, because making it takes longer than filling it
 
-    def losses(before_output: Floats) -> Floats:  # [M, B, F] -> [M, B]
-        outputs = np.maximum(before_output, 0.0) if output == "relu" else before_output
-        result: Floats = (weight * np.square(inputs - outputs)).sum(axis=-1)
+    def losses(shift: Floats | float) -> Floats:  # [M, 1, F] -> [M, B]
+        np.add(clean, shift, out=error)
+        if output == "relu":
+            np.maximum(error, 0.0, out=error)
+        np.subtract(error, target, out=error)
+        result: Floats = np.einsum("mbf,mbf->mb", error, error)
         return result
 
-    clean = inputs @ G + _finite_or_nan(b)[:, None, :]
-    shifts = attack_norm * (_directions(G) @ G)  # [M, F, F]; row i is what attack i adds before the output
     worst = np.full(clean.shape[:2], -np.inf)
     for i in range(G.shape[-1]):
         for shift in (shifts[:, i, None, :], -shifts[:, i, None, :]):
-            worst = np.maximum(worst, losses(clean + shift))
-    rise: Floats = (worst - losses(clean)).mean(axis=-1)
+            worst = np.maximum(worst, losses(shift))
+    rise: Floats = (worst - losses(0.0)).mean(axis=-1)
     return rise
 
 

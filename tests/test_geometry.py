@@ -28,6 +28,7 @@ POLYTOPES = {
     "9-gon": shapes.polygon(9),
     "octahedron": geometry.octahedron(),
     "square antiprism": geometry.square_antiprism(),
+    "icosahedron": geometry.icosahedron(),
     "2/1": np.ones((2, 1)),
     "3/1": np.array([[1.0], [1.0], [-1.0]]),
     "3/2": np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]),
@@ -103,11 +104,103 @@ def test_the_count_is_stable_where_shapes_are_separated(tau: float) -> None:
     assert geometry.n_components(noisy[None], tau).tolist() == [5]
 
 
+ROBUST = {
+    "digon": shapes.simplex(1),
+    "triangle": shapes.polygon(3),
+    "pentagon": shapes.polygon(5),
+    "hexagon": shapes.polygon(6),
+    "tetrahedron": shapes.simplex(3),
+    "square antiprism": geometry.square_antiprism(),
+    "icosahedron": geometry.icosahedron(),
+    "2 digons": shapes.polygon(4),
+    "3 digons": geometry.octahedron(),
+    "pentagon + digon": block_diag(shapes.polygon(5), shapes.simplex(1)),
+    "2 digons + 1 not represented": np.concatenate((shapes.polygon(4), np.zeros((1, 2)))),
+}
+
+
+def jittered(W: NDArray[np.float64], jitter: float) -> NDArray[np.float64]:
+    """Sixty copies of W, turned, with lengths from 0.9 to 1.1 and noise on every entry."""
+    rng = np.random.default_rng(0)
+    turns = np.stack([random_rotation(seed, W.shape[1]) for seed in range(60)])
+    scaled = W * rng.uniform(0.9, 1.1, (60, len(W), 1))
+    return scaled @ turns + rng.uniform(-jitter, jitter, scaled.shape)
+
+
+@pytest.mark.parametrize("label", ROBUST)
+def test_labels_do_not_hang_on_the_threshold(label: str) -> None:
+    W = jittered(ROBUST[label], 0.01)
+    for tau in (0.05, 0.07, 0.1, 0.14, 0.2):
+        assert set(geometry.describe(W, tau)) == {label}
+    assert geometry.stable(W).all()
+
+
+@pytest.mark.parametrize(("label", "shape"), [("2 digons", shapes.polygon(4)), ("3 digons", geometry.octahedron())])
+def test_a_square_and_an_octahedron_are_digons_also_where_noise_joins_them(
+    label: str, shape: NDArray[np.float64]
+) -> None:
+    W = jittered(shape, 0.06)
+    assert (geometry.n_components(W, tau=0.05) == 1).any()
+    assert set(geometry.describe(W, tau=0.05)) == {label}
+
+
+def test_a_label_that_hangs_on_the_threshold_is_not_stable() -> None:
+    joined = np.array([[1.0, 0.0], [0.15, 1.0]])  # W_0·W_1 = 0.15: an edge at 0.05 and 0.1, none at 0.2
+    np.testing.assert_array_equal(geometry.stable(np.stack([joined, np.eye(2)])), [False, True])
+    assert geometry.stable(np.zeros((0, 2, 2))).tolist() == []
+
+
+def ring(*gaps: float) -> NDArray[np.float64]:
+    """Unit vectors in the plane with these angles in degrees between neighbours; the last gap closes the circle."""
+    angle = np.deg2rad(np.cumsum((0, *gaps))[:-1])
+    return np.stack((np.cos(angle), np.sin(angle)), axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "name"),
+    [
+        ((56, 56, 83, 83, 82), "pentagon"),  # one feature 7 times sparser: the exact minimum
+        ((84, 84, 64, 64, 64), "pentagon"),  # one feature 10 times more important: the exact minimum
+        ((52.1, 77, 77, 77, 76.9), "pentagon"),
+        ((51.9, 77, 77, 77, 77.1), "5/2"),
+        ((45, 45, 90, 90, 90), "5/2"),  # a square with one more feature
+        ((41, 79, 60, 60, 60, 60), "hexagon"),
+        ((30.1, 59.9, 45, 45, 45, 45, 45, 45), "octagon"),  # a third of 45° is less than 20°
+        ((29.9, 60.1, 45, 45, 45, 45, 45, 45), "8/2"),
+    ],
+)
+def test_a_stretched_polygon_keeps_its_name_up_to_twenty_degrees(gaps: tuple[float, ...], name: str) -> None:
+    assert sum(gaps) == pytest.approx(360)
+    assert geometry.polytope(ring(*gaps)) == name
+    assert geometry.polytope(np.pad(ring(*gaps), ((0, 0), (0, 1))) @ random_rotation(0, 3)) == name
+
+
+# Share of random directions that pass for a shape: an arc of 40° of 360°, a cap of 20° (1 − cos 20°)/2, and so on.
+@pytest.mark.parametrize(
+    ("k", "d", "at_most"),
+    [(2, 2, 0.12), (2, 3, 0.035), (3, 2, 0.025), (4, 2, 0.009), (5, 2, 0.004), (6, 2, 0.002), (4, 3, 0.002),
+     (5, 3, 0.001), (6, 3, 0.0005), (8, 3, 0.0), (12, 3, 0.0)],
+)  # fmt: skip
+def test_random_directions_seldom_have_a_name(k: int, d: int, at_most: float) -> None:
+    W = np.random.default_rng(0).normal(size=(6000, k, d))
+    names = geometry._names(W)
+    assert np.mean(["/" not in name for name in names]) <= at_most
+
+
+def test_shuffled_weights_of_a_pentagon_are_no_pentagon() -> None:
+    rng = np.random.default_rng(0)
+    entries = np.tile(1.13 * shapes.polygon(5), (2000, 1, 1)).reshape(2000, 10)
+    shuffled = rng.permuted(entries, axis=1).reshape(2000, 5, 2)
+    assert np.mean(geometry.describe(shuffled) == "pentagon") < 0.02
+
+
 LABELS = {
     "pentagon": shapes.polygon(5),
     "2 digons + 1 dedicated": block_diag(shapes.simplex(1), shapes.simplex(1), 1.0),
     "digon + 3 not represented": np.concatenate((shapes.simplex(1), np.zeros((3, 1)))),
     "3 digons": geometry.octahedron(),
+    "2 digons": shapes.polygon(4),
+    "2 icosahedra": block_diag(geometry.icosahedron(), geometry.icosahedron()),
     "tetrahedron + digon + 2 dedicated": block_diag(1.0, shapes.simplex(1), shapes.simplex(3), 1.0),
     "2 tetrahedra": block_diag(shapes.simplex(3), shapes.simplex(3)),
     "2 4-simplices": block_diag(shapes.simplex(4), shapes.simplex(4)),

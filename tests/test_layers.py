@@ -17,7 +17,19 @@ PACKAGE = Path(superpos.__file__).parent
 # Longest prefix wins. A module that stands nowhere is a fault: new modules choose their layer here.
 LAYERS = {
     0: ["errors", "units", "config", "config.schema", "config.rules", "config.axes", "config.wording"],
-    1: ["task", "columns", "streams", "data", "model", "optim", "metrics", "geometry", "theory"],
+    1: [
+        "task",
+        "columns",
+        "streams",
+        "data",
+        "model",
+        "optim",
+        "metrics",
+        "geometry",
+        "neurons",
+        "theory",
+        "trajectory",
+    ],
     2: ["engines"],
     3: ["sweep", "store", "figures"],
     4: ["runner", "outcome", "finished", "estimate", "memory", "provenance", "report", "checks", "cluster"],
@@ -26,7 +38,7 @@ LAYERS = {
 RANK = {f"superpos.{name}": rank for rank, names in LAYERS.items() for name in names} | {"superpos": 5}
 
 MATHS = {"numpy", "torch", "scipy"}
-FILES = {"pandas", "pyarrow", "safetensors", "matplotlib"}
+FILES = {"pandas", "pyarrow", "safetensors", "matplotlib", "PIL"}
 # Other packages that a layer may use; layer 5 may use all.
 THIRD_PARTY = {0: set(), 1: MATHS, 2: MATHS | {"numba", "llvmlite", "triton"}, 3: {"numpy", "scipy"} | FILES}
 THIRD_PARTY[4] = MATHS | FILES | {"yaml"}
