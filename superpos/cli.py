@@ -95,7 +95,9 @@ def train(
 def plot(
     run: RunPath = None,
     figure: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this figure; repeatable.")] = None,
-    kind: Annotated[Literal["png", "svg", "pdf"], typer.Option("--format", help="Kind of file.")] = "png",
+    kind: Annotated[
+        Literal["png", "svg", "pdf"], typer.Option("--format", help="Kind of file; a movie is always a GIF.")
+    ] = "png",
 ) -> None:
     """Draw the figures of a run.
 
@@ -110,13 +112,14 @@ def plot(
     if not loaded.complete:
         say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are drawn")
     reasons = figures.reasons(loaded)
-    names = figure or [name for name, reason in reasons.items() if reason is None]
+    entries = figures.FIGURES
+    names = figure or [name for name, reason in reasons.items() if reason is None and entries[name].animate is None]
     if not names:
-        because = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
+        because = "; ".join(f"{name} {reason or 'is drawn by --figure only'}" for name, reason in reasons.items())
         raise SuperposError(f"no figure can show {loaded.path}: {because}")
-    drawn = {name: figures.render(figures.draw(loaded, name), kind) for name in names}
-    for name, data in drawn.items():
-        typer.echo(loaded.folder.write(f"figures/{name}.{kind}", data))
+    drawn = [figures.picture(loaded, name, kind) for name in dict.fromkeys(names)]
+    for name, data in drawn:
+        typer.echo(loaded.folder.write(f"figures/{name}", data))
 
 
 @app.command()

@@ -54,6 +54,9 @@ class MemoryRun:
     def history(self, i: int, /) -> tuple[NDArray[np.int64], NDArray[Any]]:
         return self.steps, np.zeros(0) if self.losses is None else self.losses[i]
 
+    def snapshots(self, _: int, /) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
+        return np.zeros(0, dtype=np.int64), {}
+
 
 def plan(base: dict[str, Any], axes: dict[str, Sequence[Any]]) -> Sweep:
     defaults = {key: spec.default for key, spec in KEYS.items()}

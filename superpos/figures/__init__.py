@@ -8,16 +8,33 @@ gives the bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from matplotlib.figure import Figure
 
 from superpos.errors import SuperposError
-from superpos.figures import dimensionality, dimensions, features, loss, phase_diagram, superposition
+from superpos.figures import (
+    dimensionality,
+    dimensions,
+    dynamics,
+    energy_levels,
+    feature_graph,
+    features,
+    loss,
+    motif,
+    neurons,
+    pca,
+    phase_diagram,
+    polytopes,
+    sets,
+    superposition,
+    training_movie,
+    vulnerability,
+)
 from superpos.figures.records import Run
 from superpos.figures.style import render
 
-__all__ = ["FIGURES", "Entry", "Run", "available", "draw", "reasons", "render"]
+__all__ = ["FIGURES", "Entry", "Run", "available", "draw", "picture", "reasons", "render"]
 
 
 class Entry(NamedTuple):
@@ -26,6 +43,7 @@ class Entry(NamedTuple):
     description: str
     applies: Callable[[Run], str | None]  # why the run cannot be drawn; None when it can
     draw: Callable[[Run], Figure]
+    animate: Callable[[Run], bytes] | None = None  # the same as a GIF, which takes long: made when asked for by name
 
 
 FIGURES: Final[Mapping[str, Entry]] = {
@@ -44,6 +62,39 @@ FIGURES: Final[Mapping[str, Entry]] = {
         dimensionality.applies,
         dimensionality.draw,
     ),
+    "feature_graph": Entry(
+        "graphs of the represented features: their polytopes, where each shows best",
+        feature_graph.applies,
+        feature_graph.draw,
+    ),
+    "sets": Entry("correlated and anticorrelated sets: arrows, WᵀW, geometries found", sets.applies, sets.draw),
+    "pca": Entry("correlated sets that collapse as they get denser (m = 2)", pca.applies, pca.draw),
+    "vulnerability": Entry(
+        "adversarial vulnerability and features per dimension against sparsity",
+        vulnerability.applies,
+        vulnerability.draw,
+    ),
+    "neurons": Entry(
+        "weights of every neuron of a ReLU hidden layer, stacked and as a heat map", neurons.applies, neurons.draw
+    ),
+    "motif": Entry("the asymmetric superposition motif: two neurons and their weights", motif.applies, motif.draw),
+    "energy_levels": Entry(
+        "loss against one perturbed feature: models on the exact curves of their shapes (m = 2)",
+        energy_levels.applies,
+        energy_levels.draw,
+    ),
+    "polytopes": Entry("the polytopes of models with three hidden dimensions", polytopes.applies, polytopes.draw),
+    "dynamics": Entry(
+        "D_i of every feature and the loss along training, with the jumps (needs snapshots)",
+        dynamics.applies,
+        dynamics.draw,
+    ),
+    "training_movie": Entry(
+        "training as a GIF: directions and loss (m = 2 or 3; needs snapshots); only with --figure",
+        training_movie.applies,
+        training_movie.draw,
+        training_movie.animate,
+    ),
     "loss": Entry("training loss over steps", loss.applies, loss.draw),
 }
 
@@ -58,16 +109,28 @@ def reasons(run: Run) -> dict[str, str | None]:
     return {name: entry.applies(run) for name, entry in FIGURES.items()}
 
 
+def picture(run: Run, name: str, kind: Literal["png", "svg", "pdf"]) -> tuple[str, bytes]:
+    """Name and content of a figure's file: of that kind, a movie always a GIF. Raises as `draw`."""
+    entry = _entry(run, name)
+    if entry.animate is not None:
+        return f"{name}.gif", entry.animate(run)
+    return f"{name}.{kind}", render(entry.draw(run), kind)
+
+
 def draw(run: Run, name: str) -> Figure:
     """One figure of a run.
 
     Raises:
         SuperposError: there is no figure of that name, or the run cannot show it; says why and what it can show.
     """
+    return _entry(run, name).draw(run)
+
+
+def _entry(run: Run, name: str) -> Entry:
     if name not in FIGURES:
         raise SuperposError(f"no figure {name!r}; there are {', '.join(FIGURES)}")
     reason = FIGURES[name].applies(run)
     if reason is not None:
         others = ", ".join(available(run)) or "none"
         raise SuperposError(f"figure {name!r} {reason}; figures of this run: {others}")
-    return FIGURES[name].draw(run)
+    return FIGURES[name]

@@ -10,11 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from superpos import theory
 from superpos.figures import style
 from superpos.figures.records import DENSITY, Floats, Point, Run, all_equal, healthy, points
 
 STICKY: Final = {1.0: "a dimension each", 0.5: "digons"}  # where D* stays while the sparsity changes
 MIN_DENSITIES: Final = 3
+EXACT_POINTS: Final = 60
+EXACT_LABEL: Final = r"best polytope, exact ($n \gg m$)"
+MANY: Final = 5  # features per dimension from which on the exact curve for n >> m is drawn
 MAX_LINES: Final = len(style.CYCLE)  # settings beside the density
 
 
@@ -26,6 +30,19 @@ class Line(NamedTuple):
     best: Floats  # [P], of the seed with the lowest loss
     all_density: Floats  # [S]
     all_seeds: Floats  # [S]
+
+
+class Exact(NamedTuple):
+    """D* of the best polytopes for many more features than dimensions."""
+
+    density: Floats  # [P]
+    d_star: Floats  # [P]; NaN where a shape too large for exact losses is best
+
+
+def exact_curve(density: Floats) -> Exact:
+    """The exact D* from the highest to the lowest of the densities."""
+    grid = np.geomspace(density.max(), density.min(), EXACT_POINTS)
+    return Exact(grid, theory.d_star(grid))
 
 
 def sparsity_axis(axes: Axes, density: Floats) -> None:
@@ -40,8 +57,8 @@ def sparsity_axis(axes: Axes, density: Floats) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def d_star(lines: Sequence[Line]) -> Figure:
-    """D* over 1/(1 − S): a line through the best seeds, all seeds as pale dots, guides at 1 and ½."""
+def d_star(lines: Sequence[Line], exact: Exact | None = None) -> Figure:
+    """D* over 1/(1 − S): a line through the best seeds, all seeds as pale dots, guides at 1 and ½, the exact curve."""
     with style.context():
         figure = style.new_figure(style.HALF, 2.3)
         axes = figure.subplots()
@@ -51,15 +68,18 @@ def d_star(lines: Sequence[Line]) -> Figure:
                 name, (1, value), (-2, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
                 ha="right", fontsize=7, color=style.GREY,
             )  # fmt: skip
+        if exact is not None:
+            axes.plot(1 / exact.density, exact.d_star, color=style.INK, linewidth=0.9, label=EXACT_LABEL)
         for line, colour in zip(lines, style.CYCLE, strict=False):
             if len(line.all_seeds) > len(line.best):
                 axes.plot(1 / line.all_density, line.all_seeds, ".", color=colour, alpha=0.35, markersize=3.5, mew=0)
-            axes.plot(1 / line.density, line.best, "o-", color=colour, label=line.label)
+            label = line.label or ("trained" if exact is not None else "")
+            axes.plot(1 / line.density, line.best, "o-", color=colour, label=label)
         shown = np.concatenate([line.all_seeds for line in lines])
         axes.set_ylim(0, 1.08 * max(1.05, float(shown[np.isfinite(shown)].max(initial=0))))
         sparsity_axis(axes, np.concatenate([line.density for line in lines]))
         axes.set_ylabel(r"dimensions per feature $D^*$")
-        if any(line.label for line in lines):
+        if exact is not None or any(line.label for line in lines):
             axes.legend(loc="lower left")
     return figure
 
@@ -90,6 +110,15 @@ def density_reason(run: Run, min_features: int = 1) -> str | None:
     return None if lines <= MAX_LINES else f"needs at most {MAX_LINES} settings beside the density, found {lines}"
 
 
+def uniform_reason(run: Run) -> str | None:
+    """Why the models are not those of uniform superposition; None when they are."""
+    reason = all_equal(run, {"model.output": "relu", "model.hidden": "linear", "data.correlation": "none"})
+    if reason:
+        return reason
+    equal = all(np.ptp(point.importance) == 0 for point in points(run))
+    return None if equal else "needs features of equal importance"
+
+
 def applies(run: Run) -> str | None:
     """Why D* cannot be drawn for this run; None when it can."""
     return density_reason(run)
@@ -105,4 +134,6 @@ def draw(run: Run) -> Figure:
         seeds = [np.array([d_star_of[model] for model in point.models.tolist()]) for point in group]
         repeated = np.repeat(density, [len(values) for values in seeds])
         lines.append(Line(label, density, np.array([values[0] for values in seeds]), repeated, np.concatenate(seeds)))
-    return d_star(lines)
+    crowded = min(n / m for n, m in (point.shape for point in points(run))) >= MANY
+    known = crowded and uniform_reason(run) is None
+    return d_star(lines, exact_curve(np.concatenate([line.density for line in lines])) if known else None)

@@ -49,6 +49,9 @@ class Run(Protocol):
     def history(self, i: int, /) -> tuple[Array, Array]:
         """Steps and training loss of model i."""
 
+    def snapshots(self, i: int, /) -> tuple[Array, Mapping[str, Array]]:
+        """Finished steps [S] and the parameters of model i then, {"W": [S, F, H], ...}; S = 0 where none were kept."""
+
 
 @dataclass(frozen=True)
 class Point:
