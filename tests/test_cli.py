@@ -222,9 +222,9 @@ def test_list(runner: FakeRunner) -> None:
     found = json.loads(cli("list", "--json").stdout)
     [entry] = [item for item in found["experiments"] if item["name"] == "phase_change"]
     assert entry["models"] == 25_000
-    # phase_change: 2.5e4 models * 1e4 steps * 1024 * (10 * 2 * 1 + 60 * 2 = 140) nominal operations
+    # phase_change: 2.5e4 models * 2500 steps * 256 * (10 * 2 * 1 + 60 * 2 = 140) nominal operations
     one = compose([]).sweep
-    assert entry["seconds"] == pytest.approx(42.0 * (2.5e4 * 1e4 * 1024 * 140) / one.work, rel=1e-6)
+    assert entry["seconds"] == pytest.approx(42.0 * (2.5e4 * 2500 * 256 * 140) / one.work, rel=1e-6)
     assert {"name", "description"} == set(found["figures"][0])
     assert runner.calls == []
 
