@@ -143,7 +143,10 @@ def _shape(unit: Floats, d: int) -> tuple[str, NDArray[np.bool_]] | None:
     if known is None:
         return None
     name, ideal = known
-    return name, np.abs(_angles(unit) - _angles(ideal)).max(axis=1) <= _ANGLE_TOLERANCE
+    angles = _angles(ideal)
+    # The angles of a large simplex are hardly above 90°, which must not make one of orthogonal vectors.
+    tolerance = min(_ANGLE_TOLERANCE, angles[0] - np.pi / 2) if k == d + 1 else _ANGLE_TOLERANCE
+    return name, np.abs(_angles(unit) - angles).max(axis=1) <= tolerance
 
 
 def _names(W: Floats) -> list[str]:
@@ -170,7 +173,7 @@ def polytope(W: Weights) -> str:
     "square antiprism", "icosahedron", "4-simplex", otherwise "k/d". The length of a vector has no part in it. A k-gon
     is k vectors of a plane whose neighbours are 360°/k apart, within 20° and a third of that: it may be stretched,
     and random directions of a plane seldom pass (1 in 50 triangles, 1 in 500 pentagons). Other names stand for shapes
-    whose sorted angles are all within 20° of the ideal ones.
+    whose sorted angles are all within 20° of the ideal ones; in a simplex none may be 90° or less.
 
     Raises:
         ValueError: a vector of length 0 or one that is not finite.

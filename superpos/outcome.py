@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos import geometry, metrics, theory
+from superpos import geometry, metrics
 from superpos.engines import Choice
+from superpos.losses import exact_loss, has_exact_loss
 from superpos.sweep import Sweep
 from superpos.task import State, Structure, Task
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-EXACT_FEATURES = 3  # up to here the exact loss of a ReLU model costs less than sampling it
-EXACT_SET_FEATURES = 4  # the same in sets: at 4 a sixth of the time, at 6 five times as much
+_EXACT_MODELS = 128  # at once: up to half a second
 _FEWEST_MODELS = 16  # evaluated at once, to keep every thread busy
 _WORK = 4e9  # nominal operations at once: well under a second, seconds on the reference engine
 
@@ -53,7 +53,7 @@ def table(
     found["diverged_at"] = found["diverged_at"].astype("Int64").mask(~diverged)
     exact = has_exact_loss(task.structure)
     if exact:
-        found["loss"], found["loss_se"] = exact_loss(task, state), 0.0
+        found["loss"], found["loss_se"] = _exact_losses(task, state, pause), 0.0
     else:
         found["loss"], found["loss_se"] = _sampled_loss(task, state, choice, samples, pause)
     found["loss_kind"] = "exact" if exact else "sampled"
@@ -67,6 +67,16 @@ def table(
         neurons = metrics.neuron_monosemanticity(encoder)
         found["monosemantic_neurons"] = (neurons == 1).sum(axis=-1).astype(np.float64)
     return found
+
+
+def _exact_losses(task: Task, state: State, pause: Callable[[], None]) -> NDArray[np.float64]:
+    """Exact loss [M], in parts of less than a second."""
+    parts = []
+    for start in range(0, len(task), _EXACT_MODELS):
+        pause()
+        rows = slice(start, start + _EXACT_MODELS)
+        parts.append(exact_loss(task.take(rows), {name: value[rows] for name, value in state.params.items()}))
+    return np.concatenate(parts)
 
 
 def _sampled_loss(
@@ -84,19 +94,3 @@ def _sampled_loss(
         parts.append(choice.engine.evaluate(task.take(rows), params, samples))
     loss, error = zip(*parts, strict=True)
     return np.concatenate(loss), np.concatenate(error)
-
-
-def has_exact_loss(structure: Structure) -> bool:
-    """Whether the loss of such models is computed exactly: linear ones, and ReLU ones of few features."""
-    plain = structure.tied and structure.hidden == "linear" and structure.target == "identity"
-    fresh = not structure.signed and structure.n_points is None
-    few = EXACT_FEATURES if structure.correlation == "none" else EXACT_SET_FEATURES
-    return plain and fresh and (structure.output == "linear" or structure.n_features <= few)
-
-
-def exact_loss(task: Task, state: State) -> NDArray[np.float64]:
-    """Exact L [M] of the models of a task for which `has_exact_loss`."""
-    structure = task.structure
-    W, b = (state.params[name].astype(np.float64) for name in ("W", "b"))
-    sets: dict[str, Any] = {"correlation": structure.correlation, "set_size": structure.set_size}
-    return theory.expected_loss(W, b, 1 - task.sparsity, task.importance, structure.output, **sets)

@@ -24,7 +24,7 @@ from superpos.task import Structure, Task
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 """Raised whenever the result of any config changes in any bit; part of every run id."""
 MAX_CHUNK_MODELS = 1000
 WORK_LIMIT = 1e13

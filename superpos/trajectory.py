@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos import metrics, theory
+from superpos import metrics
+from superpos.losses import exact_loss, has_exact_loss
 from superpos.task import Structure, Task
 
 Floats = NDArray[np.float64]
@@ -24,7 +25,6 @@ WINDOW: Final = 0.05
 JUMP: Final = 0.1  # of D_i; noise of training moves it by about .01
 SHORT: Final = 0.1  # length of a feature whose direction is still, or again, that of noise
 FLAT: Final = 0.02  # of the whole fall of the loss
-EXACT_FEATURES: Final = 6  # up to here the exact ReLU losses of some hundred snapshots take seconds
 SAMPLES: Final = 4096
 _CELLS: Final = 2**24  # numbers in one batch of activations; 64 MiB
 
@@ -101,23 +101,13 @@ def _stretches(values: NDArray[Any]) -> list[tuple[int, int]]:
 def losses(task: Task, params: Params) -> Floats:
     """L [S] of the one model of a task with the weights {"W": [S, F, H], ...} of each of its snapshots.
 
-    Exact for a tied linear model, or a tied ReLU model of at most six features; else on the same inputs for every
-    snapshot (a finite data set: its points), so that the differences between snapshots carry little noise.
+    Exact where that is possible (`has_exact_loss`); else on the same inputs for every snapshot (a finite data set: its
+    points), so that the differences between snapshots carry little noise.
     """
     structure = task.structure
     if not has_exact_loss(structure):
         return _sampled(task, params)
-    return theory.expected_loss(
-        params["W"], params["b"], 1 - task.sparsity[0], task.importance[0], structure.output,
-        correlation=structure.correlation, set_size=structure.set_size,
-    )  # fmt: skip
-
-
-def has_exact_loss(structure: Structure) -> bool:
-    """Whether `losses` of such a model are exact."""
-    plain = structure.tied and structure.hidden == "linear" and structure.target == "identity"
-    drawn = not structure.signed and structure.n_points is None
-    return plain and drawn and (structure.output == "linear" or structure.n_features <= EXACT_FEATURES)
+    return exact_loss(task, params)
 
 
 def _sampled(task: Task, params: Params) -> Floats:

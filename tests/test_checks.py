@@ -181,8 +181,8 @@ def test_verify_prints_a_block_a_claim_and_fails(own: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[0] == "7. intro"
     assert lines[1] == "  holds   weights are finite [exact theory]"
-    assert lines[2].strip() == "measured 3 (3 to 3, 50 trials), expected 3, allowed from 3 to 3"
-    assert lines[4].strip() == "measured 3 (3 to 3, 50 trials), expected 3, published 7.5, allowed from 7 to 8"
+    assert lines[2].strip() == "measured 3 (3 to 3, 100 trials), expected 3, allowed from 3 to 3"
+    assert lines[4].strip() == "measured 3 (3 to 3, 100 trials), expected 3, published 7.5, allowed from 7 to 8"
     assert lines[5].strip() == "outside the band: they are"
     assert lines[-1] == "3 claims: 1 holds, 1 fails, 1 skipped"
     assert (own / "outputs" / checks.RUNS).is_dir()

@@ -114,13 +114,13 @@ def test_sparsity_takes_the_place_of_density() -> None:
 
 def test_an_override_takes_the_place_of_a_whole_zipped_axis() -> None:
     found = compose(["experiment=superposition", "data.sparsity=0.5,0.6"])
-    assert axis_keys(found) == ["data.sparsity"]
+    assert axis_keys(found) == ["data.sparsity", "seed"]
     assert found.notices == [
         "the override of data.sparsity takes the place of the whole axis model.output,data.density"
     ]
     assert found.sweep.base["model.output"] == "relu"
     both = compose(["experiment=superposition", "model.output=linear,relu", "data.density=1,0.1"])
-    assert axis_keys(both) == ["model.output", "data.density"]
+    assert axis_keys(both) == ["model.output", "data.density", "seed"]
 
 
 def test_seeds_are_the_fastest_axis() -> None:
@@ -199,8 +199,16 @@ def test_shipped_experiments(name: str) -> None:
     assert len(sweep.task(chunk)) == len(chunk)
 
 
-def test_every_experiment_is_listed() -> None:
-    assert [info.name for info in experiments()] == sorted(experiment_files())
+def test_every_experiment_is_listed_in_the_order_of_the_paper(tmp_path: Path) -> None:
+    own = tmp_path / "experiment" / "a_first_name.yaml"
+    own.parent.mkdir()
+    own.write_text("# Mine\nseed: 1\n")
+    infos = experiments(tmp_path)
+    assert {info.name for info in infos} == set(experiment_files(tmp_path))
+    places = [int(info.description.partition(".")[0]) for info in infos[:-1]]
+    assert places == sorted(places)
+    assert set(places) == set(range(13))
+    assert infos[-1].name == "a_first_name"
 
 
 def test_densities_of_the_introduction_are_the_notebooks() -> None:
@@ -310,3 +318,9 @@ def test_the_callers_own_hydra_is_left_alone(tmp_path: Path) -> None:
         compose(["seed=1"])
         assert hydra_compose("own").x == 1
     assert not GlobalHydra.instance().is_initialized()
+
+
+def test_a_value_of_the_experiment_can_be_swept() -> None:
+    found = compose(["experiment=pentagon", "data.density=0.05,0.1"]).sweep
+    assert [axis.keys for axis in found.axes] == [("data.density",), ("seed",)]
+    assert found.base["data.density"] is None

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from superpos import figures, geometry, metrics, theory, trajectory
+from superpos import figures, geometry, losses, metrics, theory, trajectory
 from superpos.config.schema import KEYS
 from superpos.errors import SuperposError
 from superpos.figures import directions, dynamics, records, training_movie
@@ -112,7 +112,7 @@ def test_exact_and_sampled_losses_agree(sets: dict[str, Any], monkeypatch: pytes
     model, weights = task(4, **sets), params(4)
     exact = trajectory.losses(model, weights)
     np.testing.assert_allclose(exact, theory.expected_loss(weights["W"], weights["b"], 0.3, 1.0, **sets))
-    monkeypatch.setattr(trajectory, "EXACT_FEATURES", 3)
+    monkeypatch.setattr(losses, "EXACT_FEATURES", 3)
     monkeypatch.setattr(trajectory, "SAMPLES", 40_000)
     np.testing.assert_allclose(trajectory.losses(model, weights), exact, rtol=0.03)
 

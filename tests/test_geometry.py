@@ -266,3 +266,9 @@ def test_align_to_a_target_undoes_a_rotation() -> None:
     turned = W @ np.stack([random_rotation(i, 2) for i in range(3)])
     np.testing.assert_allclose(geometry.align(turned, W), W, atol=1e-12)
     np.testing.assert_allclose(geometry.align(turned[:1], W[0]), W[:1], atol=1e-12)
+
+
+def test_nearly_orthogonal_vectors_are_no_large_simplex() -> None:
+    """13 axes and the vector opposite to them all: every angle is within 12° of those of a simplex of 14."""
+    assert geometry.polytope(shapes.simplex(13)) == "13-simplex"
+    assert geometry.polytope(np.concatenate([np.eye(13), -np.ones((1, 13))])) == "14/13"

@@ -29,6 +29,7 @@ LAYERS = {
         "neurons",
         "theory",
         "trajectory",
+        "losses",
     ],
     2: ["engines"],
     3: ["sweep", "store", "figures"],

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import superpos
-from superpos import model, outcome, runner
+from superpos import losses, model, outcome, runner
 from superpos.config.compose import compose
 from superpos.engines import choose
 from superpos.errors import TrainingInterruptedError
 from superpos.task import State, Structure
 
-SWEEP = ["model.n_features=4", "train.steps=2", "train.batch_size=8", "seed=range(0,70)"]
+SWEEP = ["model.n_features=7", "train.steps=2", "train.batch_size=8", "seed=range(0,70)"]
 
 
 def test_the_loss_in_parts_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,8 +24,8 @@ def test_the_loss_in_parts_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch)
     state = State.initial(task, model.initial_params(task))
     choice = choose(task.structure)
     loss, error = choice.engine.evaluate(task, state.params, 1000)
-    # 4e9 // (1000 samples * 4 * (10 * 2 + 60)) models at once: all of them
-    for work, count in ((4e9, 1), (30 * 1000 * 320, 3), (0, 5)):  # then 30 at once, and the fewest, 16
+    # 4e9 // (1000 samples * 7 * (10 * 2 + 60)) models at once: all of them
+    for work, count in ((4e9, 1), (30 * 1000 * 560, 3), (0, 5)):  # then 30 at once, and the fewest, 16
         monkeypatch.setattr(outcome, "_WORK", work)
         table = outcome.table(sweep, np.arange(70), task, state, choice, 1000, lambda: pauses.append(1))
         np.testing.assert_array_equal(table["loss"], loss)
@@ -73,21 +73,22 @@ def test_the_loss_on_small_sets_is_exact(n: int, m: int, output: str, correlatio
     model_keys = [f"model.n_features={n}", f"model.n_hidden={m}", f"model.output={output}"]
     sweep = compose([*model_keys, *sets, "train.steps=0", "data.density=0.3", "seed=range(0,3)"]).sweep
     task = sweep.task(np.arange(3))
-    assert outcome.has_exact_loss(task.structure)
+    assert losses.has_exact_loss(task.structure)
     state = State.initial(task, model.initial_params(task))
     choice = choose(task.structure)
     sampled, error = choice.engine.evaluate(task, state.params, 200_000)
-    assert (np.abs(outcome.exact_loss(task, state) - sampled) < 4 * error).all()
+    assert (np.abs(losses.exact_loss(task, state.params) - sampled) < 4 * error).all()
     independent = replace(task, structure=replace(task.structure, correlation="none", set_size=1))
-    assert (np.abs(outcome.exact_loss(independent, state) - sampled) > 4 * error).any()
+    assert (np.abs(losses.exact_loss(independent, state.params) - sampled) > 4 * error).any()
 
 
 def test_which_losses_are_exact() -> None:
-    exact = outcome.has_exact_loss
-    assert exact(Structure(3, 2))
-    assert not exact(Structure(4, 2))
-    assert not exact(Structure(6, 2, correlation="correlated", set_size=2))
-    assert exact(Structure(6, 2, correlation="correlated", set_size=2, output="linear"))
+    exact = losses.has_exact_loss
+    assert exact(Structure(6, 2))
+    assert not exact(Structure(7, 2))
+    assert exact(Structure(6, 2, correlation="correlated", set_size=2))
+    assert not exact(Structure(8, 2, correlation="correlated", set_size=2))
+    assert exact(Structure(8, 2, correlation="correlated", set_size=2, output="linear"))
     assert not exact(Structure(3, 2, n_points=5))
     assert not exact(Structure(3, 2, signed=True, output="linear"))
     assert not exact(Structure(3, 2, tied=False))

@@ -22,7 +22,7 @@ COMMANDS = [
 
 
 def test_the_readme_shows_every_command() -> None:
-    assert {command[1] for command in COMMANDS} == {"train", "plot", "status", "list", "config", "bench"}
+    assert {command[1] for command in COMMANDS} == {"train", "plot", "status", "list", "config", "bench", "verify"}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

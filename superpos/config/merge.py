@@ -39,8 +39,9 @@ def merge(tree: dict[str, Any], given: Given, experiment: str | None) -> tuple[S
     faults += [
         f"{key}: given as a value ({show(values[key])}) and in sweep; give one of the two"
         for key in _swept(axes)
-        if values[key] != DEFAULTS[key]
+        if values[key] != DEFAULTS[key] and key not in given.keys
     ]
+    values |= {key: DEFAULTS[key] for key in _swept(given.axes)}  # in place of what the experiment sets
     for key in given.keys & _TWIN.keys():
         if _TWIN[key] not in given.keys:
             values[_TWIN[key]] = None

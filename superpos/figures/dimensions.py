@@ -95,7 +95,7 @@ def families(chosen: Sequence[Point]) -> dict[str, list[Point]]:
 
 def density_reason(run: Run, min_features: int = 1) -> str | None:
     """Why the run is no sweep of the density of all features of tied models; None when it is."""
-    reason = all_equal(run, {"model.tied": True, "data.last": 1.0})
+    reason = all_equal(run, {"model.tied": True, "model.hidden": "linear", "data.last": 1.0})
     if reason:
         return reason
     chosen = points(run)

@@ -20,6 +20,7 @@ from superpos.config.schema import STRUCTURE_KEYS
 from superpos.figures import directions, style
 from superpos.figures.dimensionality import FRACTIONS
 from superpos.figures.records import DENSITY, NOTHING, Floats, Point, Run, all_equal, by_density, points
+from superpos.losses import has_exact_loss
 from superpos.task import Structure, Task
 
 MIN_SNAPSHOTS: Final = 40  # two in a window
@@ -55,7 +56,7 @@ def course(run: Run, point: Point, model: int) -> Course:
     task = task_of(point, int(run.table.loc[run.table["model"] == model, "seed"].iloc[0]))
     loss = trajectory.losses(task, params)
     title = point.label(list(point.varied) or [DENSITY]).replace("\n", ", ")
-    kind = "exact" if trajectory.has_exact_loss(task.structure) else f"on {trajectory.SAMPLES:,} inputs"
+    kind = "exact" if has_exact_loss(task.structure) else f"on {trajectory.SAMPLES:,} inputs"
     W = np.asarray(params["W"], dtype=np.float64)
     return Course(title, steps, W, loss, kind, *directions.colours(point.settings, W[-1]))
 

@@ -78,7 +78,7 @@ def _importance_bar(figure: Figure, scale: Normalize, panels: list[Axes]) -> Non
 
 def applies(run: Run) -> str | None:
     """Why the run cannot be drawn as arrows; None when it can."""
-    reason = all_equal(run, {"model.tied": True, "model.n_hidden": 2})
+    reason = all_equal(run, {"model.tied": True, "model.hidden": "linear", "model.n_hidden": 2})
     if reason:
         return reason
     found = len(points(run))

@@ -108,7 +108,7 @@ _IN_TITLE: Final = {"model.output", "data.density", "model.n_features", "model.n
 
 def applies(run: Run) -> str | None:
     """Why the run cannot be drawn as heat maps; None when it can."""
-    reason = all_equal(run, {"model.tied": True})
+    reason = all_equal(run, {"model.tied": True, "model.hidden": "linear"})
     if reason:
         return reason
     chosen = points(run)
