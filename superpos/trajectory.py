@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from superpos import metrics
 from superpos.losses import exact_loss, has_exact_loss
-from superpos.task import Structure, Task
+from superpos.task import Task
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
