@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from slurm import CPUS, Cluster, missing_programs, running_cluster, wait_until
 
 import superpos
+from superpos.config.compose import compose
 from superpos.store import Run
 
 REQUIRED = "SUPERPOS_REQUIRE_SLURM" in os.environ  # a machine that can have SLURM must not skip these
@@ -62,6 +64,17 @@ class Submitted:
         printed = self.superpos("submit", *SWEEP, *asked, *options)
         self.path = Path(printed.splitlines()[-1])
         return self.jobs()[-1]
+
+    def by_hand(self, options: str, shard: str, srun: bool = False) -> None:
+        """Submit a batch script as a user writes it."""
+        train = [sys.executable, "-m", "superpos", "train", *SWEEP, "--out", str(self.out)]
+        command = f"exec {shlex.join(train)} --shard {shard}"
+        start = f"srun bash -c {shlex.quote(command)}" if srun else command
+        script = self.out / "by_hand.sbatch"
+        script.write_text(f"#!/bin/bash\n#SBATCH {options}\n{start}\n")
+        environment = self.cluster.environment | {"PYTHONPATH": str(Path(superpos.__file__).parents[1])}
+        subprocess.run(["sbatch", str(script)], env=environment, cwd=self.out, check=True, capture_output=True)
+        self.path = self.out / "custom" / compose(SWEEP).sweep.run_id
 
     def jobs(self) -> list[str]:
         return [line.split()[0] for line in (self.path / "submit" / "jobs").read_text().splitlines()]
@@ -150,23 +163,22 @@ def test_requeued_by_hand_and_warned_before_the_end(run: Submitted, undisturbed:
     assert f"superpos: job {job}_1 is requeued" in run.log(f"{job}_1.log")
 
 
-def test_preempted_with_the_warning_and_by_hand_written_script_without(run: Submitted, undisturbed: Run) -> None:
-    job = run.submit("--max-parallel", "1")
-    run.superpos("train", *SWEEP, "--out", str(run.out), "--shard", "2/3")  # leaves shards 0 and 1 to the array
-    script = run.out / "by_hand.sbatch"
-    options = "--array=0-1 --cpus-per-task=1 --mem=100M --requeue --open-mode=append --output=hand_%a.log"
-    command = f"{sys.executable} -m superpos train {' '.join(SWEEP)} --out {run.out}"
-    script.write_text(f"#!/bin/bash\n#SBATCH {options}\nexec {command} --shard $SLURM_ARRAY_TASK_ID/{SHARDS}\n")
-    environment = run.cluster.environment | {"PYTHONPATH": str(Path(superpos.__file__).parents[1])}
-    subprocess.run(["sbatch", str(script)], env=environment, cwd=run.out, check=True, capture_output=True)
-    run.wait_for_training(0, attempts=2)  # two copies of one shard
-    whole = ["--partition=high", "--nodes=3", f"--ntasks-per-node={CPUS}", "--wrap=sleep 1"]
+@pytest.mark.parametrize("warned", [True, False])
+def test_preempted(warned: bool, run: Submitted, undisturbed: Run) -> None:
+    """With the warning that the script asks for, and in a script written by hand that asks for none."""
+    if warned:
+        run.submit()
+    else:
+        run.by_hand("--array=0-2 --cpus-per-task=1 --requeue --output=log_%a", "$SLURM_ARRAY_TASK_ID/3")
+    run.wait_for_training(0)
+    tasks = [task for task, state in run.cluster.tasks().items() if "_" in task and state == "RUNNING"]
+    whole = ["--partition=high", "--nodes=3", f"--ntasks-per-node={CPUS}", "--mem=1", "--wrap=sleep 1"]
     run.cluster.call("sbatch", "--output=/dev/null", *whole)
-    wait_until(lambda: "interrupted" in run.log(f"{job}_*.log") or not run.cluster.tasks(), "preempted")
-    for task in list(run.cluster.tasks()):
-        run.release(task) if "_" in task else None
+    for task in tasks:
+        run.release(task)
     run.wait_for_the_end()
     assert_undisturbed(run, undisturbed)
+    assert any(len(run.processes(shard)) > 1 for shard in range(SHARDS))
 
 
 def test_cancelled_then_submitted_again_in_other_shards(run: Submitted, undisturbed: Run) -> None:
@@ -211,6 +223,14 @@ def test_a_node_dies_and_another_one_hangs(run: Submitted, undisturbed: Run) -> 
         run.release(f"{job}_{shard}") if run.cluster.tasks().get(f"{job}_{shard}") != "RUNNING" else None
     run.wait_for_the_end()
     assert_undisturbed(run, undisturbed)
+
+
+def test_several_tasks_of_one_job_by_hand(run: Submitted, undisturbed: Run) -> None:
+    run.by_hand("--ntasks=2 --mem=500M --output=log", "$SLURM_PROCID/2", srun=True)
+    run.wait_for_the_end()
+    assert_undisturbed(run, undisturbed)
+    attempts = superpos.load(run.path).folder.attempts()
+    assert sorted(attempt["command"][-1] for attempt in attempts) == ["0/2", "1/2"]
 
 
 def test_limits_of_the_site(run: Submitted) -> None:
