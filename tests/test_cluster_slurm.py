@@ -25,9 +25,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 SHARDS = 3
-# Six chunks, as each batch size is a structure of its own; about a second each.
+# Six chunks, as each batch size is a structure of its own; about two seconds each.
 SWEEP = [
-    "model.n_features=5,6", "model.n_hidden=2", "train.batch_size=512,513,514", "train.steps=12000",
+    "model.n_features=5,6", "model.n_hidden=2", "train.batch_size=512,513,514", "train.steps=60000",
     "record.loss_every=0", "seed=range(0,12)",
 ]  # fmt: skip
 
