@@ -9,7 +9,7 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -57,7 +57,9 @@ ConfigDir = Annotated[Path | None, typer.Option(help="Folder with experiment/*.y
 RunPath = Annotated[Path | None, typer.Argument(metavar="RUN", help="Run folder; default: the latest in outputs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _OUTPUTS = Path("outputs")
+_EARLY: list[int] = []  # warnings that came before training began
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SAVE = signal.SIGUSR1  # SLURM's warning: save, and go back to the queue
 
 
 @app.command()
@@ -123,18 +125,86 @@ def plot(
 
 
 @app.command()
-def status(run: RunPath = None, json_: Json = False) -> None:
+def status(
+    run: RunPath = None,
+    json_: Json = False,
+    missing_shards: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Print only which of N shards are not done, as sbatch --array has it."),
+    ] = None,
+) -> None:
     """What of a run is done.
 
     Chunks done, missing and corrupt, diverged models, one digest over all results, and what the seeds of each setting
     found; the exit code is 4 unless all is done and whole.
     """
     loaded = _load(run)
+    if missing_shards is not None:
+        from superpos.cluster import submit
+
+        typer.echo(submit.ranges(submit.missing(loaded.folder, missing_shards)))
+        return
     facts = summary.facts(loaded)
     text = f"{summary.of_facts(facts)}\n\n{summary.of_settings(loaded)}".rstrip()
     typer.echo(json.dumps(facts, indent=2) if json_ else text)
     if not facts["complete"]:
         raise typer.Exit(IncompleteError.exit_code)
+
+
+@app.command()
+def submit(
+    overrides: Overrides = None,
+    shards: Annotated[
+        int, typer.Option(metavar="N", help="Parts that run side by side, each a task of one array.")
+    ] = 16,
+    cluster: Annotated[str, typer.Option(metavar="NAME", help="Site options: configs/cluster/NAME.yaml.")] = "default",
+    partition: Annotated[str | None, typer.Option(help="SLURM's partition.")] = None,
+    account: Annotated[str | None, typer.Option(help="Account to charge.")] = None,
+    time: Annotated[str | None, typer.Option(help="Limit of a shard: [days-]hours:minutes:seconds.")] = None,
+    cpus: Annotated[int | None, typer.Option(help="Cores of a shard.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Memory of a shard, such as 4G.")] = None,
+    gpus: Annotated[str | None, typer.Option(help="GPUs of a shard: a number, or type:number.")] = None,
+    max_parallel: Annotated[int | None, typer.Option(help="Shards that run at the same time.")] = None,
+    print_: Annotated[bool, typer.Option("--print", help="Print the batch scripts; write and submit nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print time and cost of each shard; submit nothing.")
+    ] = False,
+    out: Out = _OUTPUTS,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Train a sweep on a SLURM cluster.
+
+    Writes an array of shards and a finishing job into the run folder and submits both; what is done is not trained
+    again. The last line on stdout is the run folder.
+    """
+    from superpos.cluster import site as sites
+    from superpos.cluster import submit as submission
+    from superpos.config.experiments import shipped_folder
+
+    sweep = _compose(overrides, config_dir).sweep
+    files = sites.site_files(config_dir, shipped_folder())
+    _check_names("--cluster", [cluster], list(files))
+    changes = {"partition": partition, "account": account, "time": time, "cpus": cpus, "memory": memory}
+    site = sites.read_site(files[cluster], changes | {"gpus": gpus, "max_parallel": max_parallel})
+    planned = submission.plan(sweep, site, shards, out, overrides or [], config_dir)
+    if planned.job.shards < shards:
+        say(f"superpos: --shards {planned.job.shards}: the sweep has no more chunks")
+    if print_:
+        typer.echo(planned.array(range(planned.job.shards)) + "\n" + planned.finish(), nl=False)
+    elif dry_run:
+        from superpos.engines.cpu import available_threads
+        from superpos.estimate import estimate
+
+        typer.echo(summary.of_shards(planned, estimate(sweep, say), available_threads()))
+    else:
+        from superpos import runner
+        from superpos.cluster import slurm
+
+        slurm.check_limits(site, planned.job.shards - 1)
+        folder = runner.prepare(sweep, out=out, command=["superpos", *sys.argv[1:]])
+        jobs = submission.submit(planned, folder)
+        say("superpos: nothing to submit: the run is complete" if jobs is None else summary.of_jobs(*jobs))
+        typer.echo(folder.path)
 
 
 @app.command("list")
@@ -245,8 +315,15 @@ def _trained(sweep: Sweep, out: Path, shard: tuple[int, int] | None, fresh: bool
     from superpos import runner
 
     command = ["superpos", *sys.argv[1:]]
-    with _stop_flag() as stop, reporter(quiet) as progress:
-        return runner.train(sweep, out=out, command=command, shard=shard, fresh=fresh, progress=progress, stop=stop)
+    try:
+        with _noting(*_SIGNALS, _SAVE) as came, reporter(quiet) as progress:
+            return runner.train(
+                sweep, out=out, command=command, shard=shard, fresh=fresh, progress=progress, stop=lambda: bool(came)
+            )
+    except TrainingInterruptedError as error:
+        if came[:1] == [_SAVE]:
+            _requeue(sweep, out, error.progress)
+        raise
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
@@ -258,17 +335,27 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
+def _requeue(sweep: Sweep, out: Path, progress: tuple[int, int]) -> None:
+    """Back into the queue of SLURM, now that everything is saved."""
+    from superpos.cluster import requeue
+    from superpos.store import RunFolder
+
+    folder = RunFolder.find(out, str(sweep.base["name"]), sweep.run_id)
+    if folder is not None:
+        say(f"superpos: {requeue.again(folder, progress)}")
+
+
 @contextmanager
-def _stop_flag() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM came; they do nothing else inside."""
-    came: list[int] = []
+def _noting(*signals: signal.Signals) -> Iterator[list[int]]:
+    """The numbers of the signals that came, the first one first; they do nothing else inside."""
+    came = list(_EARLY)
 
     def note(number: int, _frame: object) -> None:
         came.append(number)
 
-    before = {number: signal.signal(number, note) for number in _SIGNALS}
+    before = {number: signal.signal(number, note) for number in signals}
     try:
-        yield lambda: bool(came)
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -300,6 +387,7 @@ def _leave(_number: int, _frame: object) -> None:
 
 def main() -> None:
     """Entry point of `superpos`."""
+    signal.signal(_SAVE, lambda number, _frame: _EARLY.append(number))
     for number in _SIGNALS:
         signal.signal(number, _leave)
     app(prog_name="superpos")

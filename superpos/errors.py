@@ -35,3 +35,8 @@ class TrainingInterruptedError(SuperposError):
     """Training was interrupted; a checkpoint is saved."""
 
     exit_code = 75
+
+    def __init__(self, message: str, progress: tuple[int, int] = (0, 0)) -> None:
+        super().__init__(message)
+        self.progress = progress
+        """Finished chunks of what was to be trained, and the step of the chunk in training."""

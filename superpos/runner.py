@@ -6,7 +6,7 @@ Nothing here decides a result: a chunk's numbers follow from its rows alone, wha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -88,18 +88,26 @@ def train(
     mine = part(len(chunks), shard)
     require_memory(sweep, [chunks[chunk] for chunk in mine])
     engines = engines_of(sweep, chunks)
-    folder = _open(sweep, chunks, engines, out, command, fresh)
+    circumstances = {"command": list(command), **provenance()}
+    folder = _open(sweep, chunks, engines, out, circumstances, fresh)
+    folder.record_attempt(circumstances)
     todo = [chunk for chunk in mine if _unfinished(folder, chunk)]
     total, open_models = sum(len(chunks[c]) for c in mine), sum(len(chunks[c]) for c in todo)
     watch = _Watch(progress, stop)
     for rows in (chunks[chunk] for chunk in todo):
         structure = sweep.structure(int(rows[0]))
         watch.plan(structure, len(rows) * structure.steps)
-    watch.tell(models_total=total, models_done=total - open_models, chunks=len(mine))
+    watch.tell(models_total=total, models_done=total - open_models, chunks=len(mine), chunk=len(mine) - len(todo))
     for chunk in todo:
         if stop():
-            raise _interrupted("everything trained so far is kept")
-        _train_chunk(sweep, folder, chunk, engines[sweep.structure(int(chunks[chunk][0]))], watch)
+            raise _interrupted("everything trained so far is kept", (watch.now.chunk, 0))
+        try:
+            _train_chunk(sweep, folder, chunk, engines[sweep.structure(int(chunks[chunk][0]))], watch)
+        except MemoryError as error:
+            raise IncompleteError(
+                f"chunk {chunk} of {folder.path} does not fit into the memory that is left; what is trained is kept. "
+                "Free some, or ask for more, and start the same command again"
+            ) from error
         watch.tell(models_done=watch.now.models_done + len(chunks[chunk]), chunk=watch.now.chunk + 1)
     return folder.path
 
@@ -155,11 +163,13 @@ class _Keeper:
             self.due = now + max(CHECKPOINT_SECONDS, (now - began) / CHECKPOINT_SHARE)
         if stopping:
             step, steps = self.state.step, self.task.structure.steps
-            raise _interrupted(f"chunk {self.chunk} is kept at step {step:,} of {steps:,}")
+            raise _interrupted(
+                f"chunk {self.chunk} is kept at step {step:,} of {steps:,}", (self.watch.now.chunk, step)
+            )
 
 
-def _interrupted(hint: str) -> TrainingInterruptedError:
-    return TrainingInterruptedError(f"interrupted; {hint}. The same command goes on")
+def _interrupted(hint: str, progress: tuple[int, int]) -> TrainingInterruptedError:
+    return TrainingInterruptedError(f"interrupted; {hint}. The same command goes on", progress)
 
 
 def _resume(folder: RunFolder, chunk: int, task: Task) -> State:
@@ -184,6 +194,12 @@ def keep_snapshot(structure: Structure, state: State) -> None:
         kept[:, at] = state.params[name][:, None]
 
 
+def prepare(sweep: Sweep, *, out: Path, command: Sequence[str] = ()) -> RunFolder:
+    """The run folder of a sweep, made if need be; trains nothing. Raises as `train`."""
+    chunks = sweep.chunks()
+    return _open(sweep, chunks, engines_of(sweep, chunks), out, {"command": list(command), **provenance()}, fresh=False)
+
+
 def engines_of(sweep: Sweep, chunks: list[NDArray[np.intp]]) -> dict[Structure, Choice]:
     """The engine of each structure; raises before anything is written where there is none."""
     wanted = {key: sweep.base[f"engine.{key}"] for key in ("backend", "device", "threads", "memory_gb")}
@@ -196,10 +212,10 @@ def _open(
     chunks: list[NDArray[np.intp]],
     engines: dict[Structure, Choice],
     out: Path,
-    command: Sequence[str],
+    circumstances: Mapping[str, Any],
     fresh: bool,
 ) -> RunFolder:
-    device, circumstances = sweep.base["engine.device"], provenance()
+    device = sweep.base["engine.device"]
     facts = {
         "plan": sweep.to_json(),
         "chunks": chunks,
@@ -208,13 +224,10 @@ def _open(
             "device": "cpu" if device == "auto" else device,
         },
         "config": {key: value for key, value in sweep.base.items() if not key.startswith("engine.")},
-        "command": list(command),
         "reasons": sorted({choice.reason for choice in engines.values()}),
         **circumstances,
     }
-    folder = RunFolder.open(out, str(sweep.base["name"]), sweep.run_id, facts, fresh=fresh)
-    folder.record_attempt({"command": list(command), **circumstances})
-    return folder
+    return RunFolder.open(out, str(sweep.base["name"]), sweep.run_id, facts, fresh=fresh)
 
 
 def _unfinished(folder: RunFolder, chunk: int) -> bool:

@@ -11,6 +11,7 @@ from superpos.units import duration, quantity
 
 if TYPE_CHECKING:
     from superpos.checks import Result
+    from superpos.cluster.submit import Submission
     from superpos.estimate import Estimate
     from superpos.store import Run
     from superpos.sweep import Axis, Sweep
@@ -42,7 +43,20 @@ def facts(run: Run) -> dict[str, Any]:
         "corrupt": [chunk for chunk, state in enumerate(states) if state == "corrupt"],
         "models": {"total": run.n_models, "finished": sum(whole), "diverged": diverged},
         "digest": run.digest(),
+        **_shards(run),
     }
+
+
+def _shards(run: Run) -> dict[str, Any]:
+    """Of a run that was submitted: its shards by state, the ends of the logs of those that failed, the pace."""
+    from superpos.cluster import shards
+
+    found, pace = shards.shards(run.folder), shards.pace(run.folder)
+    if not found:
+        return {}
+    failed = {shard.number: shard.log for shard in found if shard.log}
+    times = {"models_per_second": pace.models_per_second, "seconds_left": pace.seconds_left} if pace else {}
+    return {"shards": shards.counts(found), "logs": failed, **times}
 
 
 def of_facts(found: dict[str, Any]) -> str:
@@ -54,8 +68,21 @@ def of_facts(found: dict[str, Any]) -> str:
         f"run     {found['run']}\n"
         f"chunks  {chunks}{which}\n"
         f"models  {models['finished']:,} of {models['total']:,} finished, {models['diverged']:,} diverged\n"
-        f"digest  {found['digest']}"
+        f"digest  {found['digest']}{_of_shards(found)}"
     )
+
+
+def _of_shards(found: dict[str, Any]) -> str:
+    if "shards" not in found:
+        return ""
+    lines = ["shards  " + ", ".join(f"{count:,} {state}" for state, count in found["shards"].items())]
+    if "seconds_left" in found:
+        lines.append(
+            f"pace    {60 * found['models_per_second']:,.3g} models a minute, {duration(found['seconds_left'])} left"
+        )
+    for number, log in list(found["logs"].items())[:10]:
+        lines += [f"shard {number}:", *(f"    {line}" for line in log.splitlines())]
+    return "\n" + "\n".join(lines)
 
 
 def of_settings(run: Run) -> str:
@@ -117,6 +144,29 @@ def _spread(result: Result) -> str:
 def _band(result: Result) -> str:
     ends = [f"{word} {_number(end)}" for word, end in (("from", result.low), ("to", result.high)) if isfinite(end)]
     return f"allowed {' '.join(ends)}" if ends else ""
+
+
+def of_jobs(array: str, finish: str) -> str:
+    """What `submit` says once SLURM has the jobs."""
+    return f"superpos: job {array} trains, job {finish} finishes the run; `superpos status` shows how far they are"
+
+
+def of_shards(planned: Submission, whole: Estimate, threads: int) -> str:
+    """What `submit --dry-run` prints: time and cost of each shard at the speed of this machine's `threads` cores."""
+    shares, cores = planned.shares(), planned.site.cpus or 1
+    core_hours = whole.seconds * threads / 3600
+    lines = [
+        f"shard {k:<5} {chunks:>5,} chunks  {models:>8,} models  {'~' + _time(share * core_hours / cores):>8}"
+        f"  {share * core_hours:.3g} core-hours"
+        for k, (chunks, models, share) in enumerate(shares)
+    ]
+    longest = _time(max(share for _, _, share in shares) * core_hours / cores)
+    together = f"longest ~{longest} on {cores} cores each, together {core_hours:.3g} core-hours"
+    return "\n".join([*lines, f"{together}, at the speed of this machine's cores"])
+
+
+def _time(hours: float) -> str:
+    return duration(3600 * hours)
 
 
 def of_config(sweep: Sweep, out: Path) -> str:

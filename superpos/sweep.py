@@ -148,7 +148,7 @@ class Sweep:
         """Rows of each chunk: equal structure, in plan order, at most 1000 models and `WORK_LIMIT` (or one model)."""
         chunks: list[Rows] = []
         for rows in self._structure_groups():
-            size = max(1, min(MAX_CHUNK_MODELS, int(WORK_LIMIT // _work(self.structure(int(rows[0]))))))
+            size = max(1, min(MAX_CHUNK_MODELS, int(WORK_LIMIT // work_of(self.structure(int(rows[0]))))))
             chunks += np.array_split(rows, math.ceil(len(rows) / size))
         return chunks
 
@@ -175,7 +175,7 @@ class Sweep:
     @property
     def work(self) -> float:
         """Nominal operations of the whole sweep."""
-        return sum(len(rows) * _work(self.structure(int(rows[0]))) for rows in self._structure_groups())
+        return sum(len(rows) * work_of(self.structure(int(rows[0]))) for rows in self._structure_groups())
 
     def task(self, rows: Rows) -> Task:
         """The rows of one chunk as arrays for an engine."""
@@ -275,7 +275,7 @@ def work_a_step(structure: Structure) -> float:
     return float(structure.samples_per_step) * (10 * n * m + 60 * n)
 
 
-def _work(structure: Structure) -> float:
+def work_of(structure: Structure) -> float:
     """Nominal operations to train one model."""
     return structure.steps * work_a_step(structure) + 1.0
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ COMMANDS = [
 
 
 def test_the_readme_shows_every_command() -> None:
-    assert {command[1] for command in COMMANDS} == {"train", "plot", "status", "list", "config", "bench", "verify"}
+    assert {command[1] for command in COMMANDS} == {"train", "plot", "status", "list", "config", "bench", "verify", "submit"}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -38,7 +39,8 @@ def test_a_command_of_the_readme_is_understood(command: list[str], tmp_path: Pat
 
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    snippet = "\n".join(CODE[CODE.index("import superpos") :]).replace("train.steps=2000", "train.steps=30")
+    [block] = re.findall(r"^    import superpos\n(?:(?:    .*)?\n)*", README, flags=re.MULTILINE)
+    snippet = textwrap.dedent(block).replace("train.steps=2000", "train.steps=30")
     names: dict[str, object] = {}
     exec(snippet, names)
     assert len(names["run"].table) == names["run"].n_models == 50

@@ -6,7 +6,7 @@ and the optimiser works elementwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from superpos.task import State, Structure, Task
 Tensors = dict[str, torch.Tensor]
 _BYTES_PER_CELL = 80  # draws (int64, with intermediate products), inputs, outputs and their gradients, measured
 _DEFAULT_MEMORY_GB = 2.0
+_EVALUATED_AT_ONCE = 8192  # samples
 
 
 def batch_losses(structure: Structure, params: Tensors, x: torch.Tensor, importance: torch.Tensor) -> torch.Tensor:
@@ -66,7 +67,7 @@ class ReferenceEngine:
         """Train all models from `state.step` to `stop`, updating `state` in place."""
         with self._threads():
             for rows in self._slices(task, task.structure.samples_per_step):
-                self._advance_rows(task.take(rows), state, rows, stop)
+                _in_memory(rows, lambda part: self._advance_rows(task.take(part), state, part, stop))
         state.step = stop
 
     def evaluate(
@@ -74,15 +75,25 @@ class ReferenceEngine:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Loss L and its standard error, each [M], on `samples` fresh samples of the evaluation stream."""
         sums = np.zeros((len(task), 2))
-        block = 8192
+
+        def evaluate_rows(rows: slice) -> None:
+            own = {name: value[rows] for name, value in params.items()}
+            sums[rows] = self._sums(task.take(rows), own, samples)
+
         with self._threads(), torch.no_grad():
-            for rows in self._slices(task, block):
-                part, tensors = task.take(rows), self._tensors({name: value[rows] for name, value in params.items()})
-                for first in range(0, samples, block):
-                    x = data.sample(part, Purpose.EVALUATE, 0, range(first, min(first + block, samples)), self.device)
-                    losses = model.sample_losses(task.structure, tensors, x, self._column(part.importance)).double()
-                    sums[rows] += torch.stack([losses.sum(-1), (losses**2).sum(-1)], -1).cpu().numpy()
+            for rows in self._slices(task, _EVALUATED_AT_ONCE):
+                _in_memory(rows, evaluate_rows)
         return model.mean_and_error(sums, samples)
+
+    def _sums(self, task: Task, params: dict[str, NDArray[np.float32]], samples: int) -> NDArray[np.float64]:
+        """Sums of the losses and of their squares over the samples, [M, 2]."""
+        sums, tensors = np.zeros((len(task), 2)), self._tensors(params)
+        for first in range(0, samples, _EVALUATED_AT_ONCE):
+            numbers = range(first, min(first + _EVALUATED_AT_ONCE, samples))
+            x = data.sample(task, Purpose.EVALUATE, 0, numbers, self.device)
+            losses = model.sample_losses(task.structure, tensors, x, self._column(task.importance)).double()
+            sums += torch.stack([losses.sum(-1), (losses**2).sum(-1)], -1).cpu().numpy()
+        return sums
 
     def _advance_rows(self, task: Task, state: State, rows: slice, stop: int) -> None:
         structure = task.structure
@@ -141,6 +152,24 @@ class _TorchThreads:
 
     def __exit__(self, *_: object) -> None:
         torch.set_num_threads(self.before)
+
+
+def _in_memory(rows: slice, run: Callable[[slice], None]) -> None:
+    """`run(rows)`, in halves where memory does not suffice; `run` writes nothing before it has succeeded.
+
+    Raises `MemoryError` where a single model is too large.
+    """
+    middle = (rows.start + rows.stop) // 2
+    try:
+        run(rows)
+        return
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        if middle == rows.start:
+            raise MemoryError(str(error)) from error
+    for half in (slice(rows.start, middle), slice(middle, rows.stop)):  # outside: the failed attempt is freed by now
+        _in_memory(half, run)
 
 
 def _groups(state: State) -> tuple[dict[str, NDArray[np.float32]], ...]:

@@ -61,6 +61,11 @@ class ChunkFiles:
                 return "missing"
         return "corrupt" if any(faults) else "done"
 
+    def published_at(self, chunk: int) -> float | None:
+        """When a chunk was published, in seconds of the file system's clock; None where there is none."""
+        record = self._path(chunk, _RECORD)
+        return record.stat().st_mtime if record.exists() else None
+
     def quarantine(self, chunk: int) -> Path | None:
         """Move a corrupt chunk into corrupt/, never deleting it; returns where, or None for a good or missing one."""
         if self.state(chunk, verify=True) != "corrupt":
