@@ -100,12 +100,16 @@ def plot(
     kind: Annotated[
         Literal["png", "svg", "pdf"], typer.Option("--format", help="Kind of file; a movie is always a GIF.")
     ] = "png",
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Write NAME_FIGURE files into this folder instead.")
+    ] = None,
 ) -> None:
     """Draw the figures of a run.
 
     They go into RUN/figures; their paths are printed.
     """
     from superpos import figures
+    from superpos.store import write_file
 
     loaded = _load(run)
     _check_names("--figure", figure or [], list(figures.FIGURES))
@@ -121,7 +125,8 @@ def plot(
         raise SuperposError(f"no figure can show {loaded.path}: {because}")
     drawn = [figures.picture(loaded, name, kind) for name in dict.fromkeys(names)]
     for name, data in drawn:
-        typer.echo(loaded.folder.write(f"figures/{name}", data))
+        path = loaded.path / "figures" / name if to is None else to / f"{loaded.name}_{name}"
+        typer.echo(write_file(path, data))
 
 
 @app.command()

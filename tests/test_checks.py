@@ -85,8 +85,10 @@ def test_a_control_that_shows_nothing_is_outside(nothing: list[float]) -> None:
 
 def test_a_relative_band_is_about_what_theory_computes() -> None:
     measure = {"measure": lambda run: Measured(run, expected=200.0 if run[0] == 201 else 100.0)}
-    result = judged([201], [100], band=claims.Band(within=0.01), expected=5.0, **measure)
+    result = judged([201], [100], band=claims.Band(within=0.01), **measure)
     assert (result.verdict, result.expected, result.low, result.high) == ("holds", 200, 198, 202)
+    other = judged([201], [100], band=claims.Band(within=0.01), expected=5.0, **measure)
+    assert (other.verdict, other.expected) == ("fails", 5)  # what the claim says comes first
 
 
 @pytest.mark.parametrize(("statistic", "value"), [("best", 1), ("min", 1), ("median", 2), ("mean", 4), ("max", 9)])
@@ -234,6 +236,6 @@ UNTRAINED = [claim for claim in CLAIMS if "train.steps=0" in claim.control.get("
 def test_an_untrained_model_fails_the_claim(claim: Claim, trained: Any) -> None:
     run: Run = trained(claim.experiment, claim.control.get("quick", claim.control["full"]))
     found = claim.measure(run, **claim.arguments)
-    low, high = claim.band.ends(claim.expected if found.expected is None else found.expected)
+    low, high = claim.band.ends(found.expected if claim.expected is None else claim.expected)
     [result] = checks.check([claim], lambda *_: run, quick="quick" in claim.run)
     assert not low <= result.control <= high

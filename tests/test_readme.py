@@ -3,12 +3,14 @@
 import re
 import shlex
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from superpos.cli import app
+from superpos.figures import FIGURES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -35,6 +37,20 @@ def test_a_command_of_the_readme_is_understood(command: list[str], tmp_path: Pat
         result = CliRunner().invoke(app, ["config", *overrides, "--out", str(tmp_path)])
         assert result.exit_code == 0, result.output
         assert "models" in result.output
+
+
+def test_the_gallery_shows_every_figure_and_how_it_is_made() -> None:
+    drawn = [
+        (Path(command[2]).parent.name, name)
+        for command in COMMANDS
+        if command[1] == "plot" and "--to" in command
+        for option, name in pairwise(command)
+        if option == "--figure"
+    ]
+    assert {name for _, name in drawn} == set(FIGURES)
+    files = {f"docs/gallery/{run}_{name}.{'gif' if FIGURES[name].animate else 'png'}" for run, name in drawn}
+    assert files <= set(re.findall(r"\((docs/gallery/[^)]+)\)", README))
+    assert all((ROOT / file).is_file() for file in files)
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def _judged(claim: Claim, found: Measured, control: Measured) -> Result:
 
     A band relative to what theory computes is that of the run: the control is held against the same numbers.
     """
-    expected = claim.expected if found.expected is None else found.expected
+    expected = found.expected if claim.expected is None else claim.expected
     low, high = claim.band.ends(expected)
     measured, other = _number(found, claim.statistic), _number(control, claim.statistic)
     holds, control_passes = low <= measured <= high, low <= other <= high

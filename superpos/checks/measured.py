@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 
 class Measured(NamedTuple):
-    """Values [K], one an independent trial (a seed, a cell), and the exact value where theory computes it."""
+    """Values [K], one an independent trial (a seed, a cell), and the exact value where theory computes it (a claim may say another)."""
 
     values: NDArray[np.floating[Any]]
     expected: float | None = None

@@ -94,6 +94,14 @@ def replace(final: Path, data: bytes) -> None:
         temporary.replace(final)
 
 
+def write_file(path: Path, data: bytes) -> Path:
+    """`replace` in a folder that is made if need be; returns the path. Raises `SuperposError` with the reason."""
+    with explained("write", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace(path, data)
+    return path
+
+
 def replace_link(link: Path, target: str) -> None:
     """Point the symbolic link `link` at `target` (relative to its folder) in one step. Raises `OSError`."""
     temporary = _temporary(link)

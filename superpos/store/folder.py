@@ -153,11 +153,7 @@ class RunFolder:
 
         Raises `SuperposError`.
         """
-        path = self.path / name
-        with files.explained("write", path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            files.replace(path, data)
-        return path
+        return files.write_file(self.path / name, data)
 
     def digest(self) -> str:
         """One SHA-256 over what the finished chunks say: names, types, shapes and bytes of tensors, values of tables.
