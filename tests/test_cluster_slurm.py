@@ -67,7 +67,7 @@ class Submitted:
 
     def by_hand(self, options: str, shard: str, srun: bool = False) -> None:
         """Submit a batch script as a user writes it."""
-        train = [sys.executable, "-m", "superpos", "train", *SWEEP, "--out", str(self.out)]
+        train = [sys.executable, "-m", "superpos", "train", *SWEEP, "engine.threads=1", "--out", str(self.out)]
         command = f"exec {shlex.join(train)} --shard {shard}"
         start = f"srun bash -c {shlex.quote(command)}" if srun else command
         script = self.out / "by_hand.sbatch"

@@ -172,3 +172,29 @@ def test_too_little_memory_for_one_model_is_said(tmp_path: Path) -> None:
     assert (answer.returncode, answer.stdout) == (4, ""), answer.stderr
     assert "does not fit into the memory that is left" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_three_copies_at_once(tmp_path: Path, digest: str) -> None:
+    command = [sys.executable, "-c", EAGER, "train", *SWEEP, "--out", str(tmp_path)]
+    copies = [
+        subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    answers = [copy.communicate(timeout=120) for copy in copies]
+    assert [copy.returncode for copy in copies] == [0, 0, 0], answers
+    assert len({out for out, _ in answers}) == 1  # the run folder
+    run = superpos.load(tmp_path / "custom")
+    assert run.digest() == digest
+    assert not list(run.path.glob("chunks/corrupt/*"))
+
+
+def test_an_output_folder_that_is_a_link(tmp_path: Path, digest: str) -> None:
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "outputs").symlink_to("scratch")
+    assert superpos.train(SWEEP, out=tmp_path / "outputs").digest() == digest
+    assert superpos.load(tmp_path / "scratch" / "custom").complete
+    (tmp_path / "gone").symlink_to("nowhere")
+    answer = python("-m", "superpos", "train", *SWEEP, "--out", str(tmp_path / "gone"))
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert f"cannot write the run folder {tmp_path}/gone" in answer.stderr
+    assert "Traceback" not in answer.stderr
