@@ -395,4 +395,8 @@ def main() -> None:
     signal.signal(_SAVE, lambda number, _frame: _EARLY.append(number))
     for number in _SIGNALS:
         signal.signal(number, _leave)
-    app(prog_name="superpos")
+    try:
+        app(prog_name="superpos")
+    finally:  # the interpreter takes its time to end; what it did must not look like a failure
+        for number in (*_SIGNALS, _SAVE):
+            signal.signal(number, signal.SIG_IGN)

@@ -25,7 +25,16 @@ COMMANDS = [
 
 
 def test_the_readme_shows_every_command() -> None:
-    assert {command[1] for command in COMMANDS} == {"train", "plot", "status", "list", "config", "bench", "verify", "submit"}
+    assert {command[1] for command in COMMANDS} == {
+        "train",
+        "plot",
+        "status",
+        "list",
+        "config",
+        "bench",
+        "verify",
+        "submit",
+    }
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -59,7 +68,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     snippet = textwrap.dedent(block).replace("train.steps=2000", "train.steps=30")
     names: dict[str, object] = {}
     exec(snippet, names)
-    assert len(names["run"].table) == names["run"].n_models == 50
+    assert len(names["run"].table) == names["run"].n_models == 100
 
 
 def test_there_is_one_test_command_and_it_is_what_ci_calls() -> None:

@@ -101,12 +101,12 @@ def test_columns_of_the_table(whole: Run) -> None:
 @pytest.mark.parametrize(
     ("overrides", "kind"),
     [
-        (["model.n_features=3"], "exact"),
-        (["model.n_features=4"], "sampled"),
+        (["model.n_features=6"], "exact"),
+        (["model.n_features=7"], "sampled"),
         (["model.n_features=40", "model.output=linear"], "exact"),
         (["model.n_features=3", "model.tied=false"], "sampled"),
         (["model.n_features=3", "model.hidden=relu"], "sampled"),
-        (["model.n_features=2", "data.correlation=correlated", "data.set_size=2"], "sampled"),
+        (["model.n_features=2", "data.correlation=correlated", "data.set_size=2"], "exact"),
         (["model.n_features=3", "data.signed=true", "model.output=linear"], "sampled"),
         (["model.n_features=3", "data.n_points=10"], "sampled"),
     ],

@@ -10,6 +10,8 @@ import pytest
 
 import superpos
 from superpos import geometry, metrics, theory
+from superpos.config.compose import compose
+from superpos.engines import choose
 from superpos.store import Run
 
 Folder = pytest.TempPathFactory
@@ -103,9 +105,11 @@ def test_the_exact_descent_keeps_the_geometry(pentagons: Run) -> None:
 
 
 def test_the_evaluated_loss_is_the_exact_one_within_its_error(pentagons: Run) -> None:
-    exact = theory.expected_loss(pentagons.tensor("W"), pentagons.tensor("b"), np.full(5, 0.05), np.ones(5))
-    off = (pentagons.table["loss"] - exact) / pentagons.table["loss_se"]
-    assert (pentagons.table["loss_kind"] == "sampled").all()
+    task = compose(["experiment=pentagon", "seed=range(0,20)"]).sweep.task(np.arange(20))
+    params = {name: pentagons.tensor(name) for name in ("W", "b")}
+    loss, error = choose(task.structure).engine.evaluate(task, params, 2**17)
+    assert (pentagons.table["loss_kind"] == "exact").all()
+    off = (loss - pentagons.table["loss"]) / error
     assert off.abs().max() < 4.5  # 20 models; each |z| > 4.5 has a chance of 7e-6
 
 

@@ -12,7 +12,10 @@ Floats = NDArray[np.float64]
 
 
 class Measured(NamedTuple):
-    """Values [K], one an independent trial (a seed, a cell), and the exact value where theory computes it (a claim may say another)."""
+    """Values [K], one an independent trial (a seed, a cell), and the exact value where theory computes it.
+
+    What a claim itself expects comes first.
+    """
 
     values: NDArray[np.floating[Any]]
     expected: float | None = None
