@@ -290,9 +290,7 @@ def test_plot_draws_what_the_run_can_show(tmp_path: Path, monkeypatch: pytest.Mo
     assert b"<svg" in (folder.path / "figures" / "loss.svg").read_bytes()
     elsewhere = cli("plot", "--figure", "loss", "--format", "svg", "--to", "a/b")
     assert elsewhere.stdout.splitlines() == ["a/b/custom_loss.svg"]
-    assert (tmp_path / "a" / "b" / "custom_loss.svg").read_bytes() == (
-        folder.path / "figures" / "loss.svg"
-    ).read_bytes()
+    assert Path("a/b/custom_loss.svg").read_bytes() == (folder.path / "figures" / "loss.svg").read_bytes()
 
 
 def test_plot_of_a_run_that_no_figure_can_show_says_why(tmp_path: Path) -> None:
