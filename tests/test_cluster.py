@@ -54,6 +54,7 @@ def test_the_command_line_changes_what_the_file_says(tmp_path: Path) -> None:
         ('account: "a b"', "account"),
         ('time: "1:00\\n#SBATCH --mail=x"', "time"),
         ("time: 1.5", "time: got 1.5"),
+        ("time: 1:30:00", "time: got 5400; allowed: a text such as '1:30:00'"),
         ("cpus: 0", "cpus: got 0; allowed: a number from 1"),
         ("cpus: true", "cpus: got true"),
         ("memory: lots", "memory"),

@@ -33,7 +33,10 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._,-]*")
 _PATTERNS = {  # key: (pattern of the whole value, in words)
     "partition": (_WORD, "letters, digits and ._,-"),
     "account": (_WORD, "letters, digits and ._,-"),
-    "time": (re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}"), "[days-]hours:minutes:seconds, or minutes"),
+    "time": (
+        re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}"),
+        "a text such as '1:30:00', [days-]hours:minutes:seconds, or minutes",
+    ),
     "cpus": (re.compile(r"[1-9]\d{0,4}"), "a number from 1"),
     "memory": (re.compile(r"[1-9]\d*[KMGT]?"), "a number with K, M, G or T"),
     "gpus": (re.compile(r"([A-Za-z0-9._-]+:)?[1-9]\d*"), "a number from 1, or type:number"),
@@ -77,6 +80,8 @@ def read_site(path: Path, changes: Mapping[str, Any]) -> Site:
 
 def _value(value: Any, key: str) -> str | int:
     pattern, words = _PATTERNS[key]
+    if key == "time" and not isinstance(value, str):  # YAML reads 1:30:00 as 5400, which would be minutes
+        raise ValueError(f"got {show(value)}; allowed: {words}")
     if isinstance(value, bool) or not isinstance(value, str | int) or not pattern.fullmatch(str(value)):
         raise ValueError(f"got {show(value)}; allowed: {words}")
     return int(value) if key in _NUMBERS else str(value)
