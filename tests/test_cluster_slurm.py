@@ -113,9 +113,14 @@ class Submitted:
 @pytest.fixture
 def run(cluster: Cluster, tmp_path: Path) -> Iterator[Submitted]:
     yield Submitted(cluster, tmp_path)
-    for task in cluster.tasks():
-        cluster.call("scancel", task)
-    wait_until(lambda: not cluster.tasks(), "no jobs")
+
+    def cancelled() -> bool:
+        tasks = cluster.tasks()  # a finishing job may have added some
+        for task in tasks:
+            subprocess.run(["scancel", task], env=cluster.environment, check=False, capture_output=True)
+        return not tasks
+
+    wait_until(cancelled, "no jobs")
 
 
 def assert_undisturbed(run: Submitted, undisturbed: Run) -> None:
@@ -191,6 +196,24 @@ def test_cancelled_then_submitted_again_in_other_shards(run: Submitted, undistur
         run.cluster.call("scancel", task)
     other = run.submit(shards=50)  # more shards than chunks
     assert other != job
+    run.wait_for_the_end()
+    assert_undisturbed(run, undisturbed)
+
+
+def test_the_time_limit(run: Submitted, undisturbed: Run) -> None:
+    """The end of one task is moved to now: it is told to end, saves, and is trained to the end by another job.
+
+    SLURM looks at limits twice a minute: until then the process is stopped, and SLURM wakes it up.
+    """
+    job = run.submit()
+    run.wait_for_training(0)
+    os.kill(run.processes(0)[0], signal.SIGSTOP)
+    run.cluster.call("scontrol", "update", f"JobId={job}_0", "EndTime=now")
+    wait_until(lambda: run.cluster.tasks().get(f"{job}_0") not in ("RUNNING", "COMPLETING"), "the task is stopped")
+    assert "DUE TO TIME LIMIT" in run.log(f"{job}_0.log")
+    assert "superpos: interrupted" in run.log(f"{job}_0.log")
+    if f"{job}_0" in run.cluster.tasks():
+        run.release(f"{job}_0")
     run.wait_for_the_end()
     assert_undisturbed(run, undisturbed)
 
