@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import superpos
@@ -22,16 +15,10 @@ from superpos.engines.cpu import FusedCpuEngine
 from superpos.errors import TrainingInterruptedError
 from superpos.store import Run, RunFolder
 
-PACKAGE = Path(superpos.__file__).parents[1]
 SWEEP = [
     "model.n_features=3", "model.n_hidden=1,2", "train.batch_size=64", "train.steps=60", "train.lr=0.01,1e30",
     "train.optimizer=sgd", "record.snapshots=4", "record.loss_every=7", "seed=range(0,4)",
 ]  # fmt: skip
-# The same command line, with checkpoints and looks at signals far more often than a user has them.
-PROGRAM = (
-    "from superpos import runner; runner.CHECKPOINT_SECONDS = runner.STRETCH_SECONDS = 0.01; "
-    "from superpos.cli import main; main()"
-)
 
 
 def train(overrides: list[str], out: Path, **options: Any) -> Run:
@@ -179,65 +166,3 @@ def test_the_stretches_follow_the_clock_and_change_nothing(
     monkeypatch.setattr(runner, "STRETCH_SECONDS", 0.0)
     assert train(SWEEP, tmp_path).digest() == undisturbed.digest()
     assert {last - first for first, last in trained} == {1}
-
-
-LONG = ["model.n_features=3", "model.n_hidden=1,2,3,4", "train.batch_size=64", "train.steps=900,2000", "seed=0,1,2"]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Starts `superpos train` in a new process; none outlives the test."""
-    started: list[subprocess.Popen[str]] = []
-
-    def begin() -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", PROGRAM, "train", *LONG, "--out", str(tmp_path)]
-        environment = os.environ | {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
-        started.append(
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-        )
-        return started[-1]
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def wait_for_writes(process: subprocess.Popen[str], path: Path, count: int) -> None:
-    """Until the process has written some checkpoints or chunks, or has ended."""
-    seen: set[str] = set()
-    first: set[str] | None = None
-    end = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < end:
-        now = {found.name for found in [*path.glob("checkpoints/*"), *path.glob("chunks/*")]}
-        first = now if first is None else first
-        seen |= now
-        if len(seen - first) >= count:
-            return
-        time.sleep(0.001)
-
-
-def test_killed_at_any_moment_and_terminated(start: Callable[[], subprocess.Popen[str]], tmp_path: Path) -> None:
-    """kill -9 three times, then SIGTERM, then to the end: the digest is that of an undisturbed run."""
-    chance = random.Random(7)
-    path = tmp_path / "custom" / compose(LONG).sweep.run_id
-    for kill in range(3):
-        process = start()
-        wait_for_writes(process, path, count=chance.randint(1, 12))
-        time.sleep(chance.uniform(0, 0.02))
-        process.kill()
-        assert process.wait() == -signal.SIGKILL or kill > 0
-    process = start()
-    wait_for_writes(process, path, count=1)
-    process.send_signal(signal.SIGTERM)
-    out, err = process.communicate()
-    if process.returncode:  # unless it was done already
-        assert (process.returncode, out) == (75, "")
-        assert err.splitlines()[-1].startswith("superpos: interrupted; ")
-        # a signal between two chunks finds nothing that is not kept already
-        assert any((path / "checkpoints").glob("*.safetensors")) or "everything trained so far is kept" in err
-    run = train(LONG, tmp_path)
-    assert run.complete
-    assert len(run.folder.attempts()) == 5
-    assert run.digest() == train(LONG, tmp_path / "undisturbed").digest()
-    assert np.isfinite(run.table["loss"]).all()
