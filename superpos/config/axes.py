@@ -39,7 +39,7 @@ def _linspace(start: float, stop: float, count: int) -> list[float]:
 
 def _geomspace(start: float, stop: float, count: int) -> list[float]:
     gaps = max(count - 1, 1)
-    return [tidy(start * (stop / start) ** (i / gaps), abs(start)) for i in range(count)]
+    return [tidy(start * (stop / start) ** (i / gaps), 0.0) for i in range(count)]  # products are never noise
 
 
 def range_length(start: float, stop: float, step: float) -> int:
