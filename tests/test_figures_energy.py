@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 from test_figures import MemoryRun, make_run, texts
 
+import superpos
 from superpos import figures, geometry, theory
 from superpos.figures import energy_levels, levels, polytopes, style
 from superpos.figures.levels import Crossing, Perturbed
@@ -260,3 +262,10 @@ def test_flat_short_and_coinciding_features_are_drawn(W: NDArray[np.float64]) ->
 def test_polytopes_say_why_a_run_cannot_be_drawn(base: dict[str, Any], axes: dict[str, Any], reason: str) -> None:
     run = make_run(base, axes, lambda row: np.ones((row["model.n_features"], row["model.n_hidden"])))
     assert figures.FIGURES["polytopes"].applies(run) == reason
+
+
+def test_a_hidden_relu_has_no_polytopes(tmp_path: Path) -> None:
+    small = ["model.n_hidden=3", "train.steps=1", "train.batch_size=4"]
+    shown, hidden = (superpos.train([*small, f"model.hidden={kind}"], out=tmp_path) for kind in ("linear", "relu"))
+    assert polytopes.applies(shown) is None
+    assert polytopes.applies(hidden) == "needs model.hidden=linear in every model"

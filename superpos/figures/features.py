@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from superpos import geometry
 from superpos.figures import style
-from superpos.figures.records import Floats, Run, all_equal, by_density, points
+from superpos.figures.records import Floats, Run, all_equal, by_density, points, points_reason
 
 MAX_PANELS: Final = 30
 _PER_ROW: Final = 5
@@ -81,8 +81,7 @@ def applies(run: Run) -> str | None:
     reason = all_equal(run, {"model.tied": True, "model.hidden": "linear", "model.n_hidden": 2})
     if reason:
         return reason
-    found = len(points(run))
-    return None if 1 <= found <= MAX_PANELS else f"needs 1 to {MAX_PANELS} points in the sweep, found {found}"
+    return points_reason(points(run), MAX_PANELS)
 
 
 def draw(run: Run) -> Figure:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from superpos import metrics
 from superpos.figures import style
-from superpos.figures.records import Floats, Point, Run, all_equal, by_density, points
+from superpos.figures.records import Floats, Point, Run, all_equal, by_density, points, points_reason
 
 MAX_MODELS: Final = 8
 MAX_FEATURES: Final = 200
@@ -195,8 +195,8 @@ def applies(run: Run) -> str | None:
     if reason:
         return reason
     chosen = points(run)
-    if not 1 <= len(chosen) <= MAX_MODELS:
-        return f"needs 1 to {MAX_MODELS} points in the sweep, found {len(chosen)}"
+    if reason := points_reason(chosen, MAX_MODELS):
+        return reason
     shapes = {point.shape for point in chosen}
     if len(shapes) > 1:
         return "needs one number of features and of neurons"

@@ -21,7 +21,7 @@ from scipy.spatial.distance import pdist
 from superpos import geometry, metrics
 from superpos.figures import style
 from superpos.figures.features import importance_norm
-from superpos.figures.records import Array, Floats, Point, Run, all_equal, points
+from superpos.figures.records import Array, Floats, Point, Run, all_equal, points, points_reason
 
 MAX_PANELS: Final = 12
 MAX_FEATURES: Final = 16
@@ -165,12 +165,12 @@ def _colours(chosen: Sequence[Point]) -> tuple[list[Floats], dict[str, Floats]]:
 
 def applies(run: Run) -> str | None:
     """Why the run cannot be drawn as polytopes; None when it can."""
-    reason = all_equal(run, {"model.tied": True, "model.n_hidden": 3})
+    reason = all_equal(run, {"model.tied": True, "model.hidden": "linear", "model.n_hidden": 3})
     if reason:
         return reason
     chosen = points(run)
-    if not 1 <= len(chosen) <= MAX_PANELS:
-        return f"needs 1 to {MAX_PANELS} points in the sweep, found {len(chosen)}"
+    if reason := points_reason(chosen, MAX_PANELS):
+        return reason
     most = max(point.shape[0] for point in chosen)
     return None if most <= MAX_FEATURES else f"needs at most {MAX_FEATURES} features, found {most}"
 

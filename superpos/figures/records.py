@@ -176,6 +176,11 @@ def by_density(chosen: Sequence[Point]) -> list[Point]:
     return sorted(chosen, key=lambda point: -point.density if np.isfinite(point.density) else np.inf)
 
 
+def points_reason(chosen: Sequence[Point], most: int) -> str | None:
+    """Why so many points of a sweep do not fit one figure, in words; None when they do."""
+    return None if 1 <= len(chosen) <= most else f"needs 1 to {most} points in the sweep, found {len(chosen)}"
+
+
 def all_equal(run: Run, expected: Mapping[str, Any]) -> str | None:
     """The first setting that is not as expected in every model, in words; None when all are."""
     table = run.table

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from superpos import geometry, metrics
 from superpos.figures import style
-from superpos.figures.records import Floats, Point, Run, all_equal, points
+from superpos.figures.records import Floats, Point, Run, all_equal, points, points_reason
 from superpos.theory.strata import stratified_loss
 
 Weights = NDArray[np.floating[Any]]
@@ -172,8 +172,8 @@ def applies(run: Run) -> str | None:
     if reason:
         return reason
     chosen = points(run)
-    if not 1 <= len(chosen) <= MAX_POINTS:
-        return f"needs 1 to {MAX_POINTS} points in the sweep, found {len(chosen)}"
+    if reason := points_reason(chosen, MAX_POINTS):
+        return reason
     largest = max(point.shape[0] for point in chosen)
     return None if largest <= MAX_FEATURES else f"needs at most {MAX_FEATURES} features, found {largest}"
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from superpos import metrics
 from superpos.figures import style
-from superpos.figures.records import Point, Run, all_equal, by_density, points
+from superpos.figures.records import Point, Run, all_equal, by_density, points, points_reason
 
 MAX_COLUMNS: Final = 8
 MAX_MODELS: Final = 32
@@ -112,8 +112,8 @@ def applies(run: Run) -> str | None:
     if reason:
         return reason
     chosen = points(run)
-    if not 1 <= len(chosen) <= MAX_MODELS:
-        return f"needs 1 to {MAX_MODELS} points in the sweep, found {len(chosen)}"
+    if reason := points_reason(chosen, MAX_MODELS):
+        return reason
     sizes = {point.shape[0] for point in chosen}
     if min(sizes) < MIN_FEATURES or max(sizes) > MAX_FEATURES:
         return f"needs {MIN_FEATURES} to {MAX_FEATURES} features, found {', '.join(map(str, sorted(sizes)))}"

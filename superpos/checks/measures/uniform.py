@@ -16,7 +16,6 @@ from superpos.checks.measures import select
 from superpos.store import Run
 
 JITTER: Final = 0.02  # of D_i, which a real line does not survive
-THRESHOLDS: Final = (0.05, 0.1, 0.2)  # τ of the feature graph
 
 
 def _weights(run: Run, where: Mapping[str, Any] | None) -> Floats:
@@ -73,6 +72,6 @@ def components_ratio(run: Run, where: Mapping[str, Any] | None = None) -> Measur
 
     NaN where no feature is represented.
     """
-    counts = np.array([geometry.n_components(_weights(run, where), tau) for tau in THRESHOLDS], dtype=np.float64)
+    counts = np.array([geometry.n_components(_weights(run, where), tau) for tau in geometry.TAUS], dtype=np.float64)
     counts[counts == 0] = np.nan
     return Measured(counts.max(axis=0) / counts.min(axis=0))
