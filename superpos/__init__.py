@@ -7,6 +7,7 @@ run.table, run.weights(3), run.tensor("W"), run.history(3)
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,13 @@ from typing import TYPE_CHECKING
 from superpos.errors import ConfigError
 
 if TYPE_CHECKING:
+    from superpos.own import Change, Forward, Shapes
     from superpos.store import Run
 
 __all__ = ["load", "train"]
+
+BEGAN = time.monotonic()
+"""When this was imported: for a command, when it began."""
 
 
 def load(path: str | Path) -> Run:
@@ -29,25 +34,41 @@ def load(path: str | Path) -> Run:
 def train(
     overrides: Sequence[str] = (),
     *,
+    model: Forward | None = None,
+    data: Change | None = None,
+    target: Change | None = None,
+    params: Shapes | None = None,
     out: str | Path = "outputs",
     config_dir: str | Path | None = None,
     shard: tuple[int, int] | None = None,
     fresh: bool = False,
+    progress: bool = False,
 ) -> Run:
     """Train what `superpos train OVERRIDES` trains, and return its run; what is finished is not trained again.
 
-    Raises `ConfigError` for bad overrides, `SuperposError` for a folder that cannot be used.
+    Own functions, made of torch operations on M models, B samples and F features at once:
+    `model(params, x)` gives the outputs [M, B, F] for inputs x [M, B, F]; `params` says the shapes of its parameters,
+    such as {"W": ("n", "m"), "gate": ("m",)}; without it they are W (or W1 and W2) and b, as in superpos's own model.
+    `data(x)` gives the inputs [M, B, F] that are made of the drawn ones, `target(x)` what the outputs should be.
+    Their source is part of the run's identity. `progress` shows how far training is.
+
+    Raises `ConfigError` for bad overrides and functions, `SuperposError` for a folder that cannot be used.
     """
     from superpos.config.compose import compose
     from superpos.finished import finished
+    from superpos.own import Own
 
     if isinstance(overrides, str):
         raise ConfigError(f"overrides: got the string {overrides!r}; allowed: a list of strings, one an override")
-    sweep = compose(list(overrides), None if config_dir is None else Path(config_dir)).sweep
+    own = Own.of(model, data, target, params)
+    sweep = compose(list(overrides), None if config_dir is None else Path(config_dir), own).sweep
     folder = None if fresh else finished(sweep, Path(out), shard)
     if folder is None:
-        from superpos import runner  # with the engines, which a finished run does not need
+        from superpos import runner, trial  # with the engines, which a finished run does not need
+        from superpos.progress import reporter
 
-        command = ["superpos.train", *overrides]
-        folder = runner.train(sweep, out=Path(out), command=command, shard=shard, fresh=fresh)
+        trial.try_functions(sweep)
+        command = ["superpos.train", *overrides, *([str(own)] if own else [])]
+        with reporter(quiet=not progress) as report:
+            folder = runner.train(sweep, out=Path(out), command=command, shard=shard, fresh=fresh, progress=report)
     return load(folder)

@@ -8,14 +8,11 @@ itself such a product, of digons: labels say "2 digons" and "3 digons" also wher
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from superpos.metrics import Floats, Weights, collapsed, feature_norms, represented, set_cosines, side_by_side
 from superpos.theory.shapes import simplex
@@ -41,42 +38,30 @@ _DIGONS: Final = {"square": 2, "octahedron": 3}  # how many digons these shapes 
 # --- the feature graph ---------------------------------------------------------------------------------------------
 
 
-def _edges(W: Floats, nodes: NDArray[np.bool_], tau: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Both ends of every edge, as indices into the M·F features of all models."""
-    models, features, _ = W.shape
-    step = max(1, _GRAM_ENTRIES // features**2)
-    found = []
-    for start in range(0, models, step):
-        block, alive = W[start : start + step], nodes[start : start + step]
-        joined = (np.abs(block @ block.mT) > tau) & alive[:, :, None] & alive[:, None, :]
-        model, i, j = np.nonzero(joined)
-        found.append(np.stack(((model + start) * features + i, (model + start) * features + j)))
-    ends = np.concatenate(found, axis=1) if found else np.zeros((2, 0), dtype=np.intp)
-    return ends[0], ends[1]
-
-
 def components(W: Weights, tau: float = TAU) -> NDArray[np.int64]:
-    """Component of every feature [M, F], numbered from 0 in each model; −1 for a feature that is not represented.
-
-    One graph of all models at once: the graphs of the models are its diagonal blocks.
-    """
+    """Component of every feature [M, F], numbered from 0 in each model; −1 for a feature that is not represented."""
     W64, nodes = np.where(np.isfinite(W), W, 0.0).astype(np.float64), represented(W)
-    size = nodes.size
-    i, j = _edges(W64, nodes, tau)
-    graph = coo_array((np.ones(len(i), dtype=np.int8), (i, j)), shape=(size, size))
-    _, labels = connected_components(graph, directed=False)
-    return _renumbered(np.where(nodes, labels.reshape(nodes.shape), -1), nodes)
+    models, features = nodes.shape
+    numbers, step = np.empty(nodes.shape, dtype=np.int64), max(1, _GRAM_ENTRIES // features**2)
+    for start in range(0, models, step):
+        part = slice(start, start + step)
+        joined = (np.abs(W64[part] @ W64[part].mT) > tau) & nodes[part, :, None] & nodes[part, None, :]
+        lowest = _lowest(joined | np.eye(features, dtype=bool))
+        first = nodes[part] & (lowest == np.arange(features))
+        numbers[part] = np.take_along_axis(first.cumsum(axis=1) - 1, lowest, axis=1)
+    return np.where(nodes, numbers, -1)
 
 
-def _renumbered(labels: NDArray[np.integer[Any]], nodes: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Numbers [M, F] counted from 0 in each model, in the order of each component's first feature."""
-    models, features = labels.shape
-    _, first_at, inverse = np.unique(labels.ravel(), return_index=True, return_inverse=True)
-    is_first = np.zeros(labels.size, dtype=bool)
-    is_first[first_at] = True
-    is_first &= nodes.ravel()
-    number = (np.cumsum(is_first.reshape(models, features), axis=1) - 1).ravel()
-    return np.where(nodes, number[first_at][inverse].reshape(labels.shape), -1)
+def _lowest(joined: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The lowest feature [M, F] that each one reaches; `joined` [M, F, F] is symmetric, and true on the diagonal."""
+    features = joined.shape[-1]
+    lowest: NDArray[np.intp] = joined.argmax(axis=-1)
+    while True:
+        lower = np.where(joined, lowest[:, None, :], features).min(axis=-1)
+        lower = np.take_along_axis(lower, lower, axis=1)  # what that one reaches: long chains shrink to half
+        if (lower == lowest).all():
+            return lowest
+        lowest = lower
 
 
 def n_components(W: Weights, tau: float = TAU) -> NDArray[np.int64]:
@@ -149,21 +134,22 @@ def _shape(unit: Floats, d: int) -> tuple[str, NDArray[np.bool_]] | None:
     return name, np.abs(_angles(unit) - angles).max(axis=1) <= tolerance
 
 
-def _names(W: Floats) -> list[str]:
+def _names(W: Floats) -> NDArray[np.object_]:
     """Names of C components of one size, W[C, k, H]."""
     k = W.shape[1]
+    names = np.full(len(W), DEDICATED, dtype=object)
     if k == 1:
-        return [DEDICATED] * len(W)
+        return names
     unit = W / feature_norms(W)[..., None]
     strength = np.linalg.svd(unit, compute_uv=False)
     spans = (strength > _SPAN_SHARE * strength[:, :1]).sum(axis=1)
-    names = np.array([f"{k}/{d}" for d in spans], dtype=object)
-    for d in np.unique(spans):
+    for d in np.unique(spans).tolist():
         rows = np.flatnonzero(spans == d)
-        shape = _shape(unit[rows], int(d))
+        names[rows] = f"{k}/{d}"
+        shape = _shape(unit[rows], d)
         if shape:
             names[rows[shape[1]]] = shape[0]
-    return [str(name) for name in names]
+    return names
 
 
 def polytope(W: Weights) -> str:
@@ -181,7 +167,7 @@ def polytope(W: Weights) -> str:
     norms = feature_norms(W)
     if not (norms > 0).all():
         raise ValueError(f"every vector of a component needs a finite length above 0, got {norms}")
-    return _names(np.asarray(W, dtype=np.float64)[None])[0]
+    return str(_names(np.asarray(W, dtype=np.float64)[None])[0])
 
 
 # --- labels --------------------------------------------------------------------------------------------------------
@@ -212,11 +198,24 @@ def _phrase(name: str, count: int) -> str:
     return f"{count} {plural}"
 
 
-def _label(shapes: list[tuple[int, str]], n_missing: int) -> str:
-    """One model's label from the (size, name) of its components, the largest first."""
-    counts = Counter(sorted(shapes, key=lambda shape: (-shape[0], shape[1])))
-    parts = [_phrase(name, count) for (_, name), count in counts.items()]
+def _label(kinds: Sequence[tuple[int, str]], counts: Sequence[int]) -> str:
+    """A label from the number of components of each (size, name), and that of the features in none."""
+    *present, n_missing = counts
+    parts = [_phrase(name, count) for (_, name), count in zip(kinds, present, strict=True) if count]
     return " + ".join(parts + [f"{n_missing} not represented"] * (n_missing > 0))
+
+
+def _counts(W: Floats, labels: NDArray[np.int64]) -> dict[tuple[int, str], NDArray[np.intp]]:
+    """How many components of each (size, name) each model [M] has, the largest first; a square is two digons."""
+    found: dict[tuple[int, str], NDArray[np.intp]] = {}
+    for model, feature in _by_size(labels):
+        names = _names(W[model[:, None], feature])
+        for name in set(names.tolist()):
+            digons = _DIGONS.get(name, 0)
+            kind = (2, "digon") if digons else (feature.shape[1], name)
+            count = np.bincount(model[names == name], minlength=len(W)) * max(digons, 1)
+            found[kind] = found.get(kind, 0) + count
+    return {kind: found[kind] for kind in sorted(found, key=lambda kind: (-kind[0], kind[1]))}
 
 
 def describe(W: Weights, tau: float = TAU) -> NDArray[np.object_]:
@@ -228,14 +227,11 @@ def describe(W: Weights, tau: float = TAU) -> NDArray[np.object_]:
     finite = np.asarray(np.isfinite(W).all(axis=(-2, -1)))
     W64 = np.where(finite[:, None, None], W, 0.0).astype(np.float64)
     labels = components(W64, tau)
-    shapes: list[list[tuple[int, str]]] = [[] for _ in range(len(W))]
-    for model, feature in _by_size(labels):
-        for i, name in zip(model, _names(W64[model[:, None], feature]), strict=True):
-            digons = _DIGONS.get(name, 0)
-            shapes[i] += [(2, "digon")] * digons if digons else [(feature.shape[1], name)]
-    n_missing = (labels < 0).sum(axis=1)
-    named = [_label(own, int(missing)) for own, missing in zip(shapes, n_missing, strict=True)]
-    return np.where(finite, np.array(named, dtype=object), NOT_FINITE)
+    counts = _counts(W64, labels)
+    table = np.stack([*counts.values(), (labels < 0).sum(axis=1)], axis=1)  # [M, kinds + 1]
+    distinct, which = np.unique(table, axis=0, return_inverse=True)  # of many models few differ
+    named = np.array([_label(list(counts), row) for row in distinct.tolist()], dtype=object)
+    return np.where(finite, named[which.reshape(-1)], NOT_FINITE)
 
 
 def stable(W: Weights) -> NDArray[np.bool_]:

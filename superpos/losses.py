@@ -18,9 +18,15 @@ EXACT_FEATURES: Final = 6
 
 def has_exact_loss(structure: Structure) -> bool:
     """Whether the loss of such models is computed exactly: tied linear ones, and ReLU ones of few features."""
-    plain = structure.tied and structure.hidden == "linear" and structure.target == "identity"
+    plain = structure.own is None and structure.tied and structure.hidden == "linear" and structure.target == "identity"
     drawn = not structure.signed and structure.n_points is None
     return plain and drawn and (structure.output == "linear" or structure.n_features <= EXACT_FEATURES)
+
+
+def exact_work(structure: Structure) -> int:
+    """What the exact loss of a model costs: states of the features for each ReLU output, or entries of a matrix."""
+    n = structure.n_features
+    return n * 3**n if structure.output == "relu" else n**2
 
 
 def exact_loss(task: Task, params: Mapping[str, NDArray[np.floating[Any]]]) -> NDArray[np.float64]:

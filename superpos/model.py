@@ -6,26 +6,33 @@ Untied: h = x @ W1, out = h @ W2.T + b.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from superpos.streams import normals
 from superpos.task import Structure, Task
 
-Params = Mapping[str, torch.Tensor]
+if TYPE_CHECKING:
+    import torch
+
+Params: TypeAlias = "Mapping[str, torch.Tensor]"
 
 
 def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:
-    """Weights ~ normal(0, init_std²), b = 0. The scale is a model's own, never that of the stacked tensor [M, F, H]."""
+    """Weights ~ normal(0, init_std²); vectors such as b are 0.
+
+    The scale is a model's own, never that of the stacked tensor [M, F, H].
+    """
     params: dict[str, NDArray[np.float32]] = {}
     for number, (name, shape) in enumerate(task.structure.param_shapes.items()):
-        if len(shape) == 2:
-            rows, columns = shape
-            weight = normals(task.seed, number, (rows, columns)) * task.init_std[:, None, None]
-            params[name] = weight.astype(np.float32, order="C")  # as in a checkpoint: layout decides BLAS's rounding
+        if len(shape) >= 2:
+            weight = normals(task.seed, number, (math.prod(shape[:-1]), shape[-1])) * task.init_std[:, None, None]
+            # As in a checkpoint: layout decides BLAS's rounding.
+            params[name] = weight.astype(np.float32, order="C").reshape(len(task), *shape)
         else:
             params[name] = np.zeros((len(task), *shape), dtype=np.float32)
     return params
@@ -33,6 +40,8 @@ def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:
 
 def forward(structure: Structure, params: Params, x: torch.Tensor) -> torch.Tensor:
     """x' [M, B, F] for inputs x [M, B, F]."""
+    if structure.own and structure.own.model:
+        return structure.own.model(dict(params), x)
     encoder, decoder = (params["W"], params["W"]) if structure.tied else (params["W1"], params["W2"])
     h = x @ encoder  # [M, B, H]
     if structure.hidden == "relu":
@@ -43,6 +52,8 @@ def forward(structure: Structure, params: Params, x: torch.Tensor) -> torch.Tens
 
 def target(structure: Structure, x: torch.Tensor) -> torch.Tensor:
     """What the model should put out: x, or abs x."""
+    if structure.own and structure.own.target:
+        return structure.own.target(x)
     return x.abs() if structure.target == "abs" else x
 
 

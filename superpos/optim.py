@@ -7,11 +7,13 @@ is elementwise in float32: models never meet.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from superpos import geometry, metrics
 from superpos.engines import Choice
-from superpos.losses import exact_loss, has_exact_loss
+from superpos.losses import exact_loss, exact_work, has_exact_loss
 from superpos.sweep import Sweep
 from superpos.task import State, Structure, Task
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_EXACT_MODELS = 128  # at once: up to half a second
+_EXACT_WORK = 3e6  # states at once: up to half a second
 _FEWEST_MODELS = 16  # evaluated at once, to keep every thread busy
 _WORK = 4e9  # nominal operations at once: well under a second, seconds on the reference engine
 
@@ -46,22 +46,29 @@ def table(
 
     Untied models have the metrics of W1. `pause` is called every few models, and may raise.
     """
-    found = sweep.table(rows)
-    diverged = state.diverged_at >= 0
-    found["status"] = np.where(diverged, "diverged", "ok").astype(object)
-    found["diverged_at"] = state.diverged_at
-    found["diverged_at"] = found["diverged_at"].astype("Int64").mask(~diverged)
-    exact = has_exact_loss(task.structure)
-    if exact:
-        found["loss"], found["loss_se"] = _exact_losses(task, state, pause), 0.0
-    else:
-        found["loss"], found["loss_se"] = _sampled_loss(task, state, choice, samples, pause)
-    found["loss_kind"] = "exact" if exact else "sampled"
-    found["backend"] = choice.engine.name
-    encoder = state.params["W" if task.structure.tied else "W1"]
-    for name, values in metrics.summary(encoder).items():
-        found[name] = values
-    if task.structure.hidden == "linear":
+    from pandas import DataFrame
+    from pandas.arrays import IntegerArray
+
+    diverged, exact = state.diverged_at >= 0, has_exact_loss(task.structure)
+    loss, error = _exact_losses(task, state, pause) if exact else _sampled_loss(task, state, choice, samples, pause)
+    measured = {
+        "status": np.where(diverged, "diverged", "ok").astype(object),
+        "diverged_at": IntegerArray(state.diverged_at, ~diverged),
+        "loss": loss,
+        "loss_se": error,
+        "loss_kind": "exact" if exact else "sampled",
+        "backend": choice.engine.name,
+    }
+    return DataFrame(sweep.columns(rows) | measured | _of_weights(task.structure, state))
+
+
+def _of_weights(structure: Structure, state: State) -> dict[str, NDArray[Any]]:
+    """Metrics of W, or W1, by column; none of parameters of a user's own, whose meaning nobody knows."""
+    if structure.own and structure.own.has_params:
+        return {}
+    encoder = state.params["W" if structure.tied else "W1"]
+    found: dict[str, NDArray[Any]] = dict(metrics.summary(encoder))
+    if structure.hidden == "linear":
         found["geometry"] = geometry.describe(encoder)
     else:
         neurons = metrics.neuron_monosemanticity(encoder)
@@ -69,14 +76,16 @@ def table(
     return found
 
 
-def _exact_losses(task: Task, state: State, pause: Callable[[], None]) -> NDArray[np.float64]:
-    """Exact loss [M], in parts of less than a second."""
-    parts = []
-    for start in range(0, len(task), _EXACT_MODELS):
+def _exact_losses(
+    task: Task, state: State, pause: Callable[[], None]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Exact loss and its standard error 0, each [M], in parts of less than a second."""
+    parts, size = [], max(1, int(_EXACT_WORK // exact_work(task.structure)))
+    for start in range(0, len(task), size):
         pause()
-        rows = slice(start, start + _EXACT_MODELS)
+        rows = slice(start, start + size)
         parts.append(exact_loss(task.take(rows), {name: value[rows] for name, value in state.params.items()}))
-    return np.concatenate(parts)
+    return np.concatenate(parts), np.zeros(len(task))
 
 
 def _sampled_loss(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -26,15 +27,27 @@ def say(text: str) -> None:
 
 
 class Reporter(ABC):
-    """Shows progress while it is entered. Rates are of this call: what was trained before a restart does not count."""
+    """Shows progress while it is entered. Rates are of this call: what was trained before a restart does not count.
+
+    `models_before` and `models_now` say how many models were done before this call, and by it.
+    """
 
     def __init__(self) -> None:
         self._start = time.monotonic()
         self._message = ""
+        self._first: Progress | None = None
+        self.models_before = self.models_now = 0
+
+    def __call__(self, progress: Progress) -> None:
+        """Take note of the newest state and show it; called a few times a second."""
+        if self._first is None and progress.models_total:
+            self._first, self.models_before = progress, progress.models_done
+        self.models_now = progress.models_done - self.models_before
+        self._show(progress)
 
     @abstractmethod
-    def __call__(self, progress: Progress) -> None:
-        """Show the newest state; called a few times a second."""
+    def _show(self, progress: Progress) -> None:
+        """Show the newest state."""
 
     def __enter__(self) -> Self:
         self._start = time.monotonic()
@@ -44,6 +57,10 @@ class Reporter(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def note(self, text: str) -> None:
+        """Say a line beside the progress."""
+        say(text)
 
     def close(self) -> None:  # noqa: B027 - only a bar has something to close
         """Free what is shown."""
@@ -71,7 +88,10 @@ class Reporter(ABC):
 class Silent(Reporter):
     """Shows nothing."""
 
-    def __call__(self, progress: Progress) -> None:
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def _show(self, progress: Progress) -> None:
         """Nothing."""
 
 
@@ -83,7 +103,7 @@ class Lines(Reporter):
         self._interval = interval
         self._last = time.monotonic()
 
-    def __call__(self, progress: Progress) -> None:
+    def _show(self, progress: Progress) -> None:
         """Print what is due."""
         self._clock(progress)
         if news := self._news(progress):
@@ -101,7 +121,7 @@ class Terminal(Reporter):
         self._bar: Bar | None = None
         self._task: TaskID | None = None
 
-    def __call__(self, progress: Progress) -> None:
+    def _show(self, progress: Progress) -> None:
         """Redraw."""
         self._clock(progress)
         if self._bar is None or self._task is None:
@@ -123,7 +143,8 @@ def reporter(quiet: bool) -> Reporter:
     """The reporter that fits stderr."""
     if quiet:
         return Silent()
-    return Terminal() if sys.stderr.isatty() else Lines()
+    redraws = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+    return Terminal() if redraws else Lines()
 
 
 def _make_bar() -> tuple[Bar, TaskID]:

@@ -6,23 +6,29 @@ Nothing here decides a result: a chunk's numbers follow from its rows alone, wha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from superpos import model, outcome
 from superpos.engines import Choice, choose
-from superpos.errors import IncompleteError, TrainingInterruptedError
+from superpos.errors import IncompleteError, SuperposError, TrainingInterruptedError
 from superpos.finished import part
 from superpos.memory import require_memory
 from superpos.provenance import provenance
+from superpos.publishing import Publisher
+from superpos.stopwatch import Stopwatch
 from superpos.store import RunFolder
 from superpos.sweep import Sweep, work_a_step
 from superpos.task import State, Structure, Task
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 STRETCH_SECONDS = 0.3  # between two looks at signals; long against the cost of a call
 CHECKPOINT_SECONDS = 5.0
@@ -51,7 +57,9 @@ class _Watch:
 
     report: Callable[[Progress], None]
     stop: Callable[[], bool]
+    clock: Stopwatch
     now: Progress = field(default_factory=lambda: Progress(0))
+    stretches: dict[Structure, int] = field(default_factory=dict)  # steps of the last one, where the next chunk begins
 
     def tell(self, **changes: Any) -> None:
         """Report a new state."""
@@ -78,44 +86,69 @@ def train(
     fresh: bool = False,
     progress: Callable[[Progress], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
+    began: float | None = None,
 ) -> Path:
     """Train what is missing of a sweep (of shard (k, n): the chunks c with c % n == k) and return its run folder.
 
+    Where the time went since `began` (of `time.monotonic`; default: now) is noted in the folder's attempts.
     Raises `TrainingInterruptedError` once `stop()` is true, after saving a checkpoint; `PlanMismatchError`,
     `IncompleteError`, `SuperposError` where the folder cannot be used; `ConfigError` where no engine can do it.
     """
-    chunks = sweep.chunks()
+    watch, chunks = _Watch(progress, stop, Stopwatch(began)), sweep.chunks()
     mine = part(len(chunks), shard)
     require_memory(sweep, [chunks[chunk] for chunk in mine])
     engines = engines_of(sweep, chunks)
     circumstances = {"command": list(command), **provenance()}
     folder = _open(sweep, chunks, engines, out, circumstances, fresh)
-    folder.record_attempt(circumstances)
-    todo = [chunk for chunk in mine if _unfinished(folder, chunk)]
-    total, open_models = sum(len(chunks[c]) for c in mine), sum(len(chunks[c]) for c in todo)
-    watch = _Watch(progress, stop)
-    for rows in (chunks[chunk] for chunk in todo):
-        structure = sweep.structure(int(rows[0]))
-        watch.plan(structure, len(rows) * structure.steps)
-    watch.tell(models_total=total, models_done=total - open_models, chunks=len(mine), chunk=len(mine) - len(todo))
-    for chunk in todo:
-        if stop():
-            raise _interrupted("everything trained so far is kept", (watch.now.chunk, 0))
-        try:
-            _train_chunk(sweep, folder, chunk, engines[sweep.structure(int(chunks[chunk][0]))], watch)
-        except MemoryError as error:
-            raise IncompleteError(
-                f"chunk {chunk} of {folder.path} does not fit into the memory that is left; what is trained is kept. "
-                "Free some, or ask for more, and start the same command again"
-            ) from error
-        watch.tell(models_done=watch.now.models_done + len(chunks[chunk]), chunk=watch.now.chunk + 1)
+    with _attempt(folder, circumstances, watch.clock):
+        todo = [chunk for chunk in mine if _unfinished(folder, chunk)]
+        total, open_models = sum(len(chunks[c]) for c in mine), sum(len(chunks[c]) for c in todo)
+        for rows in (chunks[chunk] for chunk in todo):
+            structure = sweep.structure(int(rows[0]))
+            watch.plan(structure, len(rows) * structure.steps)
+        watch.tell(models_total=total, models_done=total - open_models, chunks=len(mine), chunk=len(mine) - len(todo))
+        _train_chunks(sweep, folder, todo, engines, watch)
     return folder.path
 
 
-def _train_chunk(sweep: Sweep, folder: RunFolder, chunk: int, choice: Choice, watch: _Watch) -> None:
-    rows, engine = folder.rows[chunk], choice.engine
-    task = sweep.task(rows)
-    state = _resume(folder, chunk, task)
+@contextmanager
+def _attempt(folder: RunFolder, circumstances: Mapping[str, Any], clock: Stopwatch) -> Iterator[None]:
+    """Notes an attempt in the folder as it starts, and where its time went as it ends, however it does."""
+    noted = folder.record_attempt(circumstances)
+    try:
+        yield
+    finally:
+        with suppress(SuperposError):  # a full disk has been, or will be, told of where it matters
+            folder.end_attempt(noted, clock.seconds)
+
+
+def _train_chunks(
+    sweep: Sweep, folder: RunFolder, chunks: Iterable[int], engines: Mapping[Structure, Choice], watch: _Watch
+) -> None:
+    with Publisher(folder) as publisher:
+        for chunk in chunks:
+            rows = folder.rows[chunk]
+            if watch.stop():
+                raise _interrupted("everything trained so far is kept", (watch.now.chunk, 0))
+            try:
+                publisher.publish(chunk, *_train_chunk(sweep, folder, chunk, engines, watch))
+            except MemoryError as error:
+                raise IncompleteError(
+                    f"chunk {chunk} of {folder.path} does not fit into the memory that is left; what is trained is "
+                    "kept. Free some, or ask for more, and start the same command again"
+                ) from error
+            watch.clock.lap("writing")
+            watch.tell(models_done=watch.now.models_done + len(rows), chunk=watch.now.chunk + 1)
+    watch.clock.lap("writing")
+
+
+def _train_chunk(
+    sweep: Sweep, folder: RunFolder, chunk: int, engines: Mapping[Structure, Choice], watch: _Watch
+) -> tuple[dict[str, NDArray[Any]], DataFrame]:
+    """Tensors and table of a chunk, trained and evaluated."""
+    rows, task = folder.rows[chunk], sweep.task(folder.rows[chunk])
+    choice = engines[task.structure]
+    engine, state = choice.engine, _resume(folder, chunk, task)
     kept = _Keeper(folder, chunk, task, state, watch)
     if first_use := engine.first_use():
         watch.tell(message=first_use)
@@ -123,7 +156,8 @@ def _train_chunk(sweep: Sweep, folder: RunFolder, chunk: int, choice: Choice, wa
         engine.advance(task, state, state.step)  # trains nothing: loads or compiles before the first step is timed
     watch.plan(task.structure, -len(rows) * state.step)  # of a checkpoint
     watch.tell()
-    length = 1
+    watch.clock.lap("starting")
+    length = watch.stretches.get(task.structure, 1)
     while state.step < task.structure.steps:
         began, before = time.monotonic(), state.step
         engine.advance(task, state, min(_next_stop(task.structure, before), before + length))
@@ -131,10 +165,11 @@ def _train_chunk(sweep: Sweep, folder: RunFolder, chunk: int, choice: Choice, wa
         watch.count(task.structure, len(rows) * (state.step - before))
         elapsed = time.monotonic() - began
         length = max(1, min(4 * length, int((state.step - before) * STRETCH_SECONDS / max(elapsed, 1e-6))))
-        kept.look()
+        kept.look("training")
+    watch.stretches[task.structure] = length
     table = outcome.table(sweep, rows, task, state, choice, EVALUATION_SAMPLES, kept.pause)
-    folder.publish(chunk, outcome.tensors(task.structure, state), table)
-    folder.drop_checkpoints(chunk)
+    watch.clock.lap("evaluating")
+    return outcome.tensors(task.structure, state), table
 
 
 @dataclass
@@ -151,16 +186,21 @@ class _Keeper:
     def pause(self) -> None:
         """A look between two parts of the evaluation, which may take minutes, too."""
         self.watch.tell()
-        self.look()
+        self.look("evaluating")
 
-    def look(self) -> None:
-        """Save a checkpoint if one is due. Raises `TrainingInterruptedError`, with one, if training is to stop."""
+    def look(self, phase: str) -> None:
+        """Save a checkpoint if one is due, after a part of `phase`.
+
+        Raises `TrainingInterruptedError`, with one, if training is to stop.
+        """
+        self.watch.clock.lap(phase)
         stopping = self.watch.stop()  # asked once: a signal that comes from here on is seen at the next look
         began = time.monotonic()
         if stopping or began > self.due:
             self.folder.save_checkpoint(self.chunk, self.state.to_arrays())
             now = time.monotonic()
             self.due = now + max(CHECKPOINT_SECONDS, (now - began) / CHECKPOINT_SHARE)
+            self.watch.clock.lap("writing")
         if stopping:
             step, steps = self.state.step, self.task.structure.steps
             raise _interrupted(

@@ -23,13 +23,17 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 
 
 class Purpose(IntEnum):
-    """What a stream is for: the last counter word. `SETS` is added for the draw that all features of a set share."""
+    """What a stream is for: the last counter word.
+
+    `SETS` is added for the draw that all features of a set share, `SPARSE` for those of the sparse sampler.
+    """
 
     INIT = 0
     TRAIN = 1
     EVALUATE = 2
     POINTS = 3
     SETS = 8
+    SPARSE = 16
 
 
 def philox4x32(counter: Sequence[torch.Tensor], key: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -50,14 +54,20 @@ def key_words(seed: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 def draws(
-    seed: NDArray[np.uint64], purpose: int, step: int, samples: range, n_features: int, device: str = "cpu"
+    seed: NDArray[np.uint64],
+    purpose: int | NDArray[np.int64],
+    step: int,
+    samples: range,
+    n_features: int,
+    device: str = "cpu",
 ) -> torch.Tensor:
-    """32-bit words [M, B, F] (int64) for a contiguous range of samples."""
+    """32-bit words [M, B, F] (int64) for a contiguous range of samples; `purpose` may be one a model [M]."""
     quads = torch.arange(samples.start // 4, -(-samples.stop // 4), device=device)
     key = [torch.from_numpy(word).to(device)[:, None, None] for word in key_words(seed)]
     features = torch.arange(n_features, device=device)[None, None, :]
-    constants = [torch.tensor(value, device=device) for value in (step, purpose)]
-    words = torch.stack(philox4x32([quads[None, :, None], features, *constants], key), dim=2)  # [M, Q, 4, F]
+    last = torch.as_tensor(purpose, device=device).reshape(-1, 1, 1)
+    counter = [quads[None, :, None], features, torch.tensor(step, device=device), last]
+    words = torch.stack(torch.broadcast_tensors(*philox4x32(counter, key)), dim=2)  # [M, Q, 4, F]
     first = samples.start % 4
     return words.flatten(1, 2)[:, first : first + len(samples)]
 

@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from superpos.config.wording import show
-from superpos.units import duration, quantity
+from superpos.units import count, duration, quantity
 
 if TYPE_CHECKING:
     from superpos.checks import Result
     from superpos.cluster.submit import Submission
     from superpos.estimate import Estimate
-    from superpos.store import Run
     from superpos.sweep import Axis, Sweep
 
-MAX_SETTINGS = 60  # more would fill the screen
 VERDICTS = ("holds", "fails", "skipped")
 
 
@@ -29,83 +27,6 @@ def of_estimate(estimate: Estimate) -> str:
         f"memory  {quantity(estimate.memory_bytes, 'B')}\n"
         f"time    about {duration(estimate.seconds)} on this machine"
     )
-
-
-def facts(run: Run) -> dict[str, Any]:
-    """What `status` says of a run, ready for JSON. Recomputes every checksum."""
-    states = run.folder.states(verify=True)
-    whole = [len(rows) for rows, state in zip(run.folder.rows, states, strict=True) if state == "done"]
-    diverged = int((run.table["status"] == "diverged").sum()) if "status" in run.table else 0
-    return {
-        "run": str(run.path),
-        "complete": all(state == "done" for state in states),
-        "chunks": {state: states.count(state) for state in ("done", "missing", "corrupt")},
-        "corrupt": [chunk for chunk, state in enumerate(states) if state == "corrupt"],
-        "models": {"total": run.n_models, "finished": sum(whole), "diverged": diverged},
-        "digest": run.digest(),
-        **_shards(run),
-    }
-
-
-def _shards(run: Run) -> dict[str, Any]:
-    """Of a run that was submitted: its shards by state, the ends of the logs of those that failed, the pace."""
-    from superpos.cluster import shards
-
-    found, pace = shards.shards(run.folder), shards.pace(run.folder)
-    if not found:
-        return {}
-    failed = {shard.number: shard.log for shard in found if shard.log}
-    times = {"models_per_second": pace.models_per_second, "seconds_left": pace.seconds_left} if pace else {}
-    return {"shards": shards.counts(found), "logs": failed, **times}
-
-
-def of_facts(found: dict[str, Any]) -> str:
-    """`facts` as lines."""
-    models, corrupt = found["models"], found["corrupt"]
-    chunks = ", ".join(f"{count:,} {state}" for state, count in found["chunks"].items())
-    which = f" (corrupt: {', '.join(map(str, corrupt[:10]))}{', ...' if len(corrupt) > 10 else ''})" if corrupt else ""
-    return (
-        f"run     {found['run']}\n"
-        f"chunks  {chunks}{which}\n"
-        f"models  {models['finished']:,} of {models['total']:,} finished, {models['diverged']:,} diverged\n"
-        f"digest  {found['digest']}{_of_shards(found)}"
-    )
-
-
-def _of_shards(found: dict[str, Any]) -> str:
-    if "shards" not in found:
-        return ""
-    lines = ["shards  " + ", ".join(f"{count:,} {state}" for state, count in found["shards"].items())]
-    if "seconds_left" in found:
-        lines.append(
-            f"pace    {60 * found['models_per_second']:,.3g} models a minute, {duration(found['seconds_left'])} left"
-        )
-    for number, log in list(found["logs"].items())[:10]:
-        lines += [f"shard {number}:", *(f"    {line}" for line in log.splitlines())]
-    return "\n" + "\n".join(lines)
-
-
-def of_settings(run: Run) -> str:
-    """Best and spread over the seeds of each setting, how often each geometry was found; empty where it is no help."""
-    table = run.by_setting()
-    if len(table) == run.n_models or not 0 < len(table) <= MAX_SETTINGS:
-        return ""
-    numbers = table.drop(columns=["geometries"], errors="ignore")
-    lines = numbers.to_string(index=False, float_format="{:.4g}".format).splitlines()
-    named = ["geometries", *table["geometries"].fillna("")] if "geometries" in table else [""] * (len(table) + 1)
-    return "\n".join(f"{line}  {geometries}".rstrip() for line, geometries in zip(lines, named, strict=True))
-
-
-def of_list(experiments: list[dict[str, Any]], figures: list[dict[str, str]]) -> str:
-    """What `list` prints: a line an experiment, a line a figure."""
-    width = max(len(item["name"]) for item in [*experiments, *figures])
-    lines = [
-        f"  {item['name']:<{width}}  {item['models']:>7,} models  {'~' + duration(item['seconds']):<8}"
-        f"  {item['description']}"
-        for item in experiments
-    ]
-    drawn = [f"  {item['name']:<{width}}  {item['description']}" for item in figures]
-    return "\n".join(["experiments", *lines, "figures", *drawn])
 
 
 def of_result(result: Result, first: bool) -> str:
@@ -151,17 +72,25 @@ def of_jobs(array: str, finish: str) -> str:
     return f"superpos: job {array} trains, job {finish} finishes the run; `superpos status` shows how far they are"
 
 
-def of_shards(planned: Submission, whole: Estimate, threads: int) -> str:
-    """What `submit --dry-run` prints: time and cost of each shard at the speed of this machine's `threads` cores."""
-    shares, cores = planned.shares(), planned.site.cpus or 1
-    core_hours = whole.seconds * threads / 3600
-    lines = [
-        f"shard {k:<5} {chunks:>5,} chunks  {models:>8,} models  {'~' + _time(share * core_hours / cores):>8}"
-        f"  {share * core_hours:.3g} core-hours"
-        for k, (chunks, models, share) in enumerate(shares)
+def shards(planned: Submission, whole: Estimate, threads: int) -> dict[str, Any]:
+    """What `submit --dry-run` says: time and cost of each shard at the speed of this machine's `threads` cores."""
+    cores, core_hours = planned.site.cpus or 1, whole.seconds * threads / 3600
+    found = [
+        {"chunks": chunks, "models": models, "core_hours": share * core_hours, "hours": share * core_hours / cores}
+        for chunks, models, share in planned.shares()
     ]
-    longest = _time(max(share for _, _, share in shares) * core_hours / cores)
-    together = f"longest ~{longest} on {cores} cores each, together {core_hours:.3g} core-hours"
+    return {"shards": found, "cores": cores, "core_hours": core_hours}
+
+
+def of_shards(cost: dict[str, Any]) -> str:
+    """`shards` as lines."""
+    lines = [
+        f"shard {k:<5} {shard['chunks']:>5,} chunks  {shard['models']:>8,} models  {'~' + _time(shard['hours']):>8}"
+        f"  {shard['core_hours']:.3g} core-hours"
+        for k, shard in enumerate(cost["shards"])
+    ]
+    longest = _time(max(shard["hours"] for shard in cost["shards"]))
+    together = f"longest ~{longest} on {cost['cores']} cores each, together {cost['core_hours']:.3g} core-hours"
     return "\n".join([*lines, f"{together}, at the speed of this machine's cores"])
 
 
@@ -169,16 +98,23 @@ def _time(hours: float) -> str:
     return duration(3600 * hours)
 
 
-def of_config(sweep: Sweep, out: Path) -> str:
-    """What `config` prints: every key, the size of the sweep, the run folder."""
+def config_facts(sweep: Sweep, out: Path) -> dict[str, Any]:
+    """What `config` says, ready for JSON: the values of every key that is not swept, the axes, size, run folder."""
+    axes = [{"keys": axis.keys, "values": axis.values} for axis in sweep.axes]
+    swept = {key for axis in sweep.axes for key in axis.keys}
+    values = {key: value for key, value in sweep.base.items() if key not in swept}
+    size = {"models": sweep.n_models, "chunks": len(sweep.chunks())}
+    return {"config": values, "axes": axes, **size, "run": str(out / str(sweep.base["name"]) / sweep.run_id)}
+
+
+def of_config(sweep: Sweep, out: Path) -> list[tuple[str, str]]:
+    """What `config` prints, as fields: every key, the size of the sweep, the run folder."""
     swept = {key: _values(axis, key) for axis in sweep.axes for key in axis.keys}
-    width = max(map(len, sweep.base))
-    keys = [f"{key:<{width}}  {swept.get(key) or _plain(value)}" for key, value in sweep.base.items()]
+    keys = [(key, swept.get(key) or _plain(value)) for key, value in sweep.base.items()]
     shape = f" ({' x '.join(map(str, sweep.shape))})" if len(sweep.shape) > 1 else ""
-    chunks = len(sweep.chunks())
-    size = f"{'models':<{width}}  {sweep.n_models:,}{shape} in {chunks:,} chunk{'s' if chunks > 1 else ''}"
-    folder = f"{'run folder':<{width}}  {out / sweep.base['name'] / sweep.run_id}"
-    return "\n".join([*keys, "", size, folder])
+    size = f"{sweep.n_models:,}{shape} in {count(len(sweep.chunks()), 'chunk')}"
+    folder = str(out / str(sweep.base["name"]) / sweep.run_id)
+    return [*keys, ("", ""), ("models", size), ("run folder", folder)]
 
 
 def _plain(value: Any) -> str:

@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from superpos.columns import array_of, either, objects, repeated
 from superpos.config.rules import RULES
 from superpos.config.schema import AXIS_KEYS, DEFAULT_SPARSITY, DEFAULTS, KEYS, STRUCTURE_KEYS, complement
+from superpos.own import Own
+from superpos.sampler import prefers_sparse
 from superpos.task import Structure, Task
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-NUMERICS_VERSION = 2
+NUMERICS_VERSION = 3
 """Raised whenever the result of any config changes in any bit; part of every run id."""
 MAX_CHUNK_MODELS = 1000
 WORK_LIMIT = 1e13
@@ -32,6 +34,7 @@ WORK_LIMIT = 1e13
 
 Rows = NDArray[np.intp]
 _PAIR = ("data.sparsity", "data.density")
+_DENSITY_KEYS = ("data.sparsity", "data.density", "data.last")
 _NOT_IDENTITY = ("name", "engine.device", "engine.threads", "engine.memory_gb")
 
 
@@ -50,6 +53,8 @@ class Sweep:
 
     base: Mapping[str, Any]
     axes: tuple[Axis, ...] = ()
+    own: Own | None = None
+    """A user's own model, data and target."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -105,20 +110,26 @@ class Sweep:
     def table(self, rows: Rows | None = None) -> DataFrame:
         """A row a model: "model", "row_id" and every key that may be swept.
 
-        init_std is the number that was used; data.sparsity and data.density are both filled in, as lists of n where
+        init_std and data.sampler are what was used; data.sparsity and data.density are both filled in, as lists of n where
         any model of the sweep has a list.
         """
         from pandas import DataFrame  # imported here: expanding and listing sweeps must not wait for it
 
+        return DataFrame(self.columns(rows))
+
+    def columns(self, rows: Rows | None = None) -> dict[str, Any]:
+        """The columns of `table`."""
         rows = np.arange(self.n_models) if rows is None else rows
         columns: dict[str, Any] = {"model": rows.astype(np.int64), "row_id": np.array(self.row_ids(rows), dtype=object)}
         for key in AXIS_KEYS:
             columns[key] = self._probability(key, rows) if key in _PAIR else self._column_of_table(key, rows)
-        return DataFrame(columns)
+        return columns
 
     def _column_of_table(self, key: str, rows: Rows) -> Any:
         if key == "model.init_std":
             return self._init_std(rows)
+        if key == "data.sampler":
+            return self._sampler(rows)
         values = self.column(key, rows)
         if values.dtype != object or KEYS[key].kind == "choice":
             return values
@@ -132,45 +143,72 @@ class Sweep:
         """data.sparsity or data.density of each row, whichever of the two was given."""
         other = _PAIR[1 - _PAIR.index(key)]
         default = DEFAULT_SPARSITY if key == "data.sparsity" else complement(DEFAULT_SPARSITY)
-        given = zip(self.column(key, rows), self.column(other, rows), strict=True)
-        values = [either(here, there, default) for here, there in given]
+        (here, i), (there, j) = self._points(key, rows), self._points(other, rows)
+        pairs, index = np.unique(i * len(there) + j, return_inverse=True)  # of many models few differ
+        values = [either(here[at // len(there)], there[at % len(there)], default) for at in pairs.tolist()]
         if not any(isinstance(value, tuple) for name in _PAIR for value in self._values(name)):
-            return np.array(values, dtype=np.float64)
-        lengths = self.column("model.n_features", rows)
-        return objects([repeated(value, int(n)) for value, n in zip(values, lengths, strict=True)])
+            return np.array(values, dtype=np.float64)[index]
+        lengths = self.column("model.n_features", rows).tolist()
+        return objects([repeated(values[at], n) for at, n in zip(index.tolist(), lengths, strict=True)])
 
     def _init_std(self, rows: Rows) -> NDArray[np.float64]:
         n, m = self.column("model.n_features", rows), self.column("model.n_hidden", rows)
         given = self.column("model.init_std", rows).astype(np.float64)  # null is NaN
         return np.where(np.isnan(given), np.sqrt(2.0 / (n + m)), given)
 
+    def _sampler(self, rows: Rows) -> NDArray[Any]:
+        return np.where(self._is_sparse(rows), "sparse", "dense").astype(object)
+
     def chunks(self) -> list[Rows]:
-        """Rows of each chunk: equal structure, in plan order, at most 1000 models and `WORK_LIMIT` (or one model)."""
+        """Rows of each chunk: equal structure, by seed, at most 1000 models and `WORK_LIMIT` (or one model)."""
         chunks: list[Rows] = []
         for rows in self._structure_groups():
             size = max(1, min(MAX_CHUNK_MODELS, int(WORK_LIMIT // work_of(self.structure(int(rows[0]))))))
-            chunks += np.array_split(rows, math.ceil(len(rows) / size))
+            by_seed = rows[np.argsort(self.column("seed", rows), kind="stable")]  # models of one seed share their draws
+            chunks += [np.sort(part) for part in np.array_split(by_seed, math.ceil(len(rows) / size))]
         return chunks
 
     def _structure_groups(self) -> list[Rows]:
         """Rows of equal structure, groups in order of their first row."""
-        code = np.zeros(self.n_models, dtype=np.int64)
+        every = np.arange(self.n_models, dtype=np.intp)
+        return _groups(2 * self._code(STRUCTURE_KEYS, every) + self._is_sparse(every))
+
+    def _code(self, keys: Collection[str], rows: Rows) -> NDArray[np.int64]:
+        """A number a row, the same for rows in which all `keys` have the same values."""
+        code = np.zeros(len(rows), dtype=np.int64)
         for i, axis in enumerate(self.axes):
-            at = [k for k, key in enumerate(axis.keys) if key in STRUCTURE_KEYS]
+            at = [k for k, key in enumerate(axis.keys) if key in keys]
             if not at:
                 continue
             distinct: dict[tuple[Any, ...], int] = {}
             ids = [distinct.setdefault(tuple(point[k] for k in at), len(distinct)) for point in axis.values]
-            code = code * len(distinct) + np.array(ids)[self._position(i, None)]
-        _, first, group = np.unique(code, return_index=True, return_inverse=True)
-        ordered = np.argsort(group, kind="stable").astype(np.intp)
-        groups = np.split(ordered, np.cumsum(np.bincount(group))[:-1])
-        return [groups[k] for k in np.argsort(first)]
+            code = code * len(distinct) + np.array(ids)[self._position(i, rows)]
+        return code
+
+    def _is_sparse(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which rows are drawn by the sparse sampler."""
+        found = np.empty(len(rows), dtype=np.bool_)
+        for group in _groups(self._code(STRUCTURE_KEYS, rows)):
+            values = self._structure_values(int(rows[group[0]]))
+            if values["sampler"] != "auto":
+                found[group] = values["sampler"] == "sparse"
+                continue
+            _, first, index = np.unique(
+                self._code(_DENSITY_KEYS, rows[group]), return_index=True, return_inverse=True
+            )
+            structure = Structure(**values | {"sampler": "dense"})
+            sparsity = self._sparsity(rows[group[first]], structure.n_features)
+            found[group] = prefers_sparse(structure, sparsity)[index]
+        return found
+
+    def _structure_values(self, i: int) -> dict[str, Any]:
+        row = self.row(i)
+        return {key.rpartition(".")[2]: row[key] for key in STRUCTURE_KEYS}
 
     def structure(self, i: int) -> Structure:
         """What model i shares with the other models of its chunk."""
-        row = self.row(i)
-        return Structure(**{key.rpartition(".")[2]: row[key] for key in STRUCTURE_KEYS})
+        sampler = self._sampler(np.array([i]))[0]
+        return Structure(**self._structure_values(i) | {"sampler": sampler, "own": self.own})
 
     @property
     def work(self) -> float:
@@ -211,10 +249,17 @@ class Sweep:
     def faults(self, skip: Collection[str] = ()) -> list[str]:
         """Values that do not fit together: the first fault of each rule, and how many combinations it concerns.
 
-        Rules about keys in `skip`, whose values are known to be wrong, are left out.
+        Rules about keys in `skip`, whose values are known to be wrong, and about those that a user's own functions take
+        the place of are left out.
         """
-        rules = [(keys, rule) for keys, rule in RULES if not set(keys) & set(skip)]
-        return [fault for keys, rule in rules if (fault := _first(rule(*values) for values in self._each(keys)))]
+        replaced = self.own.replaces if self.own else {}
+        idle = [
+            f"{key}: given beside {name}=, which takes its place; allowed: the default, {DEFAULTS[key]}"
+            for key, name in replaced.items()
+            if any(value != DEFAULTS[key] for value in self._values(key))
+        ]
+        rules = [(keys, rule) for keys, rule in RULES if not set(keys) & {*skip, *replaced}]
+        return idle + [fault for keys, rule in rules if (fault := _first(rule(*values) for values in self._each(keys)))]
 
     def _each(self, keys: Sequence[str]) -> Iterator[list[Any]]:
         """Every distinct combination of values that `keys` take together."""
@@ -236,6 +281,7 @@ class Sweep:
         values = {key: value for key, value in self.base.items() if key not in _NOT_IDENTITY and value != DEFAULTS[key]}
         axes = [{"keys": list(axis.keys), "values": [list(point) for point in axis.values]} for axis in self.axes]
         plan = {"numerics_version": NUMERICS_VERSION, "values": values, "axes": axes}
+        plan |= {"own": self.own.to_json()} if self.own else {}
         return json.loads(json.dumps(plan))  # type: ignore[no-any-return]  # tuples become lists: equal after a file
 
     @classmethod
@@ -243,7 +289,8 @@ class Sweep:
         """The inverse of `to_json`; keys that are no part of a plan have their defaults."""
         values = {key: _frozen(value) for key, value in plan["values"].items()}
         axes = tuple(Axis(tuple(axis["keys"]), tuple(map(_frozen, axis["values"]))) for axis in plan["axes"])
-        return cls({**DEFAULTS, **values}, axes)
+        own = Own.from_json(plan["own"]) if "own" in plan else None
+        return cls({**DEFAULTS, **values}, axes, own)
 
     @property
     def run_id(self) -> str:
@@ -252,7 +299,8 @@ class Sweep:
 
     def row_ids(self, rows: Rows) -> list[str]:
         """12 hex digits a row, of its own non-default values: the same in every sweep that holds the model."""
-        columns = [[f"superpos {NUMERICS_VERSION}"] * len(rows)]
+        own = self.own.record if self.own else ""
+        columns = [[f"superpos {NUMERICS_VERSION}{own}"] * len(rows)]
         for key in sorted(KEYS.keys() - _NOT_IDENTITY):
             values, index = self._points(key, rows)
             texts = [f";{key}={json.dumps(value)}" if value != DEFAULTS[key] else "" for value in values]
@@ -267,6 +315,14 @@ def _hash(text: str) -> str:
 
 def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _groups(code: NDArray[np.int64]) -> list[Rows]:
+    """Positions of equal codes, in order of their first."""
+    _, first, group = np.unique(code, return_index=True, return_inverse=True)
+    ordered = np.argsort(group, kind="stable").astype(np.intp)
+    groups = np.split(ordered, np.cumsum(np.bincount(group))[:-1])
+    return [groups[k] for k in np.argsort(first)]
 
 
 def work_a_step(structure: Structure) -> float:

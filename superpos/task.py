@@ -13,13 +13,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from superpos.own import Own
+
 Activation = Literal["relu", "linear"]
 Array = NDArray[np.generic]
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What all models of a task share. Every field is a number or a name, so structures can be compared and hashed."""
+    """What all models of a task share. Every field is a number or text, so structures can be compared and hashed."""
 
     n_features: int
     n_hidden: int
@@ -31,6 +33,7 @@ class Structure:
     set_size: int = 1
     signed: bool = False
     n_points: int | None = None
+    sampler: Literal["dense", "sparse"] = "dense"
     steps: int = 10_000
     batch_size: int = 1024
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
@@ -39,10 +42,16 @@ class Structure:
     reduction: Literal["mean", "sum"] = "mean"
     loss_every: int = 100
     snapshots: int = 0
+    own: Own | None = None
 
     @property
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each parameter of one model: tied {W, b}; untied {W1, W2, b} with h = x @ W1, out = h @ W2.T + b."""
+        """Shape of each parameter of one model: tied {W, b}; untied {W1, W2, b} with h = x @ W1, out = h @ W2.T + b.
+
+        A user's own model may have others.
+        """
+        if self.own and self.own.has_params:
+            return self.own.shapes(self.n_features, self.n_hidden)
         weight = (self.n_features, self.n_hidden)
         weights = {"W": weight} if self.tied else {"W1": weight, "W2": weight}
         return {**weights, "b": (self.n_features,)}

@@ -16,3 +16,8 @@ def quantity(number: float, unit: str = "") -> str:
     """A large number in words: "950", "12.3 k", "4.5 MB"."""
     scale, prefix = next(((s, p) for s, p in _PREFIXES if number >= s), (1.0, ""))
     return f"{number / scale:.3g} {prefix}{unit}".rstrip()
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things: "1 model", "25,000 models"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

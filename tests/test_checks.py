@@ -11,10 +11,11 @@ import yaml
 from typer.testing import CliRunner
 
 import superpos
-from superpos import checks, cli
+from superpos import checks
 from superpos.checks import Result, claims, measures
 from superpos.checks.claims import Claim, load_claims
 from superpos.checks.measured import Measured
+from superpos.cli import app, measuring
 from superpos.config.experiments import experiment_files, place, shipped_folder
 from superpos.errors import ConfigError
 from superpos.store import Run
@@ -172,13 +173,13 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of claims in place of the shipped ones: one holds, one fails, one is for the full size only."""
     wrong = {"claim": "fails", "low": 7, "high": 8, "published": 7.5}
     folder = folder_of(tmp_path, {}, wrong, {"claim": "slow", "quick": False})
-    monkeypatch.setattr(cli, "_claims_folder", lambda: folder)
+    monkeypatch.setattr(measuring, "claims_folder", lambda: folder)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def test_verify_prints_a_block_a_claim_and_fails(own: Path) -> None:
-    done = CliRunner().invoke(cli.app, ["verify", "--quick", "--quiet"])
+    done = CliRunner().invoke(app, ["verify", "--quick", "--quiet"])
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
     assert lines[0] == "7. intro"
@@ -192,14 +193,14 @@ def test_verify_prints_a_block_a_claim_and_fails(own: Path) -> None:
 
 
 def test_verify_as_json(own: Path) -> None:
-    done = CliRunner().invoke(cli.app, ["verify", "intro", "--quick", "--quiet", "--json", "--out", "elsewhere"])
+    done = CliRunner().invoke(app, ["verify", "intro", "--quick", "--quiet", "--json", "--out", "elsewhere"])
     assert done.exit_code == 1
     assert [found["verdict"] for found in json.loads(done.stdout)] == ["holds", "fails", "skipped"]
     assert (own / "elsewhere" / checks.RUNS).is_dir()
 
 
 def test_verify_of_an_unknown_experiment(own: Path) -> None:
-    done = CliRunner().invoke(cli.app, ["verify", "intor"])
+    done = CliRunner().invoke(app, ["verify", "intor"])
     assert (done.exit_code, done.stdout) == (2, "")
     assert "EXPERIMENT: there is no 'intor'; did you mean intro?" in done.stderr
     assert not (own / "outputs").exists()

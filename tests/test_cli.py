@@ -21,6 +21,7 @@ import superpos
 from superpos import progress as progress_module
 from superpos.cli import app
 from superpos.config.compose import compose
+from superpos.engines.cpu import available_threads
 from superpos.errors import PlanMismatchError, TrainingInterruptedError
 from superpos.progress import Lines, Terminal
 from superpos.store import RunFolder
@@ -149,8 +150,8 @@ def test_a_finished_run_is_not_given_to_the_runner(runner: FakeRunner) -> None:
 def test_a_signal_before_there_is_anything_to_save(name: str, command: str, tmp_path: Path) -> None:
     """As while Python still imports: no traceback, and the exit code of an interruption."""
     code = (
-        "import os, signal, sys; from superpos import cli\n"
-        f"cli._compose = cli._load = lambda *_: os.kill(os.getpid(), signal.{name})\n"
+        "import os, signal, sys; from superpos import cli; from superpos.cli import common\n"
+        f"common.compose = common.load = lambda *_: os.kill(os.getpid(), signal.{name})\n"
         f"sys.argv = ['superpos', '{command}']; cli.main()"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(superpos.__file__).parents[1])}
@@ -191,6 +192,16 @@ def test_dry_run_prints_the_size_and_trains_nothing(runner: FakeRunner, tmp_path
     assert (runner.calls, list(tmp_path.iterdir())) == ([], [])
 
 
+def test_dry_run_as_json(runner: FakeRunner) -> None:
+    found = json.loads(cli("train", "experiment=phase_change", "--dry-run", "--json").stdout)
+    assert found == {"models": 25_000, "chunks": 25, "flops": 2.5e12, "memory_bytes": 3e6, "seconds": 42.0}
+    arguments = ["experiment=phase_change", "--shards", "5", "--cpus", "2", "--dry-run", "--json"]
+    cost = json.loads(cli("submit", *arguments).stdout)
+    assert [(shard["chunks"], shard["models"]) for shard in cost["shards"]] == [(5, 5000)] * 5
+    assert cost["core_hours"] == pytest.approx(42 * available_threads() / 3600)
+    assert [shard["hours"] for shard in cost["shards"]] == pytest.approx([cost["core_hours"] / 5 / 2] * 5)
+
+
 def test_progress_goes_to_stderr(runner: FakeRunner) -> None:
     def report(progress: Callable[[Any], None], **_: Any) -> None:
         progress(state(message="engine: fused"))
@@ -214,11 +225,11 @@ def test_config_prints_keys_size_and_folder() -> None:
 
 
 def test_list(runner: FakeRunner) -> None:
-    lines = cli("list").stdout.splitlines()
-    assert (lines[0], "figures" in lines) == ("experiments", True)
-    [intro] = [line for line in lines if line.startswith("  intro ")]
-    assert "models" in intro
-    assert "~42 s" in intro  # the calibration is of the introduction itself
+    experiments, figures = (part.splitlines() for part in cli("list").stdout.split("\n\n"))
+    assert experiments[0].split() == ["#", "experiment", "models", "time", "description"]
+    [intro] = [line for line in experiments if line.startswith(" 0  intro ")]
+    assert intro.split()[2:5] == ["100", "~42", "s"]  # the calibration is of the introduction itself
+    assert figures[0].split() == ["figure", "description"]
     found = json.loads(cli("list", "--json").stdout)
     [entry] = [item for item in found["experiments"] if item["name"] == "phase_change"]
     assert entry["models"] == 25_000
@@ -227,6 +238,18 @@ def test_list(runner: FakeRunner) -> None:
     assert entry["seconds"] == pytest.approx(42.0 * (2.5e4 * 2500 * 256 * 140) / one.work, rel=1e-6)
     assert {"name", "description"} == set(found["figures"][0])
     assert runner.calls == []
+
+
+def test_config_as_json() -> None:
+    found = json.loads(cli("config", "experiment=phase_change", "data.density=0.5", "--json").stdout)
+    assert (found["models"], found["chunks"], found["config"]["model.n_hidden"]) == (500, 1, 1)
+    assert [(axis["keys"], len(axis["values"])) for axis in found["axes"]] == [
+        (["importance.last"], 50),
+        (["seed"], 10),
+    ]
+    assert "importance.last" not in found["config"]
+    run_id = compose(["experiment=phase_change", "data.density=0.5"]).sweep.run_id
+    assert found["run"] == f"outputs/phase_change/{run_id}"
 
 
 def test_train_status_and_plot_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,8 +276,9 @@ def test_status_of_a_finished_run(tmp_path: Path) -> None:
     assert facts.splitlines() == [
         f"run     {folder.path}",
         "chunks  2 done, 0 missing, 0 corrupt",
-        "models  6 of 6 finished, 2 diverged",
+        "models  6 of 6 finished, 2 diverged (models 0, 3)",
         f"digest  {folder.digest()}",
+        "loss    0 at best: model 1, model.n_hidden=1, seed=1",
     ]
     assert [line.split()[:3] for line in settings.splitlines()[1:]] == [["1", "3", "1"], ["2", "3", "1"]]
 
@@ -266,8 +290,20 @@ def test_status_of_an_unfinished_run(tmp_path: Path) -> None:
     facts = json.loads(done.stdout)
     assert facts["chunks"] == {"done": 1, "missing": 1, "corrupt": 0}
     assert facts["models"] == {"total": 6, "finished": 3, "diverged": 1}
+    assert facts["diverged"] == [0]
+    assert facts["best"] == {"model": 1, "loss": 0.0, "setting": {"model.n_hidden": 1, "seed": 1}}
+    assert [(row["model.n_hidden"], row["models"], row["best"]) for row in facts["settings"]] == [(1, 3, 1)]
     assert facts["complete"] is False
     assert "1 done, 1 missing" in cli("status", str(folder.path)).stdout
+
+
+def test_a_run_that_is_named_without_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("another_much_shorter", "phase", "z"):
+        finished(Path("outputs"), [f"name={name}"])
+    done = cli("status", "phase")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("superpos: phase does not exist; there is outputs/phase/latest, outputs/phase/")
 
 
 def test_status_of_a_corrupt_run(tmp_path: Path) -> None:

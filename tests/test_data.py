@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from tasks import make_task
 
-from superpos import data
+from superpos import cells, data
 from superpos.streams import Purpose
 from superpos.task import Structure
 
@@ -40,15 +40,15 @@ def assert_uncorrelated(x: np.ndarray) -> None:
 
 def values(sparsity: float, u: list[int], **structure: Any) -> list[float]:
     """Feature values of a one-feature model for given draws."""
-    rules = data.cells(Structure(1, 1, **structure), np.array([[sparsity]]))
+    rules = cells.cells(Structure(1, 1, **structure), np.array([[sparsity]]))
     words = torch.tensor(u).reshape(1, -1, 1)
-    return data.features(rules, words, words).flatten().tolist()
+    return cells.features(rules, words, words).flatten().tolist()
 
 
 def test_thresholds_are_the_floor_of_s_times_two_to_the_32() -> None:
     sparsity = np.array([0.0, 0.25, 0.5, 0.9, 1 - 2.0**-32, 2.0**-33])
     # 0.9 * 4294967296 = 3865470566.4
-    assert data.thresholds(sparsity).tolist() == [0, 2**30, 2**31, 3865470566, FULL - 1, 0]
+    assert cells.thresholds(sparsity).tolist() == [0, 2**30, 2**31, 3865470566, FULL - 1, 0]
 
 
 def test_values_of_given_draws() -> None:
@@ -67,7 +67,7 @@ def test_signed_values_of_given_draws() -> None:
 
 
 def test_the_rarest_feature_is_active_for_one_draw() -> None:
-    rules = data.cells(Structure(1, 1), np.array([[1 - 2.0**-32]]))
+    rules = cells.cells(Structure(1, 1), np.array([[1 - 2.0**-32]]))
     assert (int(rules.low[0, 0]), int(rules.span[0, 0])) == (FULL - 1, 0)  # active iff u = 2^32 - 1
     assert values(1 - 2.0**-32, [0, FULL - 2, FULL - 1], signed=True) == [0, 0, -1]  # the one value is (u - T) = 0
 
@@ -134,7 +134,7 @@ def test_anticorrelated_sets_have_one_active_member(density: float) -> None:
 )
 def test_anticorrelated_members_share_out_the_active_draws(width: int, set_size: int) -> None:
     structure = Structure(set_size, 1, correlation="anticorrelated", set_size=set_size)
-    rules = data.cells(structure, np.full((1, set_size), 1 - width / FULL))
+    rules = cells.cells(structure, np.full((1, set_size), 1 - width / FULL))
     low, span = (np.array(field[0], dtype=np.int64) for field in (rules.low, rules.span))
     works = rules.scale[0] > 0
     sizes = np.where(works, span + 1, 0)

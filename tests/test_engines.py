@@ -17,6 +17,7 @@ import torch
 from tasks import make_task, start
 
 from superpos import data
+from superpos.engines import Engine
 from superpos.engines.cpu import FusedCpuEngine
 from superpos.engines.reference import ReferenceEngine
 from superpos.streams import Purpose
@@ -39,6 +40,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "anticorrelated absolute value": SETS
     | {"correlation": "anticorrelated", "tied": False, "hidden": "relu", "target": "abs", "signed": True},
 }
+FAMILIES |= {f"sparse {name}": family | {"sampler": "sparse"} for name, family in FAMILIES.items()}
 # n, m, batch: sizes around the tiles of the kernels, batches around the block of 128 samples
 SHAPES = [
     (1, 1, 1), (1, 3, 333), (2, 1, 100), (3, 2, 127), (3, 5, 1), (5, 2, 129), (17, 3, 333), (33, 5, 100), (5, 17, 127),
@@ -98,10 +100,12 @@ def varied(n: int, m: int, models: int, **structure: Any) -> Task:
     )  # fmt: skip
 
 
-def check_gradients(task: Task, step: int = 2, params: dict[str, np.ndarray] | None = None) -> None:
+def check_gradients(
+    task: Task, step: int = 2, params: dict[str, np.ndarray] | None = None, engine: Engine = FUSED
+) -> None:
     params = random_params(task) if params is None else params
     losses, grads = REFERENCE.gradients(task, params, step)
-    found_losses, found = FUSED.gradients(task, params, step)
+    found_losses, found = engine.gradients(task, params, step)
     size = magnitudes(task, params, data.batch(task, step))
     bound = unit(task, task.structure.samples_per_step)
     assert_near("loss", found_losses, losses, bound * size.samples.mean(-1))
@@ -114,6 +118,8 @@ def check_gradients(task: Task, step: int = 2, params: dict[str, np.ndarray] | N
 def test_gradients_on_awkward_shapes(n: int, m: int, batch: int) -> None:
     check_gradients(varied(n, m, 3, batch_size=batch))
     check_gradients(varied(n, m, 2, batch_size=batch, **FAMILIES["absolute value"]))
+    check_gradients(varied(n, m, 3, batch_size=batch, sampler="sparse"))
+    check_gradients(varied(n, m, 2, batch_size=batch, **FAMILIES["sparse absolute value"]))
 
 
 @pytest.mark.parametrize("output", ["relu", "linear"])
@@ -121,9 +127,10 @@ def test_gradients_on_awkward_shapes(n: int, m: int, batch: int) -> None:
 def test_gradients_of_small_sizes(n: int, output: str) -> None:
     """Sizes with code of their own, and those next to them; the densest and the sparsest feature that there is."""
     for m in range(1, 5):
-        task = varied(n, m, 3, batch_size=131, output=output)
-        task.sparsity[:, 0] = [0, 1 - 2.0**-32, 0.5]
-        check_gradients(task)
+        for sampler in ("dense", "sparse"):
+            task = varied(n, m, 3, batch_size=131, output=output, sampler=sampler)
+            task.sparsity[:, 0] = [0, 1 - 2.0**-32, 0.5]
+            check_gradients(task)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -145,14 +152,14 @@ def test_a_relu_is_flat_at_zero(family: str, n: int, m: int) -> None:
         assert not any(grad.any() for grad in engine.gradients(task, nothing, 0)[1].values())
 
 
-def check_step(task: Task, step: int) -> None:
+def check_step(task: Task, step: int, engine: Engine = FUSED) -> None:
     """One step of both engines from the same state: parameters, moments and the recorded loss."""
     s, before = task.structure, start(task)
     before.params |= random_params(task)
     REFERENCE.advance(task, before, step)
     expected, found = deepcopy(before), deepcopy(before)
     REFERENCE.advance(task, expected, step + 1)
-    FUSED.advance(task, found, step + 1)
+    engine.advance(task, found, step + 1)
     size = magnitudes(task, before.params, data.batch(task, step))
     bound = unit(task, s.samples_per_step)
     assert found.step == expected.step == step + 1
@@ -216,10 +223,14 @@ def test_training_for_long_reaches_the_same_loss() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("samples", [1, 5000])
 def test_evaluation(family: str, samples: int) -> None:
-    task = varied(6, 3, 5, **FAMILIES[family])
+    check_evaluation(varied(6, 3, 5, **FAMILIES[family]), samples)
+
+
+def check_evaluation(task: Task, samples: int, engine: Engine = FUSED) -> None:
+    """Losses and standard errors of both engines."""
     params = random_params(task)
     mean, error = REFERENCE.evaluate(task, params, samples)
-    found_mean, found_error = FUSED.evaluate(task, params, samples)
+    found_mean, found_error = engine.evaluate(task, params, samples)
     x = data.sample(task, Purpose.EVALUATE, 0, range(samples))
     bound = unit(task, 128) * magnitudes(task, params, x).samples  # [M, B]; float64 beyond a block of 128
     assert_near("loss", found_mean, mean, bound.mean(-1))

@@ -14,10 +14,14 @@ from superpos.engines.cpu import FusedCpuEngine
 from superpos.engines.reference import ReferenceEngine
 from superpos.task import State, Task
 
+ABSOLUTE = {"tied": False, "hidden": "relu", "target": "abs", "signed": True}
 FAMILIES: dict[str, dict[str, Any]] = {
     "relu": {},
-    "absolute value": {"tied": False, "hidden": "relu", "target": "abs", "signed": True},
+    "absolute value": ABSOLUTE,
     "anticorrelated": {"correlation": "anticorrelated", "set_size": 3, "optimizer": "adam", "lr_schedule": "cosine"},
+    "sparse": {"sampler": "sparse"},
+    "sparse absolute value": ABSOLUTE | {"sampler": "sparse"},
+    "sparse anticorrelated": {"sampler": "sparse", "correlation": "anticorrelated", "set_size": 3},
 }
 SIZES = [(6, 2, 129), (33, 17, 100), (3, 1, 5)]
 ENGINES = {"reference": ReferenceEngine(threads=1), "fused": FusedCpuEngine(threads=1)}
@@ -125,7 +129,7 @@ def test_memory_that_holds_nan_is_never_read(
     def poisoned_work(*arguments: Any) -> Any:
         made = work(*arguments)
         for array in made:
-            array[...] = np.nan
+            array[...] = np.nan if array.dtype.kind == "f" else -7
         return made
 
     monkeypatch.setattr(cpu, "_Buffers", Poisoned)

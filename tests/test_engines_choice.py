@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from superpos import engines
 from superpos.engines import choose
 from superpos.engines.cpu import FusedCpuEngine
 from superpos.engines.reference import ReferenceEngine
@@ -30,7 +31,27 @@ def test_a_device_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch)
     for backend in ("auto", "reference", "fused"):
         with pytest.raises(ConfigError, match=r"engine\.device: cuda"):
             choose(Structure(5, 2), backend=backend, device="cuda")
+
+
+def test_choice_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.raises(ConfigError, match=r"fused engine runs on the CPU only"):
+    plain, points = Structure(5, 2), Structure(5, 2, n_points=10)
+    for backend in ("auto", "fused"):
+        assert choose(plain, backend, "cuda").engine.name == "fused-gpu"
+    assert choose(plain, "reference", "cuda").engine == ReferenceEngine("cuda")
+    assert choose(plain).engine.name == "fused"  # on the CPU, unless the device is asked for
+    given_up = choose(points, device="cuda")
+    assert given_up.engine == ReferenceEngine("cuda")
+    assert "data.n_points" in given_up.reason
+    with pytest.raises(ConfigError, match=r"engine\.backend: fused .*GPU.*n_points.* use engine\.backend=reference"):
+        choose(points, backend="fused", device="cuda")
+
+
+def test_without_triton_a_gpu_has_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    given_up = choose(Structure(5, 2), device="cuda")
+    assert given_up.engine == ReferenceEngine("cuda")
+    with pytest.raises(ConfigError, match=r"needs triton: pip install \"superpos\[gpu\]\""):
         choose(Structure(5, 2), backend="fused", device="cuda")
-    assert choose(Structure(5, 2), device="cuda").engine == ReferenceEngine("cuda")

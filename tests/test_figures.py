@@ -25,6 +25,7 @@ from superpos.config.schema import KEYS
 from superpos.errors import SuperposError
 from superpos.figures import dimensionality, features, loss, phase_diagram, phases, records, style
 from superpos.figures import superposition as heat_maps
+from superpos.own import Own
 from superpos.sweep import Axis, Sweep
 from superpos.theory.shapes import polygon
 
@@ -41,6 +42,7 @@ class MemoryRun:
     steps: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     losses: NDArray[Any] | None = None
     name: str = "memory"
+    own: Own | None = None
 
     def weights(self, i: int, /) -> dict[str, NDArray[Any]]:
         return {"W": self.W[i], "b": self.b[i]}

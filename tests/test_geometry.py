@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
+from scipy.sparse.csgraph import connected_components
 
 from superpos import geometry
 from superpos.theory import shapes
@@ -82,6 +83,25 @@ def test_components_by_hand() -> None:
     W[1] = [[0.1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0.6, 0.8], [1, 0, 0]]  # 3 joins 1 and 2
     np.testing.assert_array_equal(geometry.components(W), [[0, 1, -1, 1, 2], [-1, 0, 0, 0, 1]])
     np.testing.assert_array_equal(geometry.n_components(W), [3, 2])
+
+
+@given(seed=seeds, features=st.integers(1, 40), edges=st.floats(0, 2))
+@few
+def test_components_are_those_of_a_graph_library(seed: int, features: int, edges: float) -> None:
+    """Weights whose inner products are a random sparse graph's adjacency matrix with a large diagonal."""
+    rng = np.random.default_rng(seed)
+    graphs = rng.random((3, features, features)) < edges / features
+    graphs |= graphs.mT | np.eye(features, dtype=bool)
+    W = np.linalg.cholesky(graphs + features * np.eye(features))  # W Wᵀ is the graph, with n + 1 on the diagonal
+    found = geometry.components(W, tau=0.5)
+    assert found.tolist() == [connected_components(graph)[1].tolist() for graph in graphs]
+
+
+def test_a_long_chain_is_one_component_in_any_order() -> None:
+    chain = 10 * np.eye(300) + np.eye(300, k=1) + np.eye(300, k=-1)
+    order = np.random.default_rng(0).permutation(300)
+    W = np.linalg.cholesky(np.stack([chain, chain[order][:, order]]))
+    np.testing.assert_array_equal(geometry.components(W, tau=0.5), np.zeros((2, 300)))
 
 
 def test_an_edge_needs_more_than_tau() -> None:
@@ -223,6 +243,19 @@ def test_describe_many_models_at_once() -> None:
     labels = geometry.describe(np.tile(one_line, (5000, 1, 1)))
     expected = ["digon", "1 dedicated + 1 not represented", "2 not represented", "2/1", "not finite"]
     assert labels.tolist() == expected * 5000
+
+
+def test_labels_of_many_models_are_those_of_each_alone() -> None:
+    """Shapes of the same name and size add up, squares count as digons, and each model keeps its own."""
+    rng = np.random.default_rng(0)
+    blocks = [np.eye(1), shapes.simplex(1), shapes.polygon(4), shapes.simplex(2), shapes.polygon(5), np.zeros((1, 1))]
+    models = []
+    for _ in range(60):
+        W = block_diag(*(blocks[i] for i in rng.integers(0, len(blocks), 4)))
+        models.append(np.pad(W, ((0, 20 - len(W)), (0, 8 - W.shape[1]))))
+    labels = geometry.describe(np.stack(models)).tolist()
+    assert labels == [geometry.describe(W[None])[0] for W in models]
+    assert len(set(labels)) > 20
 
 
 def test_describe_does_not_depend_on_the_block_of_models(monkeypatch: pytest.MonkeyPatch) -> None:

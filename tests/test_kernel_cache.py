@@ -104,7 +104,7 @@ def test_the_first_use_says_what_it_waits_for(monkeypatch: pytest.MonkeyPatch, t
         signatures = ()
 
     monkeypatch.setattr(cache, "is_filled", lambda: False)
-    monkeypatch.setattr("superpos.engines.cpu.kernel.train", Uncompiled)
+    monkeypatch.setattr("superpos.engines.cpu.kernel.run", Uncompiled)
     monkeypatch.setattr(cache, "folder", lambda: tmp_path)
     assert f"kept in {tmp_path}" in str(FusedCpuEngine().first_use())
     monkeypatch.setattr(cache, "folder", lambda: None)

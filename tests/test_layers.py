@@ -18,9 +18,14 @@ PACKAGE = Path(superpos.__file__).parent
 LAYERS = {
     0: ["errors", "units", "config", "config.schema", "config.rules", "config.axes", "config.wording"],
     1: [
+        "source",
+        "own",
         "task",
         "columns",
         "streams",
+        "cells",
+        "sampler",
+        "sparse",
         "data",
         "model",
         "optim",
@@ -33,16 +38,42 @@ LAYERS = {
     ],
     2: ["engines"],
     3: ["sweep", "store", "figures"],
-    4: ["runner", "outcome", "finished", "estimate", "memory", "provenance", "report", "checks", "cluster"],
-    5: ["config.compose", "config.merge", "config.experiments", "progress", "summary", "cli", "__main__"],
+    4: [
+        "runner",
+        "trial",
+        "outcome",
+        "finished",
+        "estimate",
+        "memory",
+        "provenance",
+        "publishing",
+        "stopwatch",
+        "report",
+        "checks",
+        "cluster",
+    ],
+    5: [
+        "config.compose",
+        "config.merge",
+        "config.experiments",
+        "progress",
+        "findings",
+        "listing",
+        "suggestions",
+        "status",
+        "summary",
+        "tables",
+        "cli",
+        "__main__",
+    ],
 }
 RANK = {f"superpos.{name}": rank for rank, names in LAYERS.items() for name in names} | {"superpos": 5}
 
 MATHS = {"numpy", "torch", "scipy"}
 FILES = {"pandas", "pyarrow", "safetensors", "matplotlib", "PIL"}
 # Other packages that a layer may use; layer 5 may use all.
-THIRD_PARTY = {0: set(), 1: MATHS, 2: MATHS | {"numba", "llvmlite", "triton"}, 3: {"numpy", "scipy"} | FILES}
-THIRD_PARTY[4] = MATHS | FILES | {"yaml"}
+THIRD_PARTY = {0: set(), 1: MATHS, 2: MATHS | {"numba", "llvmlite", "triton", "jax"}, 3: {"numpy", "scipy"} | FILES}
+THIRD_PARTY[4] = MATHS | FILES | {"yaml", "plotly"}
 # Packages with one owner.
 OWNERS = {
     "hydra": ["superpos.config.compose"],
@@ -52,8 +83,10 @@ OWNERS = {
     "numba": ["superpos.engines"],
     "llvmlite": ["superpos.engines"],
     "triton": ["superpos.engines"],
+    "jax": ["superpos.engines.bench.jit_scan"],
     "safetensors": ["superpos.store"],
     "pyarrow": ["superpos.store"],
+    "plotly": ["superpos.report"],
 }
 NOT_IN_MATHS = {"os", "pathlib", "io", "tempfile", "shutil", "time", "datetime", "random", "subprocess", "logging"}
 ENGINES = ("superpos.engines.reference", "superpos.engines.cpu", "superpos.engines.gpu")
@@ -228,6 +261,22 @@ def test_a_bad_import_is_found(module: str, source: str, fault: str) -> None:
 )
 def test_a_good_import_is_let_through(module: str, source: str) -> None:
     assert faults(module, source) == []
+
+
+# What takes long to import, and what a command that only trains (or has nothing to train) does without.
+@pytest.mark.parametrize(
+    ("module", "needless"),
+    [
+        ("superpos.sweep", {"torch", "scipy", "numba"}),
+        ("superpos.figures", {"torch", "scipy", "numba"}),
+        ("superpos.finished", {"torch", "scipy", "numba", "matplotlib"}),
+        ("superpos.runner", {"scipy", "matplotlib", "hydra", "numba"}),
+        ("superpos.engines.cpu", {"scipy", "pandas", "matplotlib"}),
+    ],
+)
+def test_what_is_slow_to_import_waits_until_it_is_used(module: str, needless: set[str]) -> None:
+    reached = reached_at_start(module, MODULES[module].read_text())
+    assert {package: importer for package, importer in reached.items() if package in needless} == {}
 
 
 def test_a_module_without_a_layer_is_a_fault() -> None:

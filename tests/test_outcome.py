@@ -34,6 +34,34 @@ def test_the_loss_in_parts_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch)
         pauses.clear()
 
 
+@pytest.mark.parametrize("output", ["relu", "linear"])
+def test_the_exact_loss_in_parts_is_that_of_the_whole(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = compose([f"model.output={output}", "model.n_features=4", "train.steps=0", "seed=range(0,10)"]).sweep
+    task, pauses = sweep.task(np.arange(10)), []
+    state = State.initial(task, model.initial_params(task))
+    work = losses.exact_work(task.structure)
+    assert work == {"relu": 4 * 3**4, "linear": 16}[output]
+    for at_once, count in ((10, 1), (4, 3), (0.5, 10)):
+        monkeypatch.setattr(outcome, "_EXACT_WORK", at_once * work)
+        table = outcome.table(sweep, np.arange(10), task, state, choose(task.structure), 8, lambda: pauses.append(1))
+        alone = [losses.exact_loss(task.take([i]), {k: v[[i]] for k, v in state.params.items()})[0] for i in range(10)]
+        np.testing.assert_allclose(table["loss"], alone, rtol=1e-14)
+        assert (table["loss_se"] == 0).all()
+        assert len(pauses) == count
+        pauses.clear()
+
+
+def test_only_a_diverged_model_has_a_step_at_which_it_did() -> None:
+    sweep = compose(["train.steps=0", "seed=range(0,3)"]).sweep
+    task = sweep.task(np.arange(3))
+    state = State.initial(task, model.initial_params(task))
+    state.diverged_at[1] = 0
+    table = outcome.table(sweep, np.arange(3), task, state, choose(task.structure), 8, lambda: None)
+    assert table["status"].tolist() == ["ok", "diverged", "ok"]
+    assert table["diverged_at"].isna().tolist() == [True, False, True]
+    assert table["diverged_at"][1] == 0
+
+
 @pytest.mark.parametrize("backend", ["fused", "reference"])
 def test_a_stop_in_the_evaluation_keeps_what_was_trained(
     backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -7,41 +7,52 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import typer.main
 from typer.testing import CliRunner
 
 from superpos.cli import app
 from superpos.figures import FIGURES
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+README, GALLERY = ((ROOT / name).read_text() for name in ("README.md", "docs/gallery.md"))
 DOCUMENTS = [path for path in ROOT.rglob("*.md") if not {".venv", "outputs"} & set(path.relative_to(ROOT).parts)]
-CODE = re.findall(r"^    (.+)$", README, flags=re.MULTILINE)
-COMMANDS = [
-    shlex.split(part.replace(".venv/bin/", ""), comments=True)
-    for line in CODE
-    for part in line.split("&&")
-    if re.match(r"\s*(\.venv/bin/)?superpos ", part)
-]
 
 
-def test_the_readme_shows_every_command() -> None:
-    assert {command[1] for command in COMMANDS} == {
-        "train",
-        "plot",
-        "status",
-        "list",
-        "config",
-        "bench",
-        "verify",
-        "submit",
-    }
+def code(text: str) -> list[str]:
+    """Lines that are indented or in a block of the shell; one that ends in a backslash goes on in the next."""
+    text = re.sub(r"^```sh\n(.*?)^```$", lambda block: textwrap.indent(block[1], " " * 4), text, flags=re.M | re.S)
+    return re.findall(r"^ {4,}(\S.*)$", text.replace("\\\n", " "), flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_a_command_of_the_readme_is_understood(command: list[str], tmp_path: Path) -> None:
-    _, name, *arguments = command
-    assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
-    if name in ("train", "config"):
+def commands(text: str) -> list[list[str]]:
+    """The words of every command of superpos in indented lines; a variable of the shell is 3."""
+    parts = [part for line in code(text) for part in line.split("&&")]
+    found = [re.match(r"\s*(?:exec |\.venv/bin/)?(superpos [^>]*)", part) for part in parts]
+    return [shlex.split(re.sub(r"\$\w+", "3", match[1]), comments=True) for match in found if match]
+
+
+COMMANDS = {" ".join(command): command for path in DOCUMENTS for command in commands(path.read_text())}
+
+
+def test_commands_are_found_in_every_form() -> None:
+    text = "    a && superpos plot x\n"
+    text += "    superpos train 'b=c' \\\n        d=$e   # f\n"
+    text += "    exec superpos list\n    superposition\n```sh\nsuperpos bench\n```\nsuperpos is\n"
+    lines = ["superpos plot x", "superpos train b=c d=3", "superpos list", "superpos bench"]
+    assert [" ".join(words) for words in commands(text)] == lines
+
+
+def test_the_documents_show_the_commands() -> None:
+    assert {command[1] for command in COMMANDS.values()} >= set(typer.main.get_command(app).commands)
+    assert len(commands(README)) >= 5
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_of_a_document_is_understood(line: str, tmp_path: Path) -> None:
+    _, name, *arguments = COMMANDS[line]
+    command = typer.main.get_command(app).commands[name]
+    command.make_context(name, arguments)  # raises for an option that does not exist
+    if name in ("train", "submit") and "--config-dir" not in arguments:
         overrides = [argument for argument in arguments if "=" in argument]
         result = CliRunner().invoke(app, ["config", *overrides, "--out", str(tmp_path)])
         assert result.exit_code == 0, result.output
@@ -51,15 +62,15 @@ def test_a_command_of_the_readme_is_understood(command: list[str], tmp_path: Pat
 def test_the_gallery_shows_every_figure_and_how_it_is_made() -> None:
     drawn = [
         (Path(command[2]).parent.name, name)
-        for command in COMMANDS
+        for command in commands(GALLERY)
         if command[1] == "plot" and "--to" in command
         for option, name in pairwise(command)
         if option == "--figure"
     ]
     assert {name for _, name in drawn} == set(FIGURES)
-    files = {f"docs/gallery/{run}_{name}.{'gif' if FIGURES[name].animate else 'png'}" for run, name in drawn}
-    assert files <= set(re.findall(r"\((docs/gallery/[^)]+)\)", README))
-    assert all((ROOT / file).is_file() for file in files)
+    files = {f"gallery/{run}_{name}.{'gif' if FIGURES[name].animate else 'png'}" for run, name in drawn}
+    assert files <= set(re.findall(r"\((gallery/[^)]+)\)", GALLERY))
+    assert all((ROOT / "docs" / file).is_file() for file in files)
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,9 +83,14 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_there_is_one_test_command_and_it_is_what_ci_calls() -> None:
-    found = [line for line in CODE if line.startswith("python3 -m venv") and "pytest" in line]
+    found = [line for line in code(README) if line.startswith("python3 -m venv") and "pytest" in line]
     assert len(found) == 1
     assert "README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_readme_leads_to_every_document() -> None:
+    documents = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")}
+    assert documents <= set(re.findall(r"\]\(([^)]+)\)", README))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -82,3 +98,12 @@ def test_links_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text())
     local = [link for link in links if not link.startswith("http")]
     assert [link for link in local if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_within_a_document_lead_to_a_heading(document: Path) -> None:
+    text = document.read_text()
+    headings = {
+        re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text, re.M)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) - headings == set()

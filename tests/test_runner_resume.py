@@ -12,7 +12,8 @@ import superpos
 from superpos import runner
 from superpos.config.compose import compose
 from superpos.engines.cpu import FusedCpuEngine
-from superpos.errors import TrainingInterruptedError
+from superpos.errors import SuperposError, TrainingInterruptedError
+from superpos.stopwatch import PHASES
 from superpos.store import Run, RunFolder
 
 SWEEP = [
@@ -77,6 +78,36 @@ def test_stopping_before_the_first_step_keeps_nothing_but_the_plan(tmp_path: Pat
     with pytest.raises(TrainingInterruptedError, match="interrupted; everything trained so far is kept"):
         train(SWEEP, tmp_path, stop=lambda: True)
     assert folder_of(SWEEP, tmp_path).states() == ["missing", "missing"]
+
+
+def test_every_attempt_notes_where_its_time_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TrainingInterruptedError):
+        train(SWEEP, tmp_path, stop=after(3))
+    ticks = iter(range(10**6))
+    monkeypatch.setattr("superpos.stopwatch.time.monotonic", lambda: next(ticks))  # every look takes a second
+    looks = len(list(zip(range(10), ticks, strict=False)))  # began 10 s earlier than its first look
+    run = train(SWEEP, tmp_path, began=0.0)
+    stopped, whole = [attempt["seconds"] for attempt in run.folder.attempts()]
+    assert stopped.keys() == whole.keys() == set(PHASES)
+    assert stopped["training"] > 0
+    assert stopped["evaluating"] == 0
+    assert whole["starting"] >= looks
+    assert whole["training"] > 0
+    assert whole["evaluating"] >= 2  # of two chunks
+    assert whole["writing"] >= 2
+    assert sum(whole.values()) == next(ticks) - 1  # nothing is left out, nothing counts twice
+
+
+def test_a_disk_that_cannot_take_the_note_changes_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise SuperposError("no space left")
+
+    monkeypatch.setattr(RunFolder, "end_attempt", full)
+    with pytest.raises(TrainingInterruptedError):
+        train(SWEEP, tmp_path, stop=after(3))
+    run = train(SWEEP, tmp_path)
+    assert run.complete
+    assert all("seconds" not in attempt for attempt in run.folder.attempts())
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3])

@@ -272,6 +272,19 @@ def test_attempts_are_kept_in_order(tmp_path: Path) -> None:
     assert all({"time", "host"} <= attempt.keys() for attempt in found)
 
 
+def test_the_end_of_an_attempt_is_added_to_it(tmp_path: Path) -> None:
+    run = open_run(tmp_path)
+    first, second = run.record_attempt({"command": ["a"]}), run.record_attempt({"command": ["b"]})
+    run.end_attempt(second, {"training": 1.23456, "writing": 0.0})
+    found = run.attempts()
+    assert [attempt["command"] for attempt in found] == [["a"], ["b"]]
+    assert "seconds" not in found[0]
+    assert found[1]["seconds"] == {"training": 1.235, "writing": 0.0}
+    first.unlink()
+    with pytest.raises(SuperposError, match="cannot read"):
+        run.end_attempt(first, {})
+
+
 def test_other_files_are_replaced_whole(tmp_path: Path) -> None:
     run = open_run(tmp_path)
     for data in (b"old", b"new"):

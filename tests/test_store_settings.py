@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from superpos.store.settings import by_setting
-from superpos.summary import of_settings
+
+SWEPT = ["data.density", "seed"]
 
 
 def table() -> pd.DataFrame:
@@ -23,7 +24,7 @@ def table() -> pd.DataFrame:
 
 
 def test_best_spread_and_geometries_by_hand() -> None:
-    found = by_setting(table())
+    found = by_setting(table(), SWEPT)
     assert list(found.columns[:3]) == ["data.density", "models", "diverged"]
     assert found["data.density"].tolist() == [0.5, 0.1]
     assert found[["models", "diverged", "best"]].to_numpy().tolist() == [[3, 0, 2], [3, 1, 3]]
@@ -33,8 +34,8 @@ def test_best_spread_and_geometries_by_hand() -> None:
 
 def test_one_setting_and_one_whose_models_all_diverged() -> None:
     same = table().drop(columns="geometry").assign(**{"data.density": 0.5, "data.sparsity": 0.5})
-    assert by_setting(same)["models"].tolist() == [6]
-    found = by_setting(same.assign(status="diverged"))
+    assert by_setting(same, ["seed"])["models"].tolist() == [6]
+    found = by_setting(same.assign(status="diverged"), ["seed"])
     assert found["diverged"].tolist() == [6]
     assert found["best"].isna().all()
 
@@ -42,23 +43,14 @@ def test_one_setting_and_one_whose_models_all_diverged() -> None:
 def test_lists_are_settings_too() -> None:
     lists = [np.array([1.0, 2.0]), np.array([2.0, 1.0])] * 3
     changed = table().assign(**{"importance.values": pd.Series(lists, index=range(6)), "data.density": 0.5})
-    found = by_setting(changed.drop(columns="data.sparsity"))
+    found = by_setting(changed, ["importance.values", "seed"])
     assert found["models"].tolist() == [3, 3]
     assert list(found["importance.values"].iloc[1]) == [2, 1]
 
 
-def test_text_only_where_seeds_share_a_setting() -> None:
-    class Run:
-        n_models = 6
-
-        def by_setting(self) -> pd.DataFrame:
-            return by_setting(table())
-
-    header, first, second = of_settings(Run()).splitlines()
-    assert header.split() == [
-        "data.density", "models", "diverged", "best", "loss_best", "loss_median", "loss_worst", "geometries",
+def test_every_swept_key_is_a_setting_also_one_that_could_follow_from_another() -> None:
+    changed = table().assign(**{"model.init_std": [0.5, 0.5, 0.1, 0.1, 0.1, 0.1]})
+    found = by_setting(changed, ["data.density", "model.init_std", "seed"])
+    assert found[["data.density", "model.init_std", "models"]].to_numpy().tolist() == [
+        [0.5, 0.5, 1], [0.1, 0.5, 1], [0.5, 0.1, 2], [0.1, 0.1, 2],
     ]  # fmt: skip
-    assert first.split() == ["0.5", "3", "0", "2", "1", "2", "3", "digon", "2,", "pentagon", "1"]
-    assert second.split() == ["0.1", "3", "1", "3", "8", "8.5", "9", "a", "1,", "b", "1"]
-    Run.n_models = 2
-    assert of_settings(Run()) == ""

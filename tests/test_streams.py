@@ -111,8 +111,8 @@ def test_steps_features_samples_and_purposes_are_different_streams() -> None:
     everything = torch.stack(
         [draws(seeds(1), purpose, step, range(40), 5) for purpose in Purpose for step in range(3)]
     ).flatten()
-    assert len(everything) == 5 * 3 * 40 * 5
-    assert len(everything.unique()) == len(everything)  # 3000 draws: a repeat has probability 1e-3, and none is fixed
+    assert len(everything) == len(Purpose) * 3 * 40 * 5
+    assert len(everything.unique()) == len(everything)  # 3600 draws: a repeat has probability 1e-3, and none is fixed
 
 
 def test_purposes_stay_apart_from_the_draws_of_sets() -> None:

@@ -48,6 +48,23 @@ def test_columns_hold_what_rows_hold(key: str) -> None:
     assert MIXED.column(key, rows).tolist() == [MIXED.row(i)[key] for i in rows.tolist()]
 
 
+LISTS = Axis(("data.sparsity", "data.density"), ((None, 0.25), (0.9, None), (None, (1.0, 0.1)), ((0.5, 0.0), None)))
+
+
+@pytest.mark.parametrize("points", [LISTS.values, LISTS.values[:2]])
+def test_the_table_has_both_probabilities_of_every_row(points: tuple[tuple[Any, ...], ...]) -> None:
+    mixed = sweep(axis("seed", 0, 1), Axis(LISTS.keys, points), axis("train.lr", 0.1, 0.2), model__n_features=2)
+    rows = np.array([15, 0, 3, 9, 6, 1]) % mixed.n_models
+    table = mixed.table(rows)
+    for i, row in enumerate(rows.tolist()):
+        given = mixed.row(row)
+        s, p = (given[key] for key in LISTS.keys)
+        density = 1 - np.asarray(s) if p is None else np.asarray(p)
+        alone = density.ndim == 0 and len(points) == 2
+        np.testing.assert_allclose(table["data.density"][i], density if alone else np.broadcast_to(density, 2))
+        np.testing.assert_allclose(table["data.sparsity"][i], 1 - (density if alone else np.broadcast_to(density, 2)))
+
+
 def test_columns_have_narrow_types() -> None:
     types = {key: MIXED.column(key).dtype for key in ("seed", "train.steps", "train.lr", "model.tied", "model.output")}
     assert [str(types[key]) for key in types] == ["uint64", "int64", "float64", "bool", "object"]
@@ -106,7 +123,7 @@ def test_task_holds_one_row_a_model() -> None:
     made = sweep(
         axis("data.sparsity", 0.9, [0.1, 0.2, 0.3]), axis("seed", 5, 2**64 - 1), model__n_features=3, train__lr=0.01
     )
-    task = made.task(made.chunks()[0])
+    task = made.task(np.arange(4))
     assert task.seed.tolist() == [5, 2**64 - 1, 5, 2**64 - 1]
     assert task.sparsity.tolist() == [[0.9] * 3, [0.9] * 3, [0.1, 0.2, 0.3], [0.1, 0.2, 0.3]]
     assert task.lr.tolist() == [0.01] * 4

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from superpos.theory import (
     closed_form_loss,
+    exact,
     expected_loss,
     loss_and_gradient,
     polygon,
@@ -161,6 +162,16 @@ def test_batched_equals_single() -> None:
     losses = expected_loss(W, b, density, importance)
     assert losses.shape == (2, 3)
     np.testing.assert_allclose(losses.ravel(), [expected_loss(*model) for model in models], rtol=1e-14)
+
+
+@pytest.mark.parametrize("elements", [1, 2, 3, 7])
+def test_models_do_not_depend_on_how_many_are_computed_together(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = [random_model(seed, 4, 2) for seed in range(9)]
+    W, b, density, importance = (np.stack(parts) for parts in zip(*models, strict=True))
+    whole = loss_and_gradient(W, b, density, importance)
+    monkeypatch.setattr(exact, "MOST_STATES", elements * 3**4)
+    for name, value in loss_and_gradient(W, b, density, importance)._asdict().items():
+        np.testing.assert_array_equal(value, getattr(whole, name))
 
 
 def test_density_and_importance_broadcast() -> None:

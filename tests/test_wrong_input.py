@@ -17,6 +17,7 @@ TRAIN = {
     "key of another group": (["train.n_features=3"], "did you mean model.n_features?"),
     "key in capitals": (["Seed=3"], "did you mean seed?"),
     "unknown experiment": (["experiment=pentagram"], "did you mean pentagon?"),
+    "beginning of an experiment": (["experiment=phase"], "did you mean phase_change?"),
     "experiment as a path": (["experiment=../base"], "there is no '../base'"),
     "two experiments": (["experiment=intro,pentagon"], "one experiment a run"),
     "experiment without its key": (["pentagon"], "did you mean experiment=pentagon?"),
@@ -84,6 +85,7 @@ TRAIN = {
     "shard that is no fraction": (["--shard", "first"], "allowed: K/N"),
     "fresh shard": (["--shard", "0/2", "--fresh"], "give one of the two"),
     "fresh dry run": (["--dry-run", "--fresh"], "leave out --fresh"),
+    "json of a run": (["--json"], "--json: is about --dry-run"),
     "missing config folder": (["--config-dir", "missing"], "missing is not a folder"),
     "foreign config folder": (["--config-dir", "."], "holds no experiments"),
 }
@@ -98,8 +100,14 @@ OTHER = {
     "plot of a foreign folder": (["plot", "."], "is not a run folder"),
     "plot as another kind of file": (["plot", "--format", "gif"], "'png', 'svg', 'pdf'"),
     "config of an unknown key": (["config", "model.n_hiden=3"], "did you mean model.n_hidden?"),
+    "missing shards as json": (["status", "--missing-shards", "4", "--json"], "leave out --json"),
+    "list in a folder of runs": (["list", "--out", "x"], "--out: is about runs"),
+    "runs of a config folder": (["list", "--runs", "--config-dir", "."], "--config-dir: is about experiments"),
+    "completion of an unknown shell": (["--show-completion", "tcsh"], "'bash', 'zsh', 'fish'"),
     "list of a missing config folder": (["list", "--config-dir", "missing"], "missing is not a folder"),
-    "bench in no time": (["bench", "--seconds", "0"], "0.1"),
+    "bench without a run": (["bench", "--repeat", "0"], "--repeat: got 0; allowed: 1 or more"),
+    "bench of an unknown case": (["bench", "--case", "20/6"], "did you mean 20/5?"),
+    "bench on an unknown device": (["bench", "--device", "tpu"], "'cpu', 'cuda'"),
 }
 ALL = {name: (["train", *arguments], words) for name, (arguments, words) in TRAIN.items()} | OTHER
 

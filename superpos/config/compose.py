@@ -36,6 +36,7 @@ from superpos.config.merge import Given, merge
 from superpos.config.schema import DEFAULTS, GROUPS, KEYS
 from superpos.config.wording import did_you_mean, nearest, show, unknown
 from superpos.errors import ConfigError
+from superpos.own import Own
 from superpos.sweep import Sweep
 
 DEFAULT_EXPERIMENT = "intro"
@@ -63,8 +64,8 @@ class ExperimentInfo:
     sweep: Sweep
 
 
-def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Composed:
-    """The sweep that the overrides ask for; without any, the experiment `intro`.
+def compose(overrides: Sequence[str], config_dir: Path | None = None, own: Own | None = None) -> Composed:
+    """The sweep that the overrides ask for, with functions of a user's own; without any, the experiment `intro`.
 
     Raises:
         ConfigError: with every fault of the overrides, the YAML and their combination, one line each.
@@ -76,7 +77,7 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Compose
         tree = _load(given, experiment, files, config_dir)
     except ConfigError as error:
         raise ConfigError(given.faults + error.faults) from error
-    sweep, notices = merge(tree, given, experiment)
+    sweep, notices = merge(tree, given, experiment, own)
     return Composed(sweep, notices, experiment)
 
 

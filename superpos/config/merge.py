@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from superpos.config.axes import MAX_MODELS, Axes, read_block
 from superpos.config.schema import DEFAULT_SPARSITY, DEFAULTS, GROUPS, KEYS, canonical
 from superpos.config.wording import show, unknown
 from superpos.errors import ConfigError
+from superpos.own import Own
 from superpos.sweep import Axis, Sweep
 
 _TWIN = {"data.sparsity": "data.density", "data.density": "data.sparsity"}
@@ -25,7 +26,9 @@ class Given:
     faults: list[str] = field(default_factory=list)
 
 
-def merge(tree: dict[str, Any], given: Given, experiment: str | None) -> tuple[Sweep, list[str]]:
+def merge(
+    tree: dict[str, Any], given: Given, experiment: str | None, own: Own | None = None
+) -> tuple[Sweep, list[str]]:
     """The checked sweep of a composed config (`tree`) and the overrides, and notices for the user.
 
     Raises:
@@ -47,7 +50,7 @@ def merge(tree: dict[str, Any], given: Given, experiment: str | None) -> tuple[S
             values[_TWIN[key]] = None
     if values["name"] == DEFAULTS["name"] and "name" not in given.keys:
         values["name"] = experiment or values["name"]
-    sweep = _build(values, axes)
+    sweep = replace(_build(values, axes), own=own)
     faults += _sweep_faults(axes, sweep, bad)
     if faults:
         raise ConfigError(list(dict.fromkeys(faults)))

@@ -123,6 +123,12 @@ def _full_batch(n_points: Any, batch_size: int) -> str | None:
     return None
 
 
+def _sampler(sampler: str, n_points: Any) -> str | None:
+    if sampler == "sparse" and n_points is not None:
+        return f"data.sampler: sparse beside data.n_points={n_points}; the points of a fixed data set are drawn densely"
+    return None
+
+
 def _warmup(warmup_steps: int, steps: int) -> str | None:
     if warmup_steps > steps:
         return f"train.warmup_steps: {warmup_steps} is more than train.steps={steps}"
@@ -142,6 +148,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("model.target", "model.tied", "model.hidden", "data.signed"), _target),
     (("data.signed", "model.target", "model.output"), _signed),
     (("data.n_points", "train.batch_size"), _full_batch),
+    (("data.sampler", "data.n_points"), _sampler),
     (("train.warmup_steps", "train.steps"), _warmup),
 )
 

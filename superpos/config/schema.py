@@ -86,6 +86,9 @@ class DataConfig:
     n_points: int | None = _key(
         "int", None, "size of a fixed data set, full batch", low=1, high=2**24, null="fresh batches", unit="points"
     )
+    sampler: str = _key(
+        "choice", "auto", "draw every cell, or only the active ones", choices=("auto", "dense", "sparse")
+    )
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,14 @@ def show(value: Any) -> str:
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that `name` most likely means: the same last part, else the most similar spelling."""
+    """The candidate that `name` most likely means: of the same last part, begun by it, or spelt most like it."""
     options = list(candidates)
     same_leaf = [option for option in options if option.rpartition(".")[2] == name.rpartition(".")[2]]
     if len(same_leaf) == 1:
         return same_leaf[0]
+    begun = [option for option in options if name and option.startswith(name)]
+    if begun:
+        return min(begun, key=len)
     close = difflib.get_close_matches(name.lower(), options, n=1, cutoff=0.6)
     if close:
         return close[0]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from superpos.engines.reference import ReferenceEngine
 from superpos.errors import ConfigError
 from superpos.task import State, Structure, Task
 
@@ -20,7 +19,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Name in results: "reference" or "fused"."""
+        """Name in results: "reference", "fused" (CPU) or "fused-gpu"."""
         ...
 
     def first_use(self) -> str | None:
@@ -58,22 +57,54 @@ def choose(
     threads: int | None = None,
     memory_gb: float | None = None,
 ) -> Choice:
-    """The engine for a structure. Raises ConfigError if a forced backend or device cannot do it."""
-    on_gpu = device == "cuda"
-    if on_gpu and not torch.cuda.is_available():
-        raise ConfigError("engine.device: cuda was asked for, but torch finds no CUDA device; allowed here: cpu, auto")
-    reference = ReferenceEngine("cuda" if on_gpu else "cpu", threads, memory_gb)
-    if backend == "reference":
-        return Choice(reference, "engine.backend=reference")
-    reason = "the fused engine runs on the CPU only (engine.device=cuda)"
-    if not on_gpu:
-        from superpos.engines.cpu import FusedCpuEngine  # numba loads only when it is used
+    """The engine for a structure. Raises ConfigError if a forced backend or device cannot do it.
 
-        fused = FusedCpuEngine(threads)
+    device "auto" is the CPU on every machine: engines agree to rounding only, and no shard of a run may differ.
+    """
+    if structure.own and not structure.own.trainable:
+        raise ConfigError(
+            f"this run has functions of its own ({structure.own}), and its folder holds their text alone; "
+            f"it is trained from Python: superpos.train(..., {structure.own})"
+        )
+    on_gpu = device == "cuda"
+    if on_gpu:
+        _require_cuda()
+    if backend == "reference":
+        return Choice(_reference(on_gpu, threads, memory_gb), "engine.backend=reference")
+    if structure.own:
+        reason = f"only the reference engine runs functions of one's own ({structure.own})"
+    elif on_gpu and find_spec("triton") is None:
+        reason = 'the fused GPU engine needs triton: pip install "superpos[gpu]"'
+    else:
+        fused = _fused(on_gpu, threads)
         unsupported = fused.unsupported(structure)
         if unsupported is None:
-            return Choice(fused, "the fused CPU engine has every operation of this structure")
+            kind = "GPU" if on_gpu else "CPU"
+            return Choice(fused, f"the fused {kind} engine has every operation of this structure")
         reason = unsupported
     if backend == "fused":
         raise ConfigError(f"engine.backend: fused was asked for, but {reason}; use engine.backend=reference")
-    return Choice(reference, reason)
+    return Choice(_reference(on_gpu, threads, memory_gb), reason)
+
+
+def _fused(on_gpu: bool, threads: int | None) -> Engine:
+    if on_gpu:
+        from superpos.engines.gpu import FusedGpuEngine  # triton loads only when it is used
+
+        return FusedGpuEngine()
+    from superpos.engines.cpu import FusedCpuEngine  # and so does numba
+
+    return FusedCpuEngine(threads)
+
+
+def _reference(on_gpu: bool, threads: int | None, memory_gb: float | None) -> Engine:
+    from superpos.engines.reference import ReferenceEngine  # torch takes a second to load, and only this engine uses it
+
+    return ReferenceEngine("cuda" if on_gpu else "cpu", threads, memory_gb)
+
+
+def _require_cuda() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ConfigError("engine.device: cuda was asked for, but torch finds no CUDA device; allowed here: cpu, auto")

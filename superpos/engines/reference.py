@@ -22,6 +22,7 @@ Tensors = dict[str, torch.Tensor]
 _BYTES_PER_CELL = 80  # draws (int64, with intermediate products), inputs, outputs and their gradients, measured
 _DEFAULT_MEMORY_GB = 2.0
 _EVALUATED_AT_ONCE = 8192  # samples
+_CELLS_A_THREAD = 2**17
 
 
 def batch_losses(structure: Structure, params: Tensors, x: torch.Tensor, importance: torch.Tensor) -> torch.Tensor:
@@ -65,7 +66,7 @@ class ReferenceEngine:
 
     def advance(self, task: Task, state: State, stop: int) -> None:
         """Train all models from `state.step` to `stop`, updating `state` in place."""
-        with self._threads():
+        with self._threads(task, task.structure.samples_per_step):
             for rows in self._slices(task, task.structure.samples_per_step):
                 _in_memory(rows, lambda part: self._advance_rows(task.take(part), state, part, stop))
         state.step = stop
@@ -80,7 +81,7 @@ class ReferenceEngine:
             own = {name: value[rows] for name, value in params.items()}
             sums[rows] = self._sums(task.take(rows), own, samples)
 
-        with self._threads(), torch.no_grad():
+        with self._threads(task, _EVALUATED_AT_ONCE), torch.no_grad():
             for rows in self._slices(task, _EVALUATED_AT_ONCE):
                 _in_memory(rows, evaluate_rows)
         return model.mean_and_error(sums, samples)
@@ -136,19 +137,20 @@ class ReferenceEngine:
     def _column(self, values: NDArray[np.float64]) -> torch.Tensor:
         return torch.from_numpy(values.astype(np.float32)).to(self.device)
 
-    def _threads(self) -> _TorchThreads:
-        return _TorchThreads(self.threads)
+    def _threads(self, task: Task, samples: int) -> _TorchThreads:
+        """As many as find enough to do: at every operation on a small tensor threads would wait for each other."""
+        busy = len(task) * samples * task.structure.n_features // _CELLS_A_THREAD
+        return _TorchThreads(self.threads or max(1, min(torch.get_num_threads(), busy)))
 
 
 class _TorchThreads:
     """torch's thread count for the length of a `with` block."""
 
-    def __init__(self, threads: int | None) -> None:
+    def __init__(self, threads: int) -> None:
         self.threads, self.before = threads, torch.get_num_threads()
 
     def __enter__(self) -> None:
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        torch.set_num_threads(self.threads)
 
     def __exit__(self, *_: object) -> None:
         torch.set_num_threads(self.before)

@@ -44,28 +44,35 @@ class Entry(NamedTuple):
     applies: Callable[[Run], str | None]  # why the run cannot be drawn; None when it can
     draw: Callable[[Run], Figure]
     animate: Callable[[Run], bytes] | None = None  # the same as a GIF, which takes long: made when asked for by name
+    needs: Literal["losses", "weights", "all"] = "all"  # what must be superpos's own where a user's functions trained
 
 
 FIGURES: Final[Mapping[str, Entry]] = {
-    "features": Entry("feature directions as arrows, one panel a density (m = 2)", features.applies, features.draw),
+    "features": Entry(
+        "feature directions as arrows, one panel a density (m = 2)", features.applies, features.draw, needs="weights"
+    ),
     "superposition": Entry(
-        "WᵀW, b and feature norms coloured by interference", superposition.applies, superposition.draw
+        "WᵀW, b and feature norms coloured by interference", superposition.applies, superposition.draw, needs="weights"
     ),
     "phase_diagram": Entry(
         "phases of the last feature: trained, candidate theory, exact minimum",
         phase_diagram.applies,
         phase_diagram.draw,
     ),
-    "geometry": Entry("dimensions per feature D* against sparsity", dimensions.applies, dimensions.draw),
+    "geometry": Entry(
+        "dimensions per feature D* against sparsity", dimensions.applies, dimensions.draw, needs="weights"
+    ),
     "dimensionality": Entry(
         "dimensionality D_i of every feature against sparsity, with the polytopes' fractions",
         dimensionality.applies,
         dimensionality.draw,
+        needs="weights",
     ),
     "feature_graph": Entry(
         "graphs of the represented features: their polytopes, where each shows best",
         feature_graph.applies,
         feature_graph.draw,
+        needs="weights",
     ),
     "sets": Entry("correlated and anticorrelated sets: arrows, WᵀW, geometries found", sets.applies, sets.draw),
     "pca": Entry("correlated sets that collapse as they get denser (m = 2)", pca.applies, pca.draw),
@@ -75,15 +82,22 @@ FIGURES: Final[Mapping[str, Entry]] = {
         vulnerability.draw,
     ),
     "neurons": Entry(
-        "weights of every neuron of a ReLU hidden layer, stacked and as a heat map", neurons.applies, neurons.draw
+        "weights of every neuron of a ReLU hidden layer, stacked and as a heat map",
+        neurons.applies,
+        neurons.draw,
+        needs="weights",
     ),
-    "motif": Entry("the asymmetric superposition motif: two neurons and their weights", motif.applies, motif.draw),
+    "motif": Entry(
+        "the asymmetric superposition motif: two neurons and their weights", motif.applies, motif.draw, needs="weights"
+    ),
     "energy_levels": Entry(
         "loss against one perturbed feature: models on the exact curves of their shapes (m = 2)",
         energy_levels.applies,
         energy_levels.draw,
     ),
-    "polytopes": Entry("the polytopes of models with three hidden dimensions", polytopes.applies, polytopes.draw),
+    "polytopes": Entry(
+        "the polytopes of models with three hidden dimensions", polytopes.applies, polytopes.draw, needs="weights"
+    ),
     "dynamics": Entry(
         "D_i of every feature and the loss along training, with the jumps (needs snapshots)",
         dynamics.applies,
@@ -95,7 +109,7 @@ FIGURES: Final[Mapping[str, Entry]] = {
         training_movie.draw,
         training_movie.animate,
     ),
-    "loss": Entry("training loss over steps", loss.applies, loss.draw),
+    "loss": Entry("training loss over steps", loss.applies, loss.draw, needs="losses"),
 }
 
 
@@ -106,7 +120,16 @@ def available(run: Run) -> list[str]:
 
 def reasons(run: Run) -> dict[str, str | None]:
     """Why each figure cannot show this run, in words that go on from its name: "needs ..."; None where it can."""
-    return {name: entry.applies(run) for name, entry in FIGURES.items()}
+    return {name: _reason(run, entry) for name, entry in FIGURES.items()}
+
+
+def _reason(run: Run, entry: Entry) -> str | None:
+    """Why a figure cannot show a run: functions of a user's own, or what the figure itself says."""
+    if run.own and entry.needs == "all":
+        return f"needs superpos's own model, data and target, found {run.own}"
+    if run.own and run.own.has_params and entry.needs == "weights":
+        return f"needs the parameters of superpos's own model, found those of {run.own}"
+    return entry.applies(run)
 
 
 def picture(run: Run, name: str, kind: Literal["png", "svg", "pdf"]) -> tuple[str, bytes]:
@@ -129,7 +152,7 @@ def draw(run: Run, name: str) -> Figure:
 def _entry(run: Run, name: str) -> Entry:
     if name not in FIGURES:
         raise SuperposError(f"no figure {name!r}; there are {', '.join(FIGURES)}")
-    reason = FIGURES[name].applies(run)
+    reason = _reason(run, FIGURES[name])
     if reason is not None:
         others = ", ".join(available(run)) or "none"
         raise SuperposError(f"figure {name!r} {reason}; figures of this run: {others}")

@@ -113,8 +113,8 @@ def density_reason(run: Run, min_features: int = 1) -> str | None:
 def uniform_reason(run: Run) -> str | None:
     """Why the models are not those of uniform superposition; None when they are."""
     reason = all_equal(run, {"model.output": "relu", "model.hidden": "linear", "data.correlation": "none"})
-    if reason:
-        return reason
+    if reason or run.own:
+        return reason or f"needs superpos's own model, data and target, found {run.own}"
     equal = all(np.ptp(point.importance) == 0 for point in points(run))
     return None if equal else "needs features of equal importance"
 

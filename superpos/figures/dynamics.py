@@ -43,7 +43,8 @@ class Course(NamedTuple):
 
 def task_of(point: Point, seed: int) -> Task:
     """The model of a point and a seed, as the loss needs it."""
-    structure = Structure(**{key.rpartition(".")[2]: point.settings[key] for key in STRUCTURE_KEYS})
+    known = [key for key in STRUCTURE_KEYS if key in point.settings]  # not the sampler: both draw from one distribution
+    structure = Structure(**{key.rpartition(".")[2]: point.settings[key] for key in known})
     density = np.ones(structure.n_features) * np.array(point.settings["data.density"], dtype=np.float64)
     density[-1] *= float(point.settings.get("data.last", 1.0))
     one = np.ones(1)

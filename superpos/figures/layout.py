@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import pdist, squareform
 
 from superpos.figures.records import Floats
 
@@ -27,6 +26,8 @@ class Packing(NamedTuple):
 
 def nearest(place: Floats) -> float:
     """Smallest distance between two of the places [K, 2]; 1 for a single one."""
+    from scipy.spatial.distance import pdist  # slow to import
+
     return float(pdist(place).min()) if len(place) > 1 else 1.0
 
 
@@ -53,6 +54,8 @@ def project(unit: Floats) -> Floats:
 
 def unit_spacing(place: Floats) -> Floats:
     """The same drawing [K, 2], scaled so that a node is 1 from the node next to it (the median over the nodes)."""
+    from scipy.spatial.distance import pdist, squareform  # slow to import
+
     if len(place) == 1:
         return place
     distance = squareform(pdist(place)) + np.diag(np.full(len(place), np.inf))

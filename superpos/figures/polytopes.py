@@ -15,8 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull
-from scipy.spatial.distance import pdist
 
 from superpos import geometry, metrics
 from superpos.figures import style
@@ -47,6 +45,8 @@ def _wire(joined: NDArray[np.intp]) -> Hull:
 
 def hull(place: Floats) -> Hull:
     """The hull of points [K, 3]: edges that are not inside a flat face; a polygon or a line where all is flat."""
+    from scipy.spatial import ConvexHull  # slow to import
+
     centred = place - place.mean(axis=0)
     _, extent, axes = np.linalg.svd(centred, full_matrices=False)
     spans = int((extent > max(_THIN * extent[0], 1e-6)).sum())
@@ -73,6 +73,8 @@ def view(W: Floats) -> Floats:
 
     z is depth, towards the eye. Of fixed directions the one with the greatest smallest distance.
     """
+    from scipy.spatial.distance import pdist  # slow to import
+
     shown = W[metrics.represented(W)]
     turns = _rotations()  # [V, 3, 3]
     if len(shown) < 2:

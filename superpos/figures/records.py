@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from superpos.figures import style
+from superpos.own import Own
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -35,6 +36,10 @@ class Run(Protocol):
     @property
     def name(self) -> str:
         """Name of the run."""
+
+    @property
+    def own(self) -> Own | None:
+        """A user's own model, data and target."""
 
     @property
     def table(self) -> pd.DataFrame:
@@ -129,9 +134,9 @@ def _column(column: pd.Series) -> _Column:
 
 
 def _settings(table: pd.DataFrame) -> dict[str, _Column]:
-    """The config columns, without those that follow from others: sparsity, a default init_std."""
+    """The config columns, without those that follow from others: sparsity, sampler, a default init_std."""
     standard = np.sqrt(2 / (table["model.n_features"] + table["model.n_hidden"]).to_numpy(dtype=float))
-    left_out = ["data.sparsity"]
+    left_out = ["data.sparsity", "data.sampler"]
     if np.allclose(table["model.init_std"].to_numpy(dtype=float), standard, rtol=1e-9):
         left_out.append("model.init_std")
     return {key: _column(table[key]) for key in table.columns if "." in key and key not in left_out}
@@ -158,7 +163,7 @@ def points(run: Run) -> list[Point]:
     found = []
     for rows in _groups([column.codes for column in varied.values()], loss):
         own = {key: column.values[column.codes[rows[0]]] for key, column in varied.items()}
-        found.append(Point(own, {key: own.get(key, same.get(key)) for key in settings}, models[rows]))
+        found.append(Point(own, same | own, models[rows]))
     return found
 
 

@@ -3,7 +3,7 @@
     outputs/<name>/<run_id>/manifest.json    what the run is; sealed before training
                             chunks/          results; a chunk is whole or absent
                             checkpoints/     states of chunks in training
-                            attempts/        one file a start of the program
+                            attempts/        one file a start of the program, and where its time went
                             logs/ figures/ report.html submit/
     outputs/<name>/latest -> <run_id>
 

@@ -58,12 +58,13 @@ def _runs_below(out: Path) -> list[Path]:
 
 
 def _nearest(path: Path, count: int = 3) -> list[Path]:
-    """Runs with a name like `path`, the likest first, as a user would write them."""
+    """Runs with a path that holds the last part of `path` or is spelt like it, as a user would write them."""
     folder = next((folder for folder in (path, *path.parents) if folder.is_dir()), Path())
-    for out in (folder, folder.parent, folder.parent.parent):
+    for out in (folder, folder / "outputs", folder.parent, folder.parent.parent):
         runs = _runs_below(out)
         links = {run.with_name(LATEST) for run in runs if run.with_name(LATEST).exists()}
         names = {str(known): known for known in [*links, *runs]}
         if names:
-            return [names[name] for name in difflib.get_close_matches(str(path), names, n=count, cutoff=0.0)]
+            likest = difflib.get_close_matches(str(path), names, n=len(names), cutoff=0.0)
+            return [names[name] for name in sorted(likest, key=lambda name: path.name not in name)[:count]]
     return []

@@ -143,8 +143,15 @@ class RunFolder:
         name = f"{now:%Y%m%dT%H%M%S.%f}-{uuid.uuid4().hex[:8]}.json"
         return self.write(f"attempts/{name}", f"{files.canonical_json(facts)}\n".encode())
 
+    def end_attempt(self, attempt: Path, seconds: Mapping[str, float]) -> None:
+        """Add to what `record_attempt` noted at this path where its time went, by phase. Raises `SuperposError`."""
+        with files.explained("read", attempt):
+            facts = json.loads(attempt.read_bytes())
+        facts["seconds"] = {phase: round(value, 3) for phase, value in seconds.items()}
+        self.write(f"attempts/{attempt.name}", f"{files.canonical_json(facts)}\n".encode())
+
     def attempts(self) -> list[dict[str, Any]]:
-        """What `record_attempt` noted, oldest first. Raises `SuperposError`."""
+        """What `record_attempt` and `end_attempt` noted, oldest first. Raises `SuperposError`."""
         with files.explained("read", self.path / "attempts"):
             return [json.loads(path.read_bytes()) for path in sorted((self.path / "attempts").glob("*.json"))]
 

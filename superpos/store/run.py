@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from superpos.errors import IncompleteError
+from superpos.own import Own
 from superpos.store import content
 from superpos.store.content import Array
 from superpos.store.find import locate
@@ -59,9 +60,20 @@ class Run:
         """Whether every model is finished."""
         return bool((self._chunk_of >= 0).all())
 
+    @cached_property
+    def own(self) -> Own | None:
+        """What is known of a user's own model, data and target; None where superpos's were trained."""
+        plan = self.manifest["plan"]
+        return Own.from_json(plan["own"]) if "own" in plan else None
+
+    @property
+    def swept(self) -> list[str]:
+        """The keys that the sweep varies, in the order of its axes."""
+        return [key for axis in self.manifest["plan"]["axes"] for key in axis["keys"]]
+
     def by_setting(self) -> pd.DataFrame:
         """A row a setting, all seeds together: best and spread of the loss, how often each geometry was found."""
-        return by_setting(self.table) if len(self.table) else pd.DataFrame()
+        return by_setting(self.table, self.swept) if len(self.table) else pd.DataFrame()
 
     def weights(self, model: int) -> dict[str, Array]:
         """Weights of one model by name, without the axis of models: {"W": [n, m], "b": [n]}, or W1, W2, b.

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-_DERIVED = ("data.sparsity", "model.init_std")  # follow from other keys, unless they are all that varies
 
+def by_setting(table: pd.DataFrame, swept: Sequence[str]) -> pd.DataFrame:
+    """The models of a table grouped by every swept key but the seed, in the order of their first models.
 
-def by_setting(table: pd.DataFrame) -> pd.DataFrame:
-    """The models of a table grouped by every key that varies but the seed, in the order of their first models.
-
-    Columns: the varied keys; "models", "diverged"; "best" (number of the model of lowest loss), "loss_best",
+    Columns: these keys; "models", "diverged"; "best" (number of the model of lowest loss), "loss_best",
     "loss_median", "loss_worst"; "geometries", such as "pentagon 90, 2 digons 9", where models have a geometry.
     Diverged models count in the first two alone.
     """
-    keys = _varied(table)
+    keys = [key for key in swept if key != "seed"]
     plain = pd.DataFrame({key: _plain(table[key]) for key in keys}, index=table.index)
     group = plain.groupby(keys, sort=False, dropna=False).ngroup() if keys else pd.Series(0, table.index)
     found = table.groupby(group)[keys].first() if keys else pd.DataFrame(index=pd.RangeIndex(min(len(table), 1)))
@@ -32,11 +31,6 @@ def by_setting(table: pd.DataFrame) -> pd.DataFrame:
     if "geometry" in table:
         found["geometries"] = _counts(table["geometry"][healthy], group[healthy])
     return found
-
-
-def _varied(table: pd.DataFrame) -> list[str]:
-    found = [key for key in table.columns if "." in key and _plain(table[key]).nunique(dropna=False) > 1]
-    return [key for key in found if key not in _DERIVED] or found
 
 
 def _plain(column: pd.Series) -> pd.Series:

@@ -27,7 +27,9 @@ from superpos.theory.shapes import Floats
 
 Output = Literal["relu", "linear"]
 MAX_BLOCK = 10  # features that one output may depend on: 3^10 states take about a second an output
-CACHE_STATES = 40_000  # states computed together, so that a table stays in the processor's cache
+CACHE_STATES = 80_000  # states computed together, so that a table stays in the processor's cache
+FEWEST_ELEMENTS = 1000  # but no fewer elements: a call of numpy takes as long for one as for some hundred
+MOST_STATES = 800_000  # and no more states, some hundred MB
 
 
 class Gradient(NamedTuple):
@@ -147,7 +149,7 @@ def _relu_outputs(gram: Floats, b: Floats, density: Floats, sets: ActiveSets) ->
     result = Rows(np.zeros(models * n), np.zeros((models * n, n)), np.zeros(models * n))
     for count in np.unique(counts):
         members = np.flatnonzero(counts == count)
-        step = max(4, CACHE_STATES // 3**count)
+        step = max(1, min(max(FEWEST_ELEMENTS, CACHE_STATES // 3**count), MOST_STATES // 3**count))
         for start in range(0, len(members), step):
             part = members[start : start + step]
             at = (part[:, None], order[part, :count])
@@ -191,6 +193,7 @@ def relu_rows(a: Floats, b: Floats, chance: Callable[[Monomial], Floats]) -> Row
     second = np.stack([[moments[(min(j, k), max(j, k))] for k in range(size)] for j in range(size)])
     residual = -a
     residual[0] += 1
-    pull = np.einsum("jke,ke->je", second, residual) - b * mean  # E[(x_0 - z) x_j 1(z > 0)]
+    # No einsum: it adds up a single element in another order than one of many.
+    pull = (second * residual).sum(axis=1) - b * mean  # E[(x_0 - z) x_j 1(z > 0)]
     drift = (residual * mean).sum(axis=0) - b * moments[()]  # E[(x_0 - z) 1(z > 0)]
     return Rows(loss=(residual * pull).sum(axis=0) - b * drift + dead, a=-2 * pull, b=-2 * drift)

@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from superpos import geometry
 from superpos.theory.active import ActiveSets
@@ -54,6 +53,8 @@ def crossing(first: str, second: str, settings: Settings, low: float, high: floa
     `settings(x)`: density and importance, broadcast to [..., n], of positive x [...]. A crossing is a change of sign
     between neighbours of `SWEEP` settings, evenly spaced in log x, at which both branches exist; the lowest counts.
     """
+    from scipy.optimize import brentq  # slow to import, and training, which needs exact losses, does without
+
     x = np.geomspace(low, high, SWEEP)
     branches = {family: family_minimum(family, *settings(x), n_hidden) for family in (first, second)}
     gap = branches[first].loss - branches[second].loss

@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from superpos.theory.active import Correlation
 from superpos.theory.shapes import Floats
@@ -33,6 +32,8 @@ def stratified_loss(
 
 def _strata(n: int, set_size: int, density: float, *, exclusive: bool) -> tuple[Floats, Floats]:
     """Inputs [2^K N, n], N for each choice of active sets, and the probability [2^K N] that each stands for."""
+    from scipy.stats import qmc  # slow to import: every plot would wait for it
+
     n_sets = n // set_size
     points = qmc.Sobol(n + n_sets, scramble=False).random(N_POINTS) + 0.5 / N_POINTS  # without 0, which is its first
     values, choice = points[:, :n], points[:, n:]

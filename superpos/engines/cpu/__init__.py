@@ -5,31 +5,35 @@ Everything but finite data sets. A model's bits depend on its own row alone: mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from os import sched_getaffinity
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from llvmlite import binding
 from numpy.typing import NDArray
 
-from superpos import data, optim
+from superpos import optim, sparse
+from superpos.cells import cells
 from superpos.engines.cpu import cache, kernel
 from superpos.engines.cpu.tiny import is_tiny
-from superpos.engines.cpu.vectors import STRIDE, WIDTH
+from superpos.engines.cpu.vectors import LANES, STRIDE, WIDTH
 from superpos.model import mean_and_error
 from superpos.streams import Purpose, key_words
 from superpos.task import State, Structure, Task
 
 _GROUP_PARAMS = 512  # models share draws while their weights, gradients and moments stay in the innermost cache
+_PART_WORK = 4e6  # nominal operations of a part at least: some 20 microseconds, long beside a barrier
+_MOST_PARTS = 32
+_PART_MEMORY = 2**25  # parameters of all parts at most
+_FEW_FEATURES = 32  # up to here products over all features take no longer than over the active cells
 _OPTIMIZERS = {"adam": kernel.ADAM, "adamw": kernel.ADAMW, "sgd": kernel.SGD}
 Params = dict[str, NDArray[np.float32]]
-Arrays = TypeVar("Arrays", kernel.Group, kernel.Rates, kernel.Trained)
 
 
 def available_threads() -> int:
@@ -46,7 +50,7 @@ class FusedCpuEngine:
 
     def first_use(self) -> str | None:
         """That kernels will be compiled, where they are not in the cache."""
-        if cache.is_filled() or kernel.train.signatures:
+        if cache.is_filled() or kernel.run.signatures:
             return None
         kept = cache.folder()
         return f"compiling the training kernels, about 10 s ({f'once: kept in {kept}' if kept else 'no cache folder'})"
@@ -62,85 +66,135 @@ class FusedCpuEngine:
 
     def gradients(self, task: Task, params: Params, step: int) -> tuple[NDArray[np.float64], Params]:
         """Losses [M] and gradients {name: [M, ...]} of the training loss of one step."""
-        structure, order = task.structure, _by_seed(task)
-        task, theta, shape = task.take(order), _flat(structure, params)[order], _shape(structure)
-        everyone, losses, grads = _group(task), np.empty(len(task)), np.empty_like(theta)
+        structure, order = task.structure, _by_draws(task)
+        call = _Call(task.take(order), kernel.GRADIENTS, Purpose.TRAIN, step, step + 1)
+        call.state.theta[:] = _flat(structure, params)[order]
+        losses, grads = np.empty(len(task)), np.empty_like(call.state.theta)
 
-        def run(rows: slice, buffers: kernel.Buffers) -> None:
-            work = _work(structure, rows)
-            stream = _stream(task, rows, Purpose.TRAIN)
-            kernel.gradients_once(shape, buffers, _take(everyone, rows), stream, step, theta[rows], work)
-            losses[order[rows]] = work.loss / structure.samples_per_step
-            grads[order[rows]] = work.grad * _factor(structure)
+        def keep(edges: NDArray[np.int64], work: kernel.Work) -> None:
+            rows = order[edges[0] : edges[1]]
+            losses[rows] = work.loss[0, : len(rows)] / structure.samples_per_step
+            grads[rows] = work.grad[0, : len(rows)] * _factor(structure)
 
-        self._each_group(task, run)
+        self._run(call, keep)
         return losses, _unflat(structure, grads)
 
     def advance(self, task: Task, state: State, stop: int) -> None:
         """Train all models from `state.step` to `stop`, updating `state` in place."""
-        structure, start, order = task.structure, state.step, _by_seed(task)
-        task, shape = task.take(order), _shape(structure)
-        theta, first, second = (_flat(structure, group)[order] for group in (state.params, state.first, state.second))
-        everything = kernel.Trained(theta, first, second, state.diverged_at[order], state.history[order])
-        everyone, rates = _group(task), _rates(task, start, stop)
-
-        def run(rows: slice, buffers: kernel.Buffers) -> None:
-            stream, part = _stream(task, rows, Purpose.TRAIN), _take(everything, rows)
-            group, own = _take(everyone, rows), _take(rates, rows)
-            kernel.train(shape, buffers, group, stream, own, start, stop, part, _work(structure, rows))
-
-        self._each_group(task, run)
-        for target, values in ((state.params, theta), (state.first, first), (state.second, second)):
-            for name, value in _unflat(structure, values).items():
-                target[name][order] = value
-        state.diverged_at[order], state.history[order] = everything.diverged_at, everything.history
+        structure, order = task.structure, _by_draws(task)
+        call = _Call(task.take(order), kernel.TRAIN, Purpose.TRAIN, state.step, stop)
+        groups = ((state.params, call.state.theta), (state.first, call.state.first), (state.second, call.state.second))
+        for values, flat in groups:
+            flat[:] = _flat(structure, values)[order]
+        call.state.diverged_at[:], call.state.history[:] = state.diverged_at[order], state.history[order]
+        self._run(call)
+        for values, flat in groups:
+            for name, value in _unflat(structure, flat).items():
+                values[name][order] = value
+        state.diverged_at[order], state.history[order] = call.state.diverged_at, call.state.history
         state.step = stop
 
     def evaluate(self, task: Task, params: Params, samples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Loss L and its standard error, each [M], on `samples` fresh samples of the evaluation stream."""
-        structure, order = task.structure, _by_seed(task)
-        task, theta = task.take(order), _flat(structure, params)[order]
-        shape, everyone = _shape(structure)._replace(samples=samples), _group(task)
-        sums, moments = np.empty((len(task), 2)), np.zeros((len(task), 2))
-
-        def run(rows: slice, buffers: kernel.Buffers) -> None:
-            work, stream = _work(structure, rows), _stream(task, rows, Purpose.EVALUATE)
-            kernel.evaluate(shape, buffers, _take(everyone, rows), stream, theta[rows], work, moments[rows])
-
-        self._each_group(task, run)
-        sums[order] = moments
+        order = _by_draws(task)
+        call = _Call(task.take(order), kernel.SCORE, Purpose.EVALUATE, 0, 1, samples)
+        call.state.theta[:] = _flat(task.structure, params)[order]
+        self._run(call)
+        sums = np.empty((len(task), 2))
+        sums[order] = call.state.moments
         return mean_and_error(sums, samples)
 
-    def _each_group(self, task: Task, run: Callable[[slice, kernel.Buffers], None]) -> None:
-        """Call `run` for every group of models, on all threads; each thread works down its share of one queue."""
+    def _run(self, call: _Call, keep: Callable[[NDArray[np.int64], kernel.Work], None] = lambda *_: None) -> None:
+        """Run a call on all threads: each takes its share from one queue, or all share the parts of every batch."""
         threads = self.threads or available_threads()
-        queue = SimpleQueue[slice]()
-        for rows in _groups(task, threads):
-            queue.put(rows)
+        queue = SimpleQueue[_Share]()
+        for share in _shares(call, threads):
+            queue.put(share)
 
         def work() -> None:
-            buffers = _Buffers(task.structure)
+            buffers = _Buffers(call.task.structure)
             with suppress(Empty):
                 while True:
-                    run(queue.get_nowait(), buffers.addresses)
+                    edges, crew, shared = queue.get_nowait()
+                    own = shared or call.work(edges)
+                    call.run(buffers.addresses, edges, own, crew)
+                    keep(edges, own)
 
         with ThreadPoolExecutor(threads) as pool:
             for done in [pool.submit(work) for _ in range(threads)]:
                 done.result()
 
 
-def _by_seed(task: Task) -> NDArray[np.intp]:
-    """An order in which models of one seed are neighbours: a group is then a slice of every array, not a copy."""
-    return np.argsort(task.seed, kind="stable")
+def _by_draws(task: Task) -> NDArray[np.intp]:
+    """An order in which models that share draws are neighbours: a group is then a slice of every array."""
+    return np.lexsort((_data(task), task.seed))
 
 
-def _groups(task: Task, threads: int) -> Iterator[slice]:
-    """Neighbours of one seed: few enough that their state stays in cache and no thread waits long for the last."""
+def _data(task: Task) -> NDArray[np.intp]:
+    """A number a model, the same for models that share all active cells of the sparse sampler if they share a seed."""
+    if task.structure.sampler == "dense":
+        return np.zeros(len(task), dtype=np.intp)
+    return np.unique(task.sparsity, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _edges(task: Task, threads: int) -> NDArray[np.int64]:
+    """Where groups begin, and the end: neighbours that share draws, few enough that their state stays in cache and no
+    thread waits long for the last.
+    """
     size = max(1, min(_GROUP_PARAMS // _n_params(task.structure), len(task) // (4 * threads)))
-    edges = [0, *(np.flatnonzero(np.diff(task.seed)) + 1).tolist(), len(task)]
-    for first, last in pairwise(edges):
-        for start in range(first, last, size):
-            yield slice(start, min(start + size, last))
+    changes = (np.diff(task.seed) != 0) | (np.diff(_data(task)) != 0)
+    ends = [0, *(np.flatnonzero(changes) + 1).tolist(), len(task)]
+    starts = [range(first, last, size) for first, last in itertools.pairwise(ends)]
+    return np.array([*itertools.chain(*starts), len(task)], dtype=np.int64)
+
+
+class _Share(NamedTuple):
+    """What one thread does with one call of the kernel."""
+
+    edges: NDArray[np.int64]  # of neighbouring groups
+    crew: kernel.Crew
+    work: kernel.Work | None  # of the crew
+
+
+def _shares(call: _Call, threads: int) -> list[_Share]:
+    """Groups for each thread; few groups are trained one after the other by a crew of all threads."""
+    edges = _edges(call.task, threads)
+    groups, crew = len(edges) - 1, min(threads, call.shape.parts)
+    if crew > 1 and groups < 4 * threads and groups % threads:
+        barrier, work = np.zeros(2, np.int64), call.work(edges)
+        return [_Share(edges, kernel.Crew(t, crew, barrier, np.empty(4, np.int64)), work) for t in range(crew)]
+    each = 1 if call.mode == kernel.GRADIENTS else max(1, groups // (8 * threads))
+    parcels = [edges[first : first + each + 1] for first in range(0, groups, each)]
+    return [_Share(parcel, kernel.Crew(0, 1, np.zeros(2, np.int64), np.empty(4, np.int64)), None) for parcel in parcels]
+
+
+class _Call:
+    """Arrays of one call of the engine, in the order of the task's models."""
+
+    def __init__(self, task: Task, mode: int, purpose: Purpose, start: int, stop: int, samples: int = 0) -> None:
+        structure, count, params = task.structure, len(task), _n_params(task.structure)
+        self.task, self.mode, self.purpose, self.start, self.stop = task, mode, purpose, start, stop
+        self.shape, self.models = _shape(structure, samples if mode == kernel.SCORE else None), _models(task)
+        factors = optim.schedule(structure.lr_schedule, structure.steps, structure.warmup_steps)[start:stop]
+        lr = (task.lr[:, None] * factors).astype(np.float32)
+        self.rates = kernel.Rates(lr, task.weight_decay.astype(np.float32), _factor(structure))
+        self.state = kernel.Trained(
+            theta=np.empty((count, params), np.float32),
+            first=np.empty((count, params), np.float32),
+            second=np.empty((count, params), np.float32),
+            diverged_at=np.empty(count, np.int64),
+            history=np.empty((count, len(structure.loss_steps)), np.float32),
+            moments=np.zeros((count, 2)),
+        )
+
+    def work(self, edges: NDArray[np.int64]) -> kernel.Work:
+        """Room for the largest of these groups."""
+        return _work(self.shape, int(np.diff(edges).max()), self.state.theta.shape[1])
+
+    def run(self, buffers: kernel.Buffers, edges: NDArray[np.int64], work: kernel.Work, crew: kernel.Crew) -> None:
+        """Call the kernel."""
+        times = (int(self.purpose), self.start, self.stop)
+        kernel.run(self.mode, self.shape, buffers, self.models, edges, *times, self.rates, self.state, work, crew)
 
 
 class _Buffers:
@@ -149,7 +203,19 @@ class _Buffers:
     def __init__(self, structure: Structure, fill: float = 0.0) -> None:
         n, m = structure.n_features, structure.n_hidden
         sets = n // structure.set_size if structure.correlation != "none" else 0
-        rows = {"u": n, "switch": sets, "x": n, "y": n if structure.target == "abs" else 0, "g": n, "h": m, "dh": m}
+        wide = -(-m // WIDTH) * WIDTH
+        is_sparse = structure.sampler == "sparse"
+        targets = n if structure.target == "abs" else 0
+        rows = {
+            "u": max(n, sparse.rows(structure)),
+            "switch": sets,
+            "x": n,
+            "y": targets,
+            "g": n,
+            "h": wide,
+            "dh": wide,
+        }
+        rows |= {"inside": 1} | ({"hidden": wide, "cell": n, "sample": 1, "column": 1, "value": 1} if is_sparse else {})
         total = sum(rows.values()) * STRIDE + m
         self.memory = np.full(total + 16, fill, dtype=np.float32)
         at = self.memory.ctypes.data + (-self.memory.ctypes.data) % 64
@@ -161,16 +227,19 @@ class _Buffers:
         self.memory[first : first + m] = 0
         address["zeros"] = at
         address["switch"] = address["switch"] if sets else address["u"]
-        address["y"] = address["y"] if rows["y"] else address["x"]
-        self.addresses = kernel.Buffers(**address)
+        address["y"] = address["y"] if targets else address["x"]
+        unused = {name: 0 for name in kernel.Buffers._fields if name not in address}
+        self.addresses = kernel.Buffers(**address, **unused)
 
 
-def _shape(structure: Structure) -> kernel.Shape:
+def _shape(structure: Structure, samples: int | None = None) -> kernel.Shape:
+    """The structure as the kernel wants it, or an evaluation on `samples` in one part."""
     n, m = structure.n_features, structure.n_hidden
     sets = n // structure.set_size if structure.correlation != "none" else 0
-    unsigned = structure.target == "identity" and not structure.signed
-    plain = structure.tied and structure.hidden == "linear" and unsigned and not sets
-    tiny = plain and is_tiny(n, m)
+    plain = not structure.signed and not sets
+    simple = structure.tied and structure.hidden == "linear" and structure.target == "identity"
+    tiny = plain and simple and is_tiny(n, m)
+    parts, part_samples = _parts(structure)
     return kernel.Shape(
         n_features=n,
         n_hidden=m,
@@ -178,49 +247,63 @@ def _shape(structure: Structure) -> kernel.Shape:
         relu_hidden=int(structure.hidden == "relu"),
         tied=int(structure.tied),
         absolute=int(structure.target == "abs"),
+        plain=int(plain),
         sets=sets,
         tiny=int(tiny),
+        sparse=int(structure.sampler == "sparse"),
+        by_cells=int(structure.sampler == "sparse" and not tiny and n > _FEW_FEATURES),
+        members=structure.set_size,
+        words=sparse.rows(structure),
         sum_rows=n * m + n if tiny else n,
-        samples=structure.samples_per_step,
+        samples=samples or structure.samples_per_step,
+        parts=1 if samples else parts,
+        part_samples=samples or part_samples,
         optimizer=_OPTIMIZERS[structure.optimizer],
         loss_every=structure.loss_every,
     )
 
 
-def _take(arrays: Arrays, rows: slice) -> Arrays:
-    """The same named arrays for some models; views."""
-    return arrays._replace(**{name: array[rows] for name, array in arrays._asdict().items()})
+def _models(task: Task) -> kernel.Models:
+    structure, sparsity = task.structure, task.sparsity
+    rules = (sparse.candidate_cells if structure.sampler == "sparse" else cells)(structure, sparsity)
+    uniform = (structure.correlation == "none") & (np.ptp(sparsity, axis=1) == 0)
+    return kernel.Models(
+        low=rules.low.view(np.int32),
+        span=rules.span.view(np.int32),
+        shift=rules.shift.view(np.int32),
+        scale=rules.scale,
+        offset=rules.offset,
+        importance=task.importance.astype(np.float32),
+        key=np.stack(key_words(task.seed), axis=1),
+        rate=sparse.gap_rate(sparsity),
+        uniform=uniform.astype(np.int64),
+    )
 
 
-def _stream(task: Task, rows: slice, purpose: Purpose) -> kernel.Stream:
-    low, high = key_words(task.seed[rows.start : rows.start + 1])
-    return kernel.Stream(int(purpose), int(purpose + Purpose.SETS), int(low[0]), int(high[0]))
-
-
-def _group(task: Task) -> kernel.Group:
-    rules = data.cells(task.structure, task.sparsity)
-    words = (rules.low.view(np.int32), rules.span.view(np.int32), rules.shift.view(np.int32))
-    return kernel.Group(*words, rules.scale, rules.offset, task.importance.astype(np.float32))
-
-
-def _rates(task: Task, start: int, stop: int) -> kernel.Rates:
-    structure = task.structure
-    factors = optim.schedule(structure.lr_schedule, structure.steps, structure.warmup_steps)[start:stop]
-    lr = (task.lr[:, None] * factors).astype(np.float32)
-    return kernel.Rates(lr, task.weight_decay.astype(np.float32), np.full(len(task), _factor(structure)))
-
-
-def _work(structure: Structure, rows: slice) -> kernel.Work:
-    n, m, models = structure.n_features, structure.n_hidden, rows.stop - rows.start
-    params = _n_params(structure)
+def _work(shape: kernel.Shape, models: int, params: int) -> kernel.Work:
     return kernel.Work(
-        transposed=np.empty((models, m * n), np.float32),
-        grad=np.empty((models, params), np.float32),
-        sums=np.empty((models, _shape(structure).sum_rows * WIDTH), np.float32),
-        loss=np.empty(models),
+        transposed=np.empty((models, shape.n_hidden * shape.n_features), np.float32),
+        grad=np.empty((shape.parts, models, params), np.float32),
+        sums=np.empty((shape.parts, models, shape.sum_rows * WIDTH), np.float32),
+        loss=np.empty((shape.parts, models)),
+        empty=np.empty(shape.parts, np.int64),
+        empty_loss=np.empty(1),
         proposed=np.empty((3, params), np.float32),
         check=np.empty(1, np.float32),
     )
+
+
+def _parts(structure: Structure) -> tuple[int, int]:
+    """How many parts a batch has and how many samples each but the last, from the structure alone.
+
+    The gradients of parts are summed in a fixed order, by however many threads: the bits stay the same.
+    """
+    samples, params = structure.samples_per_step, _n_params(structure)
+    work = samples * structure.n_features * (10 * structure.n_hidden + 60)
+    unit = sparse.SEGMENT if structure.sampler == "sparse" else LANES
+    most = min(_MOST_PARTS, int(work // _PART_WORK), _PART_MEMORY // params)
+    size = unit * -(-samples // (unit * max(most, 1)))
+    return -(-samples // size), size
 
 
 def _factor(structure: Structure) -> np.float32:

@@ -48,6 +48,11 @@ def is_filled() -> bool:
     return path is not None and any(path.rglob("*.nbi"))
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """A piece of a compiled function, written apart: compiled with each of its callers, not on its own."""
+    return njit(inline="always")(function)
+
+
 def compiled(function: Callable[..., Any]) -> Any:
     """`numba.njit` without the GIL, cached in `folder()`; strict floating point."""
     path = folder()

@@ -1,4 +1,4 @@
-"""The compiled training loop: one call trains a group of models that share their draws, on one thread.
+"""The compiled loop: one call trains groups of models that share their draws.
 
 Shapes: G models of the group, F features, H hidden, P parameters of a model (flat, in the order of
 `Structure.param_shapes`). The derivation of the gradients and the memory layout stand in `engines/README.md`.
@@ -11,14 +11,31 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.engines.cpu import draws, losses, products, steps, tiny
-from superpos.engines.cpu.cache import compiled
-from superpos.engines.cpu.vectors import LANES, WIDTH
+from superpos.engines.cpu import draws, gaps, losses, products, steps, tiny
+from superpos.engines.cpu.cache import compiled, inlined
+from superpos.engines.cpu.gaps import CANDIDATES
+from superpos.engines.cpu.scalars import (
+    atomic_add,
+    atomic_load,
+    float_at,
+    put_float,
+    put_word,
+    word_at,
+    yield_processor,
+)
+from superpos.engines.cpu.vectors import LANES, PAIR, QUADS, STRIDE, WIDTH
+from superpos.sparse import SEGMENT
+from superpos.streams import Purpose
 
 ADAM, ADAMW, SGD = 0, 1, 2
+TRAIN, GRADIENTS, SCORE = 0, 1, 2
+SETS, SPARSE = int(Purpose.SETS), int(Purpose.SPARSE)
+SPINS = 2000  # looks at the barrier before the processor is given to another thread
 ZERO, ONE = np.float32(0), np.float32(1)
 CONSTANTS = tuple(np.float32(value) for value in (0.9, 1 - 0.9, 0.999, 1 - 0.999, 1e-8))  # betas, rests, eps
 FLOAT, DOUBLE = 4, 8  # bytes
+VECTORS = LANES // WIDTH  # of a block of draws
+WORD = 0xFFFFFFFF
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -26,7 +43,7 @@ I32 = NDArray[np.int32]
 
 
 class Shape(NamedTuple):
-    """What a compiled loop must know of a structure; plain integers."""
+    """What the compiled loop must know of a structure; plain integers."""
 
     n_features: int
     n_hidden: int
@@ -34,62 +51,71 @@ class Shape(NamedTuple):
     relu_hidden: int
     tied: int
     absolute: int
+    plain: int  # whether features are independent and unsigned
     sets: int  # number of correlated sets, 0 where features are independent
-    tiny: int  # whether `tiny.tiny` does a block
+    members: int  # features in a set
+    words: int  # draws of a candidate of the sparse sampler
+    tiny: int  # whether `tiny` does a block
+    sparse: int  # whether only active cells are drawn
+    by_cells: int  # whether the encoder runs over active cells only
     sum_rows: int  # parameters whose gradients are summed lane by lane: all of a tiny model, else the biases
     samples: int
+    parts: int  # of a batch, whose gradients are summed one after the other
+    part_samples: int  # whole blocks of the dense sampler, whole segments of the sparse one
     optimizer: int
     loss_every: int
-
-
-class Stream(NamedTuple):
-    """One random stream: purposes of the cell and the set draws, and the 64-bit seed as two words."""
-
-    purpose: int
-    set_purpose: int
-    key_low: int
-    key_high: int
 
 
 class Buffers(NamedTuple):
     """Addresses of one thread's lane blocks; a row is a feature, a set or a hidden unit."""
 
-    u: int  # [F, STRIDE] draws of the cells
+    u: int  # [F or words, STRIDE] draws of the cells, or of the candidates
     switch: int  # [sets, STRIDE] draws of the sets; `u` itself where features are independent
     x: int  # [F, STRIDE] inputs
     y: int  # [F, STRIDE] targets; `x` itself for the identity
     g: int  # [F, STRIDE] outputs, then their gradient
-    h: int  # [H, STRIDE] hidden
-    dh: int  # [H, STRIDE] gradient of hidden
+    h: int  # [H to whole vectors, STRIDE] hidden
+    dh: int  # [H to whole vectors, STRIDE] gradient of hidden
     zeros: int  # [H]
+    inside: int  # [LANES] -1 where a lane holds a sample, else 0
+    hidden: int  # [LANES, H to whole vectors] hidden, or its gradient, a row a lane
+    cell: int  # [LANES * F] active cells of a block: feature * LANES + lane
+    sample: int  # [CANDIDATES] of the candidates
+    column: int  # [CANDIDATES] feature, or set
+    value: int  # [CANDIDATES]
 
 
-class Group(NamedTuple):
-    """What differs between the G models: `data.Cells` and the importances, one row of F features a model."""
+class Models(NamedTuple):
+    """What differs between the models and does not change: `data.Cells`, importances, streams."""
 
-    low: I32
-    span: I32
-    shift: I32
-    scale: F32
-    offset: F32
-    importance: F32
+    low: I32  # [M, F]
+    span: I32  # [M, F]
+    shift: I32  # [M, F]
+    scale: F32  # [M, F]
+    offset: F32  # [M, F]
+    importance: F32  # [M, F]
+    key: NDArray[np.int64]  # [M, 2] the seed as two words
+    rate: F64  # [M] of the gaps
+    uniform: NDArray[np.int64]  # [M] whether features are independent and of one density
 
 
 class Rates(NamedTuple):
     """Hyperparameters of the optimiser."""
 
-    lr: F32  # [G, steps of this call]
-    weight_decay: F32  # [G]
-    factor: F32  # [G]; from the gradient of half the summed loss to that of the training loss
+    lr: F32  # [M, steps of this call]
+    weight_decay: F32  # [M]
+    factor: float  # from the gradient of half the summed loss to that of the training loss
 
 
 class Work(NamedTuple):
     """Sums and intermediate results of one step. P is a multiple of WIDTH: zeros fill the end."""
 
     transposed: F32  # [G, H * F] weights of the decoder, hidden unit by hidden unit
-    grad: F32  # [G, P]
-    sums: F32  # [G, sum_rows * WIDTH]
-    loss: F64  # [G]
+    grad: F32  # [parts, G, P]
+    sums: F32  # [parts, G, sum_rows * WIDTH]
+    loss: F64  # [parts, G]
+    empty: NDArray[np.int64]  # [parts] samples without an active feature
+    empty_loss: F64  # [1] of one of them
     proposed: F32  # [3, P] parameters and moments after a step, until they are known to be finite
     check: F32  # [1] 0 where they are, else NaN
 
@@ -97,17 +123,28 @@ class Work(NamedTuple):
 class Trained(NamedTuple):
     """What training changes: rows of the state. P is a multiple of WIDTH: zeros fill the end."""
 
-    theta: F32  # [G, P]
-    first: F32  # [G, P]
-    second: F32  # [G, P]
-    diverged_at: NDArray[np.int64]  # [G]
-    history: F32  # [G, records]
+    theta: F32  # [M, P]
+    first: F32  # [M, P]
+    second: F32  # [M, P]
+    diverged_at: NDArray[np.int64]  # [M]
+    history: F32  # [M, records]
+    moments: F64  # [M, 2] sum l and sum l^2 of an evaluation
+
+
+class Crew(NamedTuple):
+    """The threads that share the parts of a batch."""
+
+    thread: int
+    threads: int
+    barrier: NDArray[np.int64]  # [2] arrivals, turns
+    scan: NDArray[np.int64]  # [4] of this thread: see `next_block`
 
 
 class At(NamedTuple):
     """Where the arrays of a group start: addresses. The inner loops see no array, so that they count no references."""
 
-    models: int
+    start: int  # first model
+    models: int  # G
     params: int  # P
     low: int
     span: int
@@ -116,41 +153,271 @@ class At(NamedTuple):
     offset: int
     importance: int
     theta: int
+    moments: int
     transposed: int
     grad: int
     sums: int
     loss: int
+    key_low: int
+    key_high: int
+    rate: int
+    uniform: int
 
 
-@compiled
-def addresses(group: Group, theta: F32, work: Work) -> At:
-    """Addresses of arrays that the caller keeps alive."""
+@inlined
+def group_at(models: Models, state: Trained, work: Work, start: int, stop: int) -> At:
+    """Addresses of the models start ... stop - 1, in arrays that the caller keeps alive."""
+    row, params = start * models.low.shape[1] * FLOAT, state.theta.shape[1]
     return At(
-        theta.shape[0],
-        theta.shape[1],
-        group.low.ctypes.data,
-        group.span.ctypes.data,
-        group.shift.ctypes.data,
-        group.scale.ctypes.data,
-        group.offset.ctypes.data,
-        group.importance.ctypes.data,
-        theta.ctypes.data,
+        start,
+        stop - start,
+        params,
+        models.low.ctypes.data + row,
+        models.span.ctypes.data + row,
+        models.shift.ctypes.data + row,
+        models.scale.ctypes.data + row,
+        models.offset.ctypes.data + row,
+        models.importance.ctypes.data + row,
+        state.theta.ctypes.data + start * params * FLOAT,
+        state.moments.ctypes.data + start * 2 * DOUBLE,
         work.transposed.ctypes.data,
         work.grad.ctypes.data,
         work.sums.ctypes.data,
         work.loss.ctypes.data,
+        models.key[start, 0],
+        models.key[start, 1],
+        models.rate.ctypes.data + start * DOUBLE,
+        models.uniform[start],
     )
 
 
-@compiled
-def draw_block(shape: Shape, s: Buffers, stream: Stream, step: int, sample: int) -> None:
-    """The draws of one block, shared by all models of the group."""
-    draws.draw((s.u, shape.n_features, sample, step, stream.purpose, stream.key_low, stream.key_high))
+@inlined
+def next_dense(shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan: NDArray[np.int64], stop: int) -> int:
+    """Draw the next block of a part, shared by all models of the group; its lanes, 0 behind the last sample."""
+    sample = scan[0]
+    if sample >= stop:
+        return 0
+    whole = VECTORS // 4
+    draws.draw((s.u, shape.n_features, whole, sample, step, purpose, at.key_low, at.key_high))
     if shape.sets:
-        draws.draw((s.switch, shape.sets, sample, step, stream.set_purpose, stream.key_low, stream.key_high))
+        draws.draw((s.switch, shape.sets, whole, sample, step, purpose + SETS, at.key_low, at.key_high))
+    losses.mark_quads((s.inside, shape.samples - sample))
+    scan[0] += LANES
+    return LANES
 
 
 @compiled
+def next_sparse(shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan: NDArray[np.int64], stop: int) -> int:
+    """Fill s.x with the next samples of a part that have a candidate; how many there are, at most LANES, or 0.
+
+    The active cells are listed in s.cell. scan = [first sample of the segment, candidates taken in it, candidates
+    drawn, active cells of the block]. A block lies in one segment.
+    """
+    cells, lane, row, columns = 0, -1, -1, shape.n_features // shape.members
+    while scan[0] < stop and lane < 0:
+        samples = min(shape.samples - scan[0], SEGMENT)
+        candidate, drawn = scan[1], scan[2]
+        while True:
+            if candidate == drawn:
+                next_candidates(
+                    shape, s, at, purpose + SPARSE + (scan[0] // SEGMENT << 8), step, drawn, samples * columns
+                )
+                drawn += CANDIDATES
+            k = candidate & (CANDIDATES - 1)
+            sample = word_at(s.sample, k)
+            if sample >= samples:
+                scan[0] += SEGMENT
+                candidate = drawn = 0
+                break
+            if sample != row:
+                if lane == LANES - 1:
+                    break
+                lane += 1
+                row = sample
+            if at.uniform:
+                cells = put_cell(shape, s, word_at(s.column, k), lane, float_at(s.value, k), cells)
+            else:
+                cells = put_members(shape, s, at, k, lane, cells)
+            candidate += 1
+        scan[1], scan[2], scan[3] = candidate, drawn, cells
+    losses.mark((s.inside, lane + 1))
+    return lane + 1
+
+
+@inlined
+def next_candidates(shape: Shape, s: Buffers, at: At, purpose: int, step: int, candidate: int, end: int) -> None:
+    """Draw CANDIDATES from `candidate` on; s.sample and s.column hold those before."""
+    columns, last, position = shape.n_features // shape.members, CANDIDATES - 1, -1
+    if candidate:
+        position = word_at(s.sample, last) * columns + word_at(s.column, last)
+    draws.draw((s.u, shape.words, 1, candidate, step, purpose, at.key_low, at.key_high))
+    rules = (at.low, at.span, at.shift, at.scale, at.offset)
+    gaps.locate((s.u, s.sample, s.column, s.value, *rules, at.rate, position, end, columns))
+
+
+@inlined
+def put_members(shape: Shape, s: Buffers, at: At, k: int, lane: int, cells: int) -> int:
+    """`put_cell` for the active members of the set that is candidate k, or for a feature, by its own rule."""
+    word = (k & 3) * QUADS + (k >> 2)
+    switch = word_at(s.u, STRIDE + word)
+    u = switch
+    for member in range(shape.members):
+        feature = word_at(s.column, k) * shape.members + member
+        if (switch - word_at(at.low, feature)) & WORD <= word_at(at.span, feature):
+            if shape.sets:
+                u = word_at(s.u, (2 + member % (shape.words - 2)) * STRIDE + word)
+            value = np.float32((u - word_at(at.shift, feature)) & WORD) * float_at(at.scale, feature)
+            cells = put_cell(shape, s, feature, lane, value + float_at(at.offset, feature), cells)
+    return cells
+
+
+@inlined
+def put_cell(shape: Shape, s: Buffers, feature: int, lane: int, value: np.float32, cells: int) -> int:
+    """Enter an active cell into the block and its list; how many there are then."""
+    at = feature * STRIDE + lane
+    put_float(s.x, at, value)
+    if shape.absolute:
+        put_float(s.y, at, abs(value))
+    put_word(s.cell, cells, feature * LANES + lane)
+    return cells + 1
+
+
+@inlined
+def clear_block(shape: Shape, s: Buffers, cells: int) -> None:
+    """Take the cells of a sparse block out again: s.x and s.y are zero between blocks."""
+    for number in range(cells):
+        cell = word_at(s.cell, number)
+        at = (cell // LANES) * STRIDE + cell % LANES
+        put_float(s.x, at, ZERO)
+        if shape.absolute:
+            put_float(s.y, at, ZERO)
+
+
+@inlined
+def fill(shape: Shape, s: Buffers, at: At, model: int) -> None:
+    """x, and the target where it is another, from the draws of one block."""
+    n, f = shape.n_features, model * shape.n_features * FLOAT
+    if shape.plain:
+        draws.fill_plain((s.u, s.x, at.low + f, at.scale + f, n))
+        return
+    rules = (at.low + f, at.span + f, at.shift + f, at.scale + f, at.offset + f)
+    draws.fill((s.u, s.switch, s.x, *rules, n, shape.members))
+    if shape.absolute:
+        losses.magnitude((s.x, s.y, n))
+
+
+@inlined
+def forward(shape: Shape, s: Buffers, at: At, model: int, vectors: int, cells: int) -> None:
+    """h = W1^T x and o = W2 h + b for one block of one model; o lands in s.g."""
+    n, m = shape.n_features, shape.n_hidden
+    w1 = at.theta + model * at.params * FLOAT
+    bias = w1 + n * m * FLOAT * (1 if shape.tied else 2)
+    if shape.by_cells:
+        gaps.encode((s.hidden, w1, s.x, s.cell, cells, m, vectors * WIDTH))
+        gaps.to_lanes((s.hidden, s.h, m, vectors))
+    else:
+        products.contract((s.h, w1, s.x, s.zeros, m, n, vectors))
+    if shape.relu_hidden:
+        losses.rectify((s.h, m, vectors))
+    products.contract((s.g, at.transposed + model * n * m * FLOAT, s.h, bias, n, m, vectors))
+
+
+@inlined
+def backward(shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: int, cells: int) -> None:
+    """Add one block's gradients of the weights, from the outputs' gradient in s.g."""
+    n, m = shape.n_features, shape.n_hidden
+    decoder = 0 if shape.tied else n * m * FLOAT
+    dw1 = at.grad + row * at.params * FLOAT
+    products.contract((s.dh, at.theta + model * at.params * FLOAT + decoder, s.g, s.zeros, m, n, vectors))
+    if shape.relu_hidden:
+        losses.gate((s.dh, s.h, m, vectors))
+    if shape.by_cells:
+        gaps.to_rows((s.dh, s.hidden, m, vectors))
+        gaps.encode_backward((dw1, s.hidden, s.x, s.cell, cells, m))
+    elif not shape.tied:
+        products.outer((dw1, s.x, s.dh, n, m, vectors))
+    if shape.tied and not shape.by_cells:
+        products.outer_pair((dw1, s.g, s.h, s.x, s.dh, n, m, vectors))
+    else:
+        products.outer((dw1 + decoder, s.g, s.h, n, m, vectors))
+
+
+@compiled
+def block(shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: int, cells: int, scoring: bool) -> None:
+    """Add one block's losses and gradients of one model to their sums' `row`, or its scores to the moments."""
+    n, m, relu, theta = shape.n_features, shape.n_hidden, shape.relu_output, at.theta + model * at.params * FLOAT
+    f = model * n * FLOAT
+    importance, loss, sums = at.importance + f, at.loss + row * DOUBLE, at.sums + row * shape.sum_rows * WIDTH * FLOAT
+    if shape.tiny and not scoring:
+        if shape.sparse:
+            tiny.tiny_filled((s.x, importance, theta, sums, loss, s.inside, relu, n, m, vectors))
+        else:
+            tiny.tiny((s.u, at.low + f, at.scale + f, importance, theta, sums, loss, s.inside, relu, n, m))
+        return
+    if not shape.sparse:
+        fill(shape, s, at, model)
+    forward(shape, s, at, model, vectors, cells)
+    if scoring:
+        losses.score((s.g, s.y, importance, at.moments + model * 2 * DOUBLE, s.inside, n, relu, vectors))
+    else:
+        losses.residual((s.g, s.y, importance, sums, loss, s.inside, n, relu, vectors))
+        backward(shape, s, at, model, row, vectors, cells)
+
+
+@inlined
+def add_part(
+    shape: Shape, s: Buffers, at: At, purpose: int, step: int, part: int, scan: NDArray[np.int64], mode: int, work: Work
+) -> None:
+    """Sum one part of the batch into row `part` of the sums of losses and of the gradient of half of them.
+
+    The factor 2 / batch is left to the optimiser's step: it does not belong to every sample.
+    """
+    rows = part * at.models
+    steps.clear((at.grad + rows * at.params * FLOAT, at.models * at.params))
+    steps.clear((at.sums + rows * shape.sum_rows * WIDTH * FLOAT, at.models * shape.sum_rows * WIDTH))
+    work.loss[part] = 0
+    first = part * shape.part_samples
+    stop = min(first + shape.part_samples, shape.samples)
+    scan[0], scan[1], scan[2], scan[3], found = first, 0, 0, 0, 0
+    while True:
+        if shape.sparse:
+            lanes = next_sparse(shape, s, at, purpose, step, scan, stop)
+        else:
+            lanes = next_dense(shape, s, at, purpose, step, scan, stop)
+        if not lanes:
+            break
+        vectors = (lanes + PAIR * WIDTH - 1) // (PAIR * WIDTH) * PAIR
+        for model in range(at.models):
+            block(shape, s, at, model, rows + model, vectors, scan[3], mode == SCORE)
+        if shape.sparse:
+            clear_block(shape, s, scan[3])
+        found += lanes
+    work.empty[part] = stop - first - found if shape.sparse else 0
+
+
+@inlined
+def sum_parts(shape: Shape, at: At, mode: int, state: Trained, work: Work) -> None:
+    """Add up the parts, one after the other, and the lanes of each sum: row 0 is then the whole batch's."""
+    n, weights = shape.n_features, shape.n_features * shape.n_hidden * (1 if shape.tied else 2)
+    empty, lanes = work.empty.sum(), shape.sum_rows * WIDTH
+    for model in range(at.models):
+        grad, sums = at.grad + model * at.params * FLOAT, at.sums + model * lanes * FLOAT
+        for part in range(1, shape.parts):
+            steps.add((at.grad + (part * at.models + model) * at.params * FLOAT, grad, at.params))
+            steps.add((at.sums + (part * at.models + model) * lanes * FLOAT, sums, lanes))
+            work.loss[0, model] += work.loss[part, model]
+        losses.fold((sums, grad + (0 if shape.tiny else weights) * FLOAT, shape.sum_rows))
+        if empty:
+            bias, importance = at.theta + (model * at.params + weights) * FLOAT, at.importance + model * n * FLOAT
+            loss, relu = work.empty_loss.ctypes.data, shape.relu_output
+            losses.empty_samples((bias, importance, grad + weights * FLOAT, loss, np.float32(empty), n, relu))
+            work.loss[0, model] += empty * work.empty_loss[0]
+            if mode == SCORE:
+                state.moments[at.start + model, 0] += empty * work.empty_loss[0]
+                state.moments[at.start + model, 1] += empty * work.empty_loss[0] ** 2
+
+
+@inlined
 def transpose_decoders(shape: Shape, at: At) -> None:
     """transposed[:, k, i] = W2[:, i, k]."""
     n, m = shape.n_features, shape.n_hidden
@@ -160,92 +427,31 @@ def transpose_decoders(shape: Shape, at: At) -> None:
         steps.transpose((weight, at.transposed + model * n * m * FLOAT, n, m))
 
 
-@compiled
-def forward(shape: Shape, s: Buffers, at: At, model: int) -> None:
-    """x, h = W1^T x and o = W2 h + b for one block of one model; o lands in s.g."""
-    n, m = shape.n_features, shape.n_hidden
-    f = model * n * FLOAT
-    w1 = at.theta + model * at.params * FLOAT
-    bias = w1 + n * m * FLOAT * (1 if shape.tied else 2)
-    set_size = n // shape.sets if shape.sets else 1
-    draws.fill((s.u, s.switch, s.x, at.low + f, at.span + f, at.shift + f, at.scale + f, at.offset + f, n, set_size))
-    if shape.absolute:
-        losses.magnitude((s.x, s.y, n))
-    products.contract((s.h, w1, s.x, s.zeros, m, n))
-    if shape.relu_hidden:
-        losses.rectify((s.h, m))
-    products.contract((s.g, at.transposed + m * f, s.h, bias, n, m))
-
-
-@compiled
-def backward(shape: Shape, s: Buffers, at: At, model: int) -> None:
-    """Add one block's gradients of the weights, from the outputs' gradient in s.g."""
-    n, m = shape.n_features, shape.n_hidden
-    w2 = at.theta + model * at.params * FLOAT + (0 if shape.tied else n * m * FLOAT)
-    dw1 = at.grad + model * at.params * FLOAT
-    products.contract((s.dh, w2, s.g, s.zeros, m, n))
-    if shape.relu_hidden:
-        losses.gate((s.dh, s.h, m))
-    if shape.tied:
-        products.outer_pair((dw1, s.g, s.h, s.x, s.dh, n, m))
-    else:
-        products.outer((dw1, s.x, s.dh, n, m))
-        products.outer((dw1 + n * m * FLOAT, s.g, s.h, n, m))
-
-
-@compiled
-def block_gradients(shape: Shape, s: Buffers, at: At, model: int, left: int) -> None:
-    """Add one block's losses and gradients of one model; `left` samples are left in the batch."""
-    n = shape.n_features
-    f = model * n * FLOAT
-    importance, loss = at.importance + f, at.loss + model * DOUBLE
-    sums = at.sums + model * shape.sum_rows * WIDTH * FLOAT
-    if shape.tiny:
-        theta = at.theta + model * at.params * FLOAT
-        tiny.tiny(
-            (s.u, at.low + f, at.scale + f, importance, theta, sums, loss, left, shape.relu_output, n, shape.n_hidden)
-        )
-    else:
-        forward(shape, s, at, model)
-        losses.residual((s.g, s.y, importance, sums, loss, n, left, shape.relu_output))
-        backward(shape, s, at, model)
-
-
-@compiled
-def gradients(shape: Shape, s: Buffers, at: At, stream: Stream, step: int) -> None:
-    """Sum the batch's losses into at.loss and the gradient of half of them into at.grad.
-
-    The factor 2 / batch is left to the optimiser's step: it does not belong to every sample.
-    """
-    steps.clear((at.grad, at.models * at.params))
-    steps.clear((at.sums, at.models * shape.sum_rows * WIDTH))
-    transpose_decoders(shape, at)
-    for sample in range(0, shape.samples, LANES):
-        draw_block(shape, s, stream, step, sample)
-        for model in range(at.models):
-            block_gradients(shape, s, at, model, shape.samples - sample)
-    weights = 0 if shape.tiny else shape.n_features * shape.n_hidden * (1 if shape.tied else 2)
-    for model in range(at.models):
-        grad = at.grad + (model * at.params + weights) * FLOAT
-        losses.fold((at.sums + model * shape.sum_rows * WIDTH * FLOAT, grad, shape.sum_rows))
-
-
-@compiled
-def update(shape: Shape, rates: Rates, step: int, start: int, state: Trained, work: Work) -> None:
+@inlined
+def update(shape: Shape, at: At, rates: Rates, step: int, start: int, state: Trained, work: Work) -> None:
     """The optimiser's step for every model that has not diverged; one that does now keeps its last finite state."""
-    count, row = state.theta.shape[1], state.theta.shape[1] * FLOAT
-    theta, first, second = state.theta.ctypes.data, state.first.ctypes.data, state.second.ctypes.data
-    grad, new, check = work.grad.ctypes.data, work.proposed.ctypes.data, work.check.ctypes.data
+    count, row = at.params, at.params * FLOAT
+    first, second = state.first.ctypes.data, state.second.ctypes.data
+    theta, new, check = state.theta.ctypes.data, work.proposed.ctypes.data, work.check.ctypes.data
     bias1 = 1.0 - 0.9 ** (step + 1)
     bias2 = np.sqrt(1.0 - 0.999 ** (step + 1))
-    for g in range(len(work.loss)):
+    for g in range(at.start, at.start + at.models):
         if state.diverged_at[g] >= 0:
             continue
-        mean = np.float32(work.loss[g] / shape.samples)
+        mean = np.float32(work.loss[0, g - at.start] / shape.samples)
         if shape.loss_every and step % shape.loss_every == 0:
             state.history[g, step // shape.loss_every] = mean
-        at = g * row
-        where = (theta + at, first + at, second + at, grad + at, new, check, count, rates.factor[g])
+        own = g * row
+        where = (
+            theta + own,
+            first + own,
+            second + own,
+            at.grad + (g - at.start) * row,
+            new,
+            check,
+            count,
+            rates.factor,
+        )
         lr, decay = rates.lr[g, step - start], rates.weight_decay[g]
         if shape.optimizer == SGD:
             steps.step_sgd((*where, decay, lr))
@@ -254,48 +460,65 @@ def update(shape: Shape, rates: Rates, step: int, start: int, state: Trained, wo
         else:
             steps.step_adam((*where, ZERO, ONE - lr * decay, lr / bias1, bias2, *CONSTANTS))
         if np.isfinite(work.check[0]) and np.isfinite(mean):
-            steps.copy((new, theta + at, count))
-            steps.copy((new + row, first + at, count))
-            steps.copy((new + 2 * row, second + at, count))
+            steps.copy((new, theta + own, count))
+            steps.copy((new + row, first + own, count))
+            steps.copy((new + 2 * row, second + own, count))
         else:
             state.diverged_at[g] = step
 
 
 @compiled
-def train(
+def run(
+    mode: int,
     shape: Shape,
     s: Buffers,
-    group: Group,
-    stream: Stream,
-    rates: Rates,
+    models: Models,
+    edges: NDArray[np.int64],
+    purpose: int,
     start: int,
     stop: int,
+    rates: Rates,
     state: Trained,
     work: Work,
+    crew: Crew,
 ) -> None:
-    """Train the G models from step `start` to `stop`."""
-    at = addresses(group, state.theta, work)
-    for step in range(start, stop):
-        work.loss[:] = 0
-        gradients(shape, s, at, stream, step)
-        update(shape, rates, step, start, state, work)
+    """Train groups of models, edges[g] ... edges[g + 1] - 1, from step `start` to `stop`: mode TRAIN.
+
+    GRADIENTS leaves the sums of one step in work.loss[0] and work.grad[0]; SCORE adds to state.moments. The threads of
+    a crew call this with the same arrays, but for `s` and `crew`.
+    """
+    if shape.sparse:
+        steps.clear((s.x, shape.n_features * STRIDE))
+        steps.clear((s.y, shape.n_features * STRIDE))
+    for g in range(len(edges) - 1):
+        at = group_at(models, state, work, edges[g], edges[g + 1])
+        if crew.thread == 0:
+            transpose_decoders(shape, at)
+        wait(crew)
+        for step in range(start, stop):
+            for part in range(crew.thread, shape.parts, crew.threads):
+                add_part(shape, s, at, purpose, step, part, crew.scan, mode, work)
+            wait(crew)
+            if crew.thread == 0:
+                sum_parts(shape, at, mode, state, work)
+                if mode == TRAIN:
+                    update(shape, at, rates, step, start, state, work)
+                    transpose_decoders(shape, at)
+            wait(crew)
 
 
-@compiled
-def gradients_once(shape: Shape, s: Buffers, group: Group, stream: Stream, step: int, theta: F32, work: Work) -> None:
-    """`gradients` for a caller in Python."""
-    work.loss[:] = 0
-    gradients(shape, s, addresses(group, theta, work), stream, step)
-
-
-@compiled
-def evaluate(shape: Shape, s: Buffers, group: Group, stream: Stream, theta: F32, work: Work, moments: F64) -> None:
-    """Add sum l and sum l^2 over `shape.samples` samples to moments [G, 2], l = sum_i I_i (x' - target)^2."""
-    n, at, sums = shape.n_features, addresses(group, theta, work), moments.ctypes.data
-    transpose_decoders(shape, at)
-    for sample in range(0, shape.samples, LANES):
-        draw_block(shape, s, stream, 0, sample)
-        for model in range(at.models):
-            forward(shape, s, at, model)
-            importance, left = at.importance + model * n * FLOAT, shape.samples - sample
-            losses.score((s.g, s.y, importance, sums + model * 2 * DOUBLE, n, left, shape.relu_output))
+@inlined
+def wait(crew: Crew) -> None:
+    """Until all threads of the crew have come here."""
+    if crew.threads > 1:
+        arrivals = crew.barrier.ctypes.data
+        turn = atomic_load(arrivals, 1)
+        if atomic_add(arrivals, 0, 1) == crew.threads - 1:
+            atomic_add(arrivals, 0, -crew.threads)
+            atomic_add(arrivals, 1, 1)
+        else:
+            spins = 0
+            while atomic_load(arrivals, 1) == turn:
+                spins += 1
+                if spins > SPINS:
+                    yield_processor()

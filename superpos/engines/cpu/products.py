@@ -8,6 +8,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from superpos.engines.cpu.vectors import (
+    PAIR,
     VF,
     WIDTH,
     Floats,
@@ -57,19 +58,25 @@ def _remainders(b: Value, count: Value, tile: int) -> Iterator[int]:
 
 
 @vector_pass
-def contract(b: Value, out: Floats, weight: Floats, source: Floats, start: Floats, n_rows: Value, inner: Value) -> None:
+def contract(
+    b: Value, out: Floats, weight: Floats, source: Floats, start: Floats, n_rows: Value, inner: Value, vectors: Value
+) -> None:
     """out[r, :] = start[r] + sum_j weight[j, r] source[j, :], for r < n_rows and j < inner."""
     operands = (out, weight, source, start, n_rows, inner)
     tile = 8
-    width = _MAX_ACCUMULATORS // tile
     full = b.udiv(n_rows, integer(tile))
-    with each_vector(b, width) as v, cgutils.for_range(b, full) as t:
-        _contract_tile(b, operands, b.mul(t.index, integer(tile)), b.mul(v.index, integer(width * WIDTH)), tile, width)
+    with each_vector(b, vectors, PAIR) as v, cgutils.for_range(b, full) as t:
+        _contract_tile(b, operands, b.mul(t.index, integer(tile)), b.mul(v.index, integer(PAIR * WIDTH)), tile, PAIR)
     for size in _remainders(b, n_rows, tile):
         wide = next(w for w in (8, 4, 2) if w * size <= _MAX_ACCUMULATORS)
-        with each_vector(b, wide) as v:
-            lane = b.mul(v.index, integer(wide * WIDTH))
-            _contract_tile(b, operands, b.mul(full, integer(tile)), lane, size, wide)
+        first_row, whole = b.mul(full, integer(tile)), b.udiv(vectors, integer(wide))
+        with cgutils.for_range(b, whole) as v:
+            _contract_tile(b, operands, first_row, b.mul(v.index, integer(wide * WIDTH)), size, wide)
+        if wide > PAIR:
+            pairs = b.udiv(b.urem(vectors, integer(wide)), integer(PAIR))
+            with cgutils.for_range(b, pairs) as v:
+                pair = b.add(b.mul(whole, integer(wide)), b.mul(v.index, integer(PAIR)))
+                _contract_tile(b, operands, first_row, b.mul(pair, integer(WIDTH)), size, PAIR)
 
 
 def _outer_tile(
@@ -79,10 +86,11 @@ def _outer_tile(
     at: tuple[Value, Value],
     shape: tuple[int, int],
     n_columns: Value,
+    vectors: Value,
 ) -> None:
     """A tile of `outer`: one chain of sums for each pair, cell and (in tiny tiles) parity of the vector."""
     rows, columns = shape
-    parities = 2 if rows * columns * len(pairs) <= _MAX_ACCUMULATORS // 4 else 1
+    parities = PAIR if rows * columns * len(pairs) <= _MAX_ACCUMULATORS // 4 else 1
     cells = [(i, k) for i in range(rows) for k in range(columns)]
     chains = {
         (p, q, *cell): cgutils.alloca_once(b, VF)
@@ -92,7 +100,7 @@ def _outer_tile(
     }
     for chain in chains.values():
         b.store(ir.Constant(VF, None), chain)
-    with each_vector(b, parities) as v:
+    with each_vector(b, vectors, parities) as v:
         for q in range(parities):
             lane = b.add(b.mul(v.index, integer(parities * WIDTH)), integer(q * WIDTH))
             for p, (left, right) in enumerate(pairs):
@@ -114,16 +122,18 @@ def _outer_tile(
         store(b, b.fadd(part, load(b, out, index, part.type)), out, index)
 
 
-def _outer(b: Value, out: Value, pairs: Sequence[tuple[Value, Value]], n_rows: Value, n_columns: Value) -> None:
+def _outer(
+    b: Value, out: Value, pairs: Sequence[tuple[Value, Value]], n_rows: Value, n_columns: Value, vectors: Value
+) -> None:
     tile = 4
     full = [b.udiv(n, integer(tile)) for n in (n_rows, n_columns)]
     rest = [b.mul(f, integer(tile)) for f in full]
 
     def columns(row: Value, rows: int) -> None:
         with cgutils.for_range(b, full[1]) as k:
-            _outer_tile(b, out, pairs, (row, b.mul(k.index, integer(tile))), (rows, tile), n_columns)
+            _outer_tile(b, out, pairs, (row, b.mul(k.index, integer(tile))), (rows, tile), n_columns, vectors)
         for size in _remainders(b, n_columns, tile):
-            _outer_tile(b, out, pairs, (row, rest[1]), (rows, size), n_columns)
+            _outer_tile(b, out, pairs, (row, rest[1]), (rows, size), n_columns, vectors)
 
     with cgutils.for_range(b, full[0]) as i:
         columns(b.mul(i.index, integer(tile)), tile)
@@ -132,14 +142,14 @@ def _outer(b: Value, out: Value, pairs: Sequence[tuple[Value, Value]], n_rows: V
 
 
 @vector_pass
-def outer(b: Value, out: Floats, x: Floats, y: Floats, n_rows: Value, n_columns: Value) -> None:
+def outer(b: Value, out: Floats, x: Floats, y: Floats, n_rows: Value, n_columns: Value, vectors: Value) -> None:
     """out[i, k] += sum over lanes of x[i] y[k]."""
-    _outer(b, out, [(x, y)], n_rows, n_columns)
+    _outer(b, out, [(x, y)], n_rows, n_columns, vectors)
 
 
 @vector_pass
 def outer_pair(
-    b: Value, out: Floats, x: Floats, y: Floats, z: Floats, w: Floats, n_rows: Value, n_columns: Value
+    b: Value, out: Floats, x: Floats, y: Floats, z: Floats, w: Floats, n_rows: Value, n_columns: Value, vectors: Value
 ) -> None:
     """out[i, k] += sum over lanes of x[i] y[k] + z[i] w[k]: the gradient of a tied weight, from both its uses."""
-    _outer(b, out, [(x, y), (z, w)], n_rows, n_columns)
+    _outer(b, out, [(x, y), (z, w)], n_rows, n_columns, vectors)

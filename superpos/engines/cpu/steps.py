@@ -39,6 +39,14 @@ def copy(b: Value, source: Floats, out: Floats, count: Value) -> None:
 
 
 @vector_pass
+def add(b: Value, source: Floats, out: Floats, count: Value) -> None:
+    """out[:count] += source[:count]; count is a multiple of WIDTH."""
+    with cgutils.for_range(b, b.udiv(count, integer(WIDTH))) as v:
+        at = b.mul(v.index, integer(WIDTH))
+        store(b, b.fadd(load(b, out, at), load(b, source, at)), out, at)
+
+
+@vector_pass
 def transpose(b: Value, weight: Floats, out: Floats, rows: Value, columns: Value) -> None:
     """out[k, i] = weight[i, k] for i < rows, k < columns."""
     with cgutils.for_range(b, rows) as i, cgutils.for_range(b, columns) as k:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 from numba.core import cgutils
 
-from superpos.engines.cpu.losses import inside_batch, least_output, output_error, output_gradient
+from superpos.engines.cpu.draws import plain_values
+from superpos.engines.cpu.losses import is_above, is_inside, least_output, output_error, output_gradient
 from superpos.engines.cpu.vectors import (
+    LANES,
     VF,
     VI,
     WIDTH,
@@ -26,6 +28,8 @@ from superpos.engines.cpu.vectors import (
     store,
     vector_pass,
 )
+
+Inputs = Callable[[Value], list[Value]]  # the vectors of all features at a lane
 
 TINY_FEATURES, TINY_HIDDEN, TINY_WEIGHTS = 6, 3, 12
 
@@ -46,7 +50,7 @@ def tiny(
     theta: Floats,
     sums: Floats,
     loss: Doubles,
-    valid: Value,
+    inside: Words,
     relu: Value,
     n_features: Value,
     n_hidden: Value,
@@ -56,37 +60,69 @@ def tiny(
     For tied models with a linear hidden layer and independent unsigned features, whose draws u are active from `low`
     on. Adds the lanes of each parameter's gradient to sums[P, 16] and the losses to loss.
     """
+
+    def drawn(n: int) -> Inputs:
+        return _drawn(b, u, low, scale, n)
+
+    operands = (importance, theta, sums, loss, inside, least_output(b, relu), integer(LANES // WIDTH))
+    _each_size(b, n_features, n_hidden, drawn, operands)
+
+
+@vector_pass
+def tiny_filled(
+    b: Value,
+    x: Floats,
+    importance: Floats,
+    theta: Floats,
+    sums: Floats,
+    loss: Doubles,
+    inside: Words,
+    relu: Value,
+    n_features: Value,
+    n_hidden: Value,
+    vectors: Value,
+) -> None:
+    """`tiny` for inputs x [F, lanes] that are there."""
+
+    def filled(n: int) -> Inputs:
+        return lambda lane: [load(b, x, row_at(b, integer(i), lane)) for i in range(n)]
+
+    _each_size(b, n_features, n_hidden, filled, (importance, theta, sums, loss, inside, least_output(b, relu), vectors))
+
+
+def _drawn(b: Value, u: Value, low: Value, scale: Value, n: int) -> Inputs:
+    first = [splat(b, b.load(b.gep(low, [integer(i)])), VI) for i in range(n)]
+    factor = [splat(b, b.load(b.gep(scale, [integer(i)])), VF) for i in range(n)]
+
+    def at(lane: Value) -> list[Value]:
+        words = [load(b, u, row_at(b, integer(i), lane), VI) for i in range(n)]
+        return [plain_values(b, *cell) for cell in zip(words, first, factor, strict=True)]
+
+    return at
+
+
+def _each_size(
+    b: Value, n_features: Value, n_hidden: Value, inputs: Callable[[int], Inputs], operands: Sequence[Value]
+) -> None:
+    """One branch for every size that `is_tiny`."""
     for n in range(1, TINY_FEATURES + 1):
         for m in range(1, TINY_HIDDEN + 1):
             if is_tiny(n, m):
-                same = b.and_(
-                    b.icmp_unsigned("==", n_features, integer(n)), b.icmp_unsigned("==", n_hidden, integer(m))
+                same_n, same_m = (
+                    b.icmp_unsigned("==", *pair) for pair in ((n_features, integer(n)), (n_hidden, integer(m)))
                 )
-                with b.if_then(same):
-                    _tiny_block(b, (n, m), u, (low, scale), importance, theta, sums, loss, valid, least_output(b, relu))
+                with b.if_then(b.and_(same_n, same_m)):
+                    _tiny_block(b, (n, m), inputs(n), operands)
 
 
-def _tiny_block(
-    b: Value,
-    size: tuple[int, int],
-    u: Value,
-    rules: Sequence[Value],
-    importance: Value,
-    theta: Value,
-    sums: Value,
-    loss: Value,
-    valid: Value,
-    floor: Value,
-) -> None:
+def _tiny_block(b: Value, size: tuple[int, int], inputs: Inputs, operands: Sequence[Value]) -> None:
+    """Inputs(lane) are the vectors of the n features."""
+    importance, theta, sums, loss, inside_at, floor, vectors = operands
     n, m = size
     zero = ir.Constant(VF, None)
     scalars = [splat(b, b.load(b.gep(theta, [integer(j)])), VF) for j in range(n * m + n)]
     w, bias = [scalars[i * m : (i + 1) * m] for i in range(n)], scalars[n * m :]
     weight = [splat(b, b.load(b.gep(importance, [integer(i)])), VF) for i in range(n)]
-    low, scale = (
-        [splat(b, b.load(b.gep(p, [integer(i)])), kind) for i in range(n)]
-        for p, kind in zip(rules, (VI, VF), strict=True)
-    )
     totals = [cgutils.alloca_once(b, VF) for _ in range(n * m + n + 1)]
     for j, total in enumerate(totals):
         b.store(load(b, sums, integer(j * WIDTH)) if j < n * m + n else zero, total)
@@ -94,13 +130,9 @@ def _tiny_block(
     def add(j: int, x: Value, y: Value) -> None:
         b.store(fma(b, x, y, b.load(totals[j])), totals[j])
 
-    with each_vector(b) as v:
+    with each_vector(b, vectors) as v:
         lane = b.mul(v.index, integer(WIDTH))
-        inside = inside_batch(b, lane, valid)
-        draws = [load(b, u, row_at(b, integer(i), lane), VI) for i in range(n)]
-        values = [b.fmul(b.uitofp(b.sub(u, first), VF), s) for u, first, s in zip(draws, low, scale, strict=True)]
-        active = [b.icmp_unsigned(">=", u, first) for u, first in zip(draws, low, strict=True)]
-        x = [b.select(on, value, zero) for on, value in zip(active, values, strict=True)]
+        inside, x = is_inside(b, inside_at, lane), inputs(lane)
         h = [zero] * m
         for i in range(n):
             h = [fma(b, w[i][k], x[i], h[k]) for k in range(m)]
@@ -109,9 +141,10 @@ def _tiny_block(
             o = bias[i]
             for k in range(m):
                 o = fma(b, w[i][k], h[k], o)
-            error = output_error(b, o, floor, x[i], inside)
+            above = is_above(b, o, floor)
+            error = output_error(b, o, above, floor, x[i], inside)
             scaled = b.fmul(weight[i], error)
-            g = output_gradient(b, o, floor, scaled)
+            g = output_gradient(b, above, scaled)
             add(n * m + n, scaled, error)
             b.store(b.fadd(g, b.load(totals[n * m + i])), totals[n * m + i])
             dh = [fma(b, w[i][k], g, dh[k]) for k in range(m)]

@@ -22,6 +22,7 @@ LANES = 128  # samples in a block
 STRIDE = LANES + 16  # row pitch in floats: an odd number of cache lines, so rows do not fight for the same cache sets
 WIDTH = 16  # floats in a vector
 QUADS = LANES // 4  # Philox calls a row
+PAIR = 2  # passes take a row by so many vectors at least: blocks are filled up to a multiple
 
 I32, I64, F32, F64 = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
 VD = ir.VectorType(F64, WIDTH)
@@ -94,9 +95,31 @@ def fma(b: Value, x: Value, y: Value, z: Value) -> Value:
     return b.call(cgutils.get_or_insert_function(b.module, kind, f"llvm.fma.v{WIDTH}f32"), [x, y, z])
 
 
-def each_vector(b: Value, per_pass: int = 1) -> Any:
-    """Loop over a row; yields a loop whose index times WIDTH * per_pass is the first lane."""
-    return cgutils.for_range(b, integer(LANES // (WIDTH * per_pass)))
+def each_vector(b: Value, vectors: Value, per_pass: int = 1) -> Any:
+    """Loop over the first `vectors` of a row; yields a loop whose index times WIDTH * per_pass is the first lane."""
+    return cgutils.for_range(b, b.udiv(vectors, integer(per_pass)))
+
+
+def before(b: Value, first: Value, count: Value) -> Value:
+    """Which of the 16 indices from `first` on are less than `count`."""
+    left = b.trunc(b.sub(count, first), I32)
+    return b.icmp_signed("<", ir.Constant(VI, list(range(WIDTH))), splat(b, left, VI))
+
+
+def load_some(b: Value, pointer: Value, index: Value, some: Value) -> Value:
+    """`load` where `some`, else 0; touches no memory elsewhere."""
+    at = _pointer(b, pointer, index, VF)
+    kind = ir.FunctionType(VF, [at.type, I32, some.type, VF])
+    masked = cgutils.get_or_insert_function(b.module, kind, f"llvm.masked.load.v{WIDTH}f32.p0")
+    return b.call(masked, [at, ir.Constant(I32, 4), some, ir.Constant(VF, None)])
+
+
+def store_some(b: Value, value: Value, pointer: Value, index: Value, some: Value) -> None:
+    """`store` where `some`; touches no memory elsewhere."""
+    at = _pointer(b, pointer, index, VF)
+    kind = ir.FunctionType(ir.VoidType(), [VF, at.type, I32, some.type])
+    masked = cgutils.get_or_insert_function(b.module, kind, f"llvm.masked.store.v{WIDTH}f32.p0")
+    b.call(masked, [value, at, ir.Constant(I32, 4), some])
 
 
 def sum_lanes(b: Value, vectors: list[Value]) -> Value:

@@ -1,0 +1,135 @@
+"""Make the tables and figures of docs/benchmarks.md from what was measured: table.json, scaling.json, experiments.json.
+
+    python docs/benchmarks/page.py
+
+A section of the page is what stands between `<!-- NAME -->` and `<!-- end of NAME -->`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from superpos.engines.bench.cases import BASE, Case
+from superpos.engines.bench.measure import Report, Row
+from superpos.engines.bench.sides import EAGER, ENGINE, JAX
+from superpos.engines.bench.table import machine, markdown
+from superpos.figures import style
+from superpos.units import duration
+
+HERE = Path(__file__).parent
+PAGE = HERE.with_suffix(".md")
+LABELS = {
+    "models": "models",
+    "n_features": "features n",
+    "n_hidden": "hidden dimensions m",
+    "batch_size": "batch size",
+    "sparsity": "density 1 − S",
+}
+CURVES = {
+    (EAGER, "dense"): ("eager loop", style.GREY, "s"),
+    (JAX, "dense"): ("JAX", style.CYCLE[1], "^"),
+    (ENGINE, "dense"): ("engine", style.CYCLE[0], "o"),
+    (ENGINE, "sparse"): ("engine, sparse sampler", style.CYCLE[2], "D"),
+}
+
+
+def sections() -> dict[str, str]:
+    """Text of each section whose measurements are there."""
+    makers = {"table": lambda data: markdown(Report.from_json(data)), "scaling": scaling, "experiments": experiments}
+    files = {name: HERE / f"{name}.json" for name in makers}
+    return {name: make(json.loads(files[name].read_text())) for name, make in makers.items() if files[name].exists()}
+
+
+def scaling(data: dict[str, Any]) -> str:
+    """Links to the figures, and where they were measured."""
+    report = Report.from_json(data)
+    pictures = "\n".join(f"![Cost over {label}](benchmarks/{field}.png)" for field, label in LABELS.items())
+    return f"{pictures}\n\n{machine(report)}"
+
+
+def experiments(data: dict[str, Any]) -> str:
+    """A line for every experiment."""
+    head = "| command | models | wall time | training |\n|---|--:|--:|--:|\n"
+    lines = [
+        f"| `superpos train experiment={row['experiment']}` | {row['models']:,} | {duration(row['wall'])} "
+        f"| {row['seconds']['training'] / row['wall']:.0%} |"
+        for row in data["rows"]
+    ]
+    return head + "\n".join(lines) + "\n\nMachine: " + ", ".join(f"{k} {v}" for k, v in data["machine"].items()) + "."
+
+
+def rewritten(page: str, parts: dict[str, str]) -> str:
+    """The page with new sections. Raises `ValueError` for a section that it has no place for."""
+    for name, text in parts.items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)"
+        page, count = re.subn(
+            pattern, lambda match, text=text: f"{match[1]}\n{text}\n\n{match[2]}", page, flags=re.DOTALL
+        )
+        if count != 1:
+            raise ValueError(f"the page has {count} sections {name}, expected 1")
+    return page
+
+
+def draw(report: Report, field: str) -> Figure:
+    """Cost over one field of a case, the others as in `BASE`: a curve for each side."""
+    with style.context():
+        figure = style.new_figure(style.HALF, 2.9)
+        axes = figure.add_subplot()
+        for (side, sampler), (label, colour, marker) in CURVES.items():
+            rows = sorted(along(report, field, side, sampler), key=lambda row: position(row.case, field))
+            if len(rows) > 1:
+                x = [position(row.case, field) for row in rows]
+                axes.plot(x, [row.ns for row in rows], marker=marker, color=colour, label=label)
+                fastest, slowest = zip(*map(extent, rows), strict=True)
+                axes.fill_between(x, fastest, slowest, color=colour, alpha=0.2, lw=0)
+        finish(axes, field)
+        figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def along(report: Report, field: str, side: str, sampler: str) -> list[Row]:
+    """The rows of a side where only `field` differs from `BASE`."""
+    base = BASE._replace(sampler=sampler)  # type: ignore[arg-type]
+    return [r for r in report.rows if r.side == side and r.case._replace(**{field: getattr(base, field)}) == base]
+
+
+def position(case: Case, field: str) -> float:
+    """Where a case stands on the axis of `field`."""
+    value: float = getattr(case, field)
+    return 1 - value if field == "sparsity" else value
+
+
+def extent(row: Row) -> tuple[float, float]:
+    """The fastest and the slowest run, in nanoseconds for a sample of a model."""
+    return 1e6 * min(row.ms) / row.case.samples, 1e6 * max(row.ms) / row.case.samples
+
+
+def finish(axes: Axes, field: str) -> None:
+    """Both axes logarithmic, with plain numbers; what does not vary is the title."""
+    fixed = {"n_features": "n", "n_hidden": "m", "models": "models", "sparsity": "S", "batch_size": "batch"}
+    axes.set(xscale="log", yscale="log", xlabel=LABELS[field], ylabel="ns a sample of a model")
+    axes.set_title(", ".join(f"{name} {getattr(BASE, key):g}" for key, name in fixed.items() if key != field))
+    style.plain_log_numbers(axes.xaxis)
+    style.plain_log_numbers(axes.yaxis)
+    if field == "sparsity":
+        axes.invert_xaxis()
+
+
+def main() -> None:
+    """Rewrite the page and its figures."""
+    PAGE.write_text(rewritten(PAGE.read_text(), sections()))
+    measured = HERE / "scaling.json"
+    if measured.exists():
+        report = Report.from_json(json.loads(measured.read_text()))
+        for field in LABELS:
+            (HERE / f"{field}.png").write_bytes(style.render(draw(report, field), "png"))
+
+
+if __name__ == "__main__":
+    main()

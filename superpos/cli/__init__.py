@@ -1,0 +1,89 @@
+"""The command line. The only importer of typer; what takes long to import is imported inside the commands.
+
+stdout carries results only; progress, warnings and errors go to stderr.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from io import TextIOWrapper
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from superpos.cli import catalogue, completion, measuring, results, signals, submitting, training
+from superpos.errors import SuperposError
+from superpos.progress import say
+
+
+class _Commands(TyperGroup):
+    """Turns a failure that a user can cause into a short message and its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SuperposError as error:
+            lines = str(error).splitlines()
+            say(f"superpos: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"superpos: {len(lines)} faults", *lines]))
+            raise typer.Exit(error.exit_code) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Train toy models of superposition, thousands at once, and draw the figures of the papers.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def completions(
+    ctx: typer.Context,
+    show: Annotated[
+        completion.Shell | None, typer.Option("--show-completion", help="Print the completion script of a shell.")
+    ] = None,
+    install: Annotated[
+        completion.Shell | None, typer.Option("--install-completion", help="Have a shell read it from its next start.")
+    ] = None,
+) -> None:
+    """What stands before a command, or in its place."""
+    if show is not None:
+        typer.echo(completion.SCRIPTS[show], nl=False)
+    elif install is not None:
+        say(f"superpos: {completion.install(install)}: {install} completes superpos from its next start")
+    if show is not None or install is not None:
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        ctx.fail("Missing command.")
+
+
+app.command()(training.train)
+app.command()(results.plot)
+app.command()(results.report)
+app.command()(results.status)
+app.command()(submitting.submit)
+app.command("list")(catalogue.list_)
+app.command()(catalogue.config)
+app.command()(measuring.verify)
+app.command()(measuring.bench)
+
+
+def main() -> None:
+    """Entry point of `superpos`."""
+    gc.set_threshold(100_000)  # what is imported stays: looking for garbage in it takes a tenth of the start
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what cannot show a "×" shows a "?"
+    signals.catch()
+    try:
+        if completion.SHELL_VARIABLE in os.environ:
+            raise SystemExit(completion.answer(app))
+        app(prog_name="superpos")
+    finally:
+        signals.ignore()

@@ -1,0 +1,88 @@
+"""Commands about what can be trained: `superpos list` and `superpos config`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from superpos import listing, summary, tables
+from superpos.cli import common
+from superpos.cli.common import OUTPUTS, ConfigDir, Json, Out, Overrides
+from superpos.errors import ConfigError
+from superpos.progress import say
+
+
+def list_(
+    runs: Annotated[bool, typer.Option("--runs", help="Runs on disk instead: models, state, size.")] = False,
+    json_: Json = False,
+    out: Annotated[Path | None, typer.Option(help="With --runs: folder of all runs; default: outputs.")] = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Experiments and figures, or runs.
+
+    Experiments have the number of models and the expected time on this machine. A run is complete when every chunk is
+    there with its size; `superpos status` checks every byte.
+    """
+    if runs:
+        if config_dir is not None:
+            raise ConfigError("--config-dir: is about experiments; leave it out with --runs")
+        _list_runs(out or OUTPUTS, json_)
+        return
+    if out is not None:
+        raise ConfigError("--out: is about runs; give it with --runs")
+    found, drawn = _experiments(config_dir), _figures()
+    if json_:
+        typer.echo(json.dumps({"experiments": found, "figures": drawn}, indent=2))
+    else:
+        tables.show(listing.of_experiments(found), listing.of_figures(drawn))
+
+
+def _experiments(config_dir: Path | None) -> list[dict[str, Any]]:
+    from superpos.config.compose import compose, experiments
+
+    infos, one = experiments(config_dir), compose([]).sweep
+    from superpos.estimate import estimate
+
+    rate = estimate(one, say).seconds / one.work
+    return [
+        {"name": info.name, "description": info.description, "models": info.sweep.n_models}
+        | {"seconds": rate * info.sweep.work}
+        for info in infos
+    ]
+
+
+def _figures() -> list[dict[str, str]]:
+    from superpos.figures import FIGURES
+
+    return [{"name": name, "description": entry.description} for name, entry in FIGURES.items()]
+
+
+def _list_runs(out: Path, json_: bool) -> None:
+    from superpos.store.inventory import inventory
+
+    found = inventory(out)
+    if json_:
+        typer.echo(json.dumps({"runs": [listing.to_json(run) for run in found]}, indent=2))
+    elif not found:
+        say(f"superpos: no runs in {out}: train one with `superpos train`")
+    else:
+        tables.show(listing.of_runs(found))
+        say(f"superpos: {listing.total(found)} in {out}")
+    for run in found:
+        if run.fault and not json_:
+            say(f"superpos: {run.fault}")
+
+
+def config(overrides: Overrides = None, json_: Json = False, out: Out = OUTPUTS, config_dir: ConfigDir = None) -> None:
+    """Print config and size of a sweep.
+
+    Every key, the number of models, and the run folder.
+    """
+    sweep = common.compose(overrides, config_dir).sweep
+    if json_:
+        typer.echo(json.dumps(summary.config_facts(sweep, out), indent=2))
+    else:
+        typer.echo(tables.fields(summary.of_config(sweep, out)))

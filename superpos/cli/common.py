@@ -1,0 +1,60 @@
+"""Arguments that several commands take, and what they do with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from superpos.cli import completion
+from superpos.config.wording import did_you_mean
+from superpos.errors import ConfigError
+from superpos.progress import say
+
+if TYPE_CHECKING:
+    from superpos.config.compose import Composed
+    from superpos.store import Run
+
+OUTPUTS = Path("outputs")
+_OVERRIDES_HELP = "experiment=NAME, KEY=VALUE or KEY=V1,V2 (Hydra's grammar); without any, experiment=intro"
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="OVERRIDE", help=_OVERRIDES_HELP, autocompletion=completion.overrides),
+]
+Out = Annotated[Path, typer.Option(help="Folder of all runs.")]
+ConfigDir = Annotated[Path | None, typer.Option(help="Folder with experiment/*.yaml of your own.")]
+_RUN_HELP = "Run folder; default: the latest in outputs."
+RunPath = Annotated[Path | None, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=completion.runs)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DryRunJson = Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")]
+
+
+def compose(overrides: list[str] | None, config_dir: Path | None) -> Composed:
+    """The sweep of a command line, its notices on stderr. Raises `ConfigError`."""
+    from superpos.config import compose as composing
+
+    composed = composing.compose(overrides or [], config_dir)
+    for notice in composed.notices:
+        say(f"superpos: {notice}")
+    return composed
+
+
+def load(run: Path | None) -> Run:
+    """The run of a command line: the latest in `outputs` without a path. Raises `SuperposError`."""
+    from superpos import store
+
+    return store.load(store.latest_run(OUTPUTS) if run is None else run)
+
+
+def check_json(json_: bool, dry_run: bool) -> None:
+    """Raises `ConfigError` for --json without --dry-run."""
+    if json_ and not dry_run:
+        raise ConfigError("--json: is about --dry-run; of a run, `superpos status --json` prints what is done")
+
+
+def check_names(where: str, names: list[str], known: list[str]) -> None:
+    """Raises `ConfigError` for every name that is not known, with the nearest one."""
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise ConfigError([f"{where}: there is no {name!r}; {did_you_mean(name, known)}" for name in wrong])

@@ -1,0 +1,86 @@
+"""Commands that measure superpos itself: `superpos verify` and `superpos bench`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from superpos import summary
+from superpos.cli import common, completion
+from superpos.cli.common import OUTPUTS, Json, Out
+from superpos.cli.training import trained
+from superpos.progress import reporter, say
+
+if TYPE_CHECKING:
+    from superpos.store import Run
+
+
+def verify(
+    experiment: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="EXPERIMENT", help="Default: all.", autocompletion=completion.claimed),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller runs; skips what they cannot show.")] = False,
+    json_: Json = False,
+    out: Out = OUTPUTS,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Check published and exact claims.
+
+    Trains what the claims need, prints what was measured beside what is expected; the exit code is 1 if a claim fails.
+    """
+    from superpos import checks
+    from superpos.store import load
+
+    claims = checks.load_claims(claims_folder())
+    known = list(dict.fromkeys(claim.experiment for claim in claims))
+    common.check_names("EXPERIMENT", experiment or [], known)
+    chosen = [claim for claim in claims if not experiment or claim.experiment in experiment]
+
+    def train(name: str, overrides: tuple[str, ...]) -> Run:
+        # Runs that are not the experiment itself have a name of their own: `latest` of the experiment stays its own.
+        changes = [*overrides, f"name={checks.RUNS}"] if overrides else []
+        sweep = common.compose([f"experiment={name}", *changes], None).sweep
+        if not quiet:
+            say(f"superpos: {name} {' '.join(overrides)}".rstrip())
+        return load(trained(sweep, out, None, False, reporter(quiet)))
+
+    results: list[checks.Result] = []
+    for result in checks.check(chosen, train, quick):
+        if not json_:
+            first = not results or results[-1].claim.experiment != result.claim.experiment
+            typer.echo(summary.of_result(result, first))
+        results.append(result)
+    typer.echo(json.dumps([result.to_json() for result in results], indent=2) if json_ else summary.of_results(results))
+    if any(result.verdict == "fails" for result in results):
+        raise typer.Exit(1)
+
+
+def bench(
+    case: Annotated[
+        list[str] | None, typer.Option("--case", metavar="N/M", help="Only models of this shape; repeatable.")
+    ] = None,
+    repeat: Annotated[int, typer.Option(metavar="RUNS", help="Measure so often; medians are shown.")] = 1,
+    scaling: Annotated[
+        bool, typer.Option("--scaling", help="How cost grows with models, n, m, batch and sparsity.")
+    ] = False,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
+    json_: Json = False,
+) -> None:
+    """Measure the speed of the engines.
+
+    Beside the published notebook's loop, torch.compile and JAX (where installed), which train the same models.
+    """
+    from superpos.engines.bench import main
+
+    typer.echo(main(case or [], repeat, scaling, device, json_, lambda text: say(f"superpos: {text}")))
+
+
+def claims_folder() -> Path:
+    """Where the claims of the shipped experiments lie."""
+    from superpos.config.experiments import shipped_folder
+
+    return shipped_folder() / "claims"

@@ -1,0 +1,118 @@
+"""Commands about a run that is there: `superpos plot`, `superpos report` and `superpos status`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from superpos import tables
+from superpos.cli import common, completion
+from superpos.cli.common import Json, RunPath
+from superpos.errors import ConfigError, IncompleteError, SuperposError
+from superpos.progress import say
+
+MAX_SETTINGS = 60  # more would fill the screen
+
+
+def plot(
+    run: RunPath = None,
+    figure: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this figure; repeatable.", autocompletion=completion.figures),
+    ] = None,
+    kind: Annotated[
+        Literal["png", "svg", "pdf"], typer.Option("--format", help="Kind of file; a movie is always a GIF.")
+    ] = "png",
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Write NAME_FIGURE files into this folder instead.")
+    ] = None,
+) -> None:
+    """Draw the figures of a run.
+
+    They go into RUN/figures; their paths are printed.
+    """
+    from superpos import figures
+    from superpos.store import write_file
+
+    loaded = common.load(run)
+    common.check_names("--figure", figure or [], list(figures.FIGURES))
+    if loaded.table.empty:
+        raise IncompleteError(f"{loaded.path} has no finished models; train it first")
+    if not loaded.complete:
+        say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are drawn")
+    reasons = figures.reasons(loaded)
+    entries = figures.FIGURES
+    names = figure or [name for name, reason in reasons.items() if reason is None and entries[name].animate is None]
+    if not names:
+        because = "; ".join(f"{name} {reason or 'is drawn by --figure only'}" for name, reason in reasons.items())
+        raise SuperposError(f"no figure can show {loaded.path}: {because}")
+    drawn = [figures.picture(loaded, name, kind) for name in dict.fromkeys(names)]
+    for name, data in drawn:
+        path = loaded.path / "figures" / name if to is None else to / f"{loaded.name}_{name}"
+        typer.echo(write_file(path, data))
+
+
+def report(
+    run: RunPath = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write this file instead.")] = None,
+) -> None:
+    """Write the explorer of a run.
+
+    One HTML file, RUN/report.html, that opens from disk without a network; its path is printed.
+    """
+    from superpos import report as explorer
+
+    loaded = common.load(run)
+    if not loaded.complete and not loaded.table.empty:
+        say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are shown")
+    typer.echo(explorer.write(loaded, to))
+
+
+def status(
+    run: RunPath = None,
+    json_: Json = False,
+    missing_shards: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Print only which of N shards are not done, as sbatch --array has it."),
+    ] = None,
+) -> None:
+    """What of a run is done.
+
+    Chunks done, missing and corrupt, diverged models, one digest over all results, and what the seeds of each setting
+    found; the exit code is 4 unless all is done and whole.
+    """
+    if missing_shards is not None and json_:
+        raise ConfigError("--missing-shards: prints one line for sbatch --array; leave out --json")
+    loaded = common.load(run)
+    if missing_shards is not None:
+        from superpos.cluster import submit
+
+        typer.echo(submit.ranges(submit.missing(loaded.folder, missing_shards)))
+        return
+    from superpos import findings
+    from superpos import status as states
+
+    facts, settings = states.facts(loaded), findings.settings(loaded)
+    if json_:
+        typer.echo(json.dumps(facts | {"settings": settings}, indent=2))
+    else:
+        _show_status(facts, settings)
+    if not facts["complete"]:
+        raise typer.Exit(IncompleteError.exit_code)
+
+
+def _show_status(facts: dict[str, Any], settings: list[dict[str, Any]]) -> None:
+    from superpos import findings
+    from superpos import status as states
+
+    typer.echo(tables.fields(states.of_facts(facts)))
+    if logs := states.of_logs(facts):
+        typer.echo(logs)
+    if len(settings) > MAX_SETTINGS:
+        say(f"superpos: {len(settings):,} settings are too many to show; --json has them")
+    elif settings:
+        typer.echo()
+        tables.show(findings.of_settings(settings))

@@ -1,0 +1,77 @@
+"""`superpos submit`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from superpos import summary
+from superpos.cli import common, completion
+from superpos.cli.common import OUTPUTS, ConfigDir, DryRunJson, Out, Overrides
+from superpos.progress import say
+
+
+def submit(
+    overrides: Overrides = None,
+    shards: Annotated[
+        int, typer.Option(metavar="N", help="Parts that run side by side, each a task of one array.")
+    ] = 16,
+    cluster: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Site options: configs/cluster/NAME.yaml.", autocompletion=completion.clusters
+        ),
+    ] = "default",
+    partition: Annotated[str | None, typer.Option(help="SLURM's partition.")] = None,
+    account: Annotated[str | None, typer.Option(help="Account to charge.")] = None,
+    time: Annotated[str | None, typer.Option(help="Limit of a shard: [days-]hours:minutes:seconds.")] = None,
+    cpus: Annotated[int | None, typer.Option(help="Cores of a shard.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Memory of a shard, such as 4G.")] = None,
+    gpus: Annotated[str | None, typer.Option(help="GPUs of a shard: a number, or type:number.")] = None,
+    max_parallel: Annotated[int | None, typer.Option(help="Shards that run at the same time.")] = None,
+    print_: Annotated[bool, typer.Option("--print", help="Print the batch scripts; write and submit nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print time and cost of each shard; submit nothing.")
+    ] = False,
+    out: Out = OUTPUTS,
+    config_dir: ConfigDir = None,
+    json_: DryRunJson = False,
+) -> None:
+    """Train a sweep on a SLURM cluster.
+
+    Writes an array of shards and a finishing job into the run folder and submits both; what is done is not trained
+    again. The last line on stdout is the run folder.
+    """
+    from superpos.cluster import site as sites
+    from superpos.cluster import submit as submission
+    from superpos.config.experiments import shipped_folder
+
+    common.check_json(json_, dry_run)
+    sweep = common.compose(overrides, config_dir).sweep
+    files = sites.site_files(config_dir, shipped_folder())
+    common.check_names("--cluster", [cluster], list(files))
+    changes = {"partition": partition, "account": account, "time": time, "cpus": cpus, "memory": memory}
+    site = sites.read_site(files[cluster], changes | {"gpus": gpus, "max_parallel": max_parallel})
+    planned = submission.plan(sweep, site, shards, out, overrides or [], config_dir)
+    if planned.job.shards < shards:
+        say(f"superpos: --shards {planned.job.shards}: the sweep has no more chunks")
+    if print_:
+        typer.echo(planned.array(range(planned.job.shards)) + "\n" + planned.finish(), nl=False)
+    elif dry_run:
+        from superpos.engines.cpu import available_threads
+        from superpos.estimate import estimate
+
+        cost = summary.shards(planned, estimate(sweep, say), available_threads())
+        typer.echo(json.dumps(cost, indent=2) if json_ else summary.of_shards(cost))
+    else:
+        from superpos import runner
+        from superpos.cluster import slurm
+
+        slurm.check_limits(site, planned.job.shards - 1)
+        folder = runner.prepare(sweep, out=out, command=["superpos", *sys.argv[1:]])
+        jobs = submission.submit(planned, folder)
+        say("superpos: nothing to submit: the run is complete" if jobs is None else summary.of_jobs(*jobs))
+        typer.echo(folder.path)

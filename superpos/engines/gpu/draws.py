@@ -1,0 +1,33 @@
+"""Random numbers and feature values: `streams.draws` and `cells.features`, bit for bit.
+
+Triton's `philox` is Philox4x32-10; its four words are four consecutive samples of one feature.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+SETS = tl.constexpr(8)  # streams.Purpose.SETS
+
+
+@triton.jit
+def draw(seed, quad, column, step, purpose):
+    """Words of the samples 4 quad ... 4 quad + 3 in one column (a feature or a set): four tensors of uint32."""
+    quad, column = quad.to(tl.uint32), column.to(tl.uint32)
+    nothing = tl.zeros_like(quad)
+    return tl.philox(seed, quad, column, (nothing + step).to(tl.uint32), (nothing + purpose).to(tl.uint32))
+
+
+@triton.jit
+def cell(u, switch, low, span, shift, scale, offset, shape: tl.constexpr):
+    """The feature's value from its draw and the draw that decides, by the rules of `cells.Cells`."""
+    if shape.set_size:
+        active = switch - low <= span
+        value = (u - shift).to(tl.float32) * scale
+    else:  # switch = u, shift = low, and the span reaches to the last word
+        active = u >= low
+        value = (u - low).to(tl.float32) * scale
+    if shape.signed:
+        value += offset
+    return tl.where(active, value, 0.0)

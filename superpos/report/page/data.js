@@ -1,0 +1,174 @@
+// The run: a JSON object that names arrays, which lie compressed in script elements and are read when they are needed.
+
+const RUN = JSON.parse(document.getElementById("run").textContent);
+const LOOK = RUN.look;
+
+const bytesOf = (text) => {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const letters = atob(text);
+  const bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
+  return bytes;
+};
+
+/** The bytes of a compressed script element, which is emptied: they are not needed twice. */
+async function inflate(id) {
+  const element = document.getElementById(id);
+  const stream = new Blob([bytesOf(element.textContent)]).stream().pipeThrough(new DecompressionStream("gzip"));
+  element.remove();
+  return new Response(stream).arrayBuffer();
+}
+
+// Float32 of every float16, by its bits.
+const HALVES = Float32Array.from({ length: 65536 }, (_, bits) => {
+  const sign = bits >> 15 ? -1 : 1, power = (bits >> 10) & 31, digits = bits & 1023;
+  if (power === 31) return digits ? NaN : sign * Infinity;
+  return power ? sign * 2 ** (power - 15) * (1 + digits / 1024) : (sign * 2 ** -14 * digits) / 1024;
+});
+
+const READ = {
+  f2: (buffer) => new Uint16Array(buffer), // made to numbers where they are needed
+  f4: (buffer) => new Float32Array(buffer),
+  u1: (buffer) => new Uint8Array(buffer),
+  u2: (buffer) => new Uint16Array(buffer),
+  u4: (buffer) => new Uint32Array(buffer),
+};
+const read = new Map();
+
+/** An array of the run as it is stored. */
+function stored({ array, type }) {
+  if (!read.has(array)) read.set(array, inflate(`array-${array}`).then(READ[type]));
+  return read.get(array);
+}
+
+/** Values of an array of the run, all or from one place to another. */
+async function valuesOf(array, from = 0, to = undefined) {
+  const values = (await stored(array)).subarray(from, to);
+  return array.type === "f2" ? Float32Array.from(values, (bits) => HALVES[bits]) : values;
+}
+
+// --- the models that the page lists, and their settings ---------------------------------------------------------------
+
+const LISTED = { models: null, rowOf: null, best: null }; // model numbers; row of a model or -1; best model of a setting
+const COLUMNS = new Map(); // name: {values, names}; text columns hold indices of their names
+const SEEDS = RUN.axes.findIndex((axis) => axis.seeds);
+const SETTINGS = RUN.axes.map((_, i) => i).filter((i) => i !== SEEDS && RUN.axes[i].values.length > 1);
+const STRIDES = RUN.axes.map((_, i) => RUN.axes.slice(i + 1).reduce((product, axis) => product * axis.values.length, 1));
+
+/** Which point of an axis a model has. */
+const pointOf = (model, axis) => Math.floor(model / STRIDES[axis]) % RUN.axes[axis].values.length;
+/** The same model at another point of one axis. */
+const moved = (model, axis, point) => model + (point - pointOf(model, axis)) * STRIDES[axis];
+/** The first model of a model's setting: that of the first seed. */
+const settingOf = (model) => (SEEDS < 0 ? model : moved(model, SEEDS, 0));
+const isListed = (model) => model >= 0 && model < RUN.models && LISTED.rowOf[model] >= 0;
+
+/** The models of a setting that are listed, all seeds. */
+function seedsOf(model) {
+  const first = settingOf(model);
+  const count = SEEDS < 0 ? 1 : RUN.axes[SEEDS].values.length;
+  return Array.from({ length: count }, (_, k) => (SEEDS < 0 ? first : moved(first, SEEDS, k))).filter(isListed);
+}
+
+/** A cell of the table: number or text; NaN and null are missing. */
+function cell(model, name) {
+  const column = COLUMNS.get(name);
+  const value = column.values[LISTED.rowOf[model]];
+  return column.names ? column.names[value] : value;
+}
+const isHealthy = (model) => cell(model, "status") === "ok" && Number.isFinite(cell(model, "loss"));
+const lossOf = (model) => (isHealthy(model) ? cell(model, "loss") : Infinity);
+const bestOf = (model) => LISTED.best.get(settingOf(model)) ?? -1;
+
+async function openTable() {
+  LISTED.models = await valuesOf(RUN.listed);
+  LISTED.rowOf = new Int32Array(RUN.models).fill(-1);
+  LISTED.models.forEach((model, row) => (LISTED.rowOf[model] = row));
+  for (const column of RUN.columns) COLUMNS.set(column.name, { values: await valuesOf(column), names: column.names });
+  LISTED.best = new Map();
+  for (const model of LISTED.models) {
+    const setting = settingOf(model), known = LISTED.best.get(setting);
+    if (known === undefined || lossOf(model) < lossOf(known)) LISTED.best.set(setting, model);
+  }
+}
+
+/** Settings of a model by key: as swept, else as fixed. */
+function settingsOf(model) {
+  const found = { ...RUN.config };
+  RUN.axes.forEach((axis, i) => axis.keys.forEach((key, k) => (found[key] = axis.values[pointOf(model, i)][k])));
+  return found;
+}
+const swept = RUN.axes.flatMap((axis) => axis.keys);
+
+/** A row of the table, as run.table has it: the swept keys, the seed, and the results. */
+function rowOf(model) {
+  const settings = settingsOf(model);
+  const keys = swept.includes("seed") ? swept : [...swept, "seed"];
+  const row = { model };
+  for (const key of keys) row[key] = settings[key];
+  for (const name of COLUMNS.keys()) row[name] = cell(model, name);
+  return row;
+}
+
+/** The command that trains one model alone; null where functions of the user's own were trained from Python. */
+function commandOf(model) {
+  if (RUN.command === null) return null;
+  return [RUN.command, ...RUN.axes.map((axis, i) => axis.overrides[pointOf(model, i)])].join(" ");
+}
+
+// --- weights, histories, snapshots: each for the models of one shape --------------------------------------------------
+
+/** The part of a section that holds a model, and its place there; null where none does. */
+async function partOf(kind, model) {
+  for (const part of RUN[kind]) {
+    const at = placeIn(await valuesOf(part.models), model);
+    if (at >= 0) return { part, at };
+  }
+  return null;
+}
+
+/** Place of a number in an ascending list, or -1. */
+function placeIn(list, wanted) {
+  let low = 0, high = list.length - 1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (list[middle] < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return list[low] === wanted ? low : -1;
+}
+
+/** The arrays of one model in a section, {name: {values, shape}}, with the steps where there are any; null without. */
+async function arraysOf(kind, model) {
+  const found = await partOf(kind, model);
+  if (!found) return null;
+  const arrays = { steps: found.part.steps };
+  for (const [name, array] of Object.entries(found.part.arrays)) {
+    const shape = array.shape.slice(1), size = shape.reduce((product, side) => product * side, 1);
+    arrays[name] = { values: await valuesOf(array, found.at * size, (found.at + 1) * size), shape };
+  }
+  return arrays;
+}
+
+/** The rows of a matrix {values, shape: [rows, columns]}. */
+const rowsOf = ({ values, shape: [n, m] }) => Array.from({ length: n }, (_, i) => Array.from(values.subarray(i * m, (i + 1) * m)));
+
+/** Training loss of a model: steps and loss; null where it is not in the page. */
+async function historyOf(model) {
+  const found = await arraysOf("history", model);
+  return found && { step: found.steps, loss: Array.from(found.loss.values, (log) => 10 ** log) };
+}
+
+/** Weights and features of a model, at a snapshot or (null) at the end. */
+async function weightsOf(model, frame = null) {
+  const last = await arraysOf("weights", model);
+  const all = frame === null ? null : await arraysOf("snapshots", model);
+  if (!all) return last;
+  const at = Math.min(frame, all.steps.length - 1), then = { ...last, step: all.steps[at] };
+  for (const [name, array] of Object.entries(all)) {
+    if (name === "steps") continue;
+    const shape = array.shape.slice(1), size = shape.reduce((product, side) => product * side, 1);
+    then[name] = { values: array.values.subarray(at * size, (at + 1) * size), shape };
+  }
+  return then;
+}

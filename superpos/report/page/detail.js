@@ -1,0 +1,138 @@
+// One model in detail: a title, its numbers, a card for every panel. The pinned model has the same beside it.
+
+const CARDS = [
+  // [name, title, drawing: (target, view) → false where there is nothing to show]
+  ["matrix", "WᵀW and b", drawMatrix],
+  ["directions", "Directions of the features", drawDirections],
+  ["norms", "Length of the features, by interference", drawNorms],
+  ["dimensionality", "Dimensionality of the features", drawDimensionality],
+  ["graph", "Feature graph", drawGraph],
+  ["neurons", "Weights by neuron", drawNeurons],
+  ["history", "Training loss", drawHistory],
+  ["seeds", "Seeds of this setting", drawSeeds],
+];
+const FIRST = ["loss", "geometry", "d_star", "n_represented", "monosemantic_neurons", "interference_mean", "interference_max", "dimensionality_sum"];
+const MINOR = ["status", "diverged_at", "loss_kind", "backend", "loss_se"]; // said elsewhere, or of no weight
+
+/** Draw a model into an article, nothing for null; false where it was given up, as another drawing waits. */
+async function drawDetail(article, model) {
+  article.hidden = model === null;
+  if (model === null) return true;
+  if (!article.childElementCount) build(article);
+  article.dataset.model = model;
+  article.classList.toggle("is-pinned", article.id === "pinned");
+  const view = { model, row: rowOf(model), weights: await weightsOf(model, state.frame) };
+  drawHead(article.querySelector(".head"), view);
+  drawConfig(article.querySelector(".config"), view);
+  for (const [name, , draw] of CARDS) {
+    const card = article.querySelector(`.card.${name}`);
+    if (waiting) return false;
+    if (!document.documentElement.dataset.ready && !card.hidden && card.getBoundingClientRect().top > innerHeight) {
+      isReady();
+      await new Promise(requestAnimationFrame);
+    }
+    const target = card.querySelector(".plot"), before = card.hidden;
+    card.hidden = false; // a plot takes its size from what is seen
+    const drawn = await draw(target, view, card);
+    card.hidden = drawn === false;
+    if (before && drawn !== false && target.data) Plotly.Plots.resize(target);
+  }
+  return true;
+}
+
+function build(article) {
+  article.append(el("div", { className: "card head" })); // with the cards and the config: the ten rows of the style
+  for (const [name, title] of CARDS) {
+    article.append(el("section", { className: `card ${name}` }, el("h3", {}, title), el("p", { className: "words note" }), el("div", { className: "plot", "data-testid": name })));
+  }
+  article.append(el("section", { className: "card config" }));
+}
+
+function drawHead(head, { model, row }) {
+  const isPinned = head.parentElement.id === "pinned";
+  const swap = isPinned
+    ? [el("button", { type: "button", id: "unpin", "data-testid": "unpin", onclick: () => set({ pin: null }) }, "Unpin"), el("button", { type: "button", onclick: () => set({ pin: state.model, model }) }, "Swap")]
+    : [el("button", { type: "button", id: "pin", "data-testid": "pin", onclick: () => set({ pin: state.pin === model ? null : model }) }, state.pin === model ? "Unpin" : "Pin to compare")];
+  const best = bestOf(model);
+  if (!isPinned && best !== model) swap.push(el("button", { type: "button", id: "best", onclick: () => select(best) }, "Best seed"));
+  const chips = swept.map((key) => el("span", { className: "chip" }, `${words(key)} = ${number(row[key])}`));
+  if (best === model && seedsOf(model).length > 1) chips.push(el("span", { className: "chip good" }, "best of its seeds"));
+  if (row.status !== "ok") chips.push(el("span", { className: "chip bad" }, `${row.status}${Number.isFinite(row.diverged_at) ? ` at step ${row.diverged_at}` : ""}`));
+  const names = [...FIRST.filter((name) => COLUMNS.has(name)), ...[...COLUMNS.keys()].filter((name) => !FIRST.includes(name) && !MINOR.includes(name))];
+  keepFocus(head, () => head.replaceChildren(
+    el("div", { className: "title" }, el("h2", { "data-testid": "title" }, `${isPinned ? "Pinned: model" : "Model"} ${model}`), el("div", { className: "buttons" }, ...swap)),
+    el("p", { className: "chips" }, ...chips),
+    el("dl", { className: "values" }, ...names.map((name) => valueOf(name, row))),
+  ));
+}
+
+function valueOf(name, row) {
+  const error = name === "loss" && row.loss_se > 0 ? ` ± ${number(row.loss_se)}` : "";
+  const value = el("dd", { "data-testid": `value-${name}`, "data-value": String(row[name]) }, number(row[name]) + error);
+  return el("div", { className: typeof row[name] === "string" ? "wide" : "" }, el("dt", {}, words(name)), value);
+}
+
+function drawConfig(card, { model }) {
+  const found = settingsOf(model), wasOpen = card.querySelector("details")?.open ?? false;
+  const shown = Object.keys(found).filter((key) => key !== "name" && !key.startsWith("engine.")).sort();
+  const lines = shown.map((key) => el("tr", { className: swept.includes(key) ? "swept" : "" }, el("th", { scope: "row" }, key), el("td", {}, found[key] === null ? "null" : String(Array.isArray(found[key]) ? `[${found[key]}]` : found[key]))));
+  const command = commandOf(model);
+  const copy = el("button", { type: "button", "data-testid": "copy", onclick: () => copyText(command, copy) }, "Copy");
+  const alone = command === null
+    ? [el("p", { className: "words" }, "This model was trained from Python with functions of its own: see Provenance.")]
+    : [el("div", { className: "title" }, el("h3", {}, "Train this model alone"), copy), el("pre", { className: "command", tabIndex: 0 }, el("code", { "data-testid": "command" }, command))];
+  card.replaceChildren(
+    ...alone,
+    el("details", { open: wasOpen }, el("summary", {}, "Every setting"), el("table", { "data-testid": "config" }, el("tbody", {}, ...lines))),
+  );
+}
+
+/** Copy a text; from a file the clipboard may be out of reach, and the text is selected instead. */
+async function copyText(text, button) {
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = "Copy"), 1500);
+  } catch {
+    getSelection().selectAllChildren(button.closest(".card").querySelector("code"));
+  }
+}
+
+// --- time ---------------------------------------------------------------------------------------------------------------
+
+let playing = null;
+
+/** The slider over the snapshots of the model in view; it moves the pinned one, too. */
+async function drawTime() {
+  const bar = document.getElementById("time"), found = await partOf("snapshots", state.model);
+  bar.hidden = !found;
+  if (!found) return stop();
+  const steps = found.part.steps, last = steps.length - 1, at = Math.min(state.frame ?? last, last);
+  const slide = el("input", {
+    type: "range", id: "frame", min: 0, max: last, step: 1, value: at, "data-testid": "time", "aria-label": "training step", "aria-valuetext": `step ${count(steps[at])}`,
+    oninput: () => { stop(); showFrame(Number(slide.value), last); },
+  });
+  const play = el("button", { type: "button", id: "play", "data-testid": "play", onclick: () => (playing ? stop() : start(last)) }, playing ? "Pause" : "Play");
+  keepFocus(bar, () => bar.replaceChildren(play, slide, el("output", { "data-testid": "step" }, `step ${count(steps[at])} of ${count(steps[last])}`)));
+  return undefined;
+}
+
+const showFrame = (frame, last) => set({ frame: frame >= last ? null : frame });
+
+function stop() {
+  clearTimeout(playing);
+  const wasPlaying = playing !== null;
+  playing = null;
+  if (wasPlaying) document.getElementById("play")?.replaceChildren("Play");
+}
+
+function start(last) {
+  const next = async (frame) => {
+    await showFrame(frame, last);
+    if (playing === null) return;
+    if (frame >= last) stop();
+    else playing = setTimeout(() => next(frame + 1), 40);
+  };
+  playing = setTimeout(() => next(state.frame ?? 0), 0);
+  drawTime();
+}

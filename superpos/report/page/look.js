@@ -1,0 +1,98 @@
+// Elements, numbers as text, colours of the theme, and what all plots share.
+
+/** An element with properties, attributes ("data-…", "aria-…", role, for) and children; text is text, never HTML. */
+function el(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.includes("-") || name === "role" || name === "for") element.setAttribute(name, value);
+    else element[name] = value;
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+const SHORT = {
+  "data.density": "density 1 − S", "data.sparsity": "sparsity S", "importance.last": "importance of the last feature r",
+  "model.n_features": "features n", "model.n_hidden": "hidden dimensions m", "data.last": "density factor of the last feature",
+  loss: "loss", d_star: "dimensions per feature D*", n_represented: "features represented",
+  interference_mean: "interference, mean", interference_max: "interference, largest",
+  dimensionality_sum: "Σ dimensionality", monosemantic_neurons: "monosemantic neurons", loss_se: "standard error of the loss",
+  diverged_at: "diverged at step", loss_kind: "kind of loss",
+};
+const words = (name) => SHORT[name] ?? (name.includes(".") ? name : name.replaceAll("_", " "));
+const axisWords = (i) => RUN.axes[i].keys.map((key) => (RUN.axes[i].keys.length > 1 ? key.split(".").pop() : words(key))).join(", ");
+
+/** A number with four digits, as short as it can be; "–" where there is none. */
+function number(value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  if (typeof value !== "number") return Array.isArray(value) ? `[${value.map(number).join(", ")}]` : String(value);
+  if (Number.isInteger(value) && Math.abs(value) < 1e6) return value.toLocaleString("en");
+  const size = Math.abs(value);
+  return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+}
+const count = (value) => value.toLocaleString("en");
+
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const isDark = () => document.documentElement.dataset.theme === "dark";
+const blue = () => LOOK.cycle[isDark() ? 4 : 0]; // of points and pale lines: light enough on dark
+const scale = (colours) => colours.map((colour, i) => [i / (colours.length - 1), colour]);
+const pick = (colours, share) => colours[Math.round(Math.min(Math.max(share || 0, 0), 1) * (colours.length - 1))];
+const SIGNED = scale(LOOK.signed), SUPERPOSED = scale(LOOK.superposed), SEQUENCE = scale(LOOK.sequence);
+
+/** The colour of a feature of that norm and interference; NaN is grey. */
+function phaseColour(norm, interference) {
+  const index = phaseIndex(norm, interference), side = LOOK.phase.length;
+  return Number.isNaN(index) ? LOOK.grey : LOOK.phase[Math.floor(index / side)][index % side];
+}
+function phaseIndex(norm, interference) {
+  const side = LOOK.phase.length, step = (value) => Math.round(Math.min(Math.max(value, 0), 1) * (side - 1));
+  return step(norm) * side + step(interference);
+}
+const PHASE = scale(LOOK.phase.flat());
+
+const CONFIG = {
+  displaylogo: false, responsive: true, showTips: false,
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "toggleSpikelines"],
+};
+
+function axisLook(more = {}) {
+  return {
+    color: css("--ink"), gridcolor: css("--faint"), zerolinecolor: css("--line"), linecolor: css("--line"),
+    tickfont: { size: 11 }, title: { font: { size: 12 } }, ticklabeloverflow: "allow", ...more, // to look for overflow takes long
+  };
+}
+
+function layoutOf(more = {}) {
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, sans-serif", size: 12, color: css("--ink") },
+    margin: { l: 60, r: 12, t: 8, b: 40 }, showlegend: false, hovermode: "closest", dragmode: false,
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--grey"), activecolor: css("--ink"), orientation: "v" },
+    hoverlabel: { bgcolor: css("--card"), bordercolor: css("--line"), font: { color: css("--ink") } },
+    ...more,
+    xaxis: axisLook(more.xaxis), yaxis: axisLook(more.yaxis),
+  };
+}
+
+/** Ticks of a logarithmic axis over values: plain numbers on a short axis, powers on a long one. */
+function logTicks(values) {
+  const known = values.filter((value) => value > 0 && Number.isFinite(value)).map(Math.log10);
+  const low = Math.min(...known), high = Math.max(...known), span = high - low;
+  if (!known.length) return {};
+  const parts = span > 2.2 ? [1] : span > 1.2 ? [1, 3] : [1, 2, 5], skip = Math.max(1, Math.ceil(span / 7));
+  const powers = Array.from({ length: Math.ceil(high) - Math.floor(low) + 1 }, (_, i) => Math.floor(low) + i).filter((power) => power % skip === 0);
+  const ticks = powers.flatMap((power) => parts.map((part) => Number(`${part}e${power}`))).filter((tick) => Math.log10(tick) > low - 0.1 && Math.log10(tick) < high + 0.1);
+  if (ticks.length < 2) return { nticks: 6 }; // a span of less than a few tenths
+  return { tickvals: ticks, ticktext: ticks.map((tick) => (tick < 1e-3 || tick >= 1e5 ? `10<sup>${Math.round(Math.log10(tick))}</sup>` : String(tick))) };
+}
+const logAxis = (values) => ({ type: "log", ...logTicks(values) });
+
+const bar = (title, more = {}) => ({
+  title: { text: title, side: "right", font: { size: 11 } }, thickness: 10, len: 0.9, outlinewidth: 0, tickfont: { size: 10 }, ...more,
+});
+
+/** Draw into an element; `label` says in words what is seen. */
+function plot(target, traces, layout, label, more = {}) {
+  if (target.getAttribute("role") !== "application") target.setAttribute("role", "figure");
+  target.setAttribute("aria-label", label);
+  return Plotly.react(target, traces, layoutOf(layout), { ...CONFIG, ...more });
+}
