@@ -7,14 +7,16 @@ SCIENCE: *Toy Models of Superposition*, "Demonstrating superposition" (data), "T
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from superpos.streams import WORD
 from superpos.task import Structure
+
+if TYPE_CHECKING:
+    import torch
 
 RANGE = 2**32
 Words = NDArray[np.uint32]
@@ -69,6 +71,8 @@ def cells(structure: Structure, sparsity: NDArray[np.float64]) -> Cells:
 
 def fields(rules: Cells, device: str) -> list[torch.Tensor]:
     """The draw rules as tensors [M, F]: words as int64."""
+    import torch  # slow to import, and the fused engines do without
+
     wide = (field.astype(np.int64) if field.dtype == np.uint32 else field for field in rules)
     return [torch.from_numpy(field).to(device) for field in wide]
 
@@ -76,8 +80,8 @@ def fields(rules: Cells, device: str) -> list[torch.Tensor]:
 def values(rules: Sequence[torch.Tensor], u: torch.Tensor, switch: torch.Tensor) -> torch.Tensor:
     """Values (float32) of cells from their draws u, deciding draws `switch` (int64) and `fields`, all broadcastable."""
     low, span, shift, scale, offset = rules
-    value = ((u - shift) & WORD).to(torch.float32) * scale + offset
-    return torch.where(((switch - low) & WORD) <= span, value, torch.zeros_like(value))
+    value = ((u - shift) & WORD).float() * scale + offset
+    return value.where(((switch - low) & WORD) <= span, 0.0)
 
 
 def features(rules: Cells, u: torch.Tensor, switch: torch.Tensor) -> torch.Tensor:

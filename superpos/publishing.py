@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import NDArray
@@ -21,28 +21,40 @@ class Publisher:
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
-        self._thread = ThreadPoolExecutor(1)
-        self._last: Future[None] | None = None
+        self._thread: Thread | None = None
+        self._failure: BaseException | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._thread:
-            self.wait()
+        self.wait()
 
     def publish(self, chunk: int, tensors: Mapping[str, NDArray[Any]], table: DataFrame) -> None:
         """Begin to publish a chunk, once the one before it is published. Raises what `wait` does."""
         self.wait()
-        self._last = self._thread.submit(self._publish, chunk, tensors, table)
+        self._thread = Thread(target=self._publish_noting, args=(chunk, tensors, table))
+        try:
+            self._thread.start()
+        except RuntimeError:  # no memory for a thread
+            self._thread = None
+            self._publish(chunk, tensors, table)
         if sum(value.nbytes for value in tensors.values()) > OVERLAPPED_BYTES:
             self.wait()
 
     def wait(self) -> None:
         """Until the last chunk is published. Raises `IncompleteError` where the disk failed."""
-        last, self._last = self._last, None
-        if last is not None:
-            last.result()
+        if self._thread is not None:
+            self._thread.join()
+        failure, self._thread, self._failure = self._failure, None, None
+        if failure is not None:
+            raise failure
+
+    def _publish_noting(self, chunk: int, tensors: Mapping[str, NDArray[Any]], table: DataFrame) -> None:
+        try:
+            self._publish(chunk, tensors, table)
+        except BaseException as error:
+            self._failure = error
 
     def _publish(self, chunk: int, tensors: Mapping[str, NDArray[Any]], table: DataFrame) -> None:
         self._folder.publish(chunk, tensors, table)

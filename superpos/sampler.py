@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from superpos.task import Structure
 
-
 LEAST_SPARSITY = 0.96
 LEAST_CELLS = 2048
 """From this sparsity of all features (or sets) on, and for this many cells in a batch, only active cells are drawn.
@@ -25,4 +24,5 @@ def prefers_sparse(structure: Structure, sparsity: NDArray[np.float64]) -> NDArr
     """Which models [M] of sparsities [M, F] are trained faster by the sparse sampler."""
     cells = structure.samples_per_step * structure.n_features // structure.set_size
     large = structure.n_points is None and cells >= LEAST_CELLS
-    return large & (sparsity.min(axis=-1) >= LEAST_SPARSITY)
+    sparse: NDArray[np.bool_] = large & (sparsity.min(axis=-1) >= LEAST_SPARSITY)
+    return sparse

@@ -91,26 +91,27 @@ def _global_names(code: CodeType) -> Iterator[str]:
 
 def _source(function: FunctionType) -> str:
     """The source of a function, without comments. Raises `ConfigError` where it is not there, or no longer."""
-    code = function.__code__
+    code, name = function.__code__, function.__name__
     try:
-        file, flags = (
-            ast.parse("".join(inspect.findsource(code)[0])),
-            code.co_flags & __future__.annotations.compiler_flag,
-        )
-        # A file is compiled as a whole, a cell of a notebook statement by statement.
-        parts = [file, *(ast.Module([statement], []) for statement in file.body)]
-        known = any(code in _inner(compile(part, code.co_filename, "exec", flags, dont_inherit=True)) for part in parts)
-        source = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(code)))) if known else ""
+        if not _is_current(code):
+            raise ConfigError(f"the file of {name} has changed since it was imported; import it anew")
+        return ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(code))))
     except (OSError, SyntaxError) as error:
         raise ConfigError(
-            f"the source of {function.__name__} is not to be had; allowed: a function in a file or a notebook"
+            f"the source of {name} is not to be had; allowed: a function in a file or a notebook"
         ) from error
-    if not known:
-        raise ConfigError(f"the file of {function.__name__} has changed since it was imported; import it anew")
-    return source
+
+
+def _is_current(code: CodeType) -> bool:
+    """Whether the file of a function, as it is now, has just this function in that place."""
+    file = ast.parse("".join(inspect.findsource(code)[0]))
+    flags = code.co_flags & __future__.annotations.compiler_flag
+    parts = [file, *(ast.Module([statement], []) for statement in file.body)]  # a notebook compiles every statement
+    return any(code in _inner(compile(part, code.co_filename, "exec", flags, dont_inherit=True)) for part in parts)
 
 
 def _inner(code: CodeType) -> Iterator[CodeType]:
+    """The code of every function inside."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield constant
@@ -131,4 +132,4 @@ def _shown(value: object) -> str:
     """What a value is, in words."""
     if isinstance(value, FunctionType):
         return "a lambda"
-    return f"a {type(value).__name__}" if not isinstance(value, type) else f"the class {value.__name__}"
+    return f"the class {value.__name__}" if isinstance(value, type) else f"an object of type {type(value).__name__}"

@@ -17,14 +17,17 @@ Shapes: M models, B samples, F features, C columns, K candidates.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from superpos.cells import Cells, cells, fields, values
 from superpos.streams import Purpose, draws
 from superpos.task import Structure, Task
+
+if TYPE_CHECKING:
+    import torch
 
 SEGMENT = 1024
 """Samples in a segment: where gaps start anew."""
@@ -39,7 +42,8 @@ def rows(structure: Structure) -> int:
 def gap_rate(sparsity: NDArray[np.float64]) -> NDArray[np.float64]:
     """-1 / ln(1 - p) [M] for the largest density p of each model, from the sparsities [M, F]; 0 where p = 1."""
     with np.errstate(divide="ignore"):
-        return -1.0 / np.log(sparsity.min(axis=-1))
+        rate: NDArray[np.float64] = -1.0 / np.log(sparsity.min(axis=-1))
+    return rate
 
 
 def candidate_cells(structure: Structure, sparsity: NDArray[np.float64]) -> Cells:
@@ -53,6 +57,8 @@ def minus_log(u: torch.Tensor) -> torch.Tensor:
 
     ln(f 2^e) = e ln 2 + 2 artanh((f - 1) / (f + 1)) with f in [sqrt(1/2), sqrt(2)); the series is cut at 3e-11.
     """
+    import torch
+
     fraction, exponent = torch.frexp((u.double() + 0.5) * 2.0**-32)
     low = fraction < math.sqrt(0.5)
     fraction = torch.where(low, 2 * fraction, fraction)
@@ -72,6 +78,8 @@ def gaps(u: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
 
 def sample(task: Task, purpose: Purpose, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
     """Inputs [M, B, F] of a contiguous range of samples of one step."""
+    import torch  # slow to import, and the fused engines do without
+
     structure = task.structure
     n, size, models = structure.n_features, structure.set_size, len(task)
     segments = np.arange(samples.start // SEGMENT, -(-samples.stop // SEGMENT))

@@ -4,18 +4,23 @@ Salmon et al. 2011, *Parallel Random Numbers: As Easy as 1, 2, 3*, section 3.3. 
 is (sample // 4, feature, step, purpose): one call serves four consecutive samples of a feature. Nothing here has state,
 so a draw never depends on how many models are trained together, in which order, or on which machine.
 
-Shapes: M models, B samples, F features. 32-bit words travel in int64 tensors, where products wrap but low and high
-words stay exact.
+Shapes: M models, B samples, F features. 32-bit words travel in int64, where products wrap but low and high words stay
+exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+Words = TypeVar("Words", "torch.Tensor", NDArray[np.int64])
 
 WORD = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -36,8 +41,8 @@ class Purpose(IntEnum):
     SPARSE = 16
 
 
-def philox4x32(counter: Sequence[torch.Tensor], key: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Ten rounds of Philox4x32 on broadcastable int64 tensors of 32-bit words: 4 counters, 2 keys, 4 results."""
+def philox4x32(counter: Sequence[Words], key: Sequence[Words]) -> list[Words]:
+    """Ten rounds of Philox4x32 on broadcastable int64 words, of torch or numpy: 4 counters, 2 keys, 4 results."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(10):
@@ -62,12 +67,15 @@ def draws(
     device: str = "cpu",
 ) -> torch.Tensor:
     """32-bit words [M, B, F] (int64) for a contiguous range of samples; `purpose` may be one a model [M]."""
+    import torch  # slow to import, and the fused engines do without
+
     quads = torch.arange(samples.start // 4, -(-samples.stop // 4), device=device)
     key = [torch.from_numpy(word).to(device)[:, None, None] for word in key_words(seed)]
     features = torch.arange(n_features, device=device)[None, None, :]
     last = torch.as_tensor(purpose, device=device).reshape(-1, 1, 1)
     counter = [quads[None, :, None], features, torch.tensor(step, device=device), last]
-    words = torch.stack(torch.broadcast_tensors(*philox4x32(counter, key)), dim=2)  # [M, Q, 4, F]
+    shape = (len(seed), len(quads), n_features)
+    words = torch.stack([word.expand(shape) for word in philox4x32(counter, key)], dim=2)  # [M, Q, 4, F]
     first = samples.start % 4
     return words.flatten(1, 2)[:, first : first + len(samples)]
 
@@ -77,6 +85,12 @@ def normals(seed: NDArray[np.uint64], tensor: int, shape: tuple[int, int]) -> ND
 
     By the inverse distribution function of (u + ½) / 2³², so that each number needs one draw of its own.
     """
-    words = draws(seed, Purpose.INIT, tensor, range(shape[1]), shape[0])
-    quantiles: NDArray[np.float64] = torch.special.ndtri((words.transpose(1, 2).double() + 0.5) / 2.0**32).numpy()
+    from scipy.special import ndtri
+
+    rows, columns = shape
+    constants = [np.array([value], dtype=np.int64) for value in (tensor, Purpose.INIT)]
+    counter = [np.arange(-(-columns // 4)), np.arange(rows)[:, None], *constants]
+    words = philox4x32(counter, [word[:, None, None] for word in key_words(seed)])  # 4 of [M, F, Q]
+    flat = np.stack(words, axis=-1).reshape(len(seed), rows, -1)[..., :columns]
+    quantiles: NDArray[np.float64] = ndtri((flat + 0.5) / 2.0**32)
     return quantiles

@@ -59,12 +59,10 @@ def figures() -> Suggestions:
     """Names of the figures, read from the source of their registry: to import it takes a second of matplotlib."""
     origin = find_spec("superpos").submodule_search_locations[0]  # type: ignore[union-attr, index]  # a package
     tree = ast.parse((Path(origin) / "figures" / "__init__.py").read_text(encoding="utf-8"))
-    [registry] = [
-        node.value
-        for node in tree.body
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "FIGURES" and isinstance(node.value, ast.Dict)
-    ]
-    return [(key.value, "") for key in registry.keys if isinstance(key, ast.Constant)]
+    declared = [node for node in tree.body if isinstance(node, ast.AnnAssign)]
+    [registry] = [node.value for node in declared if ast.unparse(node.target) == "FIGURES"]
+    keys = registry.keys if isinstance(registry, ast.Dict) else []
+    return [(str(key.value), "") for key in keys if isinstance(key, ast.Constant)]
 
 
 def runs(out: Path = Path("outputs")) -> Suggestions:

@@ -110,8 +110,8 @@ class Sweep:
     def table(self, rows: Rows | None = None) -> DataFrame:
         """A row a model: "model", "row_id" and every key that may be swept.
 
-        init_std and data.sampler are what was used; data.sparsity and data.density are both filled in, as lists of n where
-        any model of the sweep has a list.
+        init_std and data.sampler are what was used; data.sparsity and data.density are both filled in, as lists of n
+        where any model of the sweep has a list.
         """
         from pandas import DataFrame  # imported here: expanding and listing sweeps must not wait for it
 
@@ -193,9 +193,7 @@ class Sweep:
             if values["sampler"] != "auto":
                 found[group] = values["sampler"] == "sparse"
                 continue
-            _, first, index = np.unique(
-                self._code(_DENSITY_KEYS, rows[group]), return_index=True, return_inverse=True
-            )
+            _, first, index = np.unique(self._code(_DENSITY_KEYS, rows[group]), return_index=True, return_inverse=True)
             structure = Structure(**values | {"sampler": "dense"})
             sparsity = self._sparsity(rows[group[first]], structure.n_features)
             found[group] = prefers_sparse(structure, sparsity)[index]

@@ -32,7 +32,7 @@ SWEEPS = {
         "train.steps=20",
     ],
     "alone": ["name=alone", "seed=18446744073709551615", "train.steps=20"],
-    "large": ["experiment=phase_change", "train.steps=0"],
+    "large": ["experiment=phase_change", "train.steps=20", "train.batch_size=64", "record.loss_every=5"],
 }  # fmt: skip
 
 

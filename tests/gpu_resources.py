@@ -57,7 +57,11 @@ class Recorder:
         constants = {p.name: given[p.name] for p in self.kernel.params if p.is_constexpr}
         source = ASTSource(self.kernel, types, constants)
         done = triton.compile(source, target=GPUTarget("cuda", self.capability, 32), options=options)
-        self.found[self.kernel.__name__] = resources(done.asm["cubin"]) | {"shared": done.metadata.shared}
+        fused = done.asm["ptx"].count("fma.rn.f64")
+        self.found[self.kernel.__name__] = resources(done.asm["cubin"]) | {
+            "shared": done.metadata.shared,
+            "fused64": fused,
+        }
 
 
 def resources(cubin: bytes) -> dict[str, int]:

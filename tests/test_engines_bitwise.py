@@ -12,6 +12,7 @@ from tasks import make_task, start
 from superpos.engines import Engine, cpu
 from superpos.engines.cpu import FusedCpuEngine
 from superpos.engines.reference import ReferenceEngine
+from superpos.streams import Purpose
 from superpos.task import State, Task
 
 ABSOLUTE = {"tied": False, "hidden": "relu", "target": "abs", "signed": True}
@@ -137,6 +138,31 @@ def test_memory_that_holds_nan_is_never_read(
     assert_same(everything(ENGINES["fused"], task), clean)
     assert poisoned == 3  # training, gradients, evaluation
     assert all(np.isfinite(value).all() for value in clean.values())
+
+
+@pytest.mark.parametrize("sampler", ["dense", "sparse"])
+@pytest.mark.parametrize(("models", "threads"), [(1, 2), (3, 2), (1, 3)])
+def test_a_large_batch_on_many_threads(sampler: str, models: int, threads: int) -> None:
+    """Few models: all threads share the parts of every batch."""
+    task = varied(33, 17, models, 5000, sampler=sampler, steps=3)
+    assert cpu._parts(task.structure)[0] > 4
+    call = cpu._Call(task, cpu.kernel.TRAIN, Purpose.TRAIN, 0, 3)
+    crews = [share.crew.threads for share in cpu._shares(call, threads)]
+    assert crews == [threads] * threads
+    expected = everything(FusedCpuEngine(threads=1), task, [3])
+    assert_same(everything(FusedCpuEngine(threads=threads), task, [1, 3]), expected)
+    alone = everything(FusedCpuEngine(threads=threads), task.take(slice(0, 1)), [3])
+    assert_same(alone, expected, slice(0, 1))
+    reference = everything(ENGINES["reference"], task, [3])
+    assert np.allclose(expected["loss"], reference["loss"], rtol=1e-4)
+
+
+def test_parts_hold_every_sample_once() -> None:
+    for batch in (1, 127, 128, 129, 5000, 100_003):
+        for sampler, unit in (("dense", 128), ("sparse", 1024)):
+            parts, size = cpu._parts(make_task(65, 33, batch_size=batch, sampler=sampler).structure)
+            assert size % unit == 0
+            assert (parts - 1) * size < batch <= parts * size
 
 
 def raised_lr(task: Task, i: int) -> None:

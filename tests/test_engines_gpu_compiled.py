@@ -14,13 +14,16 @@ import pytest
 pytest.importorskip("triton")
 TESTS = Path(__file__).parent
 ABSOLUTE = {"tied": False, "hidden": "relu", "target": "abs", "signed": True}
-# at most this many registers a thread; 65,536 of a multiprocessor are 512 threads of 128, a quarter of what it can hold
+# At most this many registers a thread. Of a multiprocessor's 65,536, three programs of 128 threads can have 168 each.
 CASES: list[tuple[int, int, dict[str, Any], int]] = [
-    (2, 1, {}, 64),
-    (5, 2, {}, 128),
-    (20, 5, {"correlation": "anticorrelated", "set_size": 2, "optimizer": "sgd"}, 255),
-    (6, 3, ABSOLUTE, 255),
+    (2, 1, {}, 128),
+    (5, 2, {"sampler": "sparse"}, 168),
+    (20, 5, {}, 168),
+    (6, 3, ABSOLUTE, 168),
+    (80, 20, {}, 255),
+    (80, 20, {"sampler": "sparse", "correlation": "anticorrelated", "set_size": 2}, 255),
 ]
+LANES, TILES = {"train", "gradients", "evaluate"}, {"gradients", "apply", "evaluate"}
 
 
 def resources(n: int, m: int, structure: dict[str, Any], capability: int) -> dict[str, dict[str, int]]:
@@ -38,8 +41,9 @@ def resources(n: int, m: int, structure: dict[str, Any], capability: int) -> dic
 @pytest.mark.parametrize(("n", "m", "structure", "registers"), CASES)
 def test_kernels_compile_and_fit(n: int, m: int, structure: dict[str, Any], registers: int, capability: int) -> None:
     found = resources(n, m, structure, capability)
-    assert set(found) == {"train", "gradients", "evaluate"}
+    assert set(found) == (TILES if n == 80 else LANES)
     for kernel, used in found.items():
         assert used["local"] == used["stack"] == 0, (kernel, used)  # nothing spilled
+        assert used["fused64"] == 0, (kernel, used)  # the sparse sampler's logarithm rounds as on the host
         assert 16 <= used["reg"] <= registers, (kernel, used)
-        assert used["shared"] <= 48 * 1024, (kernel, used)
+        assert used["shared"] <= 96 * 1024, (kernel, used)

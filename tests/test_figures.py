@@ -20,6 +20,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+import superpos
 from superpos import figures, store, theory
 from superpos.config.schema import KEYS
 from superpos.errors import SuperposError
@@ -601,3 +602,12 @@ def test_a_share_is_rounded_down() -> None:
         "61.9%",
         "0.0%",
     ]
+
+
+def test_a_sampler_that_follows_from_the_density_is_no_setting_of_its_own(tmp_path: Path) -> None:
+    every = ["model.n_features=16", "train.steps=0", "train.batch_size=128", "seed=0,1", "data.density=0.01,0.5"]
+    run = superpos.train(every, out=tmp_path)
+    assert run.table["data.sampler"].nunique() == 2
+    assert len(records.points(run)) == 2
+    both = superpos.train([*every[:-1], "data.density=0.01", "data.sampler=dense,sparse"], out=tmp_path)
+    assert len(records.points(both)) == 2

@@ -270,8 +270,8 @@ def test_a_good_import_is_let_through(module: str, source: str) -> None:
         ("superpos.sweep", {"torch", "scipy", "numba"}),
         ("superpos.figures", {"torch", "scipy", "numba"}),
         ("superpos.finished", {"torch", "scipy", "numba", "matplotlib"}),
-        ("superpos.runner", {"scipy", "matplotlib", "hydra", "numba"}),
-        ("superpos.engines.cpu", {"scipy", "pandas", "matplotlib"}),
+        ("superpos.runner", {"torch", "scipy", "matplotlib", "hydra", "numba"}),
+        ("superpos.engines.cpu", {"torch", "scipy", "pandas", "matplotlib"}),
     ],
 )
 def test_what_is_slow_to_import_waits_until_it_is_used(module: str, needless: set[str]) -> None:

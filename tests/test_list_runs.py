@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from superpos.cli import app
 from superpos.config.compose import compose
-from superpos.store import RunFolder
+from superpos.store import RunFolder, manifest
 from superpos.store.inventory import inventory
 
 
@@ -108,3 +108,9 @@ def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     done = cli("list", "--runs", "--out", str(tmp_path / "file"))
     assert (done.exit_code, done.stdout) == (2, "")
     assert "Not a directory" in done.stderr
+
+
+def test_sizes_of_chunks_are_those_of_their_rows(tmp_path: Path) -> None:
+    folder = run_on_disk(tmp_path, "model.n_hidden=1,2,3", "data.density=0.5,0.1", "seed=0,1,2")
+    assert manifest.chunk_sizes(folder.manifest) == [len(rows) for rows in folder.rows]
+    assert listed(tmp_path)[0]["models_total"] == 18

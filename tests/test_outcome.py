@@ -23,7 +23,8 @@ def test_the_loss_in_parts_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch)
     task, pauses = sweep.task(np.arange(70)), []
     state = State.initial(task, model.initial_params(task))
     choice = choose(task.structure)
-    loss, error = choice.engine.evaluate(task, state.params, 1000)
+    same_samples = replace(task, seed=np.zeros(70, np.uint64))
+    loss, error = choice.engine.evaluate(same_samples, state.params, 1000)
     # 4e9 // (1000 samples * 7 * (10 * 2 + 60)) models at once: all of them
     for work, count in ((4e9, 1), (30 * 1000 * 560, 3), (0, 5)):  # then 30 at once, and the fewest, 16
         monkeypatch.setattr(outcome, "_WORK", work)
@@ -32,6 +33,14 @@ def test_the_loss_in_parts_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch)
         np.testing.assert_array_equal(table["loss_se"], error)
         assert len(pauses) == count
         pauses.clear()
+
+
+def test_equal_weights_have_equal_sampled_losses_whatever_their_seeds() -> None:
+    sweep = compose(["model.n_features=7", "train.steps=0", "seed=range(0,70)"]).sweep
+    task = sweep.task(np.arange(70))
+    params = {name: np.repeat(value[:1], 70, axis=0) for name, value in model.initial_params(task).items()}
+    table = outcome.table(sweep, np.arange(70), task, State.initial(task, params), choose(task.structure), 1000, str)
+    assert table["loss"].nunique() == 1
 
 
 @pytest.mark.parametrize("output", ["relu", "linear"])

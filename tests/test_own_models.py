@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import json
+import linecache
 import os
 import subprocess
 import sys
@@ -200,6 +202,15 @@ def test_a_file_that_changed_since_it_was_imported_is_refused(tmp_path: Path) ->
         named(names["f"])
 
 
+def test_a_cell_of_a_notebook_has_a_source() -> None:
+    text = "import math\n\ndef f(x):\n    # one\n    return math.sqrt(2) * g(x)\n\ndef g(x):\n    return x\n"
+    linecache.cache["<cell>"] = (len(text), None, text.splitlines(keepends=True), "<cell>")
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for statement in ast.parse(text).body:  # as IPython does, and `math` is then no known module to the compiler
+        exec(compile(ast.Module([statement], []), "<cell>", "exec"), names)
+    assert json.loads(named(names["f"]))["model"]["uses"]["g"]["source"] == "def g(x):\n    return x"
+
+
 def test_loading_needs_and_runs_no_code(tmp_path: Path) -> None:
     script = (
         "import superpos\n"
@@ -290,7 +301,7 @@ def refuse(message: str, tmp_path: Path, overrides: list[str] | None = None, **f
 
 @pytest.mark.parametrize("model", [3, "relu", torch.nn.ReLU(), functools.partial(relu_model), lambda p, x: x])
 def test_only_functions_with_a_source_are_accepted(model: Any, tmp_path: Path) -> None:
-    refuse("model: got a .*; allowed: a function made with def", tmp_path, model=model)
+    refuse("model: got .*; allowed: a function made with def", tmp_path, model=model)
 
 
 def test_a_function_without_a_source_or_with_something_unknown_is_refused(tmp_path: Path) -> None:
@@ -302,7 +313,7 @@ def test_a_function_without_a_source_or_with_something_unknown_is_refused(tmp_pa
     def data(x: torch.Tensor) -> torch.Tensor:
         return x + int(thing is None)
 
-    refuse("data: data uses thing, a object; allowed: numbers", tmp_path, data=data)
+    refuse("data: data uses thing, an object of type object; allowed: numbers", tmp_path, data=data)
 
 
 @pytest.mark.parametrize(
@@ -368,7 +379,7 @@ def test_parameters_without_a_model_are_refused(tmp_path: Path) -> None:
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
-    refuse("model: got a int.*\ndata: got a str", tmp_path, model=3, data="x")
+    refuse("model: got an object of type int.*\ndata: got an object of type str", tmp_path, model=3, data="x")
     keys = [*SEEDS, "model.hidden=relu", "model.output=linear,relu", "model.target=abs", "model.tied=false"]
     for key in ("model.hidden", "model.output", "model.target", "model.tied"):
         message = f"{key}: given beside .*, which takes its place"

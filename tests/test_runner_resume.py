@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import superpos
-from superpos import runner
+from superpos import runner, status
 from superpos.config.compose import compose
 from superpos.engines.cpu import FusedCpuEngine
 from superpos.errors import SuperposError, TrainingInterruptedError
@@ -96,6 +96,16 @@ def test_every_attempt_notes_where_its_time_went(tmp_path: Path, monkeypatch: py
     assert whole["evaluating"] >= 2  # of two chunks
     assert whole["writing"] >= 2
     assert sum(whole.values()) == next(ticks) - 1  # nothing is left out, nothing counts twice
+
+
+def test_status_adds_up_the_time_of_all_attempts(tmp_path: Path) -> None:
+    folder = runner.prepare(compose(SWEEP).sweep, out=tmp_path)
+    folder.end_attempt(folder.record_attempt({}), dict(zip(PHASES, (1.0, 6.0, 0.5, 0.5), strict=True)))
+    folder.record_attempt({})  # killed
+    folder.end_attempt(folder.record_attempt({}), dict(zip(PHASES, (1.0, 10.0, 0.5, 0.5), strict=True)))
+    found = status.facts(superpos.load(folder.path))
+    assert found["seconds"] == {"starting": 2, "training": 16, "evaluating": 1, "writing": 1}
+    assert ("time", "20 s: 80% training, 10% starting, 5% evaluating, 5% writing") in status.of_facts(found)
 
 
 def test_a_disk_that_cannot_take_the_note_changes_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

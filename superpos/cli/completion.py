@@ -188,9 +188,10 @@ def install(shell: Shell) -> Path:
     start = home / ".bashrc" if shell == "bash" else Path(os.environ.get("ZDOTDIR") or home) / ".zshrc"
     line = f"source {shlex.quote(str(path))}"
     with explained("write", start):
-        text = start.read_text(encoding="utf-8") if start.exists() else ""
+        text = start.read_text(encoding="utf-8", errors="replace") if start.exists() else ""
         if line not in text.splitlines():
-            start.write_text(f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{line}\n", encoding="utf-8")
+            with start.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n" if text.endswith("\n") or not text else f"\n{line}\n")
     return path
 
 

@@ -136,10 +136,14 @@ def _column(column: pd.Series) -> _Column:
 def _settings(table: pd.DataFrame) -> dict[str, _Column]:
     """The config columns, without those that follow from others: sparsity, sampler, a default init_std."""
     standard = np.sqrt(2 / (table["model.n_features"] + table["model.n_hidden"]).to_numpy(dtype=float))
-    left_out = ["data.sparsity", "data.sampler"]
+    left_out = ["data.sparsity"]
     if np.allclose(table["model.init_std"].to_numpy(dtype=float), standard, rtol=1e-9):
         left_out.append("model.init_std")
-    return {key: _column(table[key]) for key in table.columns if "." in key and key not in left_out}
+    columns = {key: _column(table[key]) for key in table.columns if "." in key and key not in left_out}
+    sampler = columns.pop("data.sampler")
+    codes = [column.codes for column in columns.values() if len(column.values) > 1]
+    settings, with_sampler = (len(set(zip(*found, strict=True))) for found in (codes, [*codes, sampler.codes]))
+    return columns if max(settings, 1) == with_sampler else columns | {"data.sampler": sampler}
 
 
 def healthy(run: Run) -> pd.DataFrame:

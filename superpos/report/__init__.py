@@ -3,6 +3,7 @@
 document  what the file is made of: the library, the scripts, the data
 content   what the data say of the run, as JSON
 models    which weights, histories and snapshots fit, the best model of every setting first
+graphs    where the features of a graph stand
 pack      arrays as text
 axes      the axes of the sweep, and the command that trains one model alone
 layers    what theory knows of the run's settings

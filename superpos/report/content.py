@@ -45,7 +45,6 @@ def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
         "layers": layers.layers(run, pack),
         "look": look.look(),
         "provenance": _provenance(run),
-        "budget": budget,
     }
     return held | _models(run, pack, budget - len(to_text(held).encode()) - pack.size)
 

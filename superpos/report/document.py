@@ -22,12 +22,12 @@ def page(run: Run, budget: int = BUDGET) -> str:
     """The explorer of a run as one HTML file of at most about `budget` bytes.
 
     Weights, histories and snapshots that do not fit are left out, those of the best model of every setting last; the
-    page says so. Raises `IncompleteError` where no model is finished, `SuperposError` where not even the table fits.
+    page says so. Raises `IncompleteError` where no model is finished.
     """
     if run.table.empty:
         raise IncompleteError(f"{run.path} has no finished models; train it first")
     pack, frame = Pack(), _frame()
-    held = content(run, pack, budget - len(frame.encode()))
+    held = content(run, pack, budget - len(frame.encode())) | {"budget": budget}
     parts = {"title": escape(run.name), "run": to_text(held), "arrays": "\n".join(pack.elements)}
     for name, text in parts.items():
         frame = frame.replace(f"<!-- {name} -->", text, 1)

@@ -14,12 +14,18 @@ from superpos import geometry, metrics
 from superpos.figures import feature_graph, layout, polytopes
 from superpos.report.pack import half
 
-MAX_MODELS: Final = 300  # of a run; a layout takes some milliseconds
 MAX_FEATURES: Final = 400  # more are a blot
+_MAX_MODELS: Final = 300  # of a shape
+_MAX_PAIRS: Final = 1.5e6  # of features of all models together: springs between all take about 10 s
 NO_SHAPE: Final = 255  # of a feature that is not represented
 _MARGIN: Final = 0.9  # between components, in distances of neighbours
 
 Legend = dict[tuple[str, str], int]  # (words, colour) of a shape: its number
+
+
+def most(n_features: int) -> int:
+    """For how many models of n features a graph is laid out."""
+    return int(min(_MAX_MODELS, _MAX_PAIRS / n_features**2))
 
 
 def graphs(W: NDArray[Any], legend: Legend) -> dict[str, NDArray[Any]]:

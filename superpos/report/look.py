@@ -11,7 +11,6 @@ from matplotlib.colors import to_hex
 
 from superpos import geometry, metrics
 from superpos.figures import dimensionality, neurons, style
-from superpos.figures.feature_graph import kind
 
 KEY_CELLS: Final = 24  # of the two-dimensional colour key, along each side
 _STOPS: Final = 33
@@ -55,8 +54,3 @@ def _fractions() -> list[dict[str, Any]]:
         {"name": name, "value": value, "text": text, "place": place}
         for (name, (value, text)), place in zip(dimensionality.FRACTIONS.items(), places, strict=True)
     ]
-
-
-def shape_colour(name: str) -> tuple[str, str]:
-    """What the key of a feature graph says of a shape, and its colour."""
-    return kind(name)

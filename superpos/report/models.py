@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos import metrics
-from superpos.report.graphs import MAX_FEATURES, MAX_MODELS, Legend, graphs
+from superpos.report.graphs import MAX_FEATURES, Legend, graphs, most
 from superpos.report.pack import INFLATION, half
 from superpos.store import Run
 from superpos.sweep import Sweep
@@ -116,7 +116,7 @@ def _parts(run: Run, models: Models, legend: Legend) -> Iterator[Part]:
         yield _part("snapshots", models, lambda rows: _snapshots(run, rows, list(weights), encoder), steps)
     if encoder is not None and _has_graph(run, first, weights[encoder].shape):
         drawn = _part("graphs", models, lambda rows: graphs(run.tensor(encoder, rows), legend))
-        yield drawn._replace(most=MAX_MODELS)
+        yield drawn._replace(most=most(weights[encoder].shape[0]))
 
 
 def _part(kind: Kind, models: Models, make: Callable[[Models], Arrays], steps: Any = None) -> Part:

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from superpos.errors import SuperposError
 from superpos.store import manifest
+from superpos.store.chunks import ChunkFiles
 from superpos.store.files import explained
-from superpos.store.folder import LATEST, RunFolder, is_run
+from superpos.store.folder import LATEST, is_run
 
 RunState = Literal["complete", "incomplete", "corrupt", "unreadable"]
 
@@ -80,19 +81,20 @@ def _look(path: Path) -> RunOnDisk:
     }
     try:
         with explained("read", path):
-            return RunOnDisk(**known, **_progress(RunFolder.at(path), made))
+            return RunOnDisk(**known, **_progress(path, made))
     except SuperposError as error:
         return RunOnDisk(**known, state="unreadable", changed=_time(made), fault=str(error))
 
 
-def _progress(folder: RunFolder, made: float) -> dict[str, Any]:
-    """State, models and time of a run that can be read."""
-    states = folder.states()
-    published = [folder.chunk_files.published_at(chunk) for chunk in range(folder.n_chunks)]
+def _progress(path: Path, made: float) -> dict[str, Any]:
+    """State, models and time of a run that can be read. Raises `SuperposError`, `OSError`."""
+    sizes, chunks = manifest.chunk_sizes(manifest.read(path)), ChunkFiles(path / "chunks")
+    states = [chunks.state(chunk) for chunk in range(len(sizes))]
+    published = [chunks.published_at(chunk) for chunk in range(len(sizes))]
     return {
         "state": "corrupt" if "corrupt" in states else "incomplete" if "missing" in states else "complete",
-        "models_done": sum(len(rows) for rows, state in zip(folder.rows, states, strict=True) if state == "done"),
-        "models_total": folder.n_models,
+        "models_done": sum(size for size, state in zip(sizes, states, strict=True) if state == "done"),
+        "models_total": sum(sizes),
         "changed": _time(max([made, *(when for when in published if when is not None)])),
     }
 

@@ -62,6 +62,11 @@ def chunk_rows(manifest: Mapping[str, Any]) -> list[Rows]:
     return [_lengthen(runs) for runs in manifest["chunks"]]
 
 
+def chunk_sizes(manifest: Mapping[str, Any]) -> list[int]:
+    """The number of models of each chunk."""
+    return [sum(count for _, count, _ in runs) for runs in manifest["chunks"]]
+
+
 def _check_same(folder: Path, sealed: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
     ours = json.loads(canonical_json(fields))
     changed = [key for key in _FIXED if sealed.get(key) != ours.get(key)]

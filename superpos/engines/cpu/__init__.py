@@ -157,10 +157,10 @@ class _Share(NamedTuple):
 
 
 def _shares(call: _Call, threads: int) -> list[_Share]:
-    """Groups for each thread; few groups are trained one after the other by a crew of all threads."""
+    """Groups for each thread; few groups are trained one after the other, by a crew of all threads."""
     edges = _edges(call.task, threads)
     groups, crew = len(edges) - 1, min(threads, call.shape.parts)
-    if crew > 1 and groups < 4 * threads and groups % threads:
+    if call.mode == kernel.TRAIN and crew > 1 and groups < 4 * threads and groups % threads:
         barrier, work = np.zeros(2, np.int64), call.work(edges)
         return [_Share(edges, kernel.Crew(t, crew, barrier, np.empty(4, np.int64)), work) for t in range(crew)]
     each = 1 if call.mode == kernel.GRADIENTS else max(1, groups // (8 * threads))
@@ -173,6 +173,8 @@ class _Call:
 
     def __init__(self, task: Task, mode: int, purpose: Purpose, start: int, stop: int, samples: int = 0) -> None:
         structure, count, params = task.structure, len(task), _n_params(task.structure)
+        if mode == kernel.TRAIN and stop > structure.steps:
+            raise ValueError(f"advance to step {stop} of {structure.steps}")
         self.task, self.mode, self.purpose, self.start, self.stop = task, mode, purpose, start, stop
         self.shape, self.models = _shape(structure, samples if mode == kernel.SCORE else None), _models(task)
         factors = optim.schedule(structure.lr_schedule, structure.steps, structure.warmup_steps)[start:stop]

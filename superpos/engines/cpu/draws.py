@@ -99,7 +99,7 @@ def fill(
     rows: Value,
     set_size: Value,
 ) -> None:
-    """x[row] = float32(u - shift) * scale + offset where switch - low <= span (unsigned), else 0: see `data.Cells`.
+    """x[row] = float32(u - shift) * scale + offset where switch - low <= span (unsigned), else 0: see `cells.Cells`.
 
     `switch` has one row a set of `set_size` features.
     """
@@ -130,12 +130,12 @@ def plain_values(b: Value, u: Value, low: Value, scale: Value) -> Value:
 
 
 def _rule(b: Value, fields: Sequence[Value], kinds: Sequence[Value], feature: Value) -> list[Value]:
-    """One feature's `data.Cells` as vectors."""
+    """One feature's `cells.Cells` as vectors."""
     return [splat(b, b.load(b.gep(p, [feature])), kind) for p, kind in zip(fields, kinds, strict=True)]
 
 
 def feature_values(b: Value, rule: Sequence[Value], u: Value, switch: Value) -> Value:
-    """Values of 16 cells from their draws and `data.Cells`."""
+    """Values of 16 cells from their draws and `cells.Cells`."""
     low, span, shift, scale, offset = rule
     active = b.icmp_unsigned("<=", b.sub(switch, low), span)
     value = b.fadd(b.fmul(b.uitofp(b.sub(u, shift), VF), scale), offset)

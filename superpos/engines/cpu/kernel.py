@@ -86,7 +86,7 @@ class Buffers(NamedTuple):
 
 
 class Models(NamedTuple):
-    """What differs between the models and does not change: `data.Cells`, importances, streams."""
+    """What differs between the models and does not change: `cells.Cells`, importances, streams."""
 
     low: I32  # [M, F]
     span: I32  # [M, F]
@@ -104,7 +104,7 @@ class Rates(NamedTuple):
 
     lr: F32  # [M, steps of this call]
     weight_decay: F32  # [M]
-    factor: float  # from the gradient of half the summed loss to that of the training loss
+    factor: np.float32  # from the gradient of half the summed loss to that of the training loss
 
 
 class Work(NamedTuple):

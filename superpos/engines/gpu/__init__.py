@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import triton
+import triton.language as tl
 from numpy.typing import NDArray
 
 from superpos import optim, sparse
@@ -22,6 +24,7 @@ from superpos.engines.gpu.plan import MOST_HIDDEN, Shape, launch_options, shape_
 from superpos.model import mean_and_error
 from superpos.task import State, Structure, Task
 
+_OLDEST_TRITON = (3, 7)
 _RECORDED = 32  # steps in a CUDA graph
 Params = dict[str, NDArray[np.float32]]
 
@@ -85,6 +88,8 @@ class FusedGpuEngine:
 
     def unsupported(self, structure: Structure) -> str | None:
         """Why a structure cannot be trained here, or None."""
+        if tuple(map(int, triton.__version__.split(".")[:2])) < _OLDEST_TRITON:
+            return f"the fused GPU engine needs triton 3.7 or later (this is {triton.__version__})"
         if structure.n_points is not None:
             return "the fused GPU engine draws fresh batches only (data.n_points is set)"
         if structure.n_hidden > MOST_HIDDEN:
@@ -99,9 +104,7 @@ class FusedGpuEngine:
         def run(rows: slice) -> None:
             part = task.take(rows)
             theta, work = self._tensor(_flat(structure, params)[rows]), self._work(shape, len(part), shape.splits, step)
-            kernels.gradients[(len(part), shape.splits)](
-                self._models(part), theta, work, shape=shape, **launch_options(shape)
-            )
+            kernels.gradients[(len(part), shape.splits)](self._models(part), theta, work, **_compiled(shape))
             sums = [tensor.cpu().numpy().reshape(len(part), shape.splits, -1) for tensor in (work.loss, work.grad)]
             loss, grad = (value.sum(axis=1) for value in sums)
             losses[rows], grads[rows] = loss[:, 0] / np.float32(shape.samples), grad * np.float32(shape.factor)
@@ -125,9 +128,7 @@ class FusedGpuEngine:
             theta = self._tensor(_flat(task.structure, params)[rows])
             moments = _empty((len(part), parts, 2), torch.float64, self.device)
             work, models = self._work(shape, len(part), parts, 0), self._models(part)
-            kernels.evaluate[(len(part), parts)](
-                models, theta, work, moments, samples, shape=shape, **launch_options(shape)
-            )
+            kernels.evaluate[(len(part), parts)](models, theta, work, moments, samples, **_compiled(shape))
             sums[rows] = moments.cpu().numpy().sum(axis=1)
 
         _in_memory(slice(0, len(task)), run)
@@ -151,16 +152,12 @@ class FusedGpuEngine:
         models, rates, work = self._models(task), self._rates(task), self._work(shape, len(task), shape.splits, start)
         columns = (records.start, records.stop - records.start)
         if shape.lanes:
-            kernels.train[(len(task),)](
-                models, trained, rates, work, start, stop, *columns, shape=shape, **launch_options(shape)
-            )
+            kernels.train[(len(task),)](models, trained, rates, work, start, stop, *columns, **_compiled(shape))
             return
 
         def step() -> None:
-            kernels.gradients[(len(task), shape.splits)](
-                models, trained.theta, work, shape=shape, **launch_options(shape)
-            )
-            kernels.apply[(len(task),)](trained, rates, work, *columns, shape=shape, **launch_options(shape))
+            kernels.gradients[(len(task), shape.splits)](models, trained.theta, work, **_compiled(shape))
+            kernels.apply[(len(task),)](trained, rates, work, *columns, **_compiled(shape))
 
         self._repeat(step, stop - start)
 
@@ -180,7 +177,12 @@ class FusedGpuEngine:
 
     def _models(self, task: Task) -> Models:
         rules = (sparse.candidate_cells if task.structure.sampler == "sparse" else cells)(task.structure, task.sparsity)
-        facts = (task.seed, *rules, task.importance.astype(np.float32), sparse.gap_rate(task.sparsity))
+        facts: tuple[NDArray[Any], ...] = (
+            task.seed,
+            *rules,
+            task.importance.astype(np.float32),
+            sparse.gap_rate(task.sparsity),
+        )
         return Models(*map(self._tensor, facts))
 
     def _rates(self, task: Task) -> Rates:
@@ -208,6 +210,12 @@ class FusedGpuEngine:
     def _tensor(self, values: NDArray[Any]) -> torch.Tensor:
         """A copy on the device."""
         return torch.from_numpy(np.array(values, order="C")).to(self.device)
+
+
+def _compiled(shape: Shape) -> dict[str, Any]:
+    """What a kernel is compiled for, and how. Only the interpreter takes plain numbers for constants."""
+    constants = shape if triton.knobs.runtime.interpret else Shape(*map(tl.constexpr, shape))
+    return {"shape": constants, **launch_options(shape)}
 
 
 def _empty(size: tuple[int, ...], dtype: torch.dtype, device: str) -> torch.Tensor:

@@ -16,13 +16,13 @@ from superpos.engines.gpu.segments import SEGMENT, draw_segment
 @triton.jit
 def quad_numbers(shape: tl.constexpr):
     """0 ... B - 1 down the rows [B, S]."""
-    return tl.arange(0, shape.quads)[:, None] + tl.zeros([shape.quads, shape.lanes], tl.int32)
+    return tl.arange(0, shape.quads)[:, None] + tl.full([shape.quads, shape.lanes], 0, tl.int32)
 
 
 @triton.jit
 def lane_numbers(shape: tl.constexpr):
     """0 ... S - 1 along the rows [B, S]."""
-    return tl.arange(0, shape.lanes)[None, :] + tl.zeros([shape.quads, shape.lanes], tl.int32)
+    return tl.arange(0, shape.lanes)[None, :] + tl.full([shape.quads, shape.lanes], 0, tl.int32)
 
 
 @triton.jit
@@ -54,7 +54,7 @@ def zeros(count: tl.constexpr, shape: tl.constexpr):
     """Sums before the first term."""
     values = ()
     for _ in tl.static_range(count):
-        values = values + (tl.zeros([shape.quads, shape.lanes], tl.float32),)
+        values = values + (tl.full([shape.quads, shape.lanes], 0, tl.float32),)
     return values
 
 
@@ -207,7 +207,7 @@ def take_features(grid, row, valid, shape: tl.constexpr):
         i = lane + j * shape.lanes
         at, known = grid + row * shape.n_features + i, valid & (i < shape.n_features)
         x = x + (tl.load(at, mask=known, other=0.0),)
-        tl.store(at, tl.zeros([shape.quads, shape.lanes], tl.float32), mask=known)
+        tl.store(at, tl.full([shape.quads, shape.lanes], 0, tl.float32), mask=known)
     return x
 
 
@@ -223,7 +223,7 @@ def gradient_sums(models, model, facts, theta, work, slot, first, last, step, pu
     """Loss and half its gradient, summed over the samples first ... last - 1; `first` is a multiple of four."""
     seed, importance, rules = facts
     encoder, decoder, bias = load_params(theta, shape)
-    loss = tl.zeros([shape.quads, shape.lanes], tl.float32)
+    loss = tl.full([shape.quads, shape.lanes], 0, tl.float32)
     dw1 = zeros(shape.pieces * shape.n_hidden, shape)
     dw2 = zeros(0 if shape.tied else shape.pieces * shape.n_hidden, shape)
     db = zeros(shape.pieces, shape)
@@ -261,25 +261,24 @@ def gradient_sums(models, model, facts, theta, work, slot, first, last, step, pu
 
 
 @triton.jit
-def stack(values, count: tl.constexpr, padded: tl.constexpr, shape: tl.constexpr):
-    """`count` tensors [B, S] as one [B, S, K]; K = `padded` is a power of two, zeros fill the end."""
-    nothing = tl.zeros([shape.quads, shape.lanes], tl.float32)
-    for _ in tl.static_range(padded - count):
+def stack(values, shape: tl.constexpr):
+    """A lane's sums, tensors [B, S], as one [B, S, K]; K is a power of two, zeros fill the end."""
+    nothing = tl.full([shape.quads, shape.lanes], 0, tl.float32)
+    for _ in tl.static_range(shape.padded_sums - shape.sums):
         values = values + (nothing,)
-    half: tl.constexpr = padded // 2
-    for level in tl.static_range(padded.bit_length() - 1):  # each joins the first half's tensors with the second's
+    for level in tl.static_range(shape.levels):  # each joins the first half's tensors with the second's
         joined = ()
-        for v in tl.static_range(half >> level):
-            joined = joined + (tl.join(values[v], values[v + (half >> level)]),)
+        for v in tl.static_range(shape.padded_sums >> (level + 1)):
+            joined = joined + (tl.join(values[v], values[v + (shape.padded_sums >> (level + 1))]),)
         values = joined
-    return tl.reshape(values[0], [shape.quads, shape.lanes, padded])
+    return tl.reshape(values[0], [shape.quads, shape.lanes, shape.padded_sums])
 
 
 @triton.jit
 def store_sums(pointer, sums, shape: tl.constexpr):
     """Sum over all quads, at once, and write in the order of the parameters."""
     matrix: tl.constexpr = shape.pieces * shape.n_hidden
-    total = tl.sum(stack(sums, shape.sums, shape.padded_sums, shape), axis=0)  # [S, K]
+    total = tl.sum(stack(sums, shape), axis=0)  # [S, K]
     lane, v = tl.arange(0, shape.lanes)[:, None], tl.arange(0, shape.padded_sums)[None, :]
     second = (v >= matrix) & (not shape.tied)
     in_matrix = v - tl.where(second, matrix, 0)
@@ -296,7 +295,7 @@ def store_sums(pointer, sums, shape: tl.constexpr):
 def sample_losses(x, valid, encoder, decoder, bias, importance, shape: tl.constexpr):
     """l of each sample, for each of its lanes (float64); 0 where not `valid`."""
     _, o = forward(x, encoder, decoder, bias, shape)
-    nothing = tl.zeros([shape.quads, shape.lanes], tl.float32)
+    nothing = tl.full([shape.quads, shape.lanes], 0, tl.float32)
     loss, _ = residuals(x, o, importance, valid, nothing, shape)
     return over_lanes(loss, shape).to(tl.float64)
 
@@ -306,8 +305,8 @@ def loss_sums(models, model, facts, theta, work, slot, first, last, step, purpos
     """sum l and sum l² (float64) over the samples first ... last - 1."""
     seed, importance, rules = facts
     encoder, decoder, bias = load_params(theta, shape)
-    total = tl.zeros([shape.quads, shape.lanes], tl.float64)
-    squares = tl.zeros([shape.quads, shape.lanes], tl.float64)
+    total = tl.full([shape.quads, shape.lanes], 0, tl.float64)
+    squares = tl.full([shape.quads, shape.lanes], 0, tl.float64)
     if shape.sparse:
         filled = 0
         for begin in range(first, last, SEGMENT):

@@ -52,7 +52,8 @@ class Shape(NamedTuple):
     pieces: int  # J
     quads: int  # B; a thread works on four consecutive samples, as one call of Philox gives their draws
     sums: int  # of a lane, for the gradient
-    padded_sums: int  # the next power of two
+    padded_sums: int  # the next power of two, 2 to the `levels`
+    levels: int
     rows: int  # samples of a block of tiles
     columns: int  # features of a tile
     padded_hidden: int
@@ -95,6 +96,7 @@ def shape_of(structure: Structure) -> Shape:
         quads=32 * WARPS // lanes if lanes else 0,
         sums=sums,
         padded_sums=_power_of_two(sums),
+        levels=_power_of_two(sums).bit_length() - 1,
         rows=min(64, max(16, _CELLS // hidden)),
         columns=_COLUMNS,
         padded_hidden=hidden,

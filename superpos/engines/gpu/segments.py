@@ -53,7 +53,7 @@ def scatter(models, model, grid, flags, samples, step, stream, shape: tl.constex
     seed, rate, own = tl.load(models.seed + model), tl.load(models.rate + model), model * shape.n_features
     size: tl.constexpr = shape.set_size if shape.set_size else 1
     columns: tl.constexpr = shape.n_features // size
-    quad, row = tl.arange(0, shape.candidates // 4), tl.zeros([shape.candidates // 4], tl.int32)
+    quad, row = tl.arange(0, shape.candidates // 4), tl.full([shape.candidates // 4], 0, tl.int32)
     before = tl.full([], -1, tl.int64)
     while before < samples * columns:
         gap = tl.minimum(minus_log(in_order(draw(seed, quad, row, step, stream))) * rate, LONGEST).to(tl.int64)
@@ -83,7 +83,7 @@ def list_rows(flags, rows):
     i = tl.arange(0, SEGMENT)
     flag = tl.load(flags + i)
     tl.store(rows + tl.cumsum(flag, axis=0) - 1, i, mask=flag > 0)
-    tl.store(flags + i, tl.zeros([SEGMENT], tl.int32))
+    tl.store(flags + i, tl.full([SEGMENT], 0, tl.int32))
     return tl.sum(flag, axis=0)
 
 

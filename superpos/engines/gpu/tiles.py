@@ -46,9 +46,9 @@ def load_column(pointer, first, shape: tl.constexpr):
 def draw_block(models, model, x, at, step, purpose, shape: tl.constexpr):
     """Write the inputs of the samples at ... at + R - 1; `at` is a multiple of four."""
     seed, own = tl.load(models.seed + model), model * shape.n_features
-    row = tl.arange(0, shape.rows // 4)[:, None] + tl.zeros([shape.rows // 4, shape.columns], tl.int32)
+    row = tl.arange(0, shape.rows // 4)[:, None] + tl.full([shape.rows // 4, shape.columns], 0, tl.int32)
     for first in range(0, shape.n_features, shape.columns):
-        i = first + tl.arange(0, shape.columns)[None, :] + tl.zeros([shape.rows // 4, shape.columns], tl.int32)
+        i = first + tl.arange(0, shape.columns)[None, :] + tl.full([shape.rows // 4, shape.columns], 0, tl.int32)
         low = load_column(models.low + own, first, shape)
         span = load_column(models.span + own, first, shape)
         shift = load_column(models.shift + own, first, shape)
@@ -67,7 +67,7 @@ def draw_block(models, model, x, at, step, purpose, shape: tl.constexpr):
 @triton.jit
 def encode(theta, x, shape: tl.constexpr):
     """h = W1^T x [R, H]."""
-    h = tl.zeros([shape.rows, shape.padded_hidden], tl.float32)
+    h = tl.full([shape.rows, shape.padded_hidden], 0, tl.float32)
     for first in range(0, shape.n_features, shape.columns):
         h += product(load_block(x, first, shape), load_weight(theta, first, shape))
     if shape.relu_hidden:
@@ -98,8 +98,8 @@ def decode(models, model, theta, x, g, h, left, shape: tl.constexpr):
     """Write g of a block; its losses [R, C] summed over tiles, and dh = W2^T g [R, H]."""
     decoder = theta + (shape.weights - shape.n_features * shape.n_hidden)
     row = tl.arange(0, shape.rows)[:, None]
-    losses = tl.zeros([shape.rows, shape.columns], tl.float32)
-    dh = tl.zeros([shape.rows, shape.padded_hidden], tl.float32)
+    losses = tl.full([shape.rows, shape.columns], 0, tl.float32)
+    dh = tl.full([shape.rows, shape.padded_hidden], 0, tl.float32)
     for first in range(0, shape.n_features, shape.columns):
         weight = load_weight(decoder, first, shape)
         loss, own = residual(models, model, theta, x, h, weight, first, left, shape)
@@ -152,7 +152,7 @@ def take_rows(work, slot, at, left, shape: tl.constexpr):
         from_grid, known = grid + row * shape.n_features + i, i < shape.n_features
         value = tl.load(from_grid, mask=known & (number < left), other=0.0)
         tl.store(x + number * shape.n_features + i, value, mask=known)
-        tl.store(from_grid, tl.zeros([shape.rows, shape.columns], tl.float32), mask=known & (number < left))
+        tl.store(from_grid, tl.full([shape.rows, shape.columns], 0, tl.float32), mask=known & (number < left))
     tl.debug_barrier()
 
 
@@ -191,7 +191,7 @@ def empty_cells(models, model, theta, first, shape: tl.constexpr):
 @triton.jit
 def add_empty(models, model, theta, bias, empty, shape: tl.constexpr):
     """Add what `empty` samples without active features have to the sums for the bias; their loss."""
-    losses = tl.zeros([shape.columns], tl.float32)
+    losses = tl.full([shape.columns], 0, tl.float32)
     for first in range(0, shape.n_features, shape.columns):
         loss, g = empty_cells(models, model, theta, first, shape)
         losses += loss
@@ -206,7 +206,7 @@ def gradient_sums(models, model, theta, work, slot, first, last, step, purpose, 
     """Sum the loss of the samples first ... last - 1, and half its gradient, into slot `slot` of `work`."""
     x, g = work.x + slot * shape.rows * shape.n_features, work.g + slot * shape.rows * shape.n_features
     grad = work.grad + slot * shape.params
-    losses = tl.zeros([shape.rows, shape.columns], tl.float32)
+    losses = tl.full([shape.rows, shape.columns], 0, tl.float32)
     gone = 0
     for begin in range(first, last, SEGMENT):
         count = segment_samples(models, model, work, slot, begin, last, step, purpose, shape)
@@ -229,8 +229,8 @@ def loss_sums(models, model, theta, work, slot, first, last, step, purpose, shap
     """sum l and sum l² (float64) over the samples first ... last - 1."""
     x = work.x + slot * shape.rows * shape.n_features
     decoder = theta + (shape.weights - shape.n_features * shape.n_hidden)
-    total = tl.zeros([shape.rows], tl.float64)
-    squares = tl.zeros([shape.rows], tl.float64)
+    total = tl.full([shape.rows], 0, tl.float64)
+    squares = tl.full([shape.rows], 0, tl.float64)
     gone = 0
     for begin in range(first, last, SEGMENT):
         count = segment_samples(models, model, work, slot, begin, last, step, purpose, shape)
@@ -238,7 +238,7 @@ def loss_sums(models, model, theta, work, slot, first, last, step, purpose, shap
         for at in range(0, count, shape.rows):
             make_block(models, model, work, slot, begin, at, count, step, purpose, shape)
             h = encode(theta, x, shape)
-            losses = tl.zeros([shape.rows, shape.columns], tl.float32)
+            losses = tl.full([shape.rows, shape.columns], 0, tl.float32)
             for feature in range(0, shape.n_features, shape.columns):
                 weight = load_weight(decoder, feature, shape)
                 own, _ = residual(models, model, theta, x, h, weight, feature, count - at, shape)
@@ -248,7 +248,7 @@ def loss_sums(models, model, theta, work, slot, first, last, step, purpose, shap
             total += loss
             squares += loss * loss
     empty = (last - first - gone).to(tl.float64)
-    losses = tl.zeros([shape.columns], tl.float32)
+    losses = tl.full([shape.columns], 0, tl.float32)
     for feature in range(0, shape.n_features, shape.columns):
         own, _ = empty_cells(models, model, theta, feature, shape)
         losses += own

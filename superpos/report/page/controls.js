@@ -54,10 +54,10 @@ function step(axis, by) {
   return Promise.resolve();
 }
 
-/** The next seed of the setting, by its number in the sweep. */
+/** The next seed of the setting, after the last one the first. */
 function stepSeed(by) {
-  const all = seedsOf(state.model), at = all.indexOf(state.model) + by;
-  return at >= 0 && at < all.length ? select(all[at]) : Promise.resolve();
+  const all = seedsOf(state.model);
+  return select(all.at((all.indexOf(state.model) + by) % all.length));
 }
 
 function onKey(event) {

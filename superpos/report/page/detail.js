@@ -1,21 +1,24 @@
 // One model in detail: a title, its numbers, a card for every panel. The pinned model has the same beside it.
 
 const CARDS = [
-  // [name, title, drawing: (target, view) → false where there is nothing to show]
-  ["matrix", "WᵀW and b", drawMatrix],
-  ["directions", "Directions of the features", drawDirections],
-  ["norms", "Length of the features, by interference", drawNorms],
-  ["dimensionality", "Dimensionality of the features", drawDimensionality],
-  ["graph", "Feature graph", drawGraph],
-  ["neurons", "Weights by neuron", drawNeurons],
-  ["history", "Training loss", drawHistory],
-  ["seeds", "Seeds of this setting", drawSeeds],
+  // name, title, drawing: (target, view, card) → false where there is nothing to show, whether it moves in time
+  ["matrix", "WᵀW and b", drawMatrix, true],
+  ["directions", "Directions of the features", drawDirections, true],
+  ["norms", "Length of the features, by interference", drawNorms, true],
+  ["dimensionality", "Dimensionality of the features", drawDimensionality, true],
+  ["graph", "Feature graph", drawGraph, false],
+  ["neurons", "Weights by neuron", drawNeurons, true],
+  ["history", "Training loss", drawHistory, true],
+  ["seeds", "Seeds of this setting", drawSeeds, false],
 ];
 const FIRST = ["loss", "geometry", "d_star", "n_represented", "monosemantic_neurons", "interference_mean", "interference_max", "dimensionality_sum"];
 const MINOR = ["status", "diverged_at", "loss_kind", "backend", "loss_se"]; // said elsewhere, or of no weight
 
-/** Draw a model into an article, nothing for null; false where it was given up, as another drawing waits. */
-async function drawDetail(article, model) {
+/**
+ * Draw a model into an article, nothing for null; `moved`: only what moves in time is drawn anew.
+ * False where it was given up, as another drawing waits.
+ */
+async function drawDetail(article, model, moved) {
   article.hidden = model === null;
   if (model === null) return true;
   if (!article.childElementCount) build(article);
@@ -24,7 +27,8 @@ async function drawDetail(article, model) {
   const view = { model, row: rowOf(model), weights: await weightsOf(model, state.frame) };
   drawHead(article.querySelector(".head"), view);
   drawConfig(article.querySelector(".config"), view);
-  for (const [name, , draw] of CARDS) {
+  for (const [name, , draw, moves] of CARDS) {
+    if (moved && !moves) continue;
     const card = article.querySelector(`.card.${name}`);
     if (waiting) return false;
     if (!document.documentElement.dataset.ready && !card.hidden && card.getBoundingClientRect().top > innerHeight) {
@@ -48,7 +52,7 @@ function build(article) {
   article.append(el("section", { className: "card config" }));
 }
 
-function drawHead(head, { model, row }) {
+function drawHead(head, { model, row, weights }) {
   const isPinned = head.parentElement.id === "pinned";
   const swap = isPinned
     ? [el("button", { type: "button", id: "unpin", "data-testid": "unpin", onclick: () => set({ pin: null }) }, "Unpin"), el("button", { type: "button", onclick: () => set({ pin: state.model, model }) }, "Swap")]
@@ -58,6 +62,7 @@ function drawHead(head, { model, row }) {
   const chips = swept.map((key) => el("span", { className: "chip" }, `${words(key)} = ${number(row[key])}`));
   if (best === model && seedsOf(model).length > 1) chips.push(el("span", { className: "chip good" }, "best of its seeds"));
   if (row.status !== "ok") chips.push(el("span", { className: "chip bad" }, `${row.status}${Number.isFinite(row.diverged_at) ? ` at step ${row.diverged_at}` : ""}`));
+  if (weights?.step !== undefined) chips.push(el("span", { className: "chip" }, "numbers: end of training"));
   const names = [...FIRST.filter((name) => COLUMNS.has(name)), ...[...COLUMNS.keys()].filter((name) => !FIRST.includes(name) && !MINOR.includes(name))];
   keepFocus(head, () => head.replaceChildren(
     el("div", { className: "title" }, el("h2", { "data-testid": "title" }, `${isPinned ? "Pinned: model" : "Model"} ${model}`), el("div", { className: "buttons" }, ...swap)),

@@ -37,6 +37,8 @@ const isDark = () => document.documentElement.dataset.theme === "dark";
 const blue = () => LOOK.cycle[isDark() ? 4 : 0]; // of points and pale lines: light enough on dark
 const scale = (colours) => colours.map((colour, i) => [i / (colours.length - 1), colour]);
 const pick = (colours, share) => colours[Math.round(Math.min(Math.max(share || 0, 0), 1) * (colours.length - 1))];
+/** The colour of an importance from 0 to 1: what is important stands out from the background, dark or light. */
+const importanceColour = (share) => pick(LOOK.importance, isDark() ? 0.7 * (1 - share) : share);
 const SIGNED = scale(LOOK.signed), SUPERPOSED = scale(LOOK.superposed), SEQUENCE = scale(LOOK.sequence);
 
 /** The colour of a feature of that norm and interference; NaN is grey. */

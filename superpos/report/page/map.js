@@ -110,7 +110,7 @@ async function drawPoints(metric, models, best, across, xaxis) {
   const line = { type: "scatter", mode: "lines", x: best.map(across), y: best.map(up), line: { color: css("--ink"), width: 1.5 }, hoverinfo: "skip" };
   const heights = isText ? [] : models.map(up), low = Math.min(...heights), high = Math.max(...heights);
   const upwards = isText ? { type: "category", automargin: true } : isLogarithmic(heights) ? logAxis(heights) : { type: "linear", rangemode: low > 0.7 * high ? "normal" : "tozero" };
-  const layout = { xaxis, yaxis: { title: { text: isText ? "" : metric.kind === "phase" ? `norm of feature ${state.feature + 1}` : metric.label }, ...upwards }, margin: { l: 72, r: 12, t: 8, b: below(state.x) } };
+  const layout = { xaxis, yaxis: { title: { text: isText ? "" : metric.kind === "phase" ? `norm of feature ${state.feature + 1}` : metric.label }, automargin: true, ...upwards }, margin: { l: 72, r: 12, t: 8, b: below(state.x) } };
   await plot(map, [points, ...(isText ? [] : [line]), ...exactCurves(metric), ...rings(across, up)], layout, `${metric.label} of every model over ${state.x === null ? "seeds" : axisWords(state.x)}`);
 }
 

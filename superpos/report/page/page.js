@@ -20,7 +20,7 @@ async function drawAll() {
   if (theme) setTheme();
   if (theme || view) drawControls();
   if (theme || view || changed("model", "pin")) await drawMap();
-  if (theme || model) await drawModels(now, first);
+  if (theme || model) await drawModels(now, first, !theme && !changed("model", "pin"));
   if (rows) drawTable();
   else if (other) markRow();
   if (other) document.getElementById("spoken").textContent = `Model ${now.model}: ${titleText(now.model)}; loss ${number(cell(now.model, "loss"))}`;
@@ -29,12 +29,13 @@ async function drawAll() {
 }
 
 /** The model in view and the pinned one; given up where something else is wanted in the meantime. */
-async function drawModels(now, first) {
+async function drawModels(now, first, moved) {
   const sideBySide = document.getElementById("compared"), two = now.pin !== null;
   const resized = !first && sideBySide.classList.contains("two") !== two;
   sideBySide.classList.toggle("two", two);
   await drawTime();
-  const done = await drawDetail(document.getElementById("detail"), now.model) && await drawDetail(document.getElementById("pinned"), now.pin);
+  const [detail, pinned] = ["detail", "pinned"].map((id) => document.getElementById(id));
+  const done = await drawDetail(detail, now.model, moved) && await drawDetail(pinned, now.pin, moved);
   if (!done) drawn.model = undefined; // to be drawn again
   else if (resized) resizeAll();
 }

@@ -1,6 +1,8 @@
 // The panels of one model. Each takes its place, the view {model, row, weights} and its card; false means nothing to show.
 
 const FEW = LOOK.few;
+const MOST = 400; // features of a matrix; more are finer than the screen
+const MANY_POINTS = 1500; // from here on points are drawn by the graphics card
 const isReluLayer = (model) => settingsOf(model)["model.hidden"] === "relu";
 const note = (card, text) => (card.querySelector(".note").textContent = text);
 /** The weights whose rows are directions of the features; null where a user's own parameters mean something else. */
@@ -15,12 +17,13 @@ const isMatrix = (array, n) => array?.shape.length === 2 && array.shape[0] === n
 /** What comes out of output i for a unit of input j, W Wᵀ or W₂ W₁ᵀ, and b beside it. */
 async function drawMatrix(target, { weights, model }, card) {
   if (!weights || isReluLayer(model) || !encoderOf(weights)) return false;
-  const W = rowsOf(encoderOf(weights)), out = weights.W2 ? rowsOf(weights.W2) : W;
+  const W = rowsOf(encoderOf(weights)).slice(0, MOST), out = weights.W2 ? rowsOf(weights.W2).slice(0, MOST) : W;
+  note(card, encoderOf(weights).shape[0] > MOST ? `The first ${MOST} features.` : "");
   const G = product(out, W), n = W.length, features = range(n).map((i) => i + 1);
   card.querySelector("h3").textContent = weights.W2 ? "W₂W₁ᵀ and b" : "WᵀW and b";
   const heat = { type: "heatmap", colorscale: SIGNED, zmin: -1, zmax: 1, y: features, hoverongaps: false };
   const traces = [{ ...heat, x: features, z: G, colorbar: bar(""), hovertemplate: "output %{y}, input %{x}: %{z:.3f}<extra></extra>" }];
-  if (weights.b) traces.push({ ...heat, x: ["b"], z: listOf(weights.b).map((value) => [value]), xaxis: "x2", showscale: false, hovertemplate: "b of feature %{y}: %{z:.3f}<extra></extra>" });
+  if (weights.b) traces.push({ ...heat, x: ["b"], z: listOf(weights.b).slice(0, n).map((value) => [value]), xaxis: "x2", showscale: false, hovertemplate: "b of feature %{y}: %{z:.3f}<extra></extra>" });
   const y = { autorange: false, range: [n + 0.5, 0.5], constrain: "domain", ...whole(n), title: { text: "output" } };
   await plot(target, traces, {
     xaxis: { domain: [0, 0.88], range: [0.5, n + 0.5], scaleanchor: "y", constrain: "domain", ...whole(n), title: { text: "input" } },
@@ -40,7 +43,7 @@ function featureColours({ model, weights }, n) {
   if (settings["data.correlation"] !== "none") return range(n).map((i) => LOOK.cycle[Math.floor(i / settings["data.set_size"]) % LOOK.cycle.length]);
   const importance = weights.importance ? listOf(weights.importance) : range(n).map(() => 1);
   const most = Math.max(...importance), least = Math.min(...importance);
-  return importance.map((value) => pick(LOOK.importance, most > least ? (value - least) / (most - least) : 1));
+  return importance.map((value) => importanceColour(most > least ? (value - least) / (most - least) : 1));
 }
 
 async function drawDirections(target, view, card) {
@@ -49,7 +52,7 @@ async function drawDirections(target, view, card) {
   const W = rowsOf(encoder), colours = featureColours(view, W.length);
   const last = rowsOf(encoderOf(await arraysOf("weights", view.model)));
   const most = 1.15 * Math.max(1, ...[...W, ...last].map((w) => Math.hypot(...w)).filter(Number.isFinite));
-  note(card, settingsOf(view.model)["data.correlation"] === "none" ? "Darker features are more important." : "A colour for each set of features.");
+  note(card, settingsOf(view.model)["data.correlation"] === "none" ? `${isDark() ? "Lighter" : "Darker"} features are more important.` : "A colour for each set of features.");
   const draw = [drawLine, drawPlane, drawSpace][encoder.shape[1] - 1];
   await draw(target, W, colours, most, view);
   return true;
@@ -96,9 +99,10 @@ async function drawNorms(target, { weights }) {
   if (!weights?.norm) return false;
   const norms = listOf(weights.norm), hue = listOf(weights.interference), features = range(norms.length).map((i) => i + 1);
   const key = { type: "scatter", mode: "markers", x: [null], y: [null], hoverinfo: "skip", marker: { color: [0], colorscale: SUPERPOSED, cmin: 0, cmax: 1, showscale: true, colorbar: bar("interference", { tickvals: [0, 0.5, 1] }) } };
+  const isMany = norms.length > MANY_POINTS;
   await plot(target, [key, {
-    type: "bar", x: features, y: norms, customdata: hue, hovertemplate: "feature %{x}<br>norm %{y:.3f}<br>interference %{customdata:.3f}<extra></extra>",
-    marker: { color: hue.map((value) => pick(LOOK.superposed, value)), line: { width: 0 } },
+    type: isMany ? "scattergl" : "bar", mode: "markers", x: features, y: norms, customdata: hue, hovertemplate: "feature %{x}<br>norm %{y:.3f}<br>interference %{customdata:.3f}<extra></extra>",
+    marker: { color: hue.map((value) => pick(LOOK.superposed, value)), line: { width: 0 }, ...(isMany ? { size: 3 } : {}) },
   }], { bargap: norms.length > 60 ? 0 : 0.15, xaxis: { title: { text: "feature" }, ...whole(norms.length) }, yaxis: { title: { text: "norm ‖Wᵢ‖" }, range: [0, Math.max(1.25, ...norms.filter(Number.isFinite).map((v) => 1.05 * v))] } }, `Norms of ${norms.length} features, coloured by interference`);
   return true;
 }
@@ -110,7 +114,7 @@ async function drawDimensionality(target, { weights }, card) {
   const rules = LOOK.fractions.map(({ value }) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value, line: { color: css("--line"), width: 1 }, layer: "below" }));
   const names = LOOK.fractions.map(({ name, text, place }) => ({ xref: "paper", x: 1.01, xanchor: "left", y: place, text: `${text} ${name}`, showarrow: false, font: { size: 10, color: css("--grey") } }));
   await plot(target, [{
-    type: "scatter", mode: "markers", x: range(all.length).map((i) => i + 1), y: order.map((i) => all[i]), customdata: order.map((i) => i + 1),
+    type: all.length > MANY_POINTS ? "scattergl" : "scatter", mode: "markers", x: range(all.length).map((i) => i + 1), y: order.map((i) => all[i]), customdata: order.map((i) => i + 1),
     marker: { size: all.length > 60 ? 4 : 8, color: blue() }, hovertemplate: "feature %{customdata}: D = %{y:.3f}<extra></extra>",
   }], { shapes: rules, annotations: names, margin: { l: 48, r: 112, t: 8, b: 40 }, xaxis: { title: { text: "rank" }, showgrid: false, zeroline: false, ...whole(all.length) }, yaxis: { title: { text: "Dᵢ" }, range: [-0.04, 1.07], showgrid: false, zeroline: false } }, `Dimensionality of ${all.length} features`);
   return true;
@@ -150,8 +154,8 @@ async function drawNeurons(target, { weights, model }, card) {
   const neurons = range(m).sort((a, b) => top[a] - top[b] || into[features[top[b]]][b] - into[features[top[a]]][a]);
   const counts = weights.neurons && state.frame === null ? listOf(weights.neurons) : null;
   const drawn = [["W", "weights W"], ["W1", "input W₁"], ["W2", "output W₂"]].filter(([name]) => weights[name]);
-  const colour = (rank, k) => (n <= FEW || !counts ? pick(LOOK.importance, 1 - rank / Math.max(1, n - 1)) : counts[k] === 0 ? LOOK.grey : pick(LOOK.superposed, (Math.min(counts[k], LOOK.many) - 1) / (LOOK.many - 1)));
-  note(card, n <= FEW ? "A bar is a neuron, a colour a feature, dark for the most important." : `A bar is a neuron; blue has one feature, red ${LOOK.many} or more.`);
+  const colour = (rank, k) => (n <= FEW || !counts ? importanceColour(1 - rank / Math.max(1, n - 1)) : counts[k] === 0 ? LOOK.grey : pick(LOOK.superposed, (Math.min(counts[k], LOOK.many) - 1) / (LOOK.many - 1)));
+  note(card, n <= FEW ? `A bar is a neuron, a colour a feature, ${isDark() ? "light" : "dark"} for the most important.` : `A bar is a neuron; blue has one feature, red ${LOOK.many} or more.`);
   const share = 1 / drawn.length, more = {};
   const traces = drawn.map(([name, label], place) => {
     const axis = place ? String(place + 1) : "";
@@ -189,7 +193,7 @@ async function drawHistory(target, { model, weights }, card) {
     const found = await historyOf(other);
     if (found) { others.x.push(...found.step, null); others.y.push(...found.loss, null); }
   }
-  note(card, others.x.length ? "Dark: this model; pale: other seeds of its setting." : "");
+  note(card, others.x.length ? `${isDark() ? "White" : "Black"}: this model; blue: other seeds of its setting.` : "");
   const step = weights?.step;
   await plot(target, [
     { type: "scatter", mode: "lines", ...others, line: { color: blue(), width: 1 }, opacity: 0.35, hoverinfo: "skip" },
@@ -210,12 +214,13 @@ async function drawSeeds(target, { model }, card) {
   note(card, ranked.length ? `Loss: best ${number(losses[0])}, median ${number(losses[Math.floor((losses.length - 1) / 2)])}, worst ${number(losses.at(-1))}; ${Math.round(reached)} of ${all.length} within 1% of the best${diverged ? `; ${diverged} diverged` : ""}.` : "All diverged.");
   const names = COLUMNS.get("geometry")?.names ?? [""], kinds = [...new Set(ranked.map((own) => (COLUMNS.has("geometry") ? cell(own, "geometry") : "")))];
   const colour = (own) => LOOK.cycle[kinds.indexOf(names.length > 1 ? cell(own, "geometry") : kinds[0])] ?? LOOK.grey;
+  if (kinds.length > 1) card.querySelector(".note").append(...kinds.slice(0, LOOK.cycle.length).flatMap((kind, i) => [el("span", { className: "dot", style: `background: ${LOOK.cycle[i]}` }), kind]));
   const hover = ranked.map((own) => `model ${own}, seed ${settingsOf(own).seed}<br>loss ${number(lossOf(own))}${COLUMNS.has("geometry") ? `<br>${plain(cell(own, "geometry"))}` : ""}`);
   const at = ranked.indexOf(model);
   await plot(target, [
     { type: "scatter", mode: "markers", x: ranked.map((_, i) => i + 1), y: losses, customdata: ranked, text: hover, hovertemplate: "%{text}<extra></extra>", marker: { size: 8, color: ranked.map(colour) } },
     { type: "scatter", mode: "markers", x: at < 0 ? [] : [at + 1], y: at < 0 ? [] : [losses[at]], hoverinfo: "skip", marker: { symbol: "circle-open", size: 15, color: css("--select"), line: { width: 3 } } },
-  ], { margin: { l: 72, r: 12, t: 8, b: 40 }, xaxis: { title: { text: "seeds, the best first" }, ...whole(ranked.length) }, yaxis: { title: { text: "loss" }, ...(isLogarithmic(losses) ? logAxis(losses) : { type: "linear" }) } }, `Losses of ${all.length} seeds`);
+  ], { margin: { l: 72, r: 12, t: 8, b: 40 }, xaxis: { title: { text: "seeds, the best first" }, ...whole(ranked.length) }, yaxis: { title: { text: "loss" }, automargin: true, ...(isLogarithmic(losses) ? logAxis(losses) : { type: "linear" }) } }, `Losses of ${all.length} seeds`);
   if (!target.dataset.listens) {
     target.dataset.listens = "true";
     target.on("plotly_click", ({ points: [point] }) => Number.isInteger(point.customdata) && select(point.customdata));

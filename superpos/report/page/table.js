@@ -128,7 +128,7 @@ function buildProvenance() {
     el("ul", { "data-testid": "diverged" }, ...links, ...(diverged.length > links.length ? [el("li", {}, `and ${count(diverged.length - links.length)} more: filter the table by status=diverged`)] : [])),
     el("h3", {}, "What this page holds"),
     el("p", { "data-testid": "left-out" }, RUN.omitted.length
-      ? `Left out, so that the page stays below ${number(RUN.budget / 1e6)} MB: ${RUN.omitted.join("; ")}. The best model of every setting comes first. Load the run from Python for the rest.`
+      ? `Left out, so that the page stays below ${number(RUN.budget / 1e6)} MB, or because drawing them takes long: ${RUN.omitted.join("; ")}. The best model of every setting comes first. Load the run from Python for the rest.`
       : "The table, weights, histories and snapshots of every finished model."),
     el("p", { className: "words" }, "Weights are rounded to three digits, numbers of the table to seven. Models of one seed share their random draws across the sweep: neighbouring cells are not independent."),
   );
