@@ -140,7 +140,9 @@ def _settings(table: pd.DataFrame) -> dict[str, _Column]:
     if np.allclose(table["model.init_std"].to_numpy(dtype=float), standard, rtol=1e-9):
         left_out.append("model.init_std")
     columns = {key: _column(table[key]) for key in table.columns if "." in key and key not in left_out}
-    sampler = columns.pop("data.sampler")
+    sampler = columns.pop("data.sampler", None)
+    if sampler is None:  # a run of before there were two
+        return columns
     codes = [column.codes for column in columns.values() if len(column.values) > 1]
     settings, with_sampler = (len(set(zip(*found, strict=True))) for found in (codes, [*codes, sampler.codes]))
     return columns if max(settings, 1) == with_sampler else columns | {"data.sampler": sampler}

@@ -88,6 +88,8 @@ function logTicks(values) {
 }
 const logAxis = (values) => ({ type: "log", ...logTicks(values) });
 
+/** Names with their colours, as the words of a note. */
+const legend = (pairs) => pairs.flatMap(([name, colour]) => [el("span", { className: "dot", style: `background: ${colour}` }), name]);
 const bar = (title, more = {}) => ({
   title: { text: title, side: "right", font: { size: 11 } }, thickness: 10, len: 0.9, outlinewidth: 0, tickfont: { size: 10 }, ...more,
 });

@@ -36,12 +36,12 @@ function categories(metric, z) {
   for (const value of z.flat()) if (Number.isFinite(value)) counts.set(value, (counts.get(value) ?? 0) + 1);
   const common = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a)).slice(0, LOOK.cycle.length);
   const others = counts.size > common.length, colours = [...LOOK.cycle.slice(0, common.length), ...(others ? [LOOK.grey] : [])];
-  const names = [...common.map((value) => plain(clip(metric.names[value], 28))), ...(others ? ["other"] : [])];
+  const names = [...common.map((value) => metric.names[value]), ...(others ? ["other"] : [])];
   const steps = colours.flatMap((colour, i) => [[i / colours.length, colour], [(i + 1) / colours.length, colour]]);
   const place = (value) => (common.includes(value) ? common.indexOf(value) : common.length);
   return {
     z: z.map((row) => row.map((value) => (Number.isFinite(value) ? place(value) : null))), colorscale: steps, zmin: -0.5, zmax: colours.length - 0.5,
-    showscale: true, colorbar: bar("", { tickvals: colours.map((_, i) => i), ticktext: names, len: Math.min(0.9, 0.14 * colours.length + 0.1) }),
+    showscale: false, meta: names.map((name, i) => [name, colours[i]]), // for the key below the map, which has room for names
   };
 }
 
@@ -146,7 +146,8 @@ async function drawKey(metric) {
     };
     await plot(key, [{ type: "heatmap", x: steps, y: steps, z, colorscale: PHASE, showscale: false, hoverinfo: "skip" }], layout, "Colour key: white is not represented, blue a dedicated dimension, red superposed", { displayModeBar: false, responsive: false });
   }
-  document.getElementById("words").textContent = explanation(metric);
+  const names = state.y === null ? null : map.data[0].meta;
+  document.getElementById("words").replaceChildren(...(names ? [el("span", { className: "names" }, ...legend(names))] : []), explanation(metric));
 }
 
 /** What the map shows, in words. */

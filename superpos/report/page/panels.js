@@ -214,7 +214,7 @@ async function drawSeeds(target, { model }, card) {
   note(card, ranked.length ? `Loss: best ${number(losses[0])}, median ${number(losses[Math.floor((losses.length - 1) / 2)])}, worst ${number(losses.at(-1))}; ${Math.round(reached)} of ${all.length} within 1% of the best${diverged ? `; ${diverged} diverged` : ""}.` : "All diverged.");
   const names = COLUMNS.get("geometry")?.names ?? [""], kinds = [...new Set(ranked.map((own) => (COLUMNS.has("geometry") ? cell(own, "geometry") : "")))];
   const colour = (own) => LOOK.cycle[kinds.indexOf(names.length > 1 ? cell(own, "geometry") : kinds[0])] ?? LOOK.grey;
-  if (kinds.length > 1) card.querySelector(".note").append(...kinds.slice(0, LOOK.cycle.length).flatMap((kind, i) => [el("span", { className: "dot", style: `background: ${LOOK.cycle[i]}` }), kind]));
+  if (kinds.length > 1) card.querySelector(".note").append(...legend(kinds.slice(0, LOOK.cycle.length).map((kind, i) => [kind, LOOK.cycle[i]])));
   const hover = ranked.map((own) => `model ${own}, seed ${settingsOf(own).seed}<br>loss ${number(lossOf(own))}${COLUMNS.has("geometry") ? `<br>${plain(cell(own, "geometry"))}` : ""}`);
   const at = ranked.indexOf(model);
   await plot(target, [
