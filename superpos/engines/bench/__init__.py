@@ -23,6 +23,6 @@ def main(
     if repeat < 1:
         raise ConfigError(f"--repeat: got {repeat}; allowed: 1 or more")
     machine.require(device)
-    chosen = cases.chosen(cases.SCALING if scaling else cases.TABLE, shapes)
+    chosen = cases.chosen(cases.SCALING if scaling else cases.TABLES[device], shapes)
     report = measure.run(chosen, sides.for_scaling if scaling else sides.for_table, repeat, device, note)
     return json.dumps(report.to_json(), indent=1) if as_json else table.markdown(report)

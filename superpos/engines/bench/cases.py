@@ -57,6 +57,14 @@ TABLE: Final = (
     *(Case(5, 2, 100, 0.99, "sparse"), Case(20, 5, 100, 0.99, "sparse"), Case(200, 20, 20, 0.99, "sparse")),
     *(Case(20, 5, 100, 0.999, "sparse"), Case(200, 20, 20, 0.999, "sparse")),
 )
+GPU_TABLE: Final = (
+    *(Case(2, 1, 100), Case(5, 2, 100), Case(20, 5, 100)),  # here the eager loop is bound by its launches
+    *(Case(2, 1, 100_000), Case(5, 2, 10_000), Case(20, 5, 10_000)),
+    *(Case(80, 20, 1000), Case(200, 20, 100), Case(400, 30, 50)),
+    *(Case(20, 5, 10_000, 0.99, "sparse"), Case(20, 5, 10_000, 0.999, "sparse"), Case(200, 20, 100, 0.99, "sparse")),
+)
+"""As many models as a GPU needs to be busy."""
+TABLES: Final = {"cpu": TABLE, "cuda": GPU_TABLE}
 
 BASE: Final = Case(20, 5, 20)
 AXES: Final[dict[str, tuple[Any, ...]]] = {
