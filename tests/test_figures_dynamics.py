@@ -139,7 +139,7 @@ class Filmed:
         swept = tuple(Axis((key,), tuple((value,) for value in values)) for key, values in (axes or {}).items())
         small = {"model.n_features": 2, "data.density": 0.1, "record.snapshots": snapshots} | base
         plan = Sweep({key: spec.default for key, spec in KEYS.items()} | small, swept)
-        self.name = "filmed"
+        self.name, self.own = "filmed", None
         self.table: pd.DataFrame = plan.table().assign(status="ok", loss=0.1)
         self.steps = np.linspace(0, 8000, snapshots).astype(np.int64)
         angle = np.pi * step(snapshots // 2, 0.3, 1.0, snapshots)

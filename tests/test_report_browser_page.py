@@ -138,6 +138,41 @@ def test_three_dimensions_and_neurons(explore: Callable[..., Explorer]) -> None:
     expect(neurons.locator(".main-svg").first).to_be_visible()
 
 
+HIDDEN_RELU = ["name=hidden", "model.n_features=4", "model.n_hidden=3", "model.hidden=relu", "train.steps=50"]
+
+
+@pytest.mark.parametrize(
+    ("tied", "names", "title"), [(True, ("W", "W"), "WᵀW and b"), (False, ("W2", "W1"), "W₂W₁ᵀ and b")]
+)
+def test_a_hidden_relu_is_left_out_of_the_matrix(
+    explore: Callable[..., Explorer], tmp_path: Path, tied: bool, names: tuple[str, str], title: str
+) -> None:
+    """Row i, column j: the sum over neurons k of W2[i, k] W1[j, k], its b beside it; the card says what is left out."""
+    run = superpos.train([*HIDDEN_RELU, f"model.tied={str(tied).lower()}", "engine.threads=1"], out=tmp_path)
+    explorer = explore(report.write(run))
+    weights = run.weights(0)
+    out, into = (weights[name] for name in names)
+    matrix, bias = explorer.drawn("matrix")
+    assert matrix["z"][2][1] == pytest.approx(sum(out[2, k] * into[1, k] for k in range(3)), abs=5e-3)
+    np.testing.assert_allclose(matrix["z"], out @ into.T, atol=5e-3)
+    np.testing.assert_allclose(np.ravel(bias["z"]), weights["b"], atol=2e-3)
+    card = explorer.find("detail").locator(".card.matrix")
+    expect(card.get_by_role("heading")).to_have_text(title)
+    expect(card.locator(".note")).to_contain_text("hidden ReLU left out")
+
+
+@pytest.mark.parametrize(
+    ("ticks", "texts"),
+    [
+        ([0.0001, 0.01, 1], ["0.0001", "0.01", "1"]),
+        ([0.00001, 0.0003, 1], ["10<sup>\N{MINUS SIGN}5</sup>", "3×10<sup>\N{MINUS SIGN}4</sup>", "10<sup>0</sup>"]),
+        ([1000, 250000], ["10<sup>3</sup>", "2.5×10<sup>5</sup>"]),
+    ],
+)
+def test_an_axis_has_one_notation(explore: Callable[..., Explorer], ticks: list[float], texts: list[str]) -> None:
+    assert explore("alone").page.evaluate("ticks => tickTexts(ticks)", ticks) == texts
+
+
 def test_what_diverged_is_listed(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
     run, explorer = runs("mixed"), explore("mixed")
     diverged = run.table.index[run.table["status"] == "diverged"]

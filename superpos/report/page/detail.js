@@ -74,7 +74,8 @@ function drawHead(head, { model, row, weights }) {
 function valueOf(name, row) {
   const error = name === "loss" && row.loss_se > 0 ? ` ± ${number(row.loss_se)}` : "";
   const value = el("dd", { "data-testid": `value-${name}`, "data-value": String(row[name]) }, number(row[name]) + error);
-  return el("div", { className: typeof row[name] === "string" ? "wide" : "" }, el("dt", {}, words(name)), value);
+  const meaning = name === "geometry" ? unnamed(row[name]) : "";
+  return el("div", { className: typeof row[name] === "string" ? "wide" : "" }, el("dt", {}, words(name)), value, meaning ? el("dd", { className: "words" }, meaning) : null);
 }
 
 function drawConfig(card, { model }) {

@@ -30,6 +30,8 @@ function number(value) {
   const size = Math.abs(value);
   return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 }
+/** What names such as "24/8" in a text of geometries mean, where there are any. */
+const unnamed = (geometry) => (/\d\/\d/.test(geometry) ? "k/d: k features in d dimensions, a shape without a name." : "");
 const count = (value) => value.toLocaleString("en");
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -60,7 +62,7 @@ const CONFIG = {
 function axisLook(more = {}) {
   return {
     color: css("--ink"), gridcolor: css("--faint"), zerolinecolor: css("--line"), linecolor: css("--line"),
-    tickfont: { size: 11 }, title: { font: { size: 12 } }, ticklabeloverflow: "allow", ...more, // to look for overflow takes long
+    tickfont: { size: 11 }, exponentformat: "power", title: { font: { size: 12 } }, ticklabeloverflow: "allow", ...more, // to look for overflow takes long
   };
 }
 
@@ -75,7 +77,7 @@ function layoutOf(more = {}) {
   };
 }
 
-/** Ticks of a logarithmic axis over values: plain numbers on a short axis, powers on a long one. */
+/** Ticks of a logarithmic axis over values: 1, 2, 5 of every power of ten on a short axis, some powers on a long one. */
 function logTicks(values) {
   const known = values.filter((value) => value > 0 && Number.isFinite(value)).map(Math.log10);
   const low = Math.min(...known), high = Math.max(...known), span = high - low;
@@ -83,15 +85,20 @@ function logTicks(values) {
   const parts = span > 2.2 ? [1] : span > 1.2 ? [1, 3] : [1, 2, 5], skip = Math.max(1, Math.ceil(span / 7));
   const powers = Array.from({ length: Math.ceil(high) - Math.floor(low) + 1 }, (_, i) => Math.floor(low) + i).filter((power) => power % skip === 0);
   const ticks = powers.flatMap((power) => parts.map((part) => Number(`${part}e${power}`))).filter((tick) => Math.log10(tick) > low - 0.1 && Math.log10(tick) < high + 0.1);
-  if (ticks.length < 2) return { nticks: 6 }; // a span of less than a few tenths
-  return { tickvals: ticks, ticktext: ticks.map((tick) => (tick < 1e-3 || tick >= 1e5 ? `10<sup>${Math.round(Math.log10(tick))}</sup>` : String(tick))) };
+  if (ticks.filter((tick) => Math.log10(tick) >= low && Math.log10(tick) <= high).length < 2) return { nticks: 6 }; // a short span: even steps
+  return { tickvals: ticks, ticktext: tickTexts(ticks) };
+}
+/** Numbers of one axis in one notation: plain where none is long, else powers of ten as the library writes them. */
+function tickTexts(ticks) {
+  if (ticks.every((tick) => tick >= 1e-4 && tick < 1e5)) return ticks.map(String);
+  return ticks.map((tick) => tick.toExponential().replace(/^1e/, "e").replace(/e\+?(.*)/, (_, power, at) => `${at ? "×" : ""}10<sup>${power.replace("-", "−")}</sup>`));
 }
 const logAxis = (values) => ({ type: "log", ...logTicks(values) });
 
 /** Names with their colours, as the words of a note. */
 const legend = (pairs) => pairs.flatMap(([name, colour]) => [el("span", { className: "dot", style: `background: ${colour}` }), name]);
 const bar = (title, more = {}) => ({
-  title: { text: title, side: "right", font: { size: 11 } }, thickness: 10, len: 0.9, outlinewidth: 0, tickfont: { size: 10 }, ...more,
+  title: { text: title, side: "right", font: { size: 11 } }, thickness: 10, len: 0.9, outlinewidth: 0, tickfont: { size: 10 }, exponentformat: "power", ...more,
 });
 
 /** Draw into an element; `label` says in words what is seen. */

@@ -27,7 +27,7 @@ function coloursOf(metric, z) {
   const logs = z.map((row) => row.map((value) => (value > 0 ? Math.log10(value) : null)));
   const [low, high] = [Math.min(...shown), Math.max(...shown)].map(Math.log10);
   const ticks = Array.from({ length: 5 }, (_, i) => low + ((high - low) * i) / 4);
-  return { z: logs, colorscale: SEQUENCE, showscale: true, colorbar: bar(metric.label, { tickvals: ticks, ticktext: ticks.map((log) => number(Number((10 ** log).toPrecision(2)))) }) };
+  return { z: logs, colorscale: SEQUENCE, showscale: true, colorbar: bar(metric.label, { tickvals: ticks, ticktext: tickTexts(ticks.map((log) => Number((10 ** log).toPrecision(2)))) }) };
 }
 
 /** The most frequent names with a colour each, all others in grey. */
@@ -158,6 +158,7 @@ function explanation(metric) {
     : isCurve ? "Points: every seed; line: the best of each setting." : metric.kind === "text" ? "The larger a point, the more seeds." : "";
   const theory = [...boundariesHere().map(({ label }, i) => `${i ? "dotted" : "line"}: ${label}`), ...exactCurves(metric).map(({ name }) => `dashed: ${name}`)].join("; ");
   const agreement = state.theory && isMap ? (RUN.layers.words ?? "").replace(/^Line: [^.]*\. /, "") : "";
-  return [shown, theory && `${capital(theory)}.`, agreement].filter(Boolean).join(" ");
+  const shapes = metric.name === "geometry" ? unnamed(metric.names.join()) : "";
+  return [shown, shapes, theory && `${capital(theory)}.`, agreement].filter(Boolean).join(" ");
 }
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -14,13 +14,14 @@ const range = (n) => Array.from({ length: n }, (_, i) => i);
 const product = (A, B) => A.map((a) => B.map((b) => a.reduce((sum, value, k) => sum + value * b[k], 0)));
 const isMatrix = (array, n) => array?.shape.length === 2 && array.shape[0] === n;
 
-/** What comes out of output i for a unit of input j, W Wᵀ or W₂ W₁ᵀ, and b beside it. */
+/** How input j reaches output i through linear layers, WᵀW or W₂W₁ᵀ with features in rows of W, and b beside it. */
 async function drawMatrix(target, { weights, model }, card) {
-  if (!weights || isReluLayer(model) || !encoderOf(weights)) return false;
+  if (!encoderOf(weights)) return false;
   const W = rowsOf(encoderOf(weights)).slice(0, MOST), out = weights.W2 ? rowsOf(weights.W2).slice(0, MOST) : W;
-  note(card, encoderOf(weights).shape[0] > MOST ? `The first ${MOST} features.` : "");
+  const name = weights.W2 ? "W₂W₁ᵀ" : "WᵀW", first = encoderOf(weights).shape[0] > MOST ? [`The first ${MOST} features.`] : [];
+  note(card, [...first, ...(isReluLayer(model) ? [linearNote(settingsOf(model))] : [])].join(" "));
   const G = product(out, W), n = W.length, features = range(n).map((i) => i + 1);
-  card.querySelector("h3").textContent = weights.W2 ? "W₂W₁ᵀ and b" : "WᵀW and b";
+  card.querySelector("h3").textContent = `${name} and b`;
   const heat = { type: "heatmap", colorscale: SIGNED, zmin: -1, zmax: 1, y: features, hoverongaps: false };
   const traces = [{ ...heat, x: features, z: G, colorbar: bar(""), hovertemplate: "output %{y}, input %{x}: %{z:.3f}<extra></extra>" }];
   if (weights.b) traces.push({ ...heat, x: ["b"], z: listOf(weights.b).slice(0, n).map((value) => [value]), xaxis: "x2", showscale: false, hovertemplate: "b of feature %{y}: %{z:.3f}<extra></extra>" });
@@ -28,8 +29,13 @@ async function drawMatrix(target, { weights, model }, card) {
   await plot(target, traces, {
     xaxis: { domain: [0, 0.88], range: [0.5, n + 0.5], scaleanchor: "y", constrain: "domain", ...whole(n), title: { text: "input" } },
     xaxis2: axisLook({ domain: [0.92, 1], type: "category", showgrid: false }), yaxis: y,
-  }, `WᵀW of ${n} features and their biases, from −1 to 1`);
+  }, `${name} of ${n} features and their biases, from −1 to 1`);
   return true;
+}
+/** What a matrix of the weights alone says of a model with a hidden ReLU. */
+function linearNote(settings) {
+  const lost = settings["model.target"] === "abs" ? ": neurons for x > 0 and x < 0 cancel, a perfect |x| gives 0" : "";
+  return `From input to pre-activation of the output, with the hidden ReLU left out${lost}.`;
 }
 /** Ticks at whole numbers from 1 to n, at most eight where there are many. */
 function whole(n) {
@@ -199,7 +205,7 @@ async function drawHistory(target, { model, weights }, card) {
     { type: "scatter", mode: "lines", ...others, line: { color: blue(), width: 1 }, opacity: 0.35, hoverinfo: "skip" },
     { type: "scatter", mode: "lines", x: own.step, y: own.loss, line: { color: css("--ink"), width: 2 }, hovertemplate: "step %{x}: %{y:.4g}<extra></extra>" },
   ], {
-    xaxis: { title: { text: "step" } }, yaxis: { title: { text: "loss on training batches" }, ...logAxis(own.loss) },
+    xaxis: { title: { text: "step" } }, yaxis: { title: { text: "loss on training batches" }, automargin: true, ...logAxis([...own.loss, ...others.y]) },
     shapes: step === undefined ? [] : [{ type: "line", x0: step, x1: step, yref: "paper", y0: 0, y1: 1, line: { color: css("--select"), width: 2 } }],
   }, `Training loss of model ${model}, from ${number(own.loss[0])} to ${number(own.loss.at(-1))}`);
   return true;
@@ -214,7 +220,7 @@ async function drawSeeds(target, { model }, card) {
   note(card, ranked.length ? `Loss: best ${number(losses[0])}, median ${number(losses[Math.floor((losses.length - 1) / 2)])}, worst ${number(losses.at(-1))}; ${Math.round(reached)} of ${all.length} within 1% of the best${diverged ? `; ${diverged} diverged` : ""}.` : "All diverged.");
   const names = COLUMNS.get("geometry")?.names ?? [""], kinds = [...new Set(ranked.map((own) => (COLUMNS.has("geometry") ? cell(own, "geometry") : "")))];
   const colour = (own) => LOOK.cycle[kinds.indexOf(names.length > 1 ? cell(own, "geometry") : kinds[0])] ?? LOOK.grey;
-  if (kinds.length > 1) card.querySelector(".note").append(...legend(kinds.slice(0, LOOK.cycle.length).map((kind, i) => [kind, LOOK.cycle[i]])));
+  if (kinds.length > 1) card.querySelector(".note").append(` ${unnamed(kinds.join())}`, ...legend(kinds.slice(0, LOOK.cycle.length).map((kind, i) => [kind, LOOK.cycle[i]])));
   const hover = ranked.map((own) => `model ${own}, seed ${settingsOf(own).seed}<br>loss ${number(lossOf(own))}${COLUMNS.has("geometry") ? `<br>${plain(cell(own, "geometry"))}` : ""}`);
   const at = ranked.indexOf(model);
   await plot(target, [
