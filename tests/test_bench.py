@@ -172,7 +172,7 @@ def _blank(field: str) -> Case:
 
 
 def test_the_command_prints_json_and_its_notes_go_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cases, "TABLE", (SMALL,))
+    monkeypatch.setattr(cases, "TABLES", {"cpu": (SMALL,)})
     monkeypatch.setattr(sides, "for_table", lambda _: (EAGER, ENGINE))
     done = CliRunner().invoke(app, ["bench", "--json", "--case", "4/2"])
     assert done.exit_code == 0, done.stderr

@@ -209,7 +209,7 @@ def test_the_time_limit(run: Submitted, undisturbed: Run) -> None:
     job = run.submit()
     run.wait_for_training(0)
     os.kill(run.processes(0)[0], signal.SIGSTOP)
-    run.cluster.call("scontrol", "update", f"JobId={job}_0", "EndTime=now")
+    run.cluster.call("scontrol", "update", f"JobId={job}_0", "EndTime=now+2seconds")
     wait_until(lambda: run.cluster.tasks().get(f"{job}_0") not in ("RUNNING", "COMPLETING"), "the task is stopped")
     assert "DUE TO TIME LIMIT" in run.log(f"{job}_0.log")
     assert "superpos: interrupted" in run.log(f"{job}_0.log")
