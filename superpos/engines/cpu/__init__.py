@@ -53,7 +53,7 @@ class FusedCpuEngine:
         if cache.is_filled() or kernel.run.signatures:
             return None
         kept = cache.folder()
-        return f"compiling the training kernels, about 10 s ({f'once: kept in {kept}' if kept else 'no cache folder'})"
+        return f"compiling the training kernels, about 15 s ({f'once: kept in {kept}' if kept else 'no cache folder'})"
 
     def unsupported(self, structure: Structure) -> str | None:
         """Why a structure cannot be trained here, or None."""
