@@ -85,12 +85,22 @@ def normals(seed: NDArray[np.uint64], tensor: int, shape: tuple[int, int]) -> ND
 
     By the inverse distribution function of (u + ½) / 2³², so that each number needs one draw of its own.
     """
-    from scipy.special import ndtri
-
     rows, columns = shape
     constants = [np.array([value], dtype=np.int64) for value in (tensor, Purpose.INIT)]
     counter = [np.arange(-(-columns // 4)), np.arange(rows)[:, None], *constants]
     words = philox4x32(counter, [word[:, None, None] for word in key_words(seed)])  # 4 of [M, F, Q]
     flat = np.stack(words, axis=-1).reshape(len(seed), rows, -1)[..., :columns]
-    quantiles: NDArray[np.float64] = ndtri((flat + 0.5) / 2.0**32)
+    return _normal_quantiles((flat.astype(np.float64) + 0.5) / 2.0**32)
+
+
+def _normal_quantiles(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse distribution function; torch's, equal to 1e-15, where engines run without scipy."""
+    try:
+        from scipy.special import ndtri  # torch takes a second to import, and the fused engines do without
+    except ImportError:
+        import torch
+
+        found: NDArray[np.float64] = torch.special.ndtri(torch.from_numpy(p)).numpy()
+        return found
+    quantiles: NDArray[np.float64] = ndtri(p)
     return quantiles

@@ -6,6 +6,7 @@ that must be kept to go on training bitwise where it stopped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
@@ -55,6 +56,15 @@ class Structure:
         weight = (self.n_features, self.n_hidden)
         weights = {"W": weight} if self.tied else {"W1": weight, "W2": weight}
         return {**weights, "b": (self.n_features,)}
+
+    def unflat(self, theta: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """{name: [M, ...]}, views of the parameters [M, P] in the order of `param_shapes`; the end may be filled up."""
+        params, at = {}, 0
+        for name, shape in self.param_shapes.items():
+            size = math.prod(shape)
+            params[name] = theta[:, at : at + size].reshape(len(theta), *shape)
+            at += size
+        return params
 
     @property
     def samples_per_step(self) -> int:

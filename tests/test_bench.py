@@ -22,6 +22,7 @@ from superpos.engines.bench.cases import Case
 from superpos.engines.bench.measure import Report, Row, standard_errors
 from superpos.engines.bench.sides import COMPILED, EAGER, ENGINE, JAX, ONE_SEED, SIDES, EngineSide
 from superpos.errors import ConfigError
+from superpos.model import initial_params
 
 DOCS = Path(__file__).parent.parent / "docs" / "benchmarks"
 SMALL = Case(4, 2, models=240, batch_size=64)
@@ -189,13 +190,24 @@ def test_a_missing_device_is_said() -> None:
 
 
 def test_a_benchmark_needs_none_of_the_command_line() -> None:
-    """On a machine with torch, numpy and the engine's compiler alone."""
+    """On a machine with torch, numpy and the engine's compiler alone: a measurement, and the initial weights."""
     absent = ("typer", "hydra", "omegaconf", "rich", "pandas", "pyarrow", "matplotlib", "safetensors", "scipy", "yaml")
     code = (
-        f"import sys; sys.modules.update(dict.fromkeys({absent})); from superpos.engines.bench import measure, table\n"
+        f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
+        "import superpos.engines.bench.__main__, superpos.engines.bench.jit_scan\n"
+        "from superpos import model\n"
+        "from superpos.engines.bench import cases, measure, sides\n"
+        "case, measure.STRETCH_SECONDS = cases.Case(4, 2, 3, batch_size=16), 0.01\n"
+        "report = measure.run([case], lambda _: (sides.EAGER, sides.ENGINE), 1)\n"
+        "print(len(report.rows), model.initial_params(case.task())['W'].tolist())"
     )
-    code += "import superpos.engines.bench.__main__, superpos.engines.bench.eager, superpos.engines.bench.jit_scan"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=DOCS.parent.parent)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=DOCS.parent.parent, capture_output=True, text=True, check=False)
+    weights = initial_params(Case(4, 2, 3, batch_size=16).task())["W"]
+    assert done.returncode == 0, done.stderr
+    rows, _, found = done.stdout.partition(" ")
+    assert rows == "2"
+    np.testing.assert_allclose(json.loads(found), weights, rtol=2e-7)
 
 
 @pytest.fixture(scope="module")

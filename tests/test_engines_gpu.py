@@ -17,6 +17,7 @@ from tasks import make_task, start
 from test_engines import FAMILIES, REFERENCE, check_evaluation, check_gradients, check_step, random_params, varied
 from test_engines_bitwise import assert_same, infinite_loss, infinite_weights, raised_importance, raised_lr
 
+from superpos.halves import in_memory
 from superpos.task import State, Structure, Task
 
 pytest.importorskip("triton")
@@ -197,8 +198,8 @@ def test_models_are_halved_until_they_fit() -> None:
         done.extend(range(rows.start, rows.stop))
 
     limit = 3
-    gpu._in_memory(slice(0, 17), run)
+    in_memory(slice(0, 17), run)
     assert done == list(range(17))
     limit = 0
     with pytest.raises(MemoryError, match="no memory"):
-        gpu._in_memory(slice(0, 17), run)
+        in_memory(slice(0, 17), run)

@@ -24,6 +24,7 @@ LAYERS = {
         "columns",
         "streams",
         "cells",
+        "halves",
         "sampler",
         "sparse",
         "data",

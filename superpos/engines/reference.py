@@ -6,7 +6,7 @@ and the optimiser works elementwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from superpos import data, model, optim
+from superpos.halves import in_memory
 from superpos.streams import Purpose
 from superpos.task import State, Structure, Task
 
@@ -68,7 +69,7 @@ class ReferenceEngine:
         """Train all models from `state.step` to `stop`, updating `state` in place."""
         with self._threads(task, task.structure.samples_per_step):
             for rows in self._slices(task, task.structure.samples_per_step):
-                _in_memory(rows, lambda part: self._advance_rows(task.take(part), state, part, stop))
+                in_memory(rows, lambda part: self._advance_rows(task.take(part), state, part, stop))
         state.step = stop
 
     def evaluate(
@@ -83,7 +84,7 @@ class ReferenceEngine:
 
         with self._threads(task, _EVALUATED_AT_ONCE), torch.no_grad():
             for rows in self._slices(task, _EVALUATED_AT_ONCE):
-                _in_memory(rows, evaluate_rows)
+                in_memory(rows, evaluate_rows)
         return model.mean_and_error(sums, samples)
 
     def _sums(self, task: Task, params: dict[str, NDArray[np.float32]], samples: int) -> NDArray[np.float64]:
@@ -154,24 +155,6 @@ class _TorchThreads:
 
     def __exit__(self, *_: object) -> None:
         torch.set_num_threads(self.before)
-
-
-def _in_memory(rows: slice, run: Callable[[slice], None]) -> None:
-    """`run(rows)`, in halves where memory does not suffice; `run` writes nothing before it has succeeded.
-
-    Raises `MemoryError` where a single model is too large.
-    """
-    middle = (rows.start + rows.stop) // 2
-    try:
-        run(rows)
-        return
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
-            raise
-        if middle == rows.start:
-            raise MemoryError(str(error)) from error
-    for half in (slice(rows.start, middle), slice(middle, rows.stop)):  # outside: the failed attempt is freed by now
-        _in_memory(half, run)
 
 
 def _groups(state: State) -> tuple[dict[str, NDArray[np.float32]], ...]:

@@ -77,7 +77,7 @@ class FusedCpuEngine:
             grads[rows] = work.grad[0, : len(rows)] * _factor(structure)
 
         self._run(call, keep)
-        return losses, _unflat(structure, grads)
+        return losses, structure.unflat(grads)
 
     def advance(self, task: Task, state: State, stop: int) -> None:
         """Train all models from `state.step` to `stop`, updating `state` in place."""
@@ -89,7 +89,7 @@ class FusedCpuEngine:
         call.state.diverged_at[:], call.state.history[:] = state.diverged_at[order], state.history[order]
         self._run(call)
         for values, flat in groups:
-            for name, value in _unflat(structure, flat).items():
+            for name, value in structure.unflat(flat).items():
                 values[name][order] = value
         state.diverged_at[order], state.history[order] = call.state.diverged_at, call.state.history
         state.step = stop
@@ -325,12 +325,3 @@ def _flat(structure: Structure, params: Params) -> NDArray[np.float32]:
     rows = [params[name].reshape(len(params[name]), -1) for name in structure.param_shapes]
     count = sum(row.shape[1] for row in rows)
     return np.concatenate([*rows, np.zeros((len(rows[0]), -count % WIDTH), np.float32)], axis=1)
-
-
-def _unflat(structure: Structure, theta: NDArray[np.float32]) -> Params:
-    params, at = {}, 0
-    for name, shape in structure.param_shapes.items():
-        size = int(np.prod(shape))
-        params[name] = theta[:, at : at + size].reshape(len(theta), *shape)
-        at += size
-    return params

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -197,27 +198,31 @@ def _cell(b: Value, x: Value, cell: Value, number: Value) -> tuple[Value, Value,
 @vector_pass
 def to_lanes(b: Value, rows: Floats, out: Floats, n_hidden: Value, vectors: Value) -> None:
     """out[k, lane] = rows[lane, k]: from a row of whole vectors a lane to a row a hidden unit."""
-    parts = _parts(b, n_hidden)
-    with cgutils.for_range(b, vectors) as v, cgutils.for_range(b, parts) as part:
-        lane, k = (b.mul(i, integer(WIDTH)) for i in (v.index, part.index))
-        length = b.mul(parts, integer(WIDTH))
-        starts = [b.add(b.mul(b.add(lane, integer(r)), length), k) for r in range(WIDTH)]
-        columns = _transposed(b, [load(b, rows, at) for at in starts])
-        for r, column in enumerate(columns):
-            store(b, column, out, b.add(b.mul(b.add(k, integer(r)), integer(STRIDE)), lane))
+    for by_lane, by_unit in _tiles(b, n_hidden, vectors):
+        _turn(b, (rows, by_lane), (out, by_unit))
 
 
 @vector_pass
 def to_rows(b: Value, lanes: Floats, out: Floats, n_hidden: Value, vectors: Value) -> None:
     """out[lane, k] = lanes[k, lane]: the inverse of `to_lanes`."""
+    for by_lane, by_unit in _tiles(b, n_hidden, vectors):
+        _turn(b, (lanes, by_unit), (out, by_lane))
+
+
+def _tiles(b: Value, n_hidden: Value, vectors: Value) -> Iterator[tuple[list[Value], list[Value]]]:
+    """Emit a loop over tiles of 16 lanes x 16 hidden units: where their rows begin, by lane and by unit."""
     parts = _parts(b, n_hidden)
+    length = b.mul(parts, integer(WIDTH))
     with cgutils.for_range(b, vectors) as v, cgutils.for_range(b, parts) as part:
         lane, k = (b.mul(i, integer(WIDTH)) for i in (v.index, part.index))
-        length = b.mul(parts, integer(WIDTH))
-        starts = [b.add(b.mul(b.add(k, integer(r)), integer(STRIDE)), lane) for r in range(WIDTH)]
-        rows = _transposed(b, [load(b, lanes, at) for at in starts])
-        for r, row in enumerate(rows):
-            store(b, row, out, b.add(b.mul(b.add(lane, integer(r)), length), k))
+        by_lane = [b.add(b.mul(b.add(lane, integer(r)), length), k) for r in range(WIDTH)]
+        yield by_lane, [row_at(b, b.add(k, integer(r)), lane) for r in range(WIDTH)]
+
+
+def _turn(b: Value, source: tuple[Value, list[Value]], out: tuple[Value, list[Value]]) -> None:
+    """Store a tile, given by a pointer and where its rows begin, transposed."""
+    for row, at in zip(_transposed(b, [load(b, source[0], at) for at in source[1]]), out[1], strict=True):
+        store(b, row, out[0], at)
 
 
 def _transposed(b: Value, rows: list[Value]) -> list[Value]:

@@ -21,6 +21,7 @@ from superpos import optim, sparse
 from superpos.cells import cells
 from superpos.engines.gpu import kernels
 from superpos.engines.gpu.plan import MOST_HIDDEN, Shape, launch_options, shape_of
+from superpos.halves import in_memory
 from superpos.model import mean_and_error
 from superpos.task import State, Structure, Task
 
@@ -109,13 +110,13 @@ class FusedGpuEngine:
             loss, grad = (value.sum(axis=1) for value in sums)
             losses[rows], grads[rows] = loss[:, 0] / np.float32(shape.samples), grad * np.float32(shape.factor)
 
-        _in_memory(slice(0, len(task)), run)
-        return losses, _unflat(structure, grads)
+        in_memory(slice(0, len(task)), run)
+        return losses, structure.unflat(grads)
 
     def advance(self, task: Task, state: State, stop: int) -> None:
         """Train all models from `state.step` to `stop`, updating `state` in place."""
         if stop > state.step:
-            _in_memory(slice(0, len(task)), lambda rows: self._advance_rows(task.take(rows), state, rows, stop))
+            in_memory(slice(0, len(task)), lambda rows: self._advance_rows(task.take(rows), state, rows, stop))
         state.step = stop
 
     def evaluate(self, task: Task, params: Params, samples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -131,7 +132,7 @@ class FusedGpuEngine:
             kernels.evaluate[(len(part), parts)](models, theta, work, moments, samples, **_compiled(shape))
             sums[rows] = moments.cpu().numpy().sum(axis=1)
 
-        _in_memory(slice(0, len(task)), run)
+        in_memory(slice(0, len(task)), run)
         return mean_and_error(sums, samples)
 
     def _advance_rows(self, task: Task, state: State, rows: slice, stop: int) -> None:
@@ -142,7 +143,7 @@ class FusedGpuEngine:
         trained = Trained(theta, first, second, self._tensor(state.diverged_at[rows]), history)
         self._train(task, trained, state.step, stop)
         for group, tensor in zip(groups, (theta, first, second), strict=True):
-            for name, value in _unflat(structure, tensor.cpu().numpy()).items():
+            for name, value in structure.unflat(tensor.cpu().numpy()).items():
                 group[name][rows] = value
         state.diverged_at[rows] = trained.diverged_at.cpu().numpy()
         state.history[rows, records] = trained.history.cpu().numpy()
@@ -229,31 +230,6 @@ def _records(structure: Structure, start: int, stop: int) -> slice:
     return slice(-(-start // every), -(-stop // every)) if every else slice(0, 0)
 
 
-def _in_memory(rows: slice, run: Callable[[slice], None]) -> None:
-    """`run(rows)`, in halves where the device's memory does not suffice.
-
-    Raises `MemoryError` where a single model is too large.
-    """
-    middle = (rows.start + rows.stop) // 2
-    try:
-        run(rows)
-        return
-    except torch.OutOfMemoryError as error:
-        if middle == rows.start:
-            raise MemoryError(str(error)) from error
-    for half in (slice(rows.start, middle), slice(middle, rows.stop)):  # outside: the failed attempt is freed by now
-        _in_memory(half, run)
-
-
 def _flat(structure: Structure, params: Params) -> NDArray[np.float32]:
     """Parameters [M, P] in the order of `Structure.param_shapes`."""
     return np.concatenate([params[name].reshape(len(params[name]), -1) for name in structure.param_shapes], axis=1)
-
-
-def _unflat(structure: Structure, theta: NDArray[np.float32]) -> Params:
-    params, at = {}, 0
-    for name, shape in structure.param_shapes.items():
-        size = int(np.prod(shape))
-        params[name] = theta[:, at : at + size].reshape(len(theta), *shape)
-        at += size
-    return params
