@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from superpos import optim, sparse
 from superpos.cells import cells
-from superpos.engines.cpu import cache, kernel
+from superpos.engines.cpu import arrays, cache, kernel
 from superpos.engines.cpu.tiny import is_tiny
 from superpos.engines.cpu.vectors import LANES, STRIDE, WIDTH
 from superpos.model import mean_and_error
@@ -71,7 +71,7 @@ class FusedCpuEngine:
         call.state.theta[:] = _flat(structure, params)[order]
         losses, grads = np.empty(len(task)), np.empty_like(call.state.theta)
 
-        def keep(edges: NDArray[np.int64], work: kernel.Work) -> None:
+        def keep(edges: NDArray[np.int64], work: arrays.Work) -> None:
             rows = order[edges[0] : edges[1]]
             losses[rows] = work.loss[0, : len(rows)] / structure.samples_per_step
             grads[rows] = work.grad[0, : len(rows)] * _factor(structure)
@@ -104,7 +104,7 @@ class FusedCpuEngine:
         sums[order] = call.state.moments
         return mean_and_error(sums, samples)
 
-    def _run(self, call: _Call, keep: Callable[[NDArray[np.int64], kernel.Work], None] = lambda *_: None) -> None:
+    def _run(self, call: _Call, keep: Callable[[NDArray[np.int64], arrays.Work], None] = lambda *_: None) -> None:
         """Run a call on all threads: each takes its share from one queue, or all share the parts of every batch."""
         threads = self.threads or available_threads()
         queue = SimpleQueue[_Share]()
@@ -152,8 +152,8 @@ class _Share(NamedTuple):
     """What one thread does with one call of the kernel."""
 
     edges: NDArray[np.int64]  # of neighbouring groups
-    crew: kernel.Crew
-    work: kernel.Work | None  # of the crew
+    crew: arrays.Crew
+    work: arrays.Work | None  # of the crew
 
 
 def _shares(call: _Call, threads: int) -> list[_Share]:
@@ -162,10 +162,10 @@ def _shares(call: _Call, threads: int) -> list[_Share]:
     groups, crew = len(edges) - 1, min(threads, call.shape.parts)
     if call.mode == kernel.TRAIN and crew > 1 and groups < 4 * threads and groups % threads:
         barrier, work = np.zeros(2, np.int64), call.work(edges)
-        return [_Share(edges, kernel.Crew(t, crew, barrier, np.empty(4, np.int64)), work) for t in range(crew)]
+        return [_Share(edges, arrays.Crew(t, crew, barrier, np.empty(4, np.int64)), work) for t in range(crew)]
     each = 1 if call.mode == kernel.GRADIENTS else max(1, groups // (8 * threads))
     parcels = [edges[first : first + each + 1] for first in range(0, groups, each)]
-    return [_Share(parcel, kernel.Crew(0, 1, np.zeros(2, np.int64), np.empty(4, np.int64)), None) for parcel in parcels]
+    return [_Share(parcel, arrays.Crew(0, 1, np.zeros(2, np.int64), np.empty(4, np.int64)), None) for parcel in parcels]
 
 
 class _Call:
@@ -179,8 +179,8 @@ class _Call:
         self.shape, self.models = _shape(structure, samples if mode == kernel.SCORE else None), _models(task)
         factors = optim.schedule(structure.lr_schedule, structure.steps, structure.warmup_steps)[start:stop]
         lr = (task.lr[:, None] * factors).astype(np.float32)
-        self.rates = kernel.Rates(lr, task.weight_decay.astype(np.float32), _factor(structure))
-        self.state = kernel.Trained(
+        self.rates = arrays.Rates(lr, task.weight_decay.astype(np.float32), _factor(structure))
+        self.state = arrays.Trained(
             theta=np.empty((count, params), np.float32),
             first=np.empty((count, params), np.float32),
             second=np.empty((count, params), np.float32),
@@ -189,11 +189,11 @@ class _Call:
             moments=np.zeros((count, 2)),
         )
 
-    def work(self, edges: NDArray[np.int64]) -> kernel.Work:
+    def work(self, edges: NDArray[np.int64]) -> arrays.Work:
         """Room for the largest of these groups."""
         return _work(self.shape, int(np.diff(edges).max()), self.state.theta.shape[1])
 
-    def run(self, buffers: kernel.Buffers, edges: NDArray[np.int64], work: kernel.Work, crew: kernel.Crew) -> None:
+    def run(self, buffers: arrays.Buffers, edges: NDArray[np.int64], work: arrays.Work, crew: arrays.Crew) -> None:
         """Call the kernel."""
         times = (int(self.purpose), self.start, self.stop)
         kernel.run(self.mode, self.shape, buffers, self.models, edges, *times, self.rates, self.state, work, crew)
@@ -230,11 +230,11 @@ class _Buffers:
         address["zeros"] = at
         address["switch"] = address["switch"] if sets else address["u"]
         address["y"] = address["y"] if targets else address["x"]
-        unused = {name: 0 for name in kernel.Buffers._fields if name not in address}
-        self.addresses = kernel.Buffers(**address, **unused)
+        unused = {name: 0 for name in arrays.Buffers._fields if name not in address}
+        self.addresses = arrays.Buffers(**address, **unused)
 
 
-def _shape(structure: Structure, samples: int | None = None) -> kernel.Shape:
+def _shape(structure: Structure, samples: int | None = None) -> arrays.Shape:
     """The structure as the kernel wants it, or an evaluation on `samples` in one part."""
     n, m = structure.n_features, structure.n_hidden
     sets = n // structure.set_size if structure.correlation != "none" else 0
@@ -242,7 +242,7 @@ def _shape(structure: Structure, samples: int | None = None) -> kernel.Shape:
     simple = structure.tied and structure.hidden == "linear" and structure.target == "identity"
     tiny = plain and simple and is_tiny(n, m)
     parts, part_samples = _parts(structure)
-    return kernel.Shape(
+    return arrays.Shape(
         n_features=n,
         n_hidden=m,
         relu_output=int(structure.output == "relu"),
@@ -265,11 +265,11 @@ def _shape(structure: Structure, samples: int | None = None) -> kernel.Shape:
     )
 
 
-def _models(task: Task) -> kernel.Models:
+def _models(task: Task) -> arrays.Models:
     structure, sparsity = task.structure, task.sparsity
     rules = (sparse.candidate_cells if structure.sampler == "sparse" else cells)(structure, sparsity)
     uniform = (structure.correlation == "none") & (np.ptp(sparsity, axis=1) == 0)
-    return kernel.Models(
+    return arrays.Models(
         low=rules.low.view(np.int32),
         span=rules.span.view(np.int32),
         shift=rules.shift.view(np.int32),
@@ -282,8 +282,8 @@ def _models(task: Task) -> kernel.Models:
     )
 
 
-def _work(shape: kernel.Shape, models: int, params: int) -> kernel.Work:
-    return kernel.Work(
+def _work(shape: arrays.Shape, models: int, params: int) -> arrays.Work:
+    return arrays.Work(
         transposed=np.empty((models, shape.n_hidden * shape.n_features), np.float32),
         grad=np.empty((shape.parts, models, params), np.float32),
         sums=np.empty((shape.parts, models, shape.sum_rows * WIDTH), np.float32),
