@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from superpos.errors import ConfigError
 
 if TYPE_CHECKING:
-    from superpos.own import Change, Forward, Shapes
     from superpos.store import Run
+    from superpos.user.functions import Change, Forward, Shapes
 
 __all__ = ["load", "train"]
 
@@ -54,9 +54,9 @@ def train(
 
     Raises `ConfigError` for bad overrides and functions, `SuperposError` for a folder that cannot be used.
     """
-    from superpos.config.compose import compose
-    from superpos.finished import finished
-    from superpos.own import Own
+    from superpos.compose.compose import compose
+    from superpos.training.already_trained import finished
+    from superpos.user.functions import Own
 
     if isinstance(overrides, str):
         raise ConfigError(f"overrides: got the string {overrides!r}; allowed: a list of strings, one an override")
@@ -64,8 +64,8 @@ def train(
     sweep = compose(list(overrides), None if config_dir is None else Path(config_dir), own).sweep
     folder = None if fresh else finished(sweep, Path(out), shard)
     if folder is None:
-        from superpos import runner, trial  # with the engines, which a finished run does not need
-        from superpos.progress import reporter
+        from superpos.terminal.progress import reporter
+        from superpos.training import runner, trial  # with the engines, which a finished run does not need
 
         trial.try_functions(sweep)
         command = ["superpos.train", *overrides, *([str(own)] if own else [])]

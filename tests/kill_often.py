@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 import superpos
-from superpos import runner
-from superpos.config.compose import compose
+from superpos.compose.compose import compose
+from superpos.training import runner
 
 
 def begin(overrides: list[str], out: Path) -> int:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from superpos import model
-from superpos.task import State, Structure, Task
+from superpos.engines.task import State, Structure, Task
+from superpos.families.tms import model
 
 
 def make_task(

@@ -16,13 +16,14 @@ import torch
 from torch._inductor import config as inductor
 from typer.testing import CliRunner
 
+from superpos.bench import measure, sides, table
+from superpos.bench.measure import Report, Row, standard_errors
+from superpos.bench.sides import COMPILED, EAGER, ENGINE, JAX, ONE_SEED, SIDES, EngineSide
 from superpos.cli import app
-from superpos.engines.bench import cases, measure, sides, table
-from superpos.engines.bench.cases import Case
-from superpos.engines.bench.measure import Report, Row, standard_errors
-from superpos.engines.bench.sides import COMPILED, EAGER, ENGINE, JAX, ONE_SEED, SIDES, EngineSide
 from superpos.errors import ConfigError
-from superpos.model import initial_params
+from superpos.families.tms.bench import cases
+from superpos.families.tms.bench.cases import Case
+from superpos.families.tms.model import initial_params
 
 DOCS = Path(__file__).parent.parent / "docs" / "benchmarks"
 SMALL = Case(4, 2, models=240, batch_size=64)
@@ -194,9 +195,9 @@ def test_a_benchmark_needs_none_of_the_command_line() -> None:
     absent = ("typer", "hydra", "omegaconf", "rich", "pandas", "pyarrow", "matplotlib", "safetensors", "scipy", "yaml")
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
-        "import superpos.engines.bench.__main__, superpos.engines.bench.jit_scan\n"
+        "import superpos.bench.__main__, superpos.bench.jit_scan\n"
         "from superpos import model\n"
-        "from superpos.engines.bench import cases, measure, sides\n"
+        "from superpos.bench import cases, measure, sides\n"
         "case, measure.STRETCH_SECONDS = cases.Case(4, 2, 3, batch_size=16), 0.01\n"
         "report = measure.run([case], lambda _: (sides.EAGER, sides.ENGINE), 1)\n"
         "print(len(report.rows), model.initial_params(case.task())['W'].tolist())"

@@ -11,12 +11,12 @@ import yaml
 from typer.testing import CliRunner
 
 import superpos
-from superpos import checks
-from superpos.checks import Result, claims, measures
-from superpos.checks.claims import Claim, load_claims
-from superpos.checks.measured import Measured
+from superpos.claims import claim_files, find_measure, verdicts
+from superpos.claims.claim_files import Claim, load_claims
+from superpos.claims.measured import Measured
+from superpos.claims.verdicts import Result
 from superpos.cli import app, measuring
-from superpos.config.experiments import experiment_files, place, shipped_folder
+from superpos.compose.experiments import experiment_files, place, shipped_folder
 from superpos.errors import ConfigError
 from superpos.store import Run
 
@@ -47,19 +47,19 @@ def folder_of(tmp_path: Path, *entries: dict[str, Any], name: str = "07_own.yaml
 def claim(**changes: Any) -> Claim:
     """A claim on a measure of which the tests make up the values."""
     values = {"row": 0, "experiment": "intro", "text": "t", "source": "s", "reason": "r", "arguments": {}}
-    values |= {"statistic": "median", "expected": None, "published": None, "band": claims.Band()}
+    values |= {"statistic": "median", "expected": None, "published": None, "band": claim_files.Band()}
     values |= {"measure": lambda run: Measured(run), "run": {"full": ("run",)}, "control": {"full": ("control",)}}
     return Claim(**(values | changes))
 
 
 def judged(run: Any, control: Any, **changes: Any) -> Result:
     values = {"run": np.array(run, dtype=float), "control": np.array(control, dtype=float)}
-    [result] = checks.check([claim(**changes)], lambda _name, overrides: values[overrides[0]])
+    [result] = verdicts.check([claim(**changes)], lambda _name, overrides: values[overrides[0]])
     return result
 
 
 def test_a_claim_holds_where_the_run_lies_in_the_band_and_the_control_does_not() -> None:
-    result = judged([1, 2, 6], [9, 9], band=claims.Band(2, 2))
+    result = judged([1, 2, 6], [9, 9], band=claim_files.Band(2, 2))
     assert (result.verdict, result.measured, result.spread, result.trials) == ("holds", 2, (1, 6), 3)
     assert (result.control, result.why) == (9, "")
 
@@ -70,25 +70,25 @@ def test_a_claim_holds_where_the_run_lies_in_the_band_and_the_control_does_not()
         ([3], [9], "outside the band"),
         ([math.nan], [9], "outside the band"),
         ([], [9], "outside the band"),
-        ([2], [2], checks.CONTROL_PASSES),
-        ([3], [2], checks.CONTROL_PASSES),
+        ([2], [2], verdicts.CONTROL_PASSES),
+        ([3], [2], verdicts.CONTROL_PASSES),
     ],
 )
 def test_a_claim_fails(run: list[float], control: list[float], why: str) -> None:
-    result = judged(run, control, band=claims.Band(1, 2.5))
+    result = judged(run, control, band=claim_files.Band(1, 2.5))
     assert (result.verdict, result.why) == ("fails", why)
 
 
 @pytest.mark.parametrize("nothing", [[], [math.nan]])
 def test_a_control_that_shows_nothing_is_outside(nothing: list[float]) -> None:
-    assert judged([2], nothing, band=claims.Band(1, 3)).verdict == "holds"
+    assert judged([2], nothing, band=claim_files.Band(1, 3)).verdict == "holds"
 
 
 def test_a_relative_band_is_about_what_theory_computes() -> None:
     measure = {"measure": lambda run: Measured(run, expected=200.0 if run[0] == 201 else 100.0)}
-    result = judged([201], [100], band=claims.Band(within=0.01), **measure)
+    result = judged([201], [100], band=claim_files.Band(within=0.01), **measure)
     assert (result.verdict, result.expected, result.low, result.high) == ("holds", 200, 198, 202)
-    other = judged([201], [100], band=claims.Band(within=0.01), expected=5.0, **measure)
+    other = judged([201], [100], band=claim_files.Band(within=0.01), expected=5.0, **measure)
     assert (other.verdict, other.expected) == ("fails", 5)  # what the claim says comes first
 
 
@@ -105,14 +105,16 @@ def test_a_run_is_trained_once_and_a_claim_without_quick_runs_is_skipped() -> No
         return np.ones(1)
 
     quick = {"run": {"full": ("a",), "quick": ("b",)}, "control": {"full": ("c",), "quick": ("d",)}}
-    results = list(checks.check([claim(**quick), claim(**quick), claim(text="u")], train, quick=True))
+    results = list(verdicts.check([claim(**quick), claim(**quick), claim(text="u")], train, quick=True))
     assert trained == [("intro", ("b",)), ("intro", ("d",))]
     assert [result.verdict for result in results] == ["fails", "fails", "skipped"]
     assert math.isnan(results[-1].measured)
 
 
 def test_json_holds_plain_numbers() -> None:
-    found = json.loads(json.dumps(judged([1, math.nan], [9], band=claims.Band(high=2), statistic="best").to_json()))
+    found = json.loads(
+        json.dumps(judged([1, math.nan], [9], band=claim_files.Band(high=2), statistic="best").to_json())
+    )
     assert {
         "low": None,
         "high": 2,
@@ -188,7 +190,7 @@ def test_verify_prints_a_block_a_claim_and_fails(own: Path) -> None:
     assert lines[4].strip() == "measured 3 (3 to 3, 100 trials), expected 3, published 7.5, allowed from 7 to 8"
     assert lines[5].strip() == "outside the band: they are"
     assert lines[-1] == "3 claims: 1 holds, 1 fails, 1 skipped"
-    assert (own / "outputs" / checks.RUNS).is_dir()
+    assert (own / "outputs" / verdicts.RUNS).is_dir()
     assert not (own / "outputs" / "intro").exists()  # the experiment's own `latest` is not touched
 
 
@@ -196,7 +198,7 @@ def test_verify_as_json(own: Path) -> None:
     done = CliRunner().invoke(app, ["verify", "intro", "--quick", "--quiet", "--json", "--out", "elsewhere"])
     assert done.exit_code == 1
     assert [found["verdict"] for found in json.loads(done.stdout)] == ["holds", "fails", "skipped"]
-    assert (own / "elsewhere" / checks.RUNS).is_dir()
+    assert (own / "elsewhere" / verdicts.RUNS).is_dir()
 
 
 def test_verify_of_an_unknown_experiment(own: Path) -> None:
@@ -221,7 +223,7 @@ def test_the_shipped_claims_cover_every_experiment_of_the_paper() -> None:
 
 def test_every_measure_is_used() -> None:
     used = {claim.measure for claim in CLAIMS}
-    assert used == set(measures.every().values())
+    assert used == set(find_measure.every().values())
 
 
 @pytest.fixture(scope="session")
@@ -238,5 +240,5 @@ def test_an_untrained_model_fails_the_claim(claim: Claim, trained: Any) -> None:
     run: Run = trained(claim.experiment, claim.control.get("quick", claim.control["full"]))
     found = claim.measure(run, **claim.arguments)
     low, high = claim.band.ends(found.expected if claim.expected is None else claim.expected)
-    [result] = checks.check([claim], lambda *_: run, quick="quick" in claim.run)
+    [result] = verdicts.check([claim], lambda *_: run, quick="quick" in claim.run)
     assert not low <= result.control <= high

@@ -18,14 +18,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import superpos
-from superpos import progress as progress_module
 from superpos.cli import app
-from superpos.config.compose import compose
-from superpos.engines.cpu import available_threads
+from superpos.compose.compose import compose
 from superpos.errors import PlanMismatchError, TrainingInterruptedError
-from superpos.progress import Lines, Terminal
+from superpos.families.tms.cpu import available_threads
+from superpos.plan.sweep import Sweep
 from superpos.store import RunFolder
-from superpos.sweep import Sweep
+from superpos.terminal import progress as progress_module
+from superpos.terminal.progress import Lines, Terminal
 from superpos.units import duration, quantity
 
 HEAVY = ("torch", "numpy", "pandas", "hydra", "omegaconf", "matplotlib", "numba", "scipy", "rich")
@@ -44,7 +44,7 @@ def state(**changes: Any) -> Any:
 
 @dataclass
 class FakeRunner:
-    """Stands in for superpos.runner and superpos.estimate: keeps what it is called with."""
+    """Stands in for superpos.training.runner and superpos.training.estimate: keeps what it is called with."""
 
     during: Callable[..., None] = lambda **_: None
     calls: list[dict[str, Any]] = field(default_factory=list)
@@ -64,9 +64,8 @@ class FakeRunner:
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeRunner:
     fake = FakeRunner()
-    monkeypatch.setitem(sys.modules, "superpos.runner", fake)  # type: ignore[arg-type]  # stands in for the module
-    monkeypatch.setattr(superpos, "runner", fake, raising=False)
-    monkeypatch.setitem(sys.modules, "superpos.estimate", fake)  # type: ignore[arg-type]  # stands in for the module
+    monkeypatch.setattr("superpos.training.runner.train", fake.train)
+    monkeypatch.setattr("superpos.training.estimate.estimate", fake.estimate)
     monkeypatch.chdir(tmp_path)
     return fake
 

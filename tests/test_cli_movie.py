@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 import superpos
 from superpos.cli import app
-from superpos.figures import FIGURES
+from superpos.figures.registry import FIGURES
 
 SMALL = [
     "model.n_features=4",

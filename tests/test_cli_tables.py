@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 import superpos
 from superpos.cli import app
-from superpos.tables import Column, Table, fields, plain
+from superpos.terminal.tables import Column, Table, fields, plain
 
 ROOT = Path(superpos.__file__).parents[1]
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -41,7 +41,7 @@ def on_terminal(code: str, columns: int, cwd: Path | None = None, **changes: str
 
 def shown(columns: int, **changes: str) -> str:
     return on_terminal(
-        "from test_cli_tables import TABLE; from superpos.tables import show; show(TABLE)", columns, **changes
+        "from test_cli_tables import TABLE; from superpos.terminal.tables import show; show(TABLE)", columns, **changes
     )
 
 
@@ -88,7 +88,7 @@ def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
     assert max(map(len, ESCAPES.sub("", shown(columns)).splitlines())) <= columns
 
 
-STATE = "from superpos.tables import *; show(Table([Column('state')], [['corrupt']]))"
+STATE = "from superpos.terminal.tables import *; show(Table([Column('state')], [['corrupt']]))"
 
 
 def test_colours_only_where_they_are_wanted() -> None:
@@ -100,7 +100,7 @@ def test_colours_only_where_they_are_wanted() -> None:
 def test_fields_are_broken_between_words_on_a_terminal_alone() -> None:
     pairs = [("run", "/a/path/that/is/much/longer/than/the/line"), ("found", "pentagon 12, two digons 3")]
     assert fields(pairs).splitlines() == [f"run    {pairs[0][1]}", f"found  {pairs[1][1]}"]
-    code = f"from superpos.tables import fields; import sys; sys.stdout.write(fields({pairs!r}))"
+    code = f"from superpos.terminal.tables import fields; import sys; sys.stdout.write(fields({pairs!r}))"
     assert on_terminal(code, 24).splitlines() == [
         f"run    {pairs[0][1]}",
         "found  pentagon 12, two",
@@ -156,7 +156,7 @@ def test_status_fits_the_terminal(columns: int, tmp_path: Path, monkeypatch: pyt
 
 PROGRESS = """
 from types import SimpleNamespace as State
-from superpos.progress import reporter
+from superpos.terminal.progress import reporter
 with reporter(False) as show:
     for done in range(3):
         steps = dict(steps_done=100 * done, steps_total=300, work_done=100.0 * done, work_total=300.0)

@@ -19,7 +19,7 @@ from superpos.cluster import requeue, scripts, shards, slurm
 from superpos.cluster.scripts import Job
 from superpos.cluster.site import Site, limit_minutes, read_site, site_files
 from superpos.cluster.submit import missing, ranges
-from superpos.config.experiments import shipped_folder
+from superpos.compose.experiments import shipped_folder
 from superpos.errors import ConfigError, SuperposError
 
 TWO = ["model.n_hidden=1,2", "train.steps=2", "train.batch_size=4"]  # two chunks

@@ -16,7 +16,7 @@ import pytest
 from slurm import CPUS, Cluster, missing_programs, running_cluster, wait_until
 
 import superpos
-from superpos.config.compose import compose
+from superpos.compose.compose import compose
 from superpos.store import Run
 
 REQUIRED = "SUPERPOS_REQUIRE_SLURM" in os.environ  # a machine that can have SLURM must not skip these

@@ -15,12 +15,11 @@ from terminals import OnTerminal
 from typer.testing import CliRunner
 
 import superpos
-from superpos import suggestions
-from superpos.checks import load_claims
-from superpos.cli import app, completion
-from superpos.config.experiments import shipped_folder
+from superpos.claims.verdicts import load_claims
+from superpos.cli import app, completion, suggestions
+from superpos.compose.experiments import shipped_folder
 from superpos.config.schema import KEYS
-from superpos.figures import FIGURES
+from superpos.figures.registry import FIGURES
 
 ROOT = Path(superpos.__file__).parents[1]
 

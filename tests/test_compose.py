@@ -11,9 +11,9 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-import superpos.config.compose as compose_module
-from superpos.config.compose import Composed, compose, experiments
-from superpos.config.experiments import description, experiment_files
+import superpos.compose.compose as compose_module
+from superpos.compose.compose import Composed, compose, experiments
+from superpos.compose.experiments import description, experiment_files
 from superpos.config.schema import DEFAULTS
 from superpos.errors import ConfigError
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from tasks import make_task
 
-from superpos import cells, data
-from superpos.streams import Purpose
-from superpos.task import Structure
+from superpos.engines.task import Structure
+from superpos.families.tms.data import feature_values, inputs
+from superpos.maths.streams import Purpose
 
 SAMPLES = 2**16
 FULL = 2**32
@@ -22,7 +22,7 @@ FULL = 2**32
 
 def draw(task: Any, samples: int = SAMPLES, step: int = 0) -> np.ndarray:
     """Training inputs [M, B, F]."""
-    return data.sample(task, Purpose.TRAIN, step, range(samples)).numpy()
+    return inputs.sample(task, Purpose.TRAIN, step, range(samples)).numpy()
 
 
 def assert_share(found: np.ndarray, expected: float) -> None:
@@ -40,15 +40,15 @@ def assert_uncorrelated(x: np.ndarray) -> None:
 
 def values(sparsity: float, u: list[int], **structure: Any) -> list[float]:
     """Feature values of a one-feature model for given draws."""
-    rules = cells.cells(Structure(1, 1, **structure), np.array([[sparsity]]))
+    rules = feature_values.cells(Structure(1, 1, **structure), np.array([[sparsity]]))
     words = torch.tensor(u).reshape(1, -1, 1)
-    return cells.features(rules, words, words).flatten().tolist()
+    return feature_values.features(rules, words, words).flatten().tolist()
 
 
 def test_thresholds_are_the_floor_of_s_times_two_to_the_32() -> None:
     sparsity = np.array([0.0, 0.25, 0.5, 0.9, 1 - 2.0**-32, 2.0**-33])
     # 0.9 * 4294967296 = 3865470566.4
-    assert cells.thresholds(sparsity).tolist() == [0, 2**30, 2**31, 3865470566, FULL - 1, 0]
+    assert feature_values.thresholds(sparsity).tolist() == [0, 2**30, 2**31, 3865470566, FULL - 1, 0]
 
 
 def test_values_of_given_draws() -> None:
@@ -67,7 +67,7 @@ def test_signed_values_of_given_draws() -> None:
 
 
 def test_the_rarest_feature_is_active_for_one_draw() -> None:
-    rules = cells.cells(Structure(1, 1), np.array([[1 - 2.0**-32]]))
+    rules = feature_values.cells(Structure(1, 1), np.array([[1 - 2.0**-32]]))
     assert (int(rules.low[0, 0]), int(rules.span[0, 0])) == (FULL - 1, 0)  # active iff u = 2^32 - 1
     assert values(1 - 2.0**-32, [0, FULL - 2, FULL - 1], signed=True) == [0, 0, -1]  # the one value is (u - T) = 0
 
@@ -134,7 +134,7 @@ def test_anticorrelated_sets_have_one_active_member(density: float) -> None:
 )
 def test_anticorrelated_members_share_out_the_active_draws(width: int, set_size: int) -> None:
     structure = Structure(set_size, 1, correlation="anticorrelated", set_size=set_size)
-    rules = cells.cells(structure, np.full((1, set_size), 1 - width / FULL))
+    rules = feature_values.cells(structure, np.full((1, set_size), 1 - width / FULL))
     low, span = (np.array(field[0], dtype=np.int64) for field in (rules.low, rules.span))
     works = rules.scale[0] > 0
     sizes = np.where(works, span + 1, 0)
@@ -152,29 +152,29 @@ def test_a_set_rarer_than_its_members_is_not_always_active(density: float) -> No
 
 def test_finite_points_have_unit_length_and_stay() -> None:
     task = make_task(20, 2, models=2, density=0.3, n_points=50)
-    x = data.batch(task, 0).numpy()
+    x = inputs.batch(task, 0).numpy()
     assert x.shape == (2, 50, 20)
     assert np.allclose(np.linalg.norm(x, axis=-1), 1, atol=1e-6)
-    assert np.array_equal(data.batch(task, 123).numpy(), x)
+    assert np.array_equal(inputs.batch(task, 123).numpy(), x)
     assert not np.array_equal(x[0], x[1])  # another seed, other points
 
 
 def test_a_point_without_active_features_stays_zero() -> None:
-    x = data.batch(make_task(2, 1, density=0.05, n_points=100), 0).numpy()[0]
+    x = inputs.batch(make_task(2, 1, density=0.05, n_points=100), 0).numpy()[0]
     length = np.linalg.norm(x, axis=-1)
     assert (length == 0).any()
     assert np.allclose(length[length > 0], 1)
     # 3, 4 -> 3/5, 4/5
-    assert np.allclose(data.unit_length(torch.tensor([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0, 0]])
+    assert np.allclose(inputs.unit_length(torch.tensor([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0, 0]])
 
 
 def test_batches_are_fresh() -> None:
     task = make_task(4, 1, density=0.5, batch_size=64)
-    first, second = data.batch(task, 0), data.batch(task, 1)
+    first, second = inputs.batch(task, 0), inputs.batch(task, 1)
     assert first.shape == (1, 64, 4)
     assert not torch.equal(first, second)
-    assert torch.equal(first, data.batch(task, 0))
-    assert not torch.equal(first, data.sample(task, Purpose.EVALUATE, 0, range(64)))
+    assert torch.equal(first, inputs.batch(task, 0))
+    assert not torch.equal(first, inputs.sample(task, Purpose.EVALUATE, 0, range(64)))
 
 
 def test_activity_is_independent_across_features_samples_and_steps() -> None:

@@ -16,12 +16,12 @@ import pytest
 import torch
 from tasks import make_task, start
 
-from superpos import data
 from superpos.engines import Engine
-from superpos.engines.cpu import FusedCpuEngine
 from superpos.engines.reference import ReferenceEngine
-from superpos.streams import Purpose
-from superpos.task import State, Task
+from superpos.engines.task import State, Task
+from superpos.families.tms.cpu import FusedCpuEngine
+from superpos.families.tms.data import inputs as data
+from superpos.maths.streams import Purpose
 
 EPS = float(np.finfo(np.float32).eps)
 REFERENCE, FUSED = ReferenceEngine(threads=1), FusedCpuEngine(threads=1)

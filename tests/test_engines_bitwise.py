@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from tasks import make_task, start
 
-from superpos.engines import Engine, cpu
-from superpos.engines.cpu import FusedCpuEngine
+from superpos.engines import Engine
 from superpos.engines.reference import ReferenceEngine
-from superpos.streams import Purpose
-from superpos.task import State, Task
+from superpos.engines.task import State, Task
+from superpos.families.tms import cpu
+from superpos.families.tms.cpu import FusedCpuEngine
+from superpos.maths.streams import Purpose
 
 ABSOLUTE = {"tied": False, "hidden": "relu", "target": "abs", "signed": True}
 FAMILIES: dict[str, dict[str, Any]] = {

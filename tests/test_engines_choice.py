@@ -7,10 +7,10 @@ import torch
 
 from superpos import engines
 from superpos.engines import choose
-from superpos.engines.cpu import FusedCpuEngine
 from superpos.engines.reference import ReferenceEngine
+from superpos.engines.task import Structure
 from superpos.errors import ConfigError
-from superpos.task import Structure
+from superpos.families.tms.cpu import FusedCpuEngine
 
 
 def test_choice_of_an_engine() -> None:

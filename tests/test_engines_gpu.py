@@ -17,14 +17,14 @@ from tasks import make_task, start
 from test_engines import FAMILIES, REFERENCE, check_evaluation, check_gradients, check_step, random_params, varied
 from test_engines_bitwise import assert_same, infinite_loss, infinite_weights, raised_importance, raised_lr
 
-from superpos.halves import in_memory
-from superpos.task import State, Structure, Task
+from superpos.engines.splitting import in_memory
+from superpos.engines.task import State, Structure, Task
 
 pytest.importorskip("triton")
 
-from superpos.engines import gpu
-from superpos.engines.gpu import FusedGpuEngine
-from superpos.engines.gpu.plan import shape_of
+from superpos.families.tms import gpu
+from superpos.families.tms.gpu import FusedGpuEngine
+from superpos.families.tms.gpu.plan import shape_of
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICES = ["interpreter", pytest.param("cuda", marks=pytest.mark.gpu)]

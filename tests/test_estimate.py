@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from superpos import estimate as module
-from superpos import memory, runner
-from superpos.config.compose import compose
-from superpos.engines.cpu import FusedCpuEngine
+from superpos.compose.compose import compose
+from superpos.engines.task import Structure
 from superpos.errors import SuperposError
-from superpos.estimate import estimate
-from superpos.task import Structure
+from superpos.families.tms.cpu import FusedCpuEngine
+from superpos.training import estimate as module
+from superpos.training import memory, runner
+from superpos.training.estimate import estimate
 
 
 def test_sizes_by_hand() -> None:

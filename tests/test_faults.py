@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import superpos
-from superpos.config.compose import compose
+from superpos.compose.compose import compose
 
 PACKAGE = Path(superpos.__file__).parents[1]
 SWEEP = [
@@ -131,7 +131,7 @@ MEMORY = """
 import resource, sys
 import superpos
 from superpos.engines.reference import ReferenceEngine
-from superpos.config.compose import compose
+from superpos.compose.compose import compose
 sys.argv = ["superpos"]
 overrides, out, megabytes = {overrides!r}, {out!r}, {megabytes!r}
 superpos.train(["engine.backend=reference", "train.steps=2", "name=warm"], out=out)

@@ -21,14 +21,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import superpos
-from superpos import figures, store, theory
+from superpos import store
 from superpos.config.schema import KEYS
 from superpos.errors import SuperposError
-from superpos.figures import dimensionality, features, loss, phase_diagram, phases, records, style
-from superpos.figures import superposition as heat_maps
-from superpos.own import Own
-from superpos.sweep import Axis, Sweep
-from superpos.theory.shapes import polygon
+from superpos.families.tms import theory
+from superpos.families.tms.analysis import phases
+from superpos.families.tms.figures import dimensionality, features, phase_diagram
+from superpos.families.tms.figures import superposition as heat_maps
+from superpos.families.tms.geometry.shapes import polygon
+from superpos.figures import loss, points, registry, style
+from superpos.plan.sweep import Axis, Sweep
+from superpos.user.functions import Own
 
 DIGON_AND_ONE = np.array([[1.0, 0.0], [0.0, 0.9], [-0.8, 0.0], [0.1, 0.0], [0.0, 0.0]])  # features 0 and 2 share a line
 
@@ -113,46 +116,46 @@ def texts(figure: Figure) -> str:
 
 
 def test_points_group_seeds_and_put_the_lowest_loss_first(small: MemoryRun) -> None:
-    found = records.points(small)
+    found = points.points(small)
     assert [dict(point.varied) for point in found] == [{"data.density": p} for p in SPARSE]
     assert [point.models.tolist() for point in found] == [[1, 0], [3, 2], [5, 4]]
-    assert [point.density for point in records.by_density(found)] == [1.0, 0.3, 0.05]
+    assert [point.density for point in points.by_density(found)] == [1.0, 0.3, 0.05]
     np.testing.assert_allclose(found[0].importance, [1, 0.9, 0.81, 0.729, 0.6561])
 
 
 def test_diverged_models_are_left_out(small: MemoryRun) -> None:
     small.table.loc[[1, 2, 3], "status"] = "diverged"
-    assert [point.models.tolist() for point in records.points(small)] == [[0], [5, 4]]
+    assert [point.models.tolist() for point in points.points(small)] == [[0], [5, 4]]
 
 
 def test_importance_of_a_point_has_the_factor_on_the_last_feature_or_is_the_list() -> None:
     run = make_run(SMALL | {"importance.last": 3.0}, {}, lambda row: DIGON_AND_ONE)
-    np.testing.assert_allclose(records.points(run)[0].importance, [1, 0.9, 0.81, 0.729, 3 * 0.6561])
+    np.testing.assert_allclose(points.points(run)[0].importance, [1, 0.9, 0.81, 0.729, 3 * 0.6561])
     run = make_run(SMALL | {"importance.values": (1.0, 2.0, 3.0, 4.0, 5.0)}, {}, lambda row: DIGON_AND_ONE)
-    np.testing.assert_allclose(records.points(run)[0].importance, [1, 2, 3, 4, 5])
+    np.testing.assert_allclose(points.points(run)[0].importance, [1, 2, 3, 4, 5])
 
 
 def test_a_density_list_has_no_one_density_unless_all_are_equal() -> None:
     run = make_run(SMALL, {"data.density": [((0.1, 0.1, 0.1, 0.1, 0.5),), 0.1]}, lambda row: DIGON_AND_ONE)
-    lists, equal = records.points(run)
+    lists, equal = points.points(run)
     assert np.isnan(lists.density)
     assert equal.density == 0.1
-    assert figures.FIGURES["geometry"].applies(run) == "needs one density for all features"
+    assert registry.FIGURES["geometry"].applies(run) == "needs one density for all features"
 
 
 def test_what_follows_from_other_settings_does_not_count_as_varied() -> None:
     run = make_run(
         {}, {"model.n_features,model.n_hidden": [(5, 2), (6, 3)]}, lambda row: np.eye(row["model.n_features"])
     )
-    assert [list(point.varied) for point in records.points(run)] == [["model.n_features", "model.n_hidden"]] * 2
-    assert records.points(run)[0].label() == "n = 5\nm = 2"
+    assert [list(point.varied) for point in points.points(run)] == [["model.n_features", "model.n_hidden"]] * 2
+    assert points.points(run)[0].label() == "n = 5\nm = 2"
 
 
 # --- features ------------------------------------------------------------------------------------------------------
 
 
 def test_features_draws_the_best_seed_of_every_density_from_dense_to_sparse(small: MemoryRun) -> None:
-    figure = figures.draw(small, "features")
+    figure = registry.draw(small, "features")
     assert titles(figure) == ["1 − S = 1", "1 − S = 0.3", "1 − S = 0.05"]
     panels = figure.axes[:3]
     assert [axes.get_xlabel() for axes in panels] == ["pentagon"] * 3
@@ -204,7 +207,7 @@ def test_bars_are_coloured_by_interference() -> None:
 def test_superposition_has_a_column_a_model_the_linear_first() -> None:
     axes = {"model.output,data.density": [("relu", 0.1), ("linear", 1.0), ("relu", 1.0)]}
     run = make_run(SMALL, axes, lambda row: DIGON_AND_ONE)
-    figure = figures.draw(run, "superposition")
+    figure = registry.draw(run, "superposition")
     assert titles(figure) == ["linear\n1−S = 1", "ReLU\n1−S = 1", "ReLU\n1−S = 0.1"]
     assert len(figure.axes) == 2 * 3 + 2  # and two colour keys
     assert "n = 5, m = 2" in texts(figure)
@@ -213,22 +216,22 @@ def test_superposition_has_a_column_a_model_the_linear_first() -> None:
 def test_superposition_gives_every_size_its_own_band() -> None:
     axes = {"model.n_features,model.n_hidden": [(5, 2), (6, 2)], "data.density": [1.0, 0.1]}
     run = make_run({}, axes, lambda row: np.ones((row["model.n_features"], 2)))
-    figure = figures.draw(run, "superposition")
+    figure = registry.draw(run, "superposition")
     assert len(figure.axes) == 2 * 2 * 2 + 2
     assert {"n = 5, m = 2", "n = 6, m = 2"} <= {line for line in texts(figure).splitlines() if line.startswith("n =")}
 
 
 def test_features_stand_in_order_of_importance() -> None:
     run = make_run(SMALL | {"importance.values": (1.0, 2.0, 3.0, 4.0, 5.0)}, {}, lambda row: DIGON_AND_ONE)
-    figure = figures.draw(run, "superposition")
+    figure = registry.draw(run, "superposition")
     np.testing.assert_allclose([bar.get_width() for bar in figure.axes[1].patches], [0, 0.1, 0.8, 0.9, 1])
     assert "more important" in texts(figure)
-    assert "more important" not in texts(figures.draw(make_run({}, {}, lambda row: DIGON_AND_ONE), "superposition"))
+    assert "more important" not in texts(registry.draw(make_run({}, {}, lambda row: DIGON_AND_ONE), "superposition"))
 
 
 def test_many_models_are_spread_evenly_over_bands() -> None:
     run = make_run(SMALL, {"data.density": np.linspace(0.1, 1, 10).tolist()}, lambda row: DIGON_AND_ONE)
-    figure = figures.draw(run, "superposition")
+    figure = registry.draw(run, "superposition")
     assert len(figure.axes) == 2 * 2 * 5 + 2  # two bands of five
 
 
@@ -271,7 +274,7 @@ def test_phase_colours_of_the_three_corners_and_of_nothing_known() -> None:
 
 
 def test_the_phase_diagram_shows_the_swept_last_feature() -> None:
-    figure = figures.draw(phase_run(ideal), "phase_diagram")
+    figure = registry.draw(phase_run(ideal), "phase_diagram")
     trained, candidate, exact = meshes(figure)
     # p = 1: 1/12 for one feature against (1 + r)/6 for the digon, so the less important one is dropped
     np.testing.assert_allclose(trained[0, 0], KEY_WHITE)  # r = 0.1: the last
@@ -285,7 +288,7 @@ def test_the_phase_diagram_shows_the_swept_last_feature() -> None:
 
 
 def test_the_phase_diagram_has_log_axes_dense_left_and_important_on_top() -> None:
-    figure = figures.draw(phase_run(ideal), "phase_diagram")
+    figure = registry.draw(phase_run(ideal), "phase_diagram")
     panels = figure.axes[:3]
     assert titles(figure) == ["trained", "candidate theory", "exact minimum"]
     for axes in panels:
@@ -299,7 +302,7 @@ def test_the_phase_diagram_has_log_axes_dense_left_and_important_on_top() -> Non
 
 
 def test_the_caption_counts_cells_and_seeds() -> None:
-    figure = figures.draw(phase_run(ideal, seeds=2), "phase_diagram")
+    figure = registry.draw(phase_run(ideal, seeds=2), "phase_diagram")
     assert "trained, best of 2" in titles(figure)
     assert "Trained (best of 2 seeds) is in the same phase in 100.0% of 9 cells" in texts(figure)
 
@@ -307,7 +310,7 @@ def test_the_caption_counts_cells_and_seeds() -> None:
 def test_a_missing_cell_is_grey_and_is_not_counted() -> None:
     run = phase_run(ideal)
     run.table.loc[8, "status"] = "diverged"  # r = 10, p = 0.01
-    figure = figures.draw(run, "phase_diagram")
+    figure = registry.draw(run, "phase_diagram")
     np.testing.assert_allclose(meshes(figure)[0][2, 2], 0.6)
     assert "of 8 cells" in texts(figure)
 
@@ -364,7 +367,7 @@ def test_cell_edges_are_midway_on_log_axes() -> None:
 
 
 def test_geometry_draws_d_star_of_the_best_seeds_over_inverse_density(small: MemoryRun) -> None:
-    figure = figures.draw(small, "geometry")
+    figure = registry.draw(small, "geometry")
     axes = figure.axes[0]
     best = next(line for line in axes.get_lines() if line.get_marker() == "o")
     np.testing.assert_allclose(best.get_xdata(), [1, 1 / 0.3, 20])
@@ -380,19 +383,19 @@ def test_geometry_draws_d_star_of_the_best_seeds_over_inverse_density(small: Mem
 def test_geometry_has_a_line_for_every_other_setting() -> None:
     axes = {"model.n_hidden": [2, 3], "data.density": SPARSE}
     run = make_run({"model.n_features": 5}, axes, lambda row: np.eye(5)[:, : row["model.n_hidden"]])
-    figure = figures.draw(run, "geometry")
+    figure = registry.draw(run, "geometry")
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["m = 2", "m = 3"]
 
 
 def test_a_model_without_weights_has_no_place_in_geometry_but_does_no_harm() -> None:
     run = make_run(SMALL, {"data.density": SPARSE}, lambda row: np.eye(5, 2) * (row["data.density"] < 1))
-    figure = figures.draw(run, "geometry")
+    figure = registry.draw(run, "geometry")
     assert np.isfinite(figure.axes[0].get_ylim()).all()
     assert len(style.render(figure, "png")) > 1000
 
 
 def test_dimensionality_names_the_fractions_and_shows_every_feature(small: MemoryRun) -> None:
-    figure = figures.draw(small, "dimensionality")
+    figure = registry.draw(small, "dimensionality")
     named = texts(figure)
     for label in (
         "1 dedicated",
@@ -468,7 +471,7 @@ def with_history(run: MemoryRun) -> MemoryRun:
 
 
 def test_loss_draws_median_and_band_of_every_density(small: MemoryRun) -> None:
-    figure = figures.draw(with_history(small), "loss")
+    figure = registry.draw(with_history(small), "loss")
     lines = figure.axes[0].get_lines()
     assert [line.get_label() for line in lines] == ["1 − S = 1", "1 − S = 0.3", "1 − S = 0.05"]
     # density 1 is models 2 and 3, with losses 3 and 4 times the curve: median 3.5
@@ -498,14 +501,14 @@ def test_a_loss_of_nothing_but_zeros_is_drawn() -> None:
 
 def test_losses_recorded_at_other_steps_are_other_curves() -> None:
     run = with_history(make_run(SMALL, {"train.steps": [5, 7], "seed": [0, 1]}, lambda row: DIGON_AND_ONE))
-    figure = figures.draw(run, "loss")
+    figure = registry.draw(run, "loss")
     assert [line.get_label() for line in figure.axes[0].get_lines()] == ["steps = 5", "steps = 7"]
     np.testing.assert_allclose(figure.axes[0].get_lines()[1].get_ydata(), 3.5 * np.array([1, 0.5, 0.25]))
 
 
 def test_loss_of_many_points_is_one_curve_of_all_models() -> None:
     run = make_run(SMALL, {"train.lr": np.geomspace(1e-4, 1e-2, 30).tolist()}, lambda row: DIGON_AND_ONE)
-    figure = figures.draw(with_history(run), "loss")
+    figure = registry.draw(with_history(run), "loss")
     (line,) = figure.axes[0].get_lines()
     np.testing.assert_allclose(line.get_ydata(), 15.5 * np.array([1, 0.5, 0.25]))  # median of 1 … 30
     assert figure.axes[0].get_legend() is None
@@ -515,11 +518,11 @@ def test_loss_of_many_points_is_one_curve_of_all_models() -> None:
 
 
 def test_available_figures_follow_from_the_sweep(small: MemoryRun) -> None:
-    assert figures.available(small) == ["features", "superposition", "geometry", "dimensionality"]
-    assert figures.available(with_history(small)) == [
+    assert registry.available(small) == ["features", "superposition", "geometry", "dimensionality"]
+    assert registry.available(with_history(small)) == [
         "features", "superposition", "geometry", "dimensionality", "loss",
     ]  # fmt: skip
-    assert "phase_diagram" in figures.available(phase_run(ideal))
+    assert "phase_diagram" in registry.available(phase_run(ideal))
 
 
 REASONS = {
@@ -536,20 +539,20 @@ REASONS = {
 def test_a_figure_says_why_a_run_cannot_show_it(name: str) -> None:
     base, axes, reason = REASONS[name]
     run = make_run(base, axes, lambda row: np.ones((row["model.n_features"], row["model.n_hidden"])))
-    assert figures.FIGURES[name].applies(run) == reason
+    assert registry.FIGURES[name].applies(run) == reason
     with pytest.raises(SuperposError, match=f"figure '{name}'"):
-        figures.draw(run, name)
+        registry.draw(run, name)
 
 
 def test_an_unknown_figure_is_an_error_with_the_known_ones(small: MemoryRun) -> None:
     with pytest.raises(SuperposError, match="no figure 'arrows'; there are features, superposition, phase_diagram"):
-        figures.draw(small, "arrows")
+        registry.draw(small, "arrows")
 
 
 @pytest.mark.parametrize("columns", [["model"], None])
 def test_a_run_without_finished_models_has_no_figures(small: MemoryRun, columns: list[str] | None) -> None:
     small.table = small.table.iloc[:0] if columns is None else pd.DataFrame({"model": pd.Series(dtype=np.int64)})
-    assert figures.available(small) == []
+    assert registry.available(small) == []
 
 
 @pytest.mark.parametrize(
@@ -558,21 +561,21 @@ def test_a_run_without_finished_models_has_no_figures(small: MemoryRun, columns:
 )
 def test_the_same_run_gives_the_same_file(small: MemoryRun, name: str, file_format: Any) -> None:
     run = with_history(small)
-    first = figures.render(figures.draw(run, name), file_format)
+    first = registry.render(registry.draw(run, name), file_format)
     assert len(first) > 1000
-    assert first == figures.render(figures.draw(run, name), file_format)
+    assert first == registry.render(registry.draw(run, name), file_format)
 
 
 def test_every_text_is_at_least_seven_points(small: MemoryRun) -> None:
     for run in (with_history(small), phase_run(ideal)):
-        for name in figures.available(run):
-            sizes = [text.get_fontsize() for text in figures.draw(run, name).findobj(mpl.text.Text) if text.get_text()]
+        for name in registry.available(run):
+            sizes = [text.get_fontsize() for text in registry.draw(run, name).findobj(mpl.text.Text) if text.get_text()]
             assert min(sizes) >= 7, name
 
 
 def test_drawing_leaves_global_settings_alone(small: MemoryRun) -> None:
     before = dict(mpl.rcParams)
-    style.render(figures.draw(small, "geometry"), "png")
+    style.render(registry.draw(small, "geometry"), "png")
     assert dict(mpl.rcParams) == before
     loaded = "import sys, superpos.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
@@ -591,8 +594,8 @@ def test_figures_of_a_run_on_disk(tmp_path: Path, small: MemoryRun) -> None:
     }
     folder.publish(0, tensors, small.table)
     run = store.load(folder.path)
-    assert figures.available(run) == ["features", "superposition", "geometry", "dimensionality", "loss"]
-    assert titles(figures.draw(run, "features")) == ["1 − S = 1", "1 − S = 0.3", "1 − S = 0.05"]
+    assert registry.available(run) == ["features", "superposition", "geometry", "dimensionality", "loss"]
+    assert titles(registry.draw(run, "features")) == ["1 − S = 1", "1 − S = 0.3", "1 − S = 0.05"]
 
 
 def test_a_share_is_rounded_down() -> None:
@@ -608,6 +611,6 @@ def test_a_sampler_that_follows_from_the_density_is_no_setting_of_its_own(tmp_pa
     every = ["model.n_features=16", "train.steps=0", "train.batch_size=128", "seed=0,1", "data.density=0.01,0.5"]
     run = superpos.train(every, out=tmp_path)
     assert run.table["data.sampler"].nunique() == 2
-    assert len(records.points(run)) == 2
+    assert len(points.points(run)) == 2
     both = superpos.train([*every[:-1], "data.density=0.01", "data.sampler=dense,sparse"], out=tmp_path)
-    assert len(records.points(both)) == 2
+    assert len(points.points(both)) == 2

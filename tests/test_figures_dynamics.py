@@ -15,12 +15,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from superpos import figures, geometry, losses, metrics, theory, trajectory
 from superpos.config.schema import KEYS
+from superpos.engines.task import Structure, Task
 from superpos.errors import SuperposError
-from superpos.figures import directions, dynamics, records, training_movie
-from superpos.sweep import Axis, Sweep
-from superpos.task import Structure, Task
+from superpos.families.tms import exact_loss, geometry, metrics, theory
+from superpos.families.tms.analysis import trajectory
+from superpos.families.tms.figures import directions, dynamics, training_movie
+from superpos.figures import points, registry
+from superpos.plan.sweep import Axis, Sweep
 
 Floats = NDArray[np.float64]
 ONE = np.ones(1)
@@ -112,7 +114,7 @@ def test_exact_and_sampled_losses_agree(sets: dict[str, Any], monkeypatch: pytes
     model, weights = task(4, **sets), params(4)
     exact = trajectory.losses(model, weights)
     np.testing.assert_allclose(exact, theory.expected_loss(weights["W"], weights["b"], 0.3, 1.0, **sets))
-    monkeypatch.setattr(losses, "EXACT_FEATURES", 3)
+    monkeypatch.setattr(exact_loss, "EXACT_FEATURES", 3)
     monkeypatch.setattr(trajectory, "SAMPLES", 40_000)
     np.testing.assert_allclose(trajectory.losses(model, weights), exact, rtol=0.03)
 
@@ -167,7 +169,7 @@ def texts(figure: Figure) -> list[str]:
 
 def test_the_figure_shows_the_lines_the_jump_and_the_geometry_at_rest() -> None:
     run = Filmed({"data.density": [0.5, 0.05]})
-    figure = figures.draw(run, "dynamics")
+    figure = registry.draw(run, "dynamics")
     words = texts(figure)
     assert "1 − S = 0.05" in words  # the sparsest point
     assert any("jumps" in word for word in words)
@@ -186,7 +188,7 @@ def test_without_jumps_the_caption_has_no_coincidence() -> None:
 
 def test_the_task_of_a_point_has_its_density_importance_and_seed() -> None:
     run = Filmed(**{"data.last": 0.5, "importance.last": 3.0, "train.steps": 7})
-    built = dynamics.task_of(records.points(run)[0], 5)
+    built = dynamics.task_of(points.points(run)[0], 5)
     np.testing.assert_allclose(built.sparsity, [[0.9, 0.95]])
     np.testing.assert_allclose(built.importance, [[1, 3]])
     assert (built.structure.steps, int(built.seed[0])) == (7, 5)
@@ -217,9 +219,9 @@ def frames(data: bytes) -> list[NDArray[np.int64]]:
 @pytest.mark.parametrize("hidden", [2, 3])
 def test_the_movie_moves_and_is_the_same_every_time(hidden: int) -> None:
     run = Filmed(snapshots=9, **{"model.n_hidden": hidden})
-    name, data = figures.picture(run, "training_movie", "png")
+    name, data = registry.picture(run, "training_movie", "png")
     assert name == "training_movie.gif"
-    assert data == figures.picture(run, "training_movie", "svg")[1]
+    assert data == registry.picture(run, "training_movie", "svg")[1]
     seen = frames(data)
     assert len(seen) == 9
     changed = [(np.abs(after - before) > 100).any(axis=-1).sum() for before, after in pairwise(seen)]
@@ -229,7 +231,7 @@ def test_the_movie_moves_and_is_the_same_every_time(hidden: int) -> None:
 
 def test_the_movie_has_a_panel_a_point_and_at_most_a_hundred_frames() -> None:
     run = Filmed({"data.density": [1.0, 0.3, 0.05]}, snapshots=301)
-    film = training_movie.movie([dynamics.course(run, point, point.best) for point in records.points(run)])
+    film = training_movie.movie([dynamics.course(run, point, point.best) for point in points.points(run)])
     assert [axes.get_title() for axes in film.figure.axes if axes.get_title()] == [
         "1 − S = 1",
         "1 − S = 0.3",
@@ -253,4 +255,4 @@ def test_the_movie_has_a_panel_a_point_and_at_most_a_hundred_frames() -> None:
 )
 def test_runs_that_cannot_be_shown_say_why(run: Filmed, name: str, reason: str) -> None:
     with pytest.raises(SuperposError, match=reason):
-        figures.draw(run, name)
+        registry.draw(run, name)

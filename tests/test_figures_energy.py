@@ -14,11 +14,13 @@ from scipy.linalg import block_diag
 from test_figures import MemoryRun, make_run, texts
 
 import superpos
-from superpos import figures, geometry, theory
-from superpos.figures import energy_levels, levels, polytopes, style
-from superpos.figures.levels import Crossing, Perturbed
-from superpos.figures.records import points
-from superpos.theory.shapes import polygon, simplex
+from superpos.families.tms import geometry, theory
+from superpos.families.tms.analysis import energy_levels as levels
+from superpos.families.tms.analysis.energy_levels import Crossing, Perturbed
+from superpos.families.tms.figures import energy_levels, polytopes
+from superpos.families.tms.geometry.shapes import polygon, simplex
+from superpos.figures import registry, style
+from superpos.figures.points import points
 
 PAIRS = np.concatenate([polygon(4), np.zeros((1, 2))])  # two digons, the last feature dropped
 DIGONS = "2 digons + 1 not represented"
@@ -159,7 +161,7 @@ def test_a_factor_in_words(what: str, factor: float, text: str) -> None:
 )  # fmt: skip
 def test_levels_say_why_a_run_cannot_be_drawn(base: dict[str, Any], axes: dict[str, Any], reason: str) -> None:
     run = make_run(base, axes, lambda row: np.ones((row["model.n_features"], row["model.n_hidden"])))
-    assert figures.FIGURES["energy_levels"].applies(run) == reason
+    assert registry.FIGURES["energy_levels"].applies(run) == reason
 
 
 def test_levels_of_a_small_run_are_drawn_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,8 +170,8 @@ def test_levels_of_a_small_run_are_drawn_whole(monkeypatch: pytest.MonkeyPatch) 
     three = FIVE | {"model.n_features": 3, "data.density": 0.1}
     triangle, pair = polygon(3), np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     run = make_run(three, {"importance.last": FACTORS}, lambda row: triangle if row["importance.last"] > 0.3 else pair)
-    assert figures.FIGURES["energy_levels"].applies(run) is None
-    figure = figures.draw(run, "energy_levels")
+    assert registry.FIGURES["energy_levels"].applies(run) is None
+    figure = registry.draw(run, "energy_levels")
     assert "published" not in texts(figure)
     assert min(text.get_fontsize() for text in figure.findobj(mpl.text.Text) if text.get_text()) >= 7
     assert len(style.render(figure, "png")) > 1000
@@ -220,7 +222,7 @@ def test_the_view_is_a_rotation_that_hides_no_corner(name: str) -> None:
 def test_a_panel_for_each_setting_with_the_name_of_its_shape() -> None:
     shapes = {4: simplex(3), 6: geometry.octahedron(), 8: geometry.square_antiprism()}
     run = make_run({"model.n_hidden": 3}, {"model.n_features": [4, 6, 8]}, lambda row: shapes[row["model.n_features"]])
-    figure = figures.draw(run, "polytopes")
+    figure = registry.draw(run, "polytopes")
     assert [axes.get_title() for axes in figure.axes[:3]] == ["n = 4", "n = 6", "n = 8"]
     names = [axes.get_xlabel() for axes in figure.axes[:3]]
     assert names == ["tetrahedron", "octahedron (3 digons)", "square antiprism"]
@@ -230,7 +232,7 @@ def test_a_panel_for_each_setting_with_the_name_of_its_shape() -> None:
 
 def test_features_of_a_set_share_a_colour() -> None:
     sets = {"model.n_features": 6, "model.n_hidden": 3, "data.correlation": "correlated", "data.set_size": 3}
-    figure = figures.draw(make_run(sets, {}, lambda row: geometry.octahedron()), "polytopes")
+    figure = registry.draw(make_run(sets, {}, lambda row: geometry.octahedron()), "polytopes")
     handles = figure.legends[0].legend_handles
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["set 1", "set 2"]
     assert [to_rgb(handle.get_color()) for handle in handles] == [to_rgb(colour) for colour in style.CYCLE[:2]]
@@ -238,10 +240,10 @@ def test_features_of_a_set_share_a_colour() -> None:
 
 def test_importance_colours_the_features_where_it_varies() -> None:
     base = {"model.n_features": 6, "model.n_hidden": 3, "importance.decay": 0.5}
-    figure = figures.draw(make_run(base, {}, lambda row: geometry.octahedron()), "polytopes")
+    figure = registry.draw(make_run(base, {}, lambda row: geometry.octahedron()), "polytopes")
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["importance 1", "importance 0.0312"]
     equal = make_run(base | {"importance.decay": 1.0}, {}, lambda row: geometry.octahedron())
-    assert figures.draw(equal, "polytopes").legends == []
+    assert registry.draw(equal, "polytopes").legends == []
 
 
 @pytest.mark.parametrize("W", [np.zeros((3, 3)), np.eye(3)[:1], np.ones((4, 3)), block_diag(simplex(1), 1.0, 1.0)])
@@ -261,7 +263,7 @@ def test_flat_short_and_coinciding_features_are_drawn(W: NDArray[np.float64]) ->
 )  # fmt: skip
 def test_polytopes_say_why_a_run_cannot_be_drawn(base: dict[str, Any], axes: dict[str, Any], reason: str) -> None:
     run = make_run(base, axes, lambda row: np.ones((row["model.n_features"], row["model.n_hidden"])))
-    assert figures.FIGURES["polytopes"].applies(run) == reason
+    assert registry.FIGURES["polytopes"].applies(run) == reason
 
 
 def test_a_hidden_relu_has_no_polytopes(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from test_figures import MemoryRun, make_run
 
-from superpos import figures, geometry, theory
-from superpos.figures import dimensions, feature_graph, layout, style, vulnerability
-from superpos.theory.shapes import polygon, simplex
+from superpos.families.tms import geometry, theory
+from superpos.families.tms.figures import d_star, feature_graph, vulnerability
+from superpos.families.tms.geometry.shapes import polygon, simplex
+from superpos.figures import graph_layout, registry, style
 
 Floats = NDArray[np.float64]
 UNIFORM = {"model.n_features": 9, "model.n_hidden": 4, "importance.decay": 1.0}
@@ -66,46 +67,46 @@ def texts(figure: Figure) -> str:
 
 def test_shapes_in_a_plane_keep_their_distances() -> None:
     turned = polygon(5) @ np.linalg.qr(np.random.default_rng(0).normal(size=(7, 7)))[0][:2]
-    place = layout.project(turned)
+    place = graph_layout.project(turned)
     np.testing.assert_allclose(place @ place.T, polygon(5) @ polygon(5).T, atol=1e-12)
-    np.testing.assert_allclose(np.ptp(layout.project(simplex(1)), axis=0), [2, 0], atol=1e-12)
+    np.testing.assert_allclose(np.ptp(graph_layout.project(simplex(1)), axis=0), [2, 0], atol=1e-12)
 
 
 @pytest.mark.parametrize(("shape", "corners"), [(simplex(3), 4), (geometry.square_antiprism(), 8)])
 def test_a_polytope_is_seen_from_where_its_nodes_form_a_ring(shape: Floats, corners: int) -> None:
-    place = layout.project(shape)
+    place = graph_layout.project(shape)
     np.testing.assert_allclose(np.linalg.norm(place, axis=1), np.sqrt(2 / 3), atol=0.06)
     ring = 2 * np.sqrt(2 / 3) * np.sin(np.pi / corners)  # side of the regular polygon of that radius
-    assert layout.nearest(place) == pytest.approx(ring, rel=0.08)
+    assert graph_layout.nearest(place) == pytest.approx(ring, rel=0.08)
 
 
 def test_nearest_and_spacing_by_hand() -> None:
     place = np.array([[0.0, 0.0], [3.0, 4.0], [3.0, 6.0]])  # nearest neighbours at 5, 2, 2
-    assert layout.nearest(place) == 2
-    np.testing.assert_allclose(layout.unit_spacing(place), place / 2)
-    assert layout.nearest(place[:1]) == 1
-    np.testing.assert_array_equal(layout.unit_spacing(place[:1]), place[:1])
+    assert graph_layout.nearest(place) == 2
+    np.testing.assert_allclose(graph_layout.unit_spacing(place), place / 2)
+    assert graph_layout.nearest(place[:1]) == 1
+    np.testing.assert_array_equal(graph_layout.unit_spacing(place[:1]), place[:1])
 
 
 def test_the_farthest_node_is_on_top() -> None:
-    place = layout.upright(np.array([[1.0, 0.0], [5.0, 0.0], [0.0, 0.0]]))  # centre (2, 0)
+    place = graph_layout.upright(np.array([[1.0, 0.0], [5.0, 0.0], [0.0, 0.0]]))  # centre (2, 0)
     np.testing.assert_allclose(place, [[0, -1], [0, 3], [0, -2]], atol=1e-12)
-    np.testing.assert_array_equal(layout.upright(np.array([[7.0, 3.0]])), [[0, 0]])
+    np.testing.assert_array_equal(graph_layout.upright(np.array([[7.0, 3.0]])), [[0, 0]])
 
 
 def test_springs_keep_cliques_together_and_nodes_apart() -> None:
     weight = np.kron(np.eye(2), np.ones((8, 8))) * (1 - np.eye(16))
     weight[0, 8] = weight[8, 0] = 0.2
-    place = layout.springs(weight)
+    place = graph_layout.springs(weight)
     distance = np.linalg.norm(place[:, None] - place[None], axis=-1)
     inside = np.kron(np.eye(2, dtype=bool), np.ones((8, 8), dtype=bool))
     assert distance[inside].mean() < 0.5 * distance[~inside].mean()
-    assert layout.nearest(place) > 0.1
-    np.testing.assert_array_equal(place, layout.springs(weight))
+    assert graph_layout.nearest(place) > 0.1
+    np.testing.assert_array_equal(place, graph_layout.springs(weight))
 
 
 def test_four_equal_boxes_are_packed_into_a_square() -> None:
-    packing = layout.pack(np.full((4, 2), 2.0))
+    packing = graph_layout.pack(np.full((4, 2), 2.0))
     np.testing.assert_allclose(packing.size, [4, 4])
     np.testing.assert_allclose(packing.corner, [[0, 2], [2, 2], [0, 0], [2, 0]])
 
@@ -113,7 +114,7 @@ def test_four_equal_boxes_are_packed_into_a_square() -> None:
 @given(st.lists(st.tuples(st.floats(0.5, 9), st.floats(0.5, 9)), min_size=1, max_size=12))
 def test_boxes_never_overlap_and_stay_inside(sizes: list[tuple[float, float]]) -> None:
     boxes = np.array(sizes)
-    corner, size = layout.pack(boxes)
+    corner, size = graph_layout.pack(boxes)
     assert (corner >= -1e-9).all()
     assert (corner + boxes <= size + 1e-9).all()
     for i in range(len(boxes)):
@@ -142,7 +143,7 @@ def test_panels_are_where_each_kind_of_shape_has_most_features(uniform: MemoryRu
 
 
 def test_a_panel_has_every_node_and_every_edge(uniform: MemoryRun) -> None:
-    figure = figures.draw(uniform, "feature_graph")
+    figure = registry.draw(uniform, "feature_graph")
     assert [axes.get_title() for axes in figure.axes] == [
         "1 − S = 1,  D* = 1.00",
         "1 − S = 0.4,  D* = 0.50",
@@ -172,7 +173,7 @@ def test_stronger_edges_are_darker() -> None:
 
 
 def test_colours_and_key_name_the_shapes_that_occur(uniform: MemoryRun) -> None:
-    figure = figures.draw(uniform, "feature_graph")
+    figure = registry.draw(uniform, "feature_graph")
     pentagon = figure.axes[2].get_lines()[0]
     assert to_rgba(pentagon.get_color()) == to_rgba(style.CYCLE[1])
     key = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -199,7 +200,7 @@ def test_tangles_and_empty_graphs_are_drawn() -> None:
     tangle = np.random.default_rng(0).normal(size=(30, 4)) / 2
     figure = feature_graph.graphs([tangle, np.zeros((30, 4)), np.ones((5, 4)) / 2], ["a", "b", "c"])
     assert [len(axes.get_lines()) for axes in figure.axes] == [1, 0, 1]
-    assert layout.nearest(nodes(figure.axes[2])) > 0.3  # five features in one direction do not hide each other
+    assert graph_layout.nearest(nodes(figure.axes[2])) > 0.3  # five features in one direction do not hide each other
     assert len(style.render(figure, "png")) > 1000
 
 
@@ -207,21 +208,21 @@ def test_tangles_and_empty_graphs_are_drawn() -> None:
 
 
 def exact_lines(figure: Figure) -> list[Floats]:
-    label = dimensions.EXACT_LABEL
+    label = d_star.EXACT_LABEL
     return [np.asarray(line.get_xydata()) for line in figure.axes[0].get_lines() if line.get_label() == label]
 
 
 def test_geometry_has_the_exact_curve_of_crowded_uniform_models() -> None:
     base = {"model.n_features": 10, "model.n_hidden": 2}
     run = make_run(base, {"data.density": DENSITIES}, lambda row: np.eye(10, 2))
-    (curve,) = exact_lines(figures.draw(run, "geometry"))
+    (curve,) = exact_lines(registry.draw(run, "geometry"))
     assert (curve[0, 0], curve[-1, 0]) == (pytest.approx(1), pytest.approx(5))
     digons = np.interp(1 / 0.3, *curve.T)
     assert digons == pytest.approx(float(theory.d_star(0.3)), abs=1e-3)
     assert digons == pytest.approx(0.49, abs=0.005)
     for other in ({"importance.decay": 0.9}, {"model.output": "linear"}, {"model.n_features": 9}):
         run = make_run(base | other, {"data.density": DENSITIES}, lambda row: np.eye(row["model.n_features"], 2))
-        assert exact_lines(figures.draw(run, "geometry")) == []
+        assert exact_lines(registry.draw(run, "geometry")) == []
 
 
 # --- vulnerability -------------------------------------------------------------------------------------------------
@@ -310,12 +311,12 @@ REASONS: dict[str, tuple[str, dict[str, Any], list[float], str]] = {
 def test_a_figure_says_why_a_run_cannot_show_it(case: str) -> None:
     name, base, densities, reason = REASONS[case]
     run = make_run(UNIFORM | base, {"data.density": densities}, lambda row: np.ones((9, row["model.n_hidden"])))
-    assert figures.reasons(run)[name] == reason
+    assert registry.reasons(run)[name] == reason
 
 
 def test_a_sweep_of_uniform_models_has_both_figures_with_readable_text(uniform: MemoryRun) -> None:
-    assert {"geometry", "dimensionality", "feature_graph", "vulnerability"} <= set(figures.available(uniform))
+    assert {"geometry", "dimensionality", "feature_graph", "vulnerability"} <= set(registry.available(uniform))
     for name in ("feature_graph", "vulnerability"):
-        figure = figures.draw(uniform, name)
+        figure = registry.draw(uniform, name)
         assert min(t.get_fontsize() for t in figure.findobj(mpl.text.Text) if t.get_text()) >= 7
-        assert style.render(figure, "png") == style.render(figures.draw(uniform, name), "png")
+        assert style.render(figure, "png") == style.render(registry.draw(uniform, name), "png")

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from test_figures import MemoryRun, make_run, texts, titles
 from test_neurons import motif as sketch
 
-from superpos import figures
-from superpos.figures import motif, neurons, style
+from superpos.families.tms.figures import motif, neurons
+from superpos.figures import registry, style
 
 Floats = NDArray[np.float64]
 RELU = {"model.hidden": "relu", "importance.decay": 0.5}
@@ -85,7 +85,7 @@ def test_a_stack_has_positive_weights_above_and_negative_ones_below() -> None:
 
 
 def test_the_best_model_of_each_density_the_densest_first_in_order_of_importance(small: MemoryRun) -> None:
-    figure = figures.draw(small, "neurons")
+    figure = registry.draw(small, "neurons")
     assert titles(figure) == ["1−S = 1", "1−S = 0.1"]
     upper, lower = panels(figure)[0], panels(figure)[2]
     # importance 4, 1, 2: features 0, 2, 1; neuron 1 holds the first of them and comes first
@@ -105,7 +105,7 @@ def absolute(row: dict[str, Any]) -> tuple[Floats, Floats]:
 
 
 def test_many_neurons_stand_in_rows_coloured_by_the_number_of_their_features() -> None:
-    figure = figures.draw(make_untied({"data.density": [0.3, 1.0]}, absolute), "neurons")
+    figure = registry.draw(make_untied({"data.density": [0.3, 1.0]}, absolute), "neurons")
     shown = panels(figure)
     assert [axes.get_title() for axes in shown[:4]] == ["input $W_1$", "output $W_2$"] * 2
     assert [shown[0].get_ylabel(), shown[4].get_ylabel()] == ["1−S = 1", "1−S = 0.3"]
@@ -120,7 +120,7 @@ def test_many_neurons_stand_in_rows_coloured_by_the_number_of_their_features() -
 def test_neurons_that_are_dead_or_not_finite_are_drawn() -> None:
     for value in (0.0, np.nan):
         run = make_untied({"data.density": [0.3]}, lambda row, value=value: (np.full((14, 14), value),) * 2)
-        assert len(style.render(figures.draw(run, "neurons"), "png")) > 1000
+        assert len(style.render(registry.draw(run, "neurons"), "png")) > 1000
 
 
 def motif_run(**axes: list[Any]) -> UntiedRun:
@@ -133,7 +133,7 @@ def motif_run(**axes: list[Any]) -> UntiedRun:
 
 
 def test_the_motif_of_any_model_is_drawn_with_its_weights() -> None:
-    figure = figures.draw(motif_run(), "motif")
+    figure = registry.draw(motif_run(), "motif")
     assert titles(figure) == ["1 − S = 0.03, model 3"]
     left, right = figure.axes
     words = [text.get_text() for text in left.texts]
@@ -153,7 +153,7 @@ def test_the_motif_of_any_model_is_drawn_with_its_weights() -> None:
 def test_features_of_the_motif_are_numbered_by_importance() -> None:
     run = motif_run()
     run.table["importance.values"] = [(1.0, 2.0, 3.0)] * len(run.table)
-    assert {"$x_{1}$", "$x_{2}$"} <= {text.get_text() for text in figures.draw(run, "motif").axes[0].texts}
+    assert {"$x_{1}$", "$x_{2}$"} <= {text.get_text() for text in registry.draw(run, "motif").axes[0].texts}
 
 
 def test_figures_say_which_runs_they_cannot_show(small: MemoryRun) -> None:
@@ -161,8 +161,8 @@ def test_figures_say_which_runs_they_cannot_show(small: MemoryRun) -> None:
     assert motif.applies(none) == (
         "needs a neuron that holds two features asymmetrically and one that inhibits it, and found none"
     )
-    assert "motif" not in figures.available(none)
-    assert {"motif", "neurons"} <= set(figures.available(motif_run()))
+    assert "motif" not in registry.available(none)
+    assert {"motif", "neurons"} <= set(registry.available(motif_run()))
     assert motif.applies(small) == "needs model.tied=false in every model"
     linear = make_run({}, {"data.density": [1.0]}, lambda row: np.eye(5, 2))
     assert neurons.applies(linear) == motif.applies(linear) == "needs model.hidden=relu in every model"
@@ -177,7 +177,7 @@ def test_figures_say_which_runs_they_cannot_show(small: MemoryRun) -> None:
 def test_text_is_readable_and_files_repeat(small: MemoryRun) -> None:
     rows = make_untied({"data.density": [1.0]}, absolute)
     for run, name in ((small, "neurons"), (rows, "neurons"), (motif_run(), "motif")):
-        words = figures.draw(run, name).findobj(mpl.text.Text)
+        words = registry.draw(run, name).findobj(mpl.text.Text)
         assert min(text.get_fontsize() for text in words if text.get_text()) >= 7
-    first, second = (style.render(figures.draw(small, "neurons"), "svg") for _ in range(2))
+    first, second = (style.render(registry.draw(small, "neurons"), "svg") for _ in range(2))
     assert first == second

@@ -14,9 +14,10 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from test_figures import MemoryRun, make_run
 
-from superpos import figures, geometry
-from superpos.figures import pca, sets, style
-from superpos.theory.shapes import polygon
+from superpos.families.tms import geometry
+from superpos.families.tms.figures import pca, sets
+from superpos.families.tms.geometry.shapes import polygon
+from superpos.figures import registry, style
 
 HEXAGON = polygon(6)
 PAIRS = {"model.n_hidden": 2, "data.correlation": "correlated", "data.set_size": 2}
@@ -82,7 +83,7 @@ def settings() -> MemoryRun:
 
 
 def test_a_column_for_every_setting(settings: MemoryRun) -> None:
-    figure = figures.draw(settings, "sets")
+    figure = registry.draw(settings, "sets")
     words = texts(figure)
     assert "3 × 2 correlated n = 6, m = 2, 1−S = 0.05" in words
     assert "2 × 4 anticorrelated n = 8, m = 4, 1−S = 0.05" in words
@@ -91,7 +92,7 @@ def test_a_column_for_every_setting(settings: MemoryRun) -> None:
 
 
 def test_heat_maps_are_those_of_the_lowest_loss_with_the_sets_framed(settings: MemoryRun) -> None:
-    images = figures.draw(settings, "sets").findobj(AxesImage)
+    images = registry.draw(settings, "sets").findobj(AxesImage)
     shown = [np.asarray(image.get_array()) for image in images]
     np.testing.assert_allclose(shown[0], HEXAGON @ HEXAGON.T, atol=1e-12)
     assert shown[1].shape == (8, 8)
@@ -102,7 +103,7 @@ def test_heat_maps_are_those_of_the_lowest_loss_with_the_sets_framed(settings: M
 
 
 def test_arrows_have_a_colour_a_set_and_a_marker_a_member(settings: MemoryRun) -> None:
-    axes = figures.draw(settings, "sets").axes[0]
+    axes = registry.draw(settings, "sets").axes[0]
     marks = [line for line in axes.lines if len(line.get_xdata()) == 1]
     assert [mark.get_markeredgecolor() for mark in marks] == [style.CYCLE[i // 2] for i in range(6)]
     assert [mark.get_marker() for mark in marks] == ["o", "s"] * 3
@@ -114,7 +115,7 @@ def test_bars_give_the_share_of_each_geometry_and_never_leave_out_the_best() -> 
     kinds = [orthogonal, *([one] * 4), *([antipodal] * 3), *([both] * 2)]
     base = PAIRS | {"model.n_features": 4, "data.density": 0.01}
     run = make_run(base, {"seed": list(range(10))}, lambda row: kinds[row["seed"]])
-    bars = figures.draw(run, "sets").axes[2].patches
+    bars = registry.draw(run, "sets").axes[2].patches
     np.testing.assert_allclose([bar.get_width() for bar in bars], [0.4, 0.3, 0.2, 0.1])
     blue = [mpl.colors.same_color(bar.get_facecolor(), style.CYCLE[0]) for bar in bars]
     assert blue == [False, False, False, True]
@@ -148,7 +149,7 @@ def test_a_run_without_finished_models_is_refused(settings: MemoryRun) -> None:
 def test_collapsed_sets_of_all_seeds_and_of_the_best() -> None:
     # at 0.1 and more the first seed has all pairs collapsed, the second two; below both are a hexagon
     run = pca_run(lambda row: 0 if row["data.density"] < 0.1 else 3 - row["seed"])
-    figure = figures.draw(run, "pca")
+    figure = registry.draw(run, "pca")
     counts = next(axes for axes in figure.axes if axes.get_ylabel() == "collapsed sets")
     dots = counts.collections[0]
     assert dots.get_offsets().tolist() == [[0.01, 0], [0.05, 0], [0.1, 2], [0.1, 3], [0.4, 2], [0.4, 3]]
@@ -160,7 +161,7 @@ def test_collapsed_sets_of_all_seeds_and_of_the_best() -> None:
 
 
 def test_families_are_measured_from_the_best_at_each_density() -> None:
-    figure = figures.draw(pca_run(lambda row: row["seed"]), "pca")
+    figure = registry.draw(pca_run(lambda row: row["seed"]), "pca")
     families = figure.axes[-1]
     lines = {line.get_label(): line.get_ydata() for line in families.lines}
     both = np.array([lines["0 collapsed"], lines["1 collapsed"]])
@@ -174,7 +175,7 @@ def test_arrows_show_both_ends_of_every_stretch() -> None:
     assert pca._panels([3]) == [0]
     assert pca._panels(list(range(30)))[:1] == [0]
     assert len(pca._panels(list(range(30)))) == 8
-    figure = figures.draw(pca_run(lambda row: 0), "pca")
+    figure = registry.draw(pca_run(lambda row: 0), "pca")
     assert [axes.get_title() for axes in figure.axes if axes.get_title()] == ["1−S = 0.01", "0.4"]
 
 

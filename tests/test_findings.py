@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from superpos.findings import findings, of_findings, of_settings, of_training, settings, some
-from superpos.store.settings import by_setting
-from superpos.tables import plain
+from superpos.store.by_setting import by_setting
+from superpos.terminal.findings import findings, of_findings, of_settings, of_training, settings, some
+from superpos.terminal.tables import plain
 
 SWEPT = ["importance.values", "model.n_hidden", "seed"]
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import superpos
-from superpos import finished as module
-from superpos.config.compose import compose
+from superpos.compose.compose import compose
 from superpos.errors import ConfigError, IncompleteError, SuperposError
-from superpos.finished import finished, part
+from superpos.plan.sweep import Sweep
 from superpos.store import RunFolder
-from superpos.sweep import Sweep
+from superpos.training import already_trained as module
+from superpos.training.already_trained import finished, part
 
 OVERRIDES = ["model.n_hidden=1,2,3", "seed=0,1"]  # three chunks
 HEAVY = ("torch", "numba", "matplotlib", "scipy")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 from scipy.sparse.csgraph import connected_components
 
-from superpos import geometry
-from superpos.theory import shapes
+from superpos.families.tms import geometry
+from superpos.families.tms.geometry import shapes
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) / np.sqrt(3)
 

@@ -12,7 +12,8 @@ from types import ModuleType
 
 import pytest
 
-from superpos.engines.cpu import FusedCpuEngine, cache
+from superpos.engines.compiled import cache
+from superpos.families.tms.cpu import FusedCpuEngine
 
 SOURCES = Path(cache.__file__).parent
 PACKAGE = Path(cache.__file__).parents[3]
@@ -21,7 +22,8 @@ TRAIN = """
 import sys, numpy as np
 sys.path.insert(0, {tests!r})
 from tasks import make_task, start
-from superpos.engines.cpu import FusedCpuEngine, cache
+from superpos.families.tms.cpu import FusedCpuEngine
+from superpos.engines.compiled import cache
 task = make_task(3, 1, models=2, steps=3, batch_size=5)
 engine, state = FusedCpuEngine(1), start(task)
 first = engine.first_use()
@@ -104,7 +106,7 @@ def test_the_first_use_says_what_it_waits_for(monkeypatch: pytest.MonkeyPatch, t
         signatures = ()
 
     monkeypatch.setattr(cache, "is_filled", lambda: False)
-    monkeypatch.setattr("superpos.engines.cpu.kernel.run", Uncompiled)
+    monkeypatch.setattr("superpos.families.tms.cpu.kernel.run", Uncompiled)
     monkeypatch.setattr(cache, "folder", lambda: tmp_path)
     assert f"kept in {tmp_path}" in str(FusedCpuEngine().first_use())
     monkeypatch.setattr(cache, "folder", lambda: None)

@@ -77,8 +77,8 @@ THIRD_PARTY = {0: set(), 1: MATHS, 2: MATHS | {"numba", "llvmlite", "triton", "j
 THIRD_PARTY[4] = MATHS | FILES | {"yaml", "plotly"}
 # Packages with one owner.
 OWNERS = {
-    "hydra": ["superpos.config.compose"],
-    "omegaconf": ["superpos.config.compose"],
+    "hydra": ["superpos.compose.compose"],
+    "omegaconf": ["superpos.compose.compose"],
     "yaml": ["superpos.config", "superpos.checks", "superpos.cluster"],
     "typer": ["superpos.cli"],
     "numba": ["superpos.engines"],
@@ -90,7 +90,7 @@ OWNERS = {
     "plotly": ["superpos.report"],
 }
 NOT_IN_MATHS = {"os", "pathlib", "io", "tempfile", "shutil", "time", "datetime", "random", "subprocess", "logging"}
-ENGINES = ("superpos.engines.reference", "superpos.engines.cpu", "superpos.engines.gpu")
+ENGINES = ("superpos.engines.reference", "superpos.families.tms.cpu", "superpos.engines.gpu")
 AT_START = {"typer", "rich"}  # packages that the command line may import before it knows the command
 
 
@@ -229,18 +229,26 @@ def test_every_name_in_the_table_is_about_this_package() -> None:
         ("superpos.metrics", "import pandas", "(layer 1) imports pandas"),
         ("superpos.data", "def f():\n    from pathlib import Path", "maths has no paths"),
         ("superpos.data", "import random", "maths has no paths"),
-        ("superpos.engines.cpu.kernel", "from superpos.engines.reference import x", "engines never import each other"),
+        (
+            "superpos.families.tms.cpu.kernel",
+            "from superpos.engines.reference import x",
+            "engines never import each other",
+        ),
         ("superpos.engines.reference", "from superpos.engines import choose", "engines never import each other"),
-        ("superpos.engines.cpu", "from superpos.sweep import Sweep", "imports superpos.sweep (layer 3)"),
+        ("superpos.families.tms.cpu", "from superpos.sweep import Sweep", "imports superpos.sweep (layer 3)"),
         ("superpos.store.run", "import superpos.engines", "(layer 3) imports superpos.engines (layer 2)"),
         ("superpos.sweep", "from superpos.store import load", "(layer 3) imports superpos.store (layer 3)"),
-        ("superpos.figures.loss", "from superpos.runner import train", "imports superpos.runner (layer 4)"),
+        (
+            "superpos.figures.loss",
+            "from superpos.training.runner import train",
+            "imports superpos.training.runner (layer 4)",
+        ),
         ("superpos.sweep", "import torch", "(layer 3) imports torch"),
-        ("superpos.sweep", "from omegaconf import OmegaConf", "belongs to superpos.config.compose"),
-        ("superpos.config.merge", "import hydra", "belongs to superpos.config.compose"),
-        ("superpos.runner", "import typer", "belongs to superpos.cli"),
+        ("superpos.sweep", "from omegaconf import OmegaConf", "belongs to superpos.compose.compose"),
+        ("superpos.config.merge", "import hydra", "belongs to superpos.compose.compose"),
+        ("superpos.training.runner", "import typer", "belongs to superpos.cli"),
         ("superpos.model", "from numba import njit", "belongs to superpos.engines"),
-        ("superpos.runner", "from safetensors import safe_open", "belongs to superpos.store"),
+        ("superpos.training.runner", "from safetensors import safe_open", "belongs to superpos.store"),
         ("superpos", "from superpos.store import load", "imports pandas at its start, through superpos.store"),
         ("superpos.cli", "try:\n    import torch\nexcept ImportError:\n    pass", "at its start"),
         ("superpos.cli", "class A:\n    import numpy", "at its start"),
@@ -255,8 +263,8 @@ def test_a_bad_import_is_found(module: str, source: str, fault: str) -> None:
     [
         ("superpos.metrics", "import math\nimport scipy.linalg\nfrom superpos import errors"),
         ("superpos.store.run", "from superpos.store import files\nimport pandas, pathlib"),
-        ("superpos.engines", "from superpos.engines.cpu import FusedCpuEngine"),
-        ("superpos.cli", "import typer\ndef train():\n    import superpos.runner"),
+        ("superpos.engines", "from superpos.families.tms.cpu import FusedCpuEngine"),
+        ("superpos.cli", "import typer\ndef train():\n    import superpos.training.runner"),
         ("superpos", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from superpos.store import load"),
     ],
 )
@@ -271,8 +279,8 @@ def test_a_good_import_is_let_through(module: str, source: str) -> None:
         ("superpos.sweep", {"torch", "scipy", "numba"}),
         ("superpos.figures", {"torch", "scipy", "numba"}),
         ("superpos.finished", {"torch", "scipy", "numba", "matplotlib"}),
-        ("superpos.runner", {"torch", "scipy", "matplotlib", "hydra", "numba"}),
-        ("superpos.engines.cpu", {"torch", "scipy", "pandas", "matplotlib"}),
+        ("superpos.training.runner", {"torch", "scipy", "matplotlib", "hydra", "numba"}),
+        ("superpos.families.tms.cpu", {"torch", "scipy", "pandas", "matplotlib"}),
     ],
 )
 def test_what_is_slow_to_import_waits_until_it_is_used(module: str, needless: set[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from superpos.cli import app
-from superpos.config.compose import compose
+from superpos.compose.compose import compose
 from superpos.store import RunFolder, manifest
 from superpos.store.inventory import inventory
 

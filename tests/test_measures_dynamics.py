@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from superpos import theory
-from superpos.checks.measures import dynamics
 from superpos.config.schema import KEYS
-from superpos.geometry import octahedron
+from superpos.families.tms import theory
+from superpos.families.tms.geometry import octahedron
+from superpos.families.tms.measures import dynamics
+from superpos.plan.sweep import Axis, Sweep
 from superpos.store import Run
-from superpos.sweep import Axis, Sweep
 
 SETS = {"data.correlation": "correlated", "data.set_size": 3}
 SIX = {"model.n_features": 6, "model.n_hidden": 3, "data.density": 0.1, **SETS}

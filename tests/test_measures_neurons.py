@@ -10,8 +10,8 @@ from test_figures import MemoryRun, make_run
 from test_figures_neurons import RELU, UntiedRun, absolute, make_untied
 from test_neurons import motif
 
-from superpos import theory
-from superpos.checks.measures import neurons
+from superpos.families.tms import theory
+from superpos.families.tms.measures import neurons
 
 SHARED = np.array([[1.0, 0, 0], [0, 0.7, 0.7], [0, 0.7, -0.7], [0, -0.7, 0.7], [0, 0, 0]])  # 3 features in 2 neurons
 OWN = np.eye(5, 3)

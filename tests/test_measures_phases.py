@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from test_figures import MemoryRun, make_run
 
-from superpos import theory
-from superpos.checks.measures import phases
-from superpos.figures.phases import Grid
-from superpos.theory.shapes import simplex
+from superpos.families.tms import theory
+from superpos.families.tms.analysis.phases import Grid
+from superpos.families.tms.geometry.shapes import simplex
+from superpos.families.tms.measures import phases
 
 Weights = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 

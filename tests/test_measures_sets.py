@@ -7,9 +7,9 @@ import pytest
 from test_figures import MemoryRun, make_run
 from test_figures_sets import HEXAGON, PAIRS, THREE, collapsed
 
-from superpos import theory
-from superpos.checks.measures import sets
-from superpos.theory.shapes import polygon
+from superpos.families.tms import theory
+from superpos.families.tms.geometry.shapes import polygon
+from superpos.families.tms.measures import sets
 
 FOUR = PAIRS | {"model.n_features": 4}
 ORTHOGONAL = polygon(4)

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from test_figures import MemoryRun, make_run
 
-from superpos import theory
-from superpos.checks.measures import shapes
-from superpos.theory.shapes import polygon
+from superpos.families.tms import theory
+from superpos.families.tms.geometry.shapes import polygon
+from superpos.families.tms.measures import shapes
 
 DIGONS = "2 digons + 1 not represented"
 FIVE: dict[str, Any] = {"model.n_features": 5, "model.n_hidden": 2, "data.density": 0.05}

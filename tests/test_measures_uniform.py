@@ -7,10 +7,10 @@ import pytest
 from test_figures import MemoryRun, make_run
 from test_figures_graph import DENSITIES, OF_DENSITY, ONE, UNIFORM, blocks
 
-from superpos import theory
-from superpos.checks.measures import adversarial, uniform
-from superpos.figures import vulnerability
-from superpos.theory.shapes import simplex
+from superpos.families.tms import theory
+from superpos.families.tms.figures import vulnerability
+from superpos.families.tms.geometry.shapes import simplex
+from superpos.families.tms.measures import adversarial, uniform
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from superpos import geometry, metrics
-from superpos.theory import shapes
+from superpos.families.tms import geometry, metrics
+from superpos.families.tms.geometry import shapes
 
 SHAPES = {  # name: unit vectors, D_i of each
     "orthogonal": (np.eye(3), 1),

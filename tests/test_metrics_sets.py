@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superpos import metrics
-from superpos.theory import shapes
+from superpos.families.tms import metrics
+from superpos.families.tms.geometry import shapes
 
 HEXAGON = shapes.polygon(6)
 few = settings(max_examples=25, deadline=None)

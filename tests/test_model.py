@@ -9,11 +9,11 @@ import pytest
 import torch
 from tasks import make_task
 
-from superpos import model, theory
 from superpos.engines import Engine
-from superpos.engines.cpu import FusedCpuEngine
 from superpos.engines.reference import ReferenceEngine
-from superpos.task import Structure
+from superpos.engines.task import Structure
+from superpos.families.tms import model, theory
+from superpos.families.tms.cpu import FusedCpuEngine
 
 ENGINES: list[Engine] = [ReferenceEngine(threads=1), FusedCpuEngine(threads=1)]
 SAMPLES = 2**20

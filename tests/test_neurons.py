@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from superpos import neurons, theory
+from superpos.families.tms import neurons, theory
 
 Floats = NDArray[np.float64]
 SCALES = st.lists(st.floats(0.1, 10), min_size=4, max_size=4)

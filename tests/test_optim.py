@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from superpos import optim
+from superpos.maths import optimisers
 
 EPS = np.finfo(np.float32).eps
 STEPS = 50
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
-def zeros(param: torch.Tensor) -> optim.Update:
-    return optim.Update(param, torch.zeros_like(param), torch.zeros_like(param))
+def zeros(param: torch.Tensor) -> optimisers.Update:
+    return optimisers.Update(param, torch.zeros_like(param), torch.zeros_like(param))
 
 
 def one_step(
@@ -25,7 +25,9 @@ def one_step(
     """One number, one step, in float64: parameter, first and second moment."""
     values = [torch.tensor([[value]], dtype=torch.float64) for value in (param, old.get("m", 0), old.get("v", 0))]
     rates = [torch.tensor([value], dtype=torch.float64) for value in (lr, weight_decay)]
-    new = optim.update(optimizer, step, *rates, optim.Update(*values), torch.tensor([[grad]], dtype=torch.float64))
+    new = optimisers.update(
+        optimizer, step, *rates, optimisers.Update(*values), torch.tensor([[grad]], dtype=torch.float64)
+    )
     return tuple(value.item() for value in new)
 
 
@@ -46,7 +48,7 @@ def test_50_steps_as_torch(optimizer: str, scale: float, weight_decay: float) ->
     for step in range(STEPS):
         theirs.grad = grads[step].clone()
         other.step()
-        ours = optim.update(optimizer, step, *rates, ours, grads[step])
+        ours = optimisers.update(optimizer, step, *rates, ours, grads[step])
     # A step rounds the parameter once or twice and a move of at most a few lr about ten times, each to within eps / 2;
     # torch multiplies in another order. Both sides together:
     bound = STEPS * EPS * (2 * initial.abs() + 20 * lr)
@@ -96,14 +98,14 @@ def test_a_gradient_of_zero_moves_nothing_but_by_decay() -> None:
 def test_every_model_has_its_own_rates() -> None:
     param, grad = torch.ones(3, 2, 2), torch.full((3, 2, 2), 0.5)
     lr, decay = torch.tensor([0.1, 0.2, 0.0]), torch.tensor([0.0, 1.0, 5.0])
-    together = optim.update("sgd", 0, lr, decay, zeros(param), grad).param
+    together = optimisers.update("sgd", 0, lr, decay, zeros(param), grad).param
     # 1 - 0.1 * 0.5; 1 - 0.2 * (0.5 + 1); 1
     assert torch.allclose(together[:, 0, 0], torch.tensor([0.95, 0.7, 1.0]))
     for optimizer in OPTIMIZERS:
-        whole = optim.update(optimizer, 3, lr, decay, zeros(param), grad)
+        whole = optimisers.update(optimizer, 3, lr, decay, zeros(param), grad)
         for i in range(3):
             part = slice(i, i + 1)
-            alone = optim.update(optimizer, 3, lr[part], decay[part], zeros(param[part]), grad[part])
+            alone = optimisers.update(optimizer, 3, lr[part], decay[part], zeros(param[part]), grad[part])
             assert all(torch.equal(a, b[part]) for a, b in zip(alone, whole, strict=True))
 
 
@@ -122,6 +124,6 @@ def test_every_model_has_its_own_rates() -> None:
     ],
 )
 def test_schedules_by_hand(kind: str, steps: int, warmup: int, expected: list[float]) -> None:
-    found = optim.schedule(kind, steps, warmup)
+    found = optimisers.schedule(kind, steps, warmup)
     assert found.shape == (steps,)
     assert found.tolist() == pytest.approx(expected, rel=1e-12, abs=1e-12)

@@ -20,14 +20,15 @@ from tasks import make_task, start
 from typer.testing import CliRunner
 
 import superpos
-from superpos import figures, runner
 from superpos.cli import app
-from superpos.config.compose import compose
+from superpos.compose.compose import compose
 from superpos.engines.reference import ReferenceEngine
 from superpos.errors import ConfigError, TrainingInterruptedError
-from superpos.own import Own
-from superpos.progress import Lines
-from superpos.sweep import Sweep
+from superpos.figures import registry
+from superpos.plan.sweep import Sweep
+from superpos.terminal.progress import Lines
+from superpos.training import runner
+from superpos.user.functions import Own
 
 UNTRAINED = ["model.n_features=4", "train.steps=0", "data.sparsity=0.5"]
 SMALL = ["model.n_features=4", "train.steps=20", "train.batch_size=32", "data.sparsity=0.5", "record.loss_every=5"]
@@ -96,7 +97,7 @@ def test_parameters_of_ones_own(tmp_path: Path) -> None:
         assert run.weights(i)["decoder"].std() > 0.1
     assert {"loss", "status", "model.n_hidden"} <= set(run.table)
     assert {"d_star", "geometry"} & set(run.table) == set()
-    assert figures.available(run) == []  # no loss was recorded
+    assert registry.available(run) == []  # no loss was recorded
 
 
 def test_a_model_depends_on_its_own_row_alone(tmp_path: Path) -> None:
@@ -271,11 +272,11 @@ def test_the_command_line_shows_such_a_run_and_cannot_train_it(tmp_path: Path) -
 def test_figures_compare_no_theory_with_functions_of_ones_own(tmp_path: Path) -> None:
     overrides = ["train.steps=20", "train.batch_size=32", "record.loss_every=5", "record.snapshots=5"]
     run = superpos.train([*overrides, "data.sparsity=0.5,0.7,0.9"], target=squared, out=tmp_path)
-    shown = figures.available(run)
+    shown = registry.available(run)
     assert {"features", "superposition", "loss"} <= set(shown)
     assert {"dynamics", "training_movie", "phase_diagram", "vulnerability"} & set(shown) == set()
     for name in shown:
-        figures.picture(run, name, "svg")
+        registry.picture(run, name, "svg")
 
 
 def test_progress_is_told_where_it_is_wanted(

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 import superpos
-from superpos import publishing, runner
-from superpos.config.compose import compose
-from superpos.engines.cpu import FusedCpuEngine
+from superpos.compose.compose import compose
 from superpos.errors import IncompleteError, TrainingInterruptedError
-from superpos.publishing import Publisher
+from superpos.families.tms.cpu import FusedCpuEngine
 from superpos.store import Run, RunFolder
+from superpos.training import publisher as publishing
+from superpos.training import runner
+from superpos.training.publisher import Publisher
 
 SWEEP = ["model.n_features=2", "model.n_hidden=1,2", "train.steps=3", "train.batch_size=8", "seed=0,1"]  # two chunks
 

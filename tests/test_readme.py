@@ -11,7 +11,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from superpos.cli import app
-from superpos.figures import FIGURES
+from superpos.figures.registry import FIGURES
 
 ROOT = Path(__file__).parent.parent
 README, GALLERY = ((ROOT / name).read_text() for name in ("README.md", "docs/gallery.md"))

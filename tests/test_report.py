@@ -19,13 +19,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 from typer.testing import CliRunner, Result
 
 import superpos
-from superpos import metrics, report
+from superpos import report
 from superpos.cli import app
-from superpos.config.compose import compose
-from superpos.report import axes, graphs, models
-from superpos.report.content import to_text
-from superpos.report.models import Part
+from superpos.compose.compose import compose
+from superpos.families.tms import metrics
+from superpos.families.tms.explorer import graphs
+from superpos.report import parts as models
+from superpos.report import sweep_axes
 from superpos.report.pack import Pack, codes, half
+from superpos.report.page_data import to_text
+from superpos.report.parts import Part
 from superpos.store import Run
 
 SMALL = [
@@ -202,7 +205,7 @@ def test_the_exact_minimum_stands_in_the_order_of_the_axes(explored: Page) -> No
     ],
 )
 def test_the_scale_is_that_on_which_values_are_even(values: list[Any], scale: str) -> None:
-    assert axes.scale_of(values) == scale
+    assert sweep_axes.scale_of(values) == scale
 
 
 @pytest.mark.parametrize(
@@ -221,7 +224,7 @@ def test_the_scale_is_that_on_which_values_are_even(values: list[Any], scale: st
 def test_the_command_trains_the_very_model(overrides: list[str]) -> None:
     sweep = compose(overrides).sweep
     plan = sweep.to_json()
-    shown, fixed = axes.axes(plan), axes.fixed_overrides(plan, "one_model")
+    shown, fixed = sweep_axes.axes(plan), sweep_axes.fixed_overrides(plan, "one_model")
     for model in {0, sweep.n_models // 2, sweep.n_models - 1}:
         points = np.unravel_index(model, sweep.shape)
         command = " ".join([fixed, *(axis["overrides"][at] for axis, at in zip(shown, points, strict=True))])
@@ -233,7 +236,7 @@ def test_the_command_trains_the_very_model(overrides: list[str]) -> None:
 
 
 def test_numbers_beyond_javascript_are_text(tmp_path: Path) -> None:
-    (axis,) = axes.axes({"axes": [{"keys": ["seed"], "values": [[2**64 - 1], [3]]}]})
+    (axis,) = sweep_axes.axes({"axes": [{"keys": ["seed"], "values": [[2**64 - 1], [3]]}]})
     assert axis["values"] == [["18446744073709551615"], [3]]
     assert axis["seeds"]
 

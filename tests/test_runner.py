@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import superpos
-from superpos import geometry, metrics, model, runner, theory
-from superpos.config.compose import compose
+from superpos.compose.compose import compose
 from superpos.config.schema import AXIS_KEYS
-from superpos.engines.cpu import FusedCpuEngine
 from superpos.errors import ConfigError, PlanMismatchError
+from superpos.families.tms import geometry, metrics, model, theory
+from superpos.families.tms.cpu import FusedCpuEngine
 from superpos.store import Run
+from superpos.training import runner
 
 # Eight chunks: the number of steps is part of the structure.
 SMALL = ["model.n_features=3", "train.batch_size=32"]

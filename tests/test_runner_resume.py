@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 import superpos
-from superpos import runner, status
-from superpos.config.compose import compose
-from superpos.engines.cpu import FusedCpuEngine
+from superpos.compose.compose import compose
 from superpos.errors import SuperposError, TrainingInterruptedError
-from superpos.stopwatch import PHASES
+from superpos.families.tms.cpu import FusedCpuEngine
 from superpos.store import Run, RunFolder
+from superpos.terminal import status
+from superpos.training import runner
+from superpos.training.stopwatch import PHASES
 
 SWEEP = [
     "model.n_features=3", "model.n_hidden=1,2", "train.batch_size=64", "train.steps=60", "train.lr=0.01,1e30",
@@ -84,7 +85,7 @@ def test_every_attempt_notes_where_its_time_went(tmp_path: Path, monkeypatch: py
     with pytest.raises(TrainingInterruptedError):
         train(SWEEP, tmp_path, stop=after(3))
     ticks = iter(range(10**6))
-    monkeypatch.setattr("superpos.stopwatch.time.monotonic", lambda: next(ticks))  # every look takes a second
+    monkeypatch.setattr("superpos.training.stopwatch.time.monotonic", lambda: next(ticks))  # every look takes a second
     looks = len(list(zip(range(10), ticks, strict=False)))  # began 10 s earlier than its first look
     run = train(SWEEP, tmp_path, began=0.0)
     stopped, whole = [attempt["seconds"] for attempt in run.folder.attempts()]

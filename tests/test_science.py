@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import superpos
-from superpos import geometry, metrics, theory
-from superpos.config.compose import compose
+from superpos.compose.compose import compose
 from superpos.engines import choose
+from superpos.families.tms import geometry, metrics, theory
 from superpos.store import Run
 
 Folder = pytest.TempPathFactory

@@ -11,11 +11,12 @@ import torch
 from scipy import stats
 from tasks import make_task
 
-from superpos import data, losses, sparse
-from superpos.engines.cpu import FusedCpuEngine
-from superpos.sampler import LEAST_CELLS, LEAST_SPARSITY, prefers_sparse
-from superpos.streams import Purpose
-from superpos.task import Structure, Task
+from superpos.engines.task import Structure, Task
+from superpos.families.tms import exact_loss
+from superpos.families.tms.cpu import FusedCpuEngine
+from superpos.families.tms.data import inputs, sparse
+from superpos.families.tms.data.which_sampler import LEAST_CELLS, LEAST_SPARSITY, prefers_sparse
+from superpos.maths.streams import Purpose
 
 SAMPLES = 10**6  # of 10 features: 10^7 cells
 FUSED = FusedCpuEngine(threads=1)
@@ -24,7 +25,7 @@ FUSED = FusedCpuEngine(threads=1)
 def draw(density: Any, samples: int = SAMPLES, n: int = 10, **structure: Any) -> np.ndarray:
     """Training inputs [B, F] of one model."""
     task = make_task(n, 1, density=density, seed=[5], sampler="sparse", **structure)
-    return data.sample(task, Purpose.TRAIN, 0, range(samples)).numpy()[0]
+    return inputs.sample(task, Purpose.TRAIN, 0, range(samples)).numpy()[0]
 
 
 def assert_counts(found: Any, trials: int, probability: Any) -> None:
@@ -134,21 +135,21 @@ def test_a_batch_is_the_start_of_a_larger_one() -> None:
     for batch in (1, 7, 1023, 1024, 1025, 100_003):
         assert np.array_equal(draw(0.02, batch), many[:batch])
     task = make_task(10, 1, density=0.02, seed=[5], sampler="sparse")
-    some = data.sample(task, Purpose.TRAIN, 0, range(1000, 3000)).numpy()[0]
+    some = inputs.sample(task, Purpose.TRAIN, 0, range(1000, 3000)).numpy()[0]
     assert np.array_equal(some, many[1000:3000])
 
 
 def test_draws_of_a_model_are_its_own() -> None:
     task = make_task(6, 1, 4, density=0.1, seed=[1, 2, 1, 1], sampler="sparse")
     task.sparsity[3, 2] = 0.99
-    x = data.sample(task, Purpose.TRAIN, 3, range(500))
+    x = inputs.sample(task, Purpose.TRAIN, 3, range(500))
     for i in range(4):
-        assert torch.equal(data.sample(task.take(slice(i, i + 1)), Purpose.TRAIN, 3, range(500))[0], x[i])
+        assert torch.equal(inputs.sample(task.take(slice(i, i + 1)), Purpose.TRAIN, 3, range(500))[0], x[i])
     assert torch.equal(x[0], x[2])
     assert not torch.equal(x[0], x[1])
-    other = data.sample(task, Purpose.TRAIN, 4, range(500))
+    other = inputs.sample(task, Purpose.TRAIN, 4, range(500))
     assert not torch.equal(x, other)
-    assert not torch.equal(x, data.sample(task, Purpose.EVALUATE, 3, range(500)))
+    assert not torch.equal(x, inputs.sample(task, Purpose.EVALUATE, 3, range(500)))
 
 
 def trained_alike(sampler: str, density: Any, samples: int, models: int = 48, **structure: Any) -> Task:
@@ -172,7 +173,7 @@ def test_loss_and_gradient_have_the_expectation_of_theory(density: Any) -> None:
     evaluated, error = FUSED.evaluate(task, same, samples)
 
     def exact(changed: dict[str, np.ndarray]) -> float:
-        return float(losses.exact_loss(task.take(slice(0, 1)), {k: v[None] for k, v in changed.items()})[0])
+        return float(exact_loss.exact_loss(task.take(slice(0, 1)), {k: v[None] for k, v in changed.items()})[0])
 
     for values in (found, evaluated):
         mean, spread = mean_and_error(values)

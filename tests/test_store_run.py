@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from superpos.errors import IncompleteError, SuperposError
-from superpos.store import Run, RunFolder, content, find_runs, latest_run, load
+from superpos.store import Run, RunFolder, find_runs, formats, latest_run, load
 
 SHAPES = {0: (5, 2), 1: (5, 2), 2: (3, 1)}  # n_features, n_hidden of each chunk
 CHUNKS = [[0, 3, 6], [1, 4], [2, 5]]
@@ -226,8 +226,8 @@ def test_the_digest_does_not_depend_on_order_place_or_storage(tmp_path: Path, mo
     assert make(tmp_path / "b", chunks=(2, 0, 1)).digest() == digest
     assert load(tmp_path / "b" / "demo").digest() == digest
     with monkeypatch.context() as patch:
-        write = content.pq.write_table
-        patch.setattr(content.pq, "write_table", lambda table, sink: write(table, sink, compression="zstd"))
+        write = formats.pq.write_table
+        patch.setattr(formats.pq, "write_table", lambda table, sink: write(table, sink, compression="zstd"))
         other = make(tmp_path / "c")
     assert other.digest() == digest
     assert (other.path / "chunks/00000.parquet").read_bytes() != (
@@ -237,13 +237,13 @@ def test_the_digest_does_not_depend_on_order_place_or_storage(tmp_path: Path, mo
 
 def test_the_digest_sees_every_bit_of_a_tensor() -> None:
     W = np.arange(6, dtype=np.float32).reshape(2, 3)
-    digest = content.tensors_digest({"W": W, "b": W})
-    assert content.tensors_digest({"b": W, "W": W.T.copy().T}) == digest
+    digest = formats.tensors_digest({"W": W, "b": W})
+    assert formats.tensors_digest({"b": W, "W": W.T.copy().T}) == digest
     for bit in range(8 * W.nbytes):
         raw = bytearray(W.tobytes())
         raw[bit // 8] ^= 1 << bit % 8
         flipped = np.frombuffer(bytes(raw), dtype=np.float32).reshape(2, 3)
-        assert content.tensors_digest({"W": flipped, "b": W}) != digest, bit
+        assert formats.tensors_digest({"W": flipped, "b": W}) != digest, bit
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_the_digest_sees_every_bit_of_a_tensor() -> None:
     ids=["name", "shape", "dtype", "absent"],
 )
 def test_the_digest_sees_names_shapes_and_types(changed: dict[str, Any]) -> None:
-    assert content.tensors_digest(changed) != content.tensors_digest({"W": np.zeros(6, np.float32)})
+    assert formats.tensors_digest(changed) != formats.tensors_digest({"W": np.zeros(6, np.float32)})
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_the_digest_sees_every_value_of_a_table(column: str, value: object) -> N
     _, table = results(1)
 
     def digest(frame: pd.DataFrame) -> str:
-        return content.table_digest(content.unpack_table(content.pack_table(frame)))
+        return formats.table_digest(formats.unpack_table(formats.pack_table(frame)))
 
     changed = table.copy()
     changed.at[1, column] = value
@@ -300,13 +300,13 @@ def test_tensors_survive_the_file(data: st.DataObject) -> None:
     shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
     arrays = hnp.arrays(DTYPES, shapes) | hnp.arrays(np.float32, (3, 4)).map(np.transpose)
     tensors = data.draw(st.dictionaries(NAMES, arrays, max_size=4))
-    found = content.unpack_tensors(content.pack_tensors(tensors))
+    found = formats.unpack_tensors(formats.pack_tensors(tensors))
     assert found.keys() == tensors.keys()
     for name, value in tensors.items():
         assert (found[name].shape, found[name].dtype.name) == (value.shape, value.dtype.name)
         little = value.astype(value.dtype.newbyteorder("<"))
         assert found[name].tobytes() == little.tobytes()  # in C order, NaN payloads too
-    assert content.tensors_digest(found) == content.tensors_digest(tensors)
+    assert formats.tensors_digest(found) == formats.tensors_digest(tensors)
 
 
 COLUMNS = {
@@ -327,7 +327,7 @@ def test_tables_survive_the_file(n_rows: int, kinds: dict[str, str], data: st.Da
         values = data.draw(st.lists(COLUMNS[kind], min_size=n_rows, max_size=n_rows))
         dtype = {"list": object, "text": "str"}.get(kind, kind)
         frame[name] = pd.Series(values, dtype=dtype)
-    found = content.to_frame([content.unpack_table(content.pack_table(frame))])
+    found = formats.to_frame([formats.unpack_table(formats.pack_table(frame))])
     assert found.columns.tolist() == frame.columns.tolist()
     for name, kind in {"model": "int64", **kinds}.items():
         assert found[name].dtype == frame[name].dtype or (kind == "list" and not n_rows), name

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from superpos.store.settings import by_setting
+from superpos.store.by_setting import by_setting
 
 SWEPT = ["data.density", "seed"]
 

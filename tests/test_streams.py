@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from superpos.streams import Purpose, draws, key_words, normals, philox4x32
+from superpos.maths.streams import Purpose, draws, key_words, normals, philox4x32
 
 ALL = 0xFFFFFFFF
 

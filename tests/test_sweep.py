@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from superpos.config import axes as axes_module
-from superpos.config.axes import MAX_MODELS, read_block, spaced
+from superpos.config import spacing as axes_module
 from superpos.config.schema import AXIS_KEYS, DEFAULTS, canonical
+from superpos.config.spacing import MAX_MODELS, read_block, spaced
 from superpos.errors import ConfigError
-from superpos.sweep import MAX_CHUNK_MODELS, Axis, Sweep
+from superpos.plan.sweep import MAX_CHUNK_MODELS, Axis, Sweep
 
 
 def axis(key: str, *values: Any) -> Axis:

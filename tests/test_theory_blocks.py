@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from superpos.theory import (
+from superpos.families.tms.theory import (
     block_optima,
     d_star,
     expected_loss,
@@ -15,8 +15,8 @@ from superpos.theory import (
     refine,
     variance,
 )
-from superpos.theory.active import Correlation
-from superpos.theory.blocks import polytopes
+from superpos.families.tms.theory.active import Correlation
+from superpos.families.tms.theory.blocks import polytopes
 
 SMALL = ("dedicated", "digon", "triangle", "tetrahedron", "pentagon")  # whose exact loss takes milliseconds
 

@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from superpos.theory import (
+from superpos.families.tms.theory import (
     PHASES,
     TRIPLE_POINT,
     candidate_losses,

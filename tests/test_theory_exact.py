@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superpos.theory import (
+from superpos.families.tms.theory import (
     closed_form_loss,
     exact,
     expected_loss,
@@ -19,8 +19,8 @@ from superpos.theory import (
     simplex,
     variance,
 )
-from superpos.theory.exact import MAX_BLOCK, Output
-from superpos.theory.reference import MAX_ACTIVE, box_integral
+from superpos.families.tms.theory.cross_check import MAX_ACTIVE, box_integral
+from superpos.families.tms.theory.exact import MAX_BLOCK, Output
 
 
 def random_model(seed: int, n: int, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from superpos import geometry
-from superpos.theory import crossing, expected_loss, family_minimum, minimise_loss, variance
+from superpos.families.tms import geometry
+from superpos.families.tms.theory import crossing, expected_loss, family_minimum, minimise_loss, variance
 
 LAST_DEDICATED = "1 dedicated + 1 not represented"
 OF_THREE = ("digon + 1 dedicated", "triangle", "2 dedicated + 1 not represented")

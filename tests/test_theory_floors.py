@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from superpos import model, theory
-from superpos.task import Structure
+from superpos.engines.task import Structure
+from superpos.families.tms import model, theory
 
 DENSITIES = st.floats(0.001, 1)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from superpos.theory import (
+from superpos.families.tms.theory import (
     candidate_losses,
     expected_loss,
     ideal_shapes,
@@ -17,7 +17,7 @@ from superpos.theory import (
     polygon,
     refine,
 )
-from superpos.theory.bfgs import bfgs
+from superpos.maths.bfgs import bfgs
 
 Floats = NDArray[np.float64]
 

@@ -9,11 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superpos import data
-from superpos.streams import Purpose
-from superpos.theory import closed_form_loss, expected_loss, loss_and_gradient, minimise_loss, quadrature_loss, refine
-from superpos.theory.active import ActiveSets, Correlation
-from superpos.theory.exact import Output
+from superpos.families.tms.data import inputs
+from superpos.families.tms.theory import (
+    closed_form_loss,
+    expected_loss,
+    loss_and_gradient,
+    minimise_loss,
+    quadrature_loss,
+    refine,
+)
+from superpos.families.tms.theory.active import ActiveSets, Correlation
+from superpos.families.tms.theory.exact import Output
+from superpos.maths.streams import Purpose
 from tests.tasks import make_task
 
 KINDS: tuple[Correlation, ...] = ("correlated", "anticorrelated")
@@ -113,7 +120,7 @@ def test_samples_of_the_data_agree(correlation: Correlation, output: Output) -> 
     kind = {"correlation": correlation, "set_size": 2}
     parts = []
     for first in range(0, 1_000_000, 100_000):
-        x = data.sample(task, Purpose.EVALUATE, 0, range(first, first + 100_000))[0].double().numpy()
+        x = inputs.sample(task, Purpose.EVALUATE, 0, range(first, first + 100_000))[0].double().numpy()
         z = x @ (W @ W.T) + b
         parts.append((x - (np.maximum(z, 0) if output == "relu" else z)) ** 2 @ importance)
     losses = np.concatenate(parts)

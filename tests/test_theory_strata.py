@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from superpos import theory
-from superpos.theory import strata
-from superpos.theory.active import Correlation
+from superpos.families.tms import theory
+from superpos.families.tms.theory import strata
+from superpos.families.tms.theory.active import Correlation
 
 
 @pytest.mark.parametrize("density", [0.03, 0.4, 1.0])

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from tasks import make_task, start
 
 import superpos
-from superpos import data, metrics, model, theory
-from superpos.config.compose import compose
+from superpos.compose.compose import compose
 from superpos.engines import Engine
-from superpos.engines.cpu import FusedCpuEngine
 from superpos.engines.reference import ReferenceEngine
-from superpos.figures import phase_diagram, phases
+from superpos.engines.task import State
+from superpos.families.tms import metrics, model, theory
+from superpos.families.tms.analysis import phases
+from superpos.families.tms.cpu import FusedCpuEngine
+from superpos.families.tms.data import inputs
+from superpos.families.tms.figures import phase_diagram
 from superpos.store import Run
-from superpos.task import State
 
 ENGINES: list[Engine] = [ReferenceEngine(threads=1), FusedCpuEngine(threads=1)]
 BOTH = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
@@ -64,7 +66,7 @@ def test_trap_3_a_tied_weight_is_stepped_once(engine: Engine) -> None:
     before = state.params["W"].astype(np.float64)
     assert list(state.params) == ["W", "b"]  # one tensor, not two that share memory
     engine.advance(task, state, 1)
-    x, importance = data.batch(task, 0).double(), torch.ones(1, 3, dtype=torch.float64)
+    x, importance = inputs.batch(task, 0).double(), torch.ones(1, 3, dtype=torch.float64)
 
     def loss(weight: NDArray[np.float64]) -> float:
         params = {"W": torch.from_numpy(weight), "b": torch.zeros(1, 3, dtype=torch.float64)}
@@ -79,7 +81,7 @@ def test_trap_3_a_tied_weight_is_stepped_once(engine: Engine) -> None:
 
 def test_trap_4_features_and_samples_are_masked_one_by_one() -> None:
     """A mask broadcast over the batch or over features would make them active together."""
-    active = data.batch(make_task(2, 1, density=0.5, batch_size=2**14), 0)[0].numpy() > 0
+    active = inputs.batch(make_task(2, 1, density=0.5, batch_size=2**14), 0)[0].numpy() > 0
     both = [np.mean((active[:, 0] == first) & (active[:, 1] == second)) for first in (0, 1) for second in (0, 1)]
     assert both == pytest.approx([0.25] * 4, abs=4 * np.sqrt(0.25 * 0.75 / 2**14))
     assert np.mean(active[1:] == active[:-1]) == pytest.approx(0.5, abs=4 * np.sqrt(0.25 / 2**15))

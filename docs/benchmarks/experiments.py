@@ -12,7 +12,7 @@ import tempfile
 import time
 from typing import Any
 
-from superpos.engines.bench import machine
+from superpos.bench import machine
 
 SUPERPOS = [sys.executable, "-m", "superpos"]
 

@@ -15,10 +15,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from superpos.engines.bench.cases import BASE, Case
-from superpos.engines.bench.measure import Report, Row
-from superpos.engines.bench.sides import EAGER, ENGINE, JAX
-from superpos.engines.bench.table import machine, markdown
+from superpos.bench.measure import Report, Row
+from superpos.bench.sides import EAGER, ENGINE, JAX
+from superpos.bench.table import machine, markdown
+from superpos.families.tms.bench.cases import BASE, Case
 from superpos.figures import style
 from superpos.units import duration
 

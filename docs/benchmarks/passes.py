@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from superpos import model
-from superpos.engines import cpu
-from superpos.engines.cpu import draws, gaps, kernel, losses, products, steps
-from superpos.streams import Purpose
-from superpos.task import Structure, Task
+from superpos.engines.compiled import products, steps
+from superpos.engines.task import Structure, Task
+from superpos.families.tms import cpu, model
+from superpos.families.tms.cpu import draws, gaps, kernel, losses
+from superpos.maths.streams import Purpose
 
 BLOCKS, REPEATS = 2000, 9
 NAMES = (

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from superpos.cli import catalogue, completion, measuring, results, signals, submitting, training
 from superpos.errors import SuperposError
-from superpos.progress import say
+from superpos.terminal.progress import say
 
 
 class _Commands(TyperGroup):

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from superpos import listing, summary, tables
 from superpos.cli import common
 from superpos.cli.common import OUTPUTS, ConfigDir, Json, Out, Overrides
 from superpos.errors import ConfigError
-from superpos.progress import say
+from superpos.terminal import costs, listing, tables
+from superpos.terminal.progress import say
 
 
 def list_(
@@ -41,10 +41,10 @@ def list_(
 
 
 def _experiments(config_dir: Path | None) -> list[dict[str, Any]]:
-    from superpos.config.compose import compose, experiments
+    from superpos.compose.compose import compose, experiments
 
     infos, one = experiments(config_dir), compose([]).sweep
-    from superpos.estimate import estimate
+    from superpos.training.estimate import estimate
 
     rate = estimate(one, say).seconds / one.work
     return [
@@ -55,7 +55,7 @@ def _experiments(config_dir: Path | None) -> list[dict[str, Any]]:
 
 
 def _figures() -> list[dict[str, str]]:
-    from superpos.figures import FIGURES
+    from superpos.figures.registry import FIGURES
 
     return [{"name": name, "description": entry.description} for name, entry in FIGURES.items()]
 
@@ -83,6 +83,6 @@ def config(overrides: Overrides = None, json_: Json = False, out: Out = OUTPUTS,
     """
     sweep = common.compose(overrides, config_dir).sweep
     if json_:
-        typer.echo(json.dumps(summary.config_facts(sweep, out), indent=2))
+        typer.echo(json.dumps(costs.config_facts(sweep, out), indent=2))
     else:
-        typer.echo(tables.fields(summary.of_config(sweep, out)))
+        typer.echo(tables.fields(costs.of_config(sweep, out)))

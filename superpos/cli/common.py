@@ -10,10 +10,10 @@ import typer
 from superpos.cli import completion
 from superpos.config.wording import did_you_mean
 from superpos.errors import ConfigError
-from superpos.progress import say
+from superpos.terminal.progress import say
 
 if TYPE_CHECKING:
-    from superpos.config.compose import Composed
+    from superpos.compose.compose import Composed
     from superpos.store import Run
 
 OUTPUTS = Path("outputs")
@@ -32,7 +32,7 @@ DryRunJson = Annotated[bool, typer.Option("--json", help="With --dry-run: print 
 
 def compose(overrides: list[str] | None, config_dir: Path | None) -> Composed:
     """The sweep of a command line, its notices on stderr. Raises `ConfigError`."""
-    from superpos.config import compose as composing
+    from superpos.compose import compose as composing
 
     composed = composing.compose(overrides or [], config_dir)
     for notice in composed.notices:

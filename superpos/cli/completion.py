@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import typer
 
-Suggestions = list[tuple[str, str]]  # as in superpos.suggestions, which only a completion imports
+Suggestions = list[tuple[str, str]]  # as in superpos.cli.suggestions, which only a completion imports
 SHELL_VARIABLE = "_SUPERPOS_COMPLETE"
 Shell = Literal["bash", "zsh", "fish"]
 SCRIPTS: dict[Shell, str] = {
@@ -58,35 +58,35 @@ complete --command superpos --no-files --keep-order --arguments '(__superpos_com
 
 def overrides(ctx: typer.Context, incomplete: str) -> Suggestions:
     """Override keys, and the values of those that have a list of them."""
-    from superpos import suggestions
+    from superpos.cli import suggestions
 
     return suggestions.overrides(incomplete, ctx.params.get("overrides") or (), ctx.params.get("config_dir"))
 
 
 def runs() -> Suggestions:
     """Run folders."""
-    from superpos import suggestions
+    from superpos.cli import suggestions
 
     return suggestions.runs()
 
 
 def figures() -> Suggestions:
     """Names of figures."""
-    from superpos import suggestions
+    from superpos.cli import suggestions
 
     return suggestions.figures()
 
 
 def claimed() -> Suggestions:
     """Experiments with claims."""
-    from superpos import suggestions
+    from superpos.cli import suggestions
 
     return suggestions.claimed()
 
 
 def clusters(ctx: typer.Context) -> Suggestions:
     """Sites of SLURM."""
-    from superpos import suggestions
+    from superpos.cli import suggestions
 
     return suggestions.clusters(ctx.params.get("config_dir"))
 

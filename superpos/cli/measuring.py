@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from superpos import summary
 from superpos.cli import common, completion
 from superpos.cli.common import OUTPUTS, Json, Out
 from superpos.cli.training import trained
-from superpos.progress import reporter, say
+from superpos.terminal import costs
+from superpos.terminal.progress import reporter, say
 
 if TYPE_CHECKING:
     from superpos.store import Run
@@ -32,29 +32,29 @@ def verify(
 
     Trains what the claims need, prints what was measured beside what is expected; the exit code is 1 if a claim fails.
     """
-    from superpos import checks
+    from superpos.claims import verdicts
     from superpos.store import load
 
-    claims = checks.load_claims(claims_folder())
+    claims = verdicts.load_claims(claims_folder())
     known = list(dict.fromkeys(claim.experiment for claim in claims))
     common.check_names("EXPERIMENT", experiment or [], known)
     chosen = [claim for claim in claims if not experiment or claim.experiment in experiment]
 
     def train(name: str, overrides: tuple[str, ...]) -> Run:
         # Runs that are not the experiment itself have a name of their own: `latest` of the experiment stays its own.
-        changes = [*overrides, f"name={checks.RUNS}"] if overrides else []
+        changes = [*overrides, f"name={verdicts.RUNS}"] if overrides else []
         sweep = common.compose([f"experiment={name}", *changes], None).sweep
         if not quiet:
             say(f"superpos: {name} {' '.join(overrides)}".rstrip())
         return load(trained(sweep, out, None, False, reporter(quiet)))
 
-    results: list[checks.Result] = []
-    for result in checks.check(chosen, train, quick):
+    results: list[verdicts.Result] = []
+    for result in verdicts.check(chosen, train, quick):
         if not json_:
             first = not results or results[-1].claim.experiment != result.claim.experiment
-            typer.echo(summary.of_result(result, first))
+            typer.echo(costs.of_result(result, first))
         results.append(result)
-    typer.echo(json.dumps([result.to_json() for result in results], indent=2) if json_ else summary.of_results(results))
+    typer.echo(json.dumps([result.to_json() for result in results], indent=2) if json_ else costs.of_results(results))
     if any(result.verdict == "fails" for result in results):
         raise typer.Exit(1)
 
@@ -74,13 +74,13 @@ def bench(
 
     Beside the published notebook's loop, torch.compile and JAX (where installed), which train the same models.
     """
-    from superpos.engines.bench import main
+    from superpos.bench import main
 
     typer.echo(main(case or [], repeat, scaling, device, json_, lambda text: say(f"superpos: {text}")))
 
 
 def claims_folder() -> Path:
     """Where the claims of the shipped experiments lie."""
-    from superpos.config.experiments import shipped_folder
+    from superpos.compose.experiments import shipped_folder
 
     return shipped_folder() / "claims"

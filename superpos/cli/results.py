@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from superpos import tables
 from superpos.cli import common, completion
 from superpos.cli.common import Json, RunPath
 from superpos.errors import ConfigError, IncompleteError, SuperposError
-from superpos.progress import say
+from superpos.terminal import tables
+from superpos.terminal.progress import say
 
 MAX_SETTINGS = 60  # more would fill the screen
 
@@ -34,22 +34,22 @@ def plot(
 
     They go into RUN/figures; their paths are printed.
     """
-    from superpos import figures
+    from superpos.figures import registry
     from superpos.store import write_file
 
     loaded = common.load(run)
-    common.check_names("--figure", figure or [], list(figures.FIGURES))
+    common.check_names("--figure", figure or [], list(registry.FIGURES))
     if loaded.table.empty:
         raise IncompleteError(f"{loaded.path} has no finished models; train it first")
     if not loaded.complete:
         say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are drawn")
-    reasons = figures.reasons(loaded)
-    entries = figures.FIGURES
+    reasons = registry.reasons(loaded)
+    entries = registry.FIGURES
     names = figure or [name for name, reason in reasons.items() if reason is None and entries[name].animate is None]
     if not names:
         because = "; ".join(f"{name} {reason or 'is drawn by --figure only'}" for name, reason in reasons.items())
         raise SuperposError(f"no figure can show {loaded.path}: {because}")
-    drawn = [figures.picture(loaded, name, kind) for name in dict.fromkeys(names)]
+    drawn = [registry.picture(loaded, name, kind) for name in dict.fromkeys(names)]
     for name, data in drawn:
         path = loaded.path / "figures" / name if to is None else to / f"{loaded.name}_{name}"
         typer.echo(write_file(path, data))
@@ -92,8 +92,8 @@ def status(
 
         typer.echo(submit.ranges(submit.missing(loaded.folder, missing_shards)))
         return
-    from superpos import findings
-    from superpos import status as states
+    from superpos.terminal import findings
+    from superpos.terminal import status as states
 
     facts, settings = states.facts(loaded), findings.settings(loaded)
     if json_:
@@ -105,8 +105,8 @@ def status(
 
 
 def _show_status(facts: dict[str, Any], settings: list[dict[str, Any]]) -> None:
-    from superpos import findings
-    from superpos import status as states
+    from superpos.terminal import findings
+    from superpos.terminal import status as states
 
     typer.echo(tables.fields(states.of_facts(facts)))
     if logs := states.of_logs(facts):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from superpos.errors import TrainingInterruptedError
-from superpos.progress import say
+from superpos.terminal.progress import say
 
 STOP = (signal.SIGINT, signal.SIGTERM)
 SAVE = signal.SIGUSR1  # SLURM's warning: save, and go back to the queue

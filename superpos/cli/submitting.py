@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from superpos import summary
 from superpos.cli import common, completion
 from superpos.cli.common import OUTPUTS, ConfigDir, DryRunJson, Out, Overrides
-from superpos.progress import say
+from superpos.terminal import costs
+from superpos.terminal.progress import say
 
 
 def submit(
@@ -47,7 +47,7 @@ def submit(
     """
     from superpos.cluster import site as sites
     from superpos.cluster import submit as submission
-    from superpos.config.experiments import shipped_folder
+    from superpos.compose.experiments import shipped_folder
 
     common.check_json(json_, dry_run)
     sweep = common.compose(overrides, config_dir).sweep
@@ -61,17 +61,17 @@ def submit(
     if print_:
         typer.echo(planned.array(range(planned.job.shards)) + "\n" + planned.finish(), nl=False)
     elif dry_run:
-        from superpos.engines.cpu import available_threads
-        from superpos.estimate import estimate
+        from superpos.families.tms.cpu import available_threads
+        from superpos.training.estimate import estimate
 
-        cost = summary.shards(planned, estimate(sweep, say), available_threads())
-        typer.echo(json.dumps(cost, indent=2) if json_ else summary.of_shards(cost))
+        cost = costs.shards(planned, estimate(sweep, say), available_threads())
+        typer.echo(json.dumps(cost, indent=2) if json_ else costs.of_shards(cost))
     else:
-        from superpos import runner
         from superpos.cluster import slurm
+        from superpos.training import runner
 
         slurm.check_limits(site, planned.job.shards - 1)
         folder = runner.prepare(sweep, out=out, command=["superpos", *sys.argv[1:]])
         jobs = submission.submit(planned, folder)
-        say("superpos: nothing to submit: the run is complete" if jobs is None else summary.of_jobs(*jobs))
+        say("superpos: nothing to submit: the run is complete" if jobs is None else costs.of_jobs(*jobs))
         typer.echo(folder.path)

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from superpos import BEGAN, summary, tables
+from superpos import BEGAN
 from superpos.cli import common, signals
 from superpos.cli.common import OUTPUTS, ConfigDir, DryRunJson, Out, Overrides
 from superpos.errors import ConfigError, TrainingInterruptedError
-from superpos.progress import Reporter, reporter, say
+from superpos.terminal import costs, tables
+from superpos.terminal.progress import Reporter, reporter, say
 
 if TYPE_CHECKING:
-    from superpos.sweep import Sweep
+    from superpos.plan.sweep import Sweep
 
 
 def train(
@@ -46,10 +47,10 @@ def train(
         )
     sweep = common.compose(overrides, config_dir).sweep
     if dry_run:
-        from superpos.estimate import estimate
+        from superpos.training.estimate import estimate
 
         size = estimate(sweep, say)
-        typer.echo(json.dumps(vars(size), indent=2) if json_ else summary.of_estimate(size))
+        typer.echo(json.dumps(vars(size), indent=2) if json_ else costs.of_estimate(size))
     else:
         progress = reporter(quiet)
         folder = trained(sweep, out, part, fresh, progress, began=BEGAN)
@@ -62,13 +63,13 @@ def trained(
     sweep: Sweep, out: Path, shard: tuple[int, int] | None, fresh: bool, progress: Reporter, began: float | None = None
 ) -> Path:
     """The run folder of a sweep, once it is trained; `began`: see `runner.train`."""
-    from superpos.finished import finished
+    from superpos.training.already_trained import finished
 
     folder = None if fresh else finished(sweep, out, shard)
     if folder is not None:
         progress.note(f"superpos: nothing to train: {'this shard' if shard else 'the run'} is complete")
         return folder
-    from superpos import runner
+    from superpos.training import runner
 
     command = ["superpos", *sys.argv[1:]]
     try:
@@ -91,7 +92,8 @@ def trained(
 
 def _conclude(folder: Path, progress: Reporter) -> None:
     """What was trained and found, and what to run next, on stderr."""
-    from superpos import findings, store
+    from superpos import store
+    from superpos.terminal import findings
 
     fields = findings.of_training(store.load(folder), folder, progress, time.monotonic() - BEGAN)
     say(tables.fields(fields, sys.stderr))

@@ -12,9 +12,9 @@ from superpos.cluster import scripts, slurm
 from superpos.cluster.scripts import Job
 from superpos.cluster.site import Site
 from superpos.errors import ConfigError, SuperposError
-from superpos.finished import part
+from superpos.plan.sweep import Sweep, work_of
 from superpos.store import RunFolder
-from superpos.sweep import Sweep, work_of
+from superpos.training.already_trained import part
 
 JOBS = "submit/jobs"
 """A line a submission: the number of the array's job, and into how many shards it splits the run."""

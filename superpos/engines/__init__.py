@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from superpos.engines.task import State, Structure, Task
 from superpos.errors import ConfigError
-from superpos.task import State, Structure, Task
 
 Params = dict[str, NDArray[np.float32]]
 
@@ -89,10 +89,10 @@ def choose(
 
 def _fused(on_gpu: bool, threads: int | None) -> Engine:
     if on_gpu:
-        from superpos.engines.gpu import FusedGpuEngine  # triton loads only when it is used
+        from superpos.families.tms.gpu import FusedGpuEngine  # triton loads only when it is used
 
         return FusedGpuEngine()
-    from superpos.engines.cpu import FusedCpuEngine  # and so does numba
+    from superpos.families.tms.cpu import FusedCpuEngine  # and so does numba
 
     return FusedCpuEngine(threads)
 

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from superpos import data, model, optim
-from superpos.halves import in_memory
-from superpos.streams import Purpose
-from superpos.task import State, Structure, Task
+from superpos.engines.splitting import in_memory
+from superpos.engines.task import State, Structure, Task
+from superpos.families.tms import model
+from superpos.families.tms.data import inputs
+from superpos.maths import optimisers
+from superpos.maths.streams import Purpose
 
 Tensors = dict[str, torch.Tensor]
 _BYTES_PER_CELL = 80  # draws (int64, with intermediate products), inputs, outputs and their gradients, measured
@@ -61,7 +63,7 @@ class ReferenceEngine:
 
     def gradients(self, task: Task, params: dict[str, NDArray[np.float32]], step: int) -> tuple[Any, dict[str, Any]]:
         """Losses [M] and gradients {name: [M, ...]} of one training step, as numpy arrays."""
-        x = data.batch(task, step, self.device)
+        x = inputs.batch(task, step, self.device)
         loss, grads = loss_and_gradients(task.structure, self._tensors(params), x, self._column(task.importance))
         return loss.cpu().numpy(), {name: grad.cpu().numpy() for name, grad in grads.items()}
 
@@ -92,29 +94,31 @@ class ReferenceEngine:
         sums, tensors = np.zeros((len(task), 2)), self._tensors(params)
         for first in range(0, samples, _EVALUATED_AT_ONCE):
             numbers = range(first, min(first + _EVALUATED_AT_ONCE, samples))
-            x = data.sample(task, Purpose.EVALUATE, 0, numbers, self.device)
+            x = inputs.sample(task, Purpose.EVALUATE, 0, numbers, self.device)
             losses = model.sample_losses(task.structure, tensors, x, self._column(task.importance)).double()
             sums += torch.stack([losses.sum(-1), (losses**2).sum(-1)], -1).cpu().numpy()
         return sums
 
     def _advance_rows(self, task: Task, state: State, rows: slice, stop: int) -> None:
         structure = task.structure
-        factors = optim.schedule(structure.lr_schedule, structure.steps, structure.warmup_steps)
+        factors = optimisers.schedule(structure.lr_schedule, structure.steps, structure.warmup_steps)
         importance, decay = self._column(task.importance), self._column(task.weight_decay)
         old = {
-            name: optim.Update(*(torch.from_numpy(group[name][rows]).to(self.device) for group in _groups(state)))
+            name: optimisers.Update(*(torch.from_numpy(group[name][rows]).to(self.device) for group in _groups(state)))
             for name in structure.param_shapes
         }
         diverged_at = torch.from_numpy(state.diverged_at[rows]).to(self.device)
         for step in range(state.step, stop):
-            x = data.batch(task, step, self.device)
+            x = inputs.batch(task, step, self.device)
             params = {name: value.param for name, value in old.items()}
             losses, grads = loss_and_gradients(structure, params, x, importance)
             if structure.loss_every and step % structure.loss_every == 0:
                 recorded = torch.where(diverged_at < 0, losses, torch.nan)
                 state.history[rows, step // structure.loss_every] = recorded.cpu().numpy()
             lr = self._column(task.lr * factors[step])
-            new = {name: optim.update(structure.optimizer, step, lr, decay, old[name], grads[name]) for name in old}
+            new = {
+                name: optimisers.update(structure.optimizer, step, lr, decay, old[name], grads[name]) for name in old
+            }
             finite = losses.isfinite()
             for value in new.values():
                 finite &= value.param.flatten(1).isfinite().all(-1)
@@ -161,6 +165,6 @@ def _groups(state: State) -> tuple[dict[str, NDArray[np.float32]], ...]:
     return state.params, state.first, state.second
 
 
-def _where(keep_new: torch.Tensor, new: optim.Update, old: optim.Update) -> optim.Update:
+def _where(keep_new: torch.Tensor, new: optimisers.Update, old: optimisers.Update) -> optimisers.Update:
     mask = keep_new.reshape(-1, *[1] * (new.param.ndim - 1))
-    return optim.Update(*(torch.where(mask, a, b) for a, b in zip(new, old, strict=True)))
+    return optimisers.Update(*(torch.where(mask, a, b) for a, b in zip(new, old, strict=True)))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from superpos.figures import style
-from superpos.figures.records import NOTHING, Point, Run, by_density, points
+from superpos.figures.points import NOTHING, Point, Run, by_density, points
 
 MAX_LINES: Final = 24
 MAX_NAMED: Final = 8  # lines in the legend, evenly over all

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from superpos.errors import IncompleteError
-from superpos.report.content import content, to_text
 from superpos.report.pack import Pack, compress
+from superpos.report.page_data import content, to_text
 from superpos.store import Run, write_file
 
 BUDGET: Final = 20_000_000

@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from superpos.errors import IncompleteError
-from superpos.store import content
-from superpos.store.content import Array
+from superpos.store import formats
 from superpos.store.files import explained, move_aside, publish, sha256
+from superpos.store.formats import Array
 
 _KEPT = 2
 _NAME = re.compile(r"(\d+)-(\d+)\.([0-9a-f]{16})\.safetensors")  # chunk, number, checksum of the file
@@ -24,7 +24,7 @@ class Checkpoints:
 
     def save(self, chunk: int, arrays: Mapping[str, Array]) -> Path:
         """Write the next checkpoint of a chunk and drop all but the last two. Raises `IncompleteError`."""
-        data = content.pack_tensors(arrays)
+        data = formats.pack_tensors(arrays)
         with explained("write a checkpoint in", self.folder, IncompleteError):
             found = self._found(chunk)
             number = _number(found[-1]) + 1 if found else 0
@@ -40,7 +40,7 @@ class Checkpoints:
                 with suppress(FileNotFoundError):  # another copy of this process dropped it
                     data = path.read_bytes()
                     if path.name.endswith(f".{_checksum(data)}.safetensors"):
-                        return content.unpack_tensors(data)
+                        return formats.unpack_tensors(data)
                     move_aside([path], self.folder / "corrupt", f"{chunk:05d}")
         return None
 

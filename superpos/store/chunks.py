@@ -17,9 +17,9 @@ import pandas as pd
 import pyarrow as pa
 
 from superpos.errors import IncompleteError
-from superpos.store import content
-from superpos.store.content import Array
+from superpos.store import formats
 from superpos.store.files import beside, canonical_json, explained, link, move_aside, patiently, sha256, sha256_file
+from superpos.store.formats import Array
 
 ChunkState = Literal["done", "missing", "corrupt"]
 
@@ -40,7 +40,7 @@ class ChunkFiles:
 
         Returns whether this call made it a chunk. Raises `IncompleteError` where the disk fails.
         """
-        parts = {_TENSORS: content.pack_tensors(tensors), _TABLE: content.pack_table(table)}
+        parts = {_TENSORS: formats.pack_tensors(tensors), _TABLE: formats.pack_table(table)}
         first = False
         with explained("write", self._path(chunk, _RECORD), IncompleteError):
             for _ in range(_TRIES):
@@ -75,11 +75,11 @@ class ChunkFiles:
 
     def read(self, chunk: int) -> tuple[dict[str, Array], pa.Table]:
         """Tensors and table of a chunk, their checksums recomputed. Raises `IncompleteError`."""
-        return content.unpack_tensors(self._checked(chunk, _TENSORS).read_bytes()), self.read_table(chunk)
+        return formats.unpack_tensors(self._checked(chunk, _TENSORS).read_bytes()), self.read_table(chunk)
 
     def read_table(self, chunk: int) -> pa.Table:
         """The table of a chunk, its checksum recomputed. Raises `IncompleteError`."""
-        return content.unpack_table(self._checked(chunk, _TABLE).read_bytes())
+        return formats.unpack_table(self._checked(chunk, _TABLE).read_bytes())
 
     def tensor_path(self, chunk: int) -> Path:
         """The tensors' file of a chunk, its checksum recomputed. Raises `IncompleteError`."""
@@ -88,7 +88,7 @@ class ChunkFiles:
     def digest(self, chunk: int) -> str:
         """A digest of what a chunk says, not of how it is stored. Raises `IncompleteError`."""
         tensors, table = self.read(chunk)
-        return sha256(f"{content.tensors_digest(tensors)} {content.table_digest(table)}".encode())
+        return sha256(f"{formats.tensors_digest(tensors)} {formats.table_digest(table)}".encode())
 
     def _path(self, chunk: int, suffix: str) -> Path:
         return self.folder / f"{chunk:05d}{suffix}"

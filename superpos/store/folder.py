@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from superpos.errors import SuperposError
-from superpos.store import content, files, manifest
+from superpos.store import files, formats, manifest
 from superpos.store.checkpoints import Checkpoints
 from superpos.store.chunks import ChunkFiles, ChunkState
-from superpos.store.content import Array
+from superpos.store.formats import Array
 from superpos.store.manifest import Rows
 
 LATEST = "latest"
@@ -122,7 +122,7 @@ class RunFolder:
     def read(self, chunk: int) -> tuple[dict[str, Array], pd.DataFrame]:
         """Tensors and table of a finished chunk. Raises `IncompleteError` for a missing or corrupt one."""
         tensors, table = self.chunk_files.read(chunk)
-        return tensors, content.to_frame([table])
+        return tensors, formats.to_frame([table])
 
     def save_checkpoint(self, chunk: int, arrays: Mapping[str, Array]) -> Path:
         """Keep the state of a chunk in training; the last two are kept. Raises `IncompleteError`."""

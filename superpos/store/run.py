@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from superpos.errors import IncompleteError
-from superpos.own import Own
-from superpos.store import content
-from superpos.store.content import Array
+from superpos.store import formats
+from superpos.store.by_setting import by_setting
 from superpos.store.find import locate
 from superpos.store.folder import RunFolder
-from superpos.store.settings import by_setting
+from superpos.store.formats import Array
+from superpos.user.functions import Own
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class Run:
             self._place_of[rows] = np.arange(len(rows))
         if not tables:
             return pd.DataFrame({"model": pd.Series(dtype=np.int64)})
-        return content.to_frame(tables).sort_values("model").set_index("model", drop=False).rename_axis(None)
+        return formats.to_frame(tables).sort_values("model").set_index("model", drop=False).rename_axis(None)
 
     @cached_property
     def _finished(self) -> NDArray[np.intp]:

@@ -1,0 +1,170 @@
+"""Claims about experiments, read from `configs/claims/*.yaml`: data with a source, a band and a negative control.
+
+A file holds the claims of one experiment; its name begins with the row of the experiment, in the order of the paper.
+`runs` names the sweeps that are measured: overrides on top of the experiment, at full size and, where it is cheap
+enough, a quick one. A claim names a measure (module.function) with its arguments, the statistic that makes
+one number of its values, the expected number and the band in which the number must lie, with the reason for the band,
+and a run that must fall outside of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from superpos.claims import find_measure
+from superpos.claims.measured import STATISTICS, Measured
+from superpos.config.wording import show
+from superpos.errors import ConfigError
+
+FULL, QUICK = "full", "quick"
+
+_FILE = re.compile(r"(\d\d)_\w+\.yaml")
+_FILE_KEYS = {"experiment", "runs", "claims"}
+_NEEDED = {"claim", "source", "measure", "reason", "control"}
+_OPTIONAL = {"statistic", "expected", "published", "low", "high", "within", "run", "quick"}
+
+Overrides = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Band:
+    """Where a number must lie, both ends inside; `within` is relative to the expected number."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    within: float | None = None
+
+    def ends(self, expected: float | None) -> tuple[float, float]:
+        """The band in numbers."""
+        if self.within is None or expected is None:
+            return self.low, self.high
+        reach = self.within * abs(expected)
+        return expected - reach, expected + reach
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement about an experiment, and how it is checked."""
+
+    row: int  # of the experiment, in the order of the paper
+    experiment: str
+    text: str
+    source: str
+    reason: str
+    measure: Callable[..., Measured]
+    arguments: Mapping[str, Any]
+    statistic: str
+    expected: float | None
+    published: float | None
+    band: Band
+    run: Mapping[str, Overrides]  # full and, unless the claim is skipped there, quick
+    control: Mapping[str, Overrides]
+
+
+def load_claims(folder: Path) -> list[Claim]:
+    """All claims of a folder, in the order of the paper.
+
+    Raises:
+        ConfigError: everything that is wrong with the files.
+    """
+    found: list[Claim] = []
+    faults: list[str] = []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            found += _read(path)
+        except ConfigError as error:
+            faults += [f"{path.name}: {fault}" for fault in error.faults]
+    texts = [(claim.experiment, claim.text) for claim in found]
+    faults += [f"{experiment}: {text!r} is claimed twice" for experiment, text in _repeated(texts)]
+    if faults:
+        raise ConfigError(faults)
+    return found
+
+
+def _repeated(items: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return sorted({item for item in items if items.count(item) > 1})
+
+
+def _read(path: Path) -> list[Claim]:
+    named = _FILE.fullmatch(path.name)
+    if not named:
+        raise ConfigError("the name of a file of claims is its row in two digits, _ and a word")
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or set(content) != _FILE_KEYS:
+        raise ConfigError(f"a file of claims holds {', '.join(sorted(_FILE_KEYS))}")
+    runs = {name: {size: tuple(run[size]) for size in run} for name, run in content["runs"].items()}
+    faults = [
+        f"runs.{name}: holds {', '.join(run)}; allowed: {FULL} and {QUICK}"
+        for name, run in runs.items()
+        if FULL not in run or set(run) - {FULL, QUICK}
+    ]
+    found = []
+    for entry in content["claims"]:
+        own = _faults(entry, runs)
+        if own:
+            faults += [f"{entry.get('claim', '?')}: {fault}" for fault in own]
+        else:
+            found.append(_claim(int(named[1]), content["experiment"], entry, runs))
+    if faults:
+        raise ConfigError(faults)
+    return found
+
+
+def _faults(entry: dict[str, Any], runs: Mapping[str, Any]) -> list[str]:
+    """What is wrong with one claim as it is written."""
+    faults = [f"{key} is missing" for key in sorted(_NEEDED - set(entry))]
+    faults += [f"{key} is unknown" for key in sorted(set(entry) - _NEEDED - _OPTIONAL)]
+    if faults:
+        return faults
+    run, control = entry.get("run", "trained"), entry["control"]
+    faults += [f"there is no run {name!r}" for name in (run, control) if name not in runs]
+    if run == control:
+        faults.append("control is the run itself")
+    if entry.get("statistic", "median") not in STATISTICS:
+        faults.append(f"statistic {show(entry['statistic'])}; allowed: {', '.join(STATISTICS)}")
+    if ("within" in entry) == ("low" in entry or "high" in entry):
+        faults.append("needs a band: either within, or low or high or both")
+    return faults + _measure_faults(entry["measure"])
+
+
+def _measure_faults(measure: Any) -> list[str]:
+    if not isinstance(measure, dict) or len(measure) != 1:
+        return ["measure is one module.function with its arguments"]
+    [(name, arguments)] = measure.items()
+    try:
+        inspect.signature(find_measure.find(name)).bind(None, **(arguments or {}))
+    except (KeyError, TypeError) as error:
+        return [f"measure {name}: {error.args[0]}"]
+    return []
+
+
+def _claim(row: int, experiment: str, entry: dict[str, Any], runs: Mapping[str, Mapping[str, Overrides]]) -> Claim:
+    [(name, arguments)] = entry["measure"].items()
+    run, control = runs[entry.get("run", "trained")], runs[entry["control"]]
+    if not (entry.get("quick", True) and QUICK in run and QUICK in control):
+        run, control = {FULL: run[FULL]}, {FULL: control[FULL]}
+    ends = {key: float(entry[key]) for key in ("low", "high", "within") if key in entry}
+    expected, published = entry.get("expected"), entry.get("published")
+    return Claim(
+        row=row,
+        experiment=experiment,
+        text=entry["claim"],
+        source=entry["source"],
+        reason=entry["reason"],
+        measure=find_measure.find(name),
+        arguments=arguments or {},
+        statistic=entry.get("statistic", "median"),
+        expected=None if expected is None else float(expected),
+        published=None if published is None else float(published),
+        band=Band(**ends),
+        run=run,
+        control=control,
+    )

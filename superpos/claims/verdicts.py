@@ -1,0 +1,105 @@
+"""Published and exact claims about the experiments: each measured on trained models and on a negative control."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+
+from superpos.claims.claim_files import FULL, QUICK, Claim, Overrides, load_claims
+from superpos.claims.measured import STATISTICS, Measured
+from superpos.store import Run
+
+__all__ = ["RUNS", "Claim", "Result", "check", "load_claims"]
+
+RUNS = "verify"
+"""Name of the runs that are not a shipped experiment as it is."""
+CONTROL_PASSES = "its negative control lies in the band too"
+
+Train = Callable[[str, Overrides], Run]
+"""Called with an experiment and overrides; returns the trained run."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a claim; `measured` is the statistic of the values, NaN where nothing could be measured."""
+
+    claim: Claim
+    verdict: Literal["holds", "fails", "skipped"]
+    expected: float | None
+    low: float
+    high: float
+    measured: float = math.nan
+    spread: tuple[float, float] | None = None  # lowest and highest value
+    trials: int = 0
+    control: float = math.nan
+    why: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; null where there is no number or no end of the band."""
+        claim = self.claim
+        numbers = {
+            "expected": self.expected,
+            "published": claim.published,
+            "low": self.low,
+            "high": self.high,
+            "measured": self.measured,
+            "spread": None if self.spread is None else [_finite(value) for value in self.spread],
+            "trials": self.trials,
+            "control": self.control,
+        }
+        text = {"experiment": claim.experiment, "claim": claim.text, "source": claim.source}
+        plain = {key: _finite(value) if isinstance(value, float) else value for key, value in numbers.items()}
+        return text | plain | {"verdict": self.verdict, "reason": claim.reason, "why": self.why}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def check(claims: Iterable[Claim], train: Train, quick: bool = False) -> Iterator[Result]:
+    """The claims in order, each as soon as its runs are trained; `quick` skips those that have no quick runs."""
+    trained = cache(train)
+    for claim in claims:
+        size = QUICK if quick else FULL
+        if size not in claim.run:
+            low, high = claim.band.ends(claim.expected)
+            yield Result(claim, "skipped", claim.expected, low, high, why="has no quick run")
+            continue
+        found = claim.measure(trained(claim.experiment, claim.run[size]), **claim.arguments)
+        control = claim.measure(trained(claim.experiment, claim.control[size]), **claim.arguments)
+        yield _judged(claim, found, control)
+
+
+def _judged(claim: Claim, found: Measured, control: Measured) -> Result:
+    """The verdict: the number lies in the band, and the control's does not.
+
+    A band relative to what theory computes is that of the run: the control is held against the same numbers.
+    """
+    expected = found.expected if claim.expected is None else claim.expected
+    low, high = claim.band.ends(expected)
+    measured, other = _number(found, claim.statistic), _number(control, claim.statistic)
+    holds, control_passes = low <= measured <= high, low <= other <= high
+    values = np.asarray(found.values, dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    return Result(
+        claim,
+        "holds" if holds and not control_passes else "fails",
+        expected,
+        low,
+        high,
+        measured,
+        (float(finite.min()), float(finite.max())) if len(finite) else None,
+        len(values),
+        other,
+        CONTROL_PASSES if control_passes else "" if holds else "outside the band",
+    )
+
+
+def _number(found: Measured, statistic: str) -> float:
+    values = np.asarray(found.values, dtype=np.float64)
+    return STATISTICS[statistic](values) if len(values) else math.nan

@@ -1,0 +1,85 @@
+"""What can stand at a place of the command line, for completion in a shell. Imports nothing that takes long."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from superpos.compose.experiments import description, experiment_files, shipped_folder
+from superpos.config.schema import KEYS, KeySpec
+from superpos.errors import ConfigError
+
+Suggestions = list[tuple[str, str]]
+"""(word, what it means), in the order in which they are shown."""
+
+
+def overrides(word: str, given: Collection[str] = (), config_dir: Path | None = None) -> Suggestions:
+    """Whole words KEY= or KEY=VALUE that begin like `word`; keys of the overrides that are given already are left out.
+
+    A value may be one of several: model.output=relu,<TAB> goes on with what is not in the list yet.
+    """
+    key, equals, values = word.partition("=")
+    if not equals:
+        taken = {text.partition("=")[0] for text in given}
+        return [(f"{name}=", doc) for name, doc in _keys() if name not in taken]
+    if key == "experiment":
+        return [(f"experiment={name}", doc) for name, doc in experiments(config_dir)]
+    if key not in KEYS:
+        return []
+    start, comma, _ = values.rpartition(",")
+    listed = start.split(",") if comma else []
+    return [(f"{key}={start}{comma}{value}", "") for value in _values(KEYS[key]) if value not in listed]
+
+
+def experiments(config_dir: Path | None = None) -> Suggestions:
+    """Experiments that ship with superpos, and those of `config_dir` where it has some."""
+    try:
+        files = experiment_files(config_dir)
+    except ConfigError:
+        files = experiment_files()
+    return [(name, description(path)) for name, path in sorted(files.items())]
+
+
+def claimed() -> Suggestions:
+    """Experiments that `verify` knows claims of."""
+    stems = {re.sub(r"^\d+_", "", path.stem) for path in (shipped_folder() / "claims").glob("*.yaml")}
+    return [(name, doc) for name, doc in experiments() if name in stems]
+
+
+def clusters(config_dir: Path | None = None) -> Suggestions:
+    """Sites of `submit --cluster`."""
+    folders = [folder for folder in (config_dir, shipped_folder()) if folder is not None]
+    return sorted({(path.stem, "") for folder in folders for path in (folder / "cluster").glob("*.yaml")})
+
+
+def figures() -> Suggestions:
+    """Names of the figures, read from the source of their registry: to import it takes a second of matplotlib."""
+    origin = find_spec("superpos").submodule_search_locations[0]  # type: ignore[union-attr, index]  # a package
+    tree = ast.parse((Path(origin) / "figures" / "__init__.py").read_text(encoding="utf-8"))
+    declared = [node for node in tree.body if isinstance(node, ast.AnnAssign)]
+    [registry] = [node.value for node in declared if ast.unparse(node.target) == "FIGURES"]
+    keys = registry.keys if isinstance(registry, ast.Dict) else []
+    return [(str(key.value), "") for key in keys if isinstance(key, ast.Constant)]
+
+
+def runs(out: Path = Path("outputs")) -> Suggestions:
+    """Run folders: the latest of each name, then all."""
+    found = sorted(path.parent for path in out.glob("*/*/manifest.json"))
+    latest = [path for path in found if path.is_symlink()]
+    return [(str(path), "") for path in [*latest, *(path for path in found if not path.is_symlink())]]
+
+
+def _keys() -> Iterator[tuple[str, str]]:
+    yield "experiment", "sweep to start from"
+    for key, spec in KEYS.items():
+        yield key, spec.doc
+
+
+def _values(spec: KeySpec) -> list[str]:
+    """Values that can be listed; none of numbers."""
+    if spec.kind == "bool":
+        return ["true", "false"]
+    return list(spec.choices)

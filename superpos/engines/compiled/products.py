@@ -1,0 +1,155 @@
+"""Passes that multiply: contractions over features or hidden units, and outer products summed over samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from superpos.engines.compiled.vectors import (
+    PAIR,
+    VF,
+    WIDTH,
+    Floats,
+    Value,
+    each_vector,
+    fma,
+    integer,
+    load,
+    mask,
+    row_at,
+    splat,
+    store,
+    sum_lanes,
+    vector_pass,
+)
+
+_MAX_ACCUMULATORS = 16  # of 32 vector registers: the rest hold operands
+
+
+def _contract_tile(b: Value, operands: Sequence[Value], first_row: Value, lane: Value, rows: int, width: int) -> None:
+    """`rows` x `width` vectors of `contract`, summed in registers over `inner`."""
+    out, weight, source, start, n_rows, inner = operands
+    sums = [[cgutils.alloca_once(b, VF) for _ in range(width)] for _ in range(rows)]
+    for r in range(rows):
+        begin = splat(b, b.load(b.gep(start, [b.add(first_row, integer(r))])), VF)
+        for v in range(width):
+            b.store(begin, sums[r][v])
+    with cgutils.for_range(b, inner) as j:
+        columns = [load(b, source, row_at(b, j.index, b.add(lane, integer(v * WIDTH)))) for v in range(width)]
+        w = b.gep(weight, [b.add(b.mul(j.index, n_rows), first_row)])
+        for r in range(rows):
+            factor = splat(b, b.load(b.gep(w, [integer(r)])), VF)
+            for v in range(width):
+                b.store(fma(b, factor, columns[v], b.load(sums[r][v])), sums[r][v])
+    for r in range(rows):
+        for v in range(width):
+            at = row_at(b, b.add(first_row, integer(r)), b.add(lane, integer(v * WIDTH)))
+            store(b, b.load(sums[r][v]), out, at)
+
+
+def _remainders(b: Value, count: Value, tile: int) -> Iterator[int]:
+    """Emit one branch for each remainder of `count` by `tile`; the body of the loop is the branch's."""
+    rest = b.urem(count, integer(tile))
+    for size in range(1, tile):
+        with b.if_then(b.icmp_unsigned("==", rest, integer(size))):
+            yield size
+
+
+@vector_pass
+def contract(
+    b: Value, out: Floats, weight: Floats, source: Floats, start: Floats, n_rows: Value, inner: Value, vectors: Value
+) -> None:
+    """out[r, :] = start[r] + sum_j weight[j, r] source[j, :], for r < n_rows and j < inner."""
+    operands = (out, weight, source, start, n_rows, inner)
+    tile = 8
+    full = b.udiv(n_rows, integer(tile))
+    with each_vector(b, vectors, PAIR) as v, cgutils.for_range(b, full) as t:
+        _contract_tile(b, operands, b.mul(t.index, integer(tile)), b.mul(v.index, integer(PAIR * WIDTH)), tile, PAIR)
+    for size in _remainders(b, n_rows, tile):
+        wide = next(w for w in (8, 4, 2) if w * size <= _MAX_ACCUMULATORS)
+        first_row, whole = b.mul(full, integer(tile)), b.udiv(vectors, integer(wide))
+        with cgutils.for_range(b, whole) as v:
+            _contract_tile(b, operands, first_row, b.mul(v.index, integer(wide * WIDTH)), size, wide)
+        if wide > PAIR:
+            pairs = b.udiv(b.urem(vectors, integer(wide)), integer(PAIR))
+            with cgutils.for_range(b, pairs) as v:
+                pair = b.add(b.mul(whole, integer(wide)), b.mul(v.index, integer(PAIR)))
+                _contract_tile(b, operands, first_row, b.mul(pair, integer(WIDTH)), size, PAIR)
+
+
+def _outer_tile(
+    b: Value,
+    out: Value,
+    pairs: Sequence[tuple[Value, Value]],
+    at: tuple[Value, Value],
+    shape: tuple[int, int],
+    n_columns: Value,
+    vectors: Value,
+) -> None:
+    """A tile of `outer`: one chain of sums for each pair, cell and (in tiny tiles) parity of the vector."""
+    rows, columns = shape
+    parities = PAIR if rows * columns * len(pairs) <= _MAX_ACCUMULATORS // 4 else 1
+    cells = [(i, k) for i in range(rows) for k in range(columns)]
+    chains = {
+        (p, q, *cell): cgutils.alloca_once(b, VF)
+        for p in range(len(pairs) if rows * columns < _MAX_ACCUMULATORS else 1)
+        for q in range(parities)
+        for cell in cells
+    }
+    for chain in chains.values():
+        b.store(ir.Constant(VF, None), chain)
+    with each_vector(b, vectors, parities) as v:
+        for q in range(parities):
+            lane = b.add(b.mul(v.index, integer(parities * WIDTH)), integer(q * WIDTH))
+            for p, (left, right) in enumerate(pairs):
+                xs = [load(b, left, row_at(b, b.add(at[0], integer(i)), lane)) for i in range(rows)]
+                ys = [load(b, right, row_at(b, b.add(at[1], integer(k)), lane)) for k in range(columns)]
+                for i, k in cells:
+                    chain = chains.get((p, q, i, k), chains[0, q, i, k])
+                    b.store(fma(b, xs[i], ys[k], b.load(chain)), chain)
+    totals = []
+    for cell in cells:
+        parts = [b.load(chain) for name, chain in chains.items() if name[2:] == cell]
+        while len(parts) > 1:
+            parts = [b.fadd(x, y) for x, y in zip(parts[::2], parts[1::2], strict=True)]
+        totals.append(parts[0])
+    sums = sum_lanes(b, totals)
+    for i in range(rows):
+        part = b.shuffle_vector(sums, sums, mask(range(i * columns, (i + 1) * columns)))
+        index = b.add(b.mul(b.add(at[0], integer(i)), n_columns), at[1])
+        store(b, b.fadd(part, load(b, out, index, part.type)), out, index)
+
+
+def _outer(
+    b: Value, out: Value, pairs: Sequence[tuple[Value, Value]], n_rows: Value, n_columns: Value, vectors: Value
+) -> None:
+    tile = 4
+    full = [b.udiv(n, integer(tile)) for n in (n_rows, n_columns)]
+    rest = [b.mul(f, integer(tile)) for f in full]
+
+    def columns(row: Value, rows: int) -> None:
+        with cgutils.for_range(b, full[1]) as k:
+            _outer_tile(b, out, pairs, (row, b.mul(k.index, integer(tile))), (rows, tile), n_columns, vectors)
+        for size in _remainders(b, n_columns, tile):
+            _outer_tile(b, out, pairs, (row, rest[1]), (rows, size), n_columns, vectors)
+
+    with cgutils.for_range(b, full[0]) as i:
+        columns(b.mul(i.index, integer(tile)), tile)
+    for rows in _remainders(b, n_rows, tile):
+        columns(rest[0], rows)
+
+
+@vector_pass
+def outer(b: Value, out: Floats, x: Floats, y: Floats, n_rows: Value, n_columns: Value, vectors: Value) -> None:
+    """out[i, k] += sum over lanes of x[i] y[k]."""
+    _outer(b, out, [(x, y)], n_rows, n_columns, vectors)
+
+
+@vector_pass
+def outer_pair(
+    b: Value, out: Floats, x: Floats, y: Floats, z: Floats, w: Floats, n_rows: Value, n_columns: Value, vectors: Value
+) -> None:
+    """out[i, k] += sum over lanes of x[i] y[k] + z[i] w[k]: the gradient of a tied weight, from both its uses."""
+    _outer(b, out, [(x, y), (z, w)], n_rows, n_columns, vectors)

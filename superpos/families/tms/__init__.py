@@ -1,0 +1,1 @@
+"""The toy models of superposition of Elhage et al. 2022."""

@@ -1,0 +1,1 @@
+"""What figures and measures know of trained models, without matplotlib."""

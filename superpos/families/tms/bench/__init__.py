@@ -1,0 +1,1 @@
+"""What is benchmarked, and the baselines that train the same models."""

@@ -1,0 +1,216 @@
+"""Passes over hidden units and outputs: activations, residuals, losses and the sums of gradients."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from superpos.engines.compiled.vectors import (
+    F32,
+    F64,
+    I32,
+    LANES,
+    QUADS,
+    VD,
+    VF,
+    VI,
+    WIDTH,
+    Doubles,
+    Floats,
+    Real,
+    Value,
+    Words,
+    add_total,
+    before,
+    each_vector,
+    first_lane,
+    fma,
+    integer,
+    load,
+    load_some,
+    row_at,
+    splat,
+    store,
+    store_some,
+    sum_lanes,
+    vector_pass,
+)
+
+
+def least_output(b: Value, relu: Value) -> Value:
+    """The least output: 0 behind a ReLU, else -inf."""
+    is_relu = b.icmp_unsigned("!=", relu, integer(0))
+    return splat(b, b.select(is_relu, ir.Constant(F32, 0.0), ir.Constant(F32, float("-inf"))), VF)
+
+
+@vector_pass
+def mark_quads(b: Value, inside: Words, valid: Value) -> None:
+    """inside[lane] = -1 for the samples before `valid`, else 0, in the order of a block of draws."""
+    with each_vector(b, integer(LANES // WIDTH)) as v:
+        lane = b.mul(v.index, integer(WIDTH))
+        word, quad = b.udiv(lane, integer(QUADS)), b.urem(lane, integer(QUADS))
+        first = b.trunc(b.add(b.mul(quad, integer(4)), word), I32)
+        sample = b.add(splat(b, first, VI), ir.Constant(VI, [4 * q for q in range(WIDTH)]))
+        found = b.icmp_signed("<", sample, splat(b, b.trunc(valid, I32), VI))
+        store(b, b.sext(found, VI), inside, lane)
+
+
+@vector_pass
+def mark(b: Value, inside: Words, valid: Value) -> None:
+    """inside[lane] = -1 for the lanes before `valid`, else 0."""
+    with each_vector(b, integer(LANES // WIDTH)) as v:
+        lane = b.mul(v.index, integer(WIDTH))
+        store(b, b.sext(before(b, lane, valid), VI), inside, lane)
+
+
+def is_inside(b: Value, inside: Value, lane: Value) -> Value:
+    """Which of 16 lanes hold samples of the batch."""
+    return b.icmp_signed("<", load(b, inside, lane, VI), ir.Constant(VI, None))
+
+
+def is_above(b: Value, o: Value, floor: Value) -> Value:
+    """Which outputs their ReLU lets through; NaN too: it stays, and is seen."""
+    return b.fcmp_unordered(">", o, floor)
+
+
+def output_error(b: Value, o: Value, above: Value, floor: Value, target: Value, inside: Value) -> Value:
+    """max(o, floor) - target, 0 for samples not inside."""
+    return b.select(inside, b.fsub(b.select(above, o, floor), target), ir.Constant(VF, None))
+
+
+def output_gradient(b: Value, above: Value, scaled_error: Value) -> Value:
+    """The gradient of an output before its ReLU."""
+    return b.select(above, scaled_error, ir.Constant(VF, None))
+
+
+@vector_pass
+def residual(
+    b: Value,
+    out: Floats,
+    target: Floats,
+    importance: Floats,
+    bias_sums: Floats,
+    loss: Doubles,
+    inside: Words,
+    rows: Value,
+    relu: Value,
+    vectors: Value,
+) -> None:
+    """Turn outputs o into g = I (x' - target) [o > 0]; add g to bias_sums[row, 16], all I (x' - target)^2 to loss.
+
+    x' is o, or max(o, 0) where `relu`. Lanes that are not inside add nothing.
+    """
+    zero, floor = ir.Constant(VF, None), least_output(b, relu)
+    losses, bias = cgutils.alloca_once(b, VF), cgutils.alloca_once(b, VF)
+    b.store(zero, losses)
+    with cgutils.for_range(b, rows) as row:
+        weight = splat(b, b.load(b.gep(importance, [row.index])), VF)
+        bias_at = b.mul(row.index, integer(WIDTH))
+        b.store(load(b, bias_sums, bias_at), bias)
+        with each_vector(b, vectors) as v:
+            lane = b.mul(v.index, integer(WIDTH))
+            at = row_at(b, row.index, lane)
+            o = load(b, out, at)
+            above = is_above(b, o, floor)
+            error = output_error(b, o, above, floor, load(b, target, at), is_inside(b, inside, lane))
+            scaled = b.fmul(weight, error)
+            g = output_gradient(b, above, scaled)
+            store(b, g, out, at)
+            b.store(b.fadd(g, b.load(bias)), bias)
+            b.store(fma(b, scaled, error, b.load(losses)), losses)
+        store(b, b.load(bias), bias_sums, bias_at)
+    add_total(b, loss, b.load(losses))
+
+
+@vector_pass
+def score(
+    b: Value,
+    out: Floats,
+    target: Floats,
+    importance: Floats,
+    moments: Doubles,
+    inside: Words,
+    rows: Value,
+    relu: Value,
+    vectors: Value,
+) -> None:
+    """Add sum l and sum l^2 over the samples to moments[2], l = sum_i I_i (x' - target)^2 of one sample."""
+    floor = least_output(b, relu)
+    losses = cgutils.alloca_once(b, VF)
+    with each_vector(b, vectors) as v:
+        lane = b.mul(v.index, integer(WIDTH))
+        b.store(ir.Constant(VF, None), losses)
+        with cgutils.for_range(b, rows) as row:
+            at = row_at(b, row.index, lane)
+            o = load(b, out, at)
+            error = output_error(b, o, is_above(b, o, floor), floor, load(b, target, at), is_inside(b, inside, lane))
+            weight = splat(b, b.load(b.gep(importance, [row.index])), VF)
+            b.store(fma(b, b.fmul(weight, error), error, b.load(losses)), losses)
+        loss = b.fpext(b.load(losses), VD)
+        add_total(b, moments, loss)
+        add_total(b, b.gep(moments, [integer(1)]), b.fmul(loss, loss))
+
+
+@vector_pass
+def rectify(b: Value, h: Floats, rows: Value, vectors: Value) -> None:
+    """h = max(h, 0), keeping NaN."""
+    zero = ir.Constant(VF, None)
+    with cgutils.for_range(b, rows) as row, each_vector(b, vectors) as v:
+        at = row_at(b, row.index, b.mul(v.index, integer(WIDTH)))
+        value = load(b, h, at)
+        store(b, b.select(b.fcmp_ordered("<", value, zero), zero, value), h, at)
+
+
+@vector_pass
+def gate(b: Value, dh: Floats, h: Floats, rows: Value, vectors: Value) -> None:
+    """dh = dh where h > 0, else 0: backward through a ReLU whose output is h."""
+    zero = ir.Constant(VF, None)
+    with cgutils.for_range(b, rows) as row, each_vector(b, vectors) as v:
+        at = row_at(b, row.index, b.mul(v.index, integer(WIDTH)))
+        store(b, b.select(b.fcmp_ordered(">", load(b, h, at), zero), load(b, dh, at), zero), dh, at)
+
+
+@vector_pass
+def magnitude(b: Value, x: Floats, y: Floats, rows: Value) -> None:
+    """y = abs(x)."""
+    absolute = cgutils.get_or_insert_function(b.module, ir.FunctionType(VF, [VF]), f"llvm.fabs.v{WIDTH}f32")
+    with cgutils.for_range(b, rows) as row, each_vector(b, integer(LANES // WIDTH)) as v:
+        at = row_at(b, row.index, b.mul(v.index, integer(WIDTH)))
+        store(b, b.call(absolute, [load(b, x, at)]), y, at)
+
+
+@vector_pass
+def fold(b: Value, sums: Floats, out: Floats, rows: Value) -> None:
+    """out[row] = sum over the lanes of sums[row, 16]."""
+    with cgutils.for_range(b, rows) as row:
+        vector = load(b, sums, b.mul(row.index, integer(WIDTH)))
+        b.store(first_lane(b, sum_lanes(b, [vector])), b.gep(out, [row.index]))
+
+
+@vector_pass
+def empty_samples(
+    b: Value,
+    bias: Floats,
+    importance: Floats,
+    grad: Floats,
+    loss: Doubles,
+    samples: Real,
+    rows: Value,
+    relu: Value,
+) -> None:
+    """What samples without an active feature add: outputs o = b and targets 0. loss is set to that of one of them."""
+    zero, floor, count = ir.Constant(VF, None), least_output(b, relu), splat(b, samples, VF)
+    losses = cgutils.alloca_once(b, VF)
+    b.store(zero, losses)
+    with cgutils.for_range(b, b.udiv(b.add(rows, integer(WIDTH - 1)), integer(WIDTH))) as v:
+        row = b.mul(v.index, integer(WIDTH))
+        some = before(b, row, rows)
+        o = load_some(b, bias, row, some)
+        above = is_above(b, o, floor)
+        error = output_error(b, o, above, floor, zero, some)
+        scaled = b.fmul(load_some(b, importance, row, some), error)
+        g = output_gradient(b, above, scaled)
+        store_some(b, fma(b, count, g, load_some(b, grad, row, some)), grad, row, some)
+        b.store(fma(b, scaled, error, b.load(losses)), losses)
+    b.store(ir.Constant(F64, 0.0), loss)
+    add_total(b, loss, b.load(losses))

@@ -1,0 +1,49 @@
+"""Inputs x: what the models of a task are trained and evaluated on.
+
+Shapes: M models, B samples, F features.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from superpos.engines.task import Task
+from superpos.families.tms.data import sparse
+from superpos.families.tms.data.feature_values import cells, features
+from superpos.maths.streams import Purpose, draws
+
+
+def sample(task: Task, purpose: Purpose, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
+    """Inputs [M, B, F] of a contiguous range of samples of one step, by the structure's sampler."""
+    sampler = sparse.sample if task.structure.sampler == "sparse" else dense
+    x = sampler(task, purpose, step, samples, device)
+    x = unit_length(x) if task.structure.n_points else x
+    return task.structure.own.data(x) if task.structure.own and task.structure.own.data else x
+
+
+def dense(task: Task, purpose: Purpose, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
+    """`sample` by one draw a cell. Models with the same seed share their draws."""
+    structure = task.structure
+    seeds, row = np.unique(task.seed, return_inverse=True)
+    u = draws(seeds, purpose, step, samples, structure.n_features, device)
+    switch = u
+    if structure.correlation != "none":
+        n_sets = structure.n_features // structure.set_size
+        sets = draws(seeds, purpose + Purpose.SETS, step, samples, n_sets, device)
+        switch = sets.repeat_interleave(structure.set_size, dim=2)
+    rows = torch.from_numpy(row.reshape(-1)).to(device)
+    return features(cells(structure, task.sparsity), u[rows], switch[rows])
+
+
+def batch(task: Task, step: int, device: str = "cpu") -> torch.Tensor:
+    """Training inputs [M, B, F]: a fresh batch, or all points of the finite data set."""
+    structure = task.structure
+    purpose, at = (Purpose.POINTS, 0) if structure.n_points else (Purpose.TRAIN, step)
+    return sample(task, purpose, at, range(structure.samples_per_step), device)
+
+
+def unit_length(x: torch.Tensor) -> torch.Tensor:
+    """Every point scaled to length 1 (Henighan et al. 2023); a point without active features stays zero."""
+    length = x.norm(dim=-1, keepdim=True)
+    return x / torch.where(length > 0, length, torch.ones_like(length))

@@ -1,0 +1,73 @@
+"""Feature graphs as the page draws them: where every feature stands, which shape it is part of, the hull around all.
+
+Shapes: M models, F features (n), H hidden (m).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpos.families.tms import geometry, metrics
+from superpos.families.tms.figures import feature_graph, polytopes
+from superpos.figures import graph_layout
+from superpos.report.pack import half
+
+MAX_FEATURES: Final = 400  # more are a blot
+_MAX_MODELS: Final = 300  # of a shape
+_MAX_PAIRS: Final = 1.5e6  # of features of all models together: springs between all take about 10 s
+NO_SHAPE: Final = 255  # of a feature that is not represented
+_MARGIN: Final = 0.9  # between components, in distances of neighbours
+
+Legend = dict[tuple[str, str], int]  # (words, colour) of a shape: its number
+
+
+def most(n_features: int) -> int:
+    """For how many models of n features a graph is laid out."""
+    return int(min(_MAX_MODELS, _MAX_PAIRS / n_features**2))
+
+
+def graphs(W: NDArray[Any], legend: Legend) -> dict[str, NDArray[Any]]:
+    """Places [M, F, 2] and shapes [M, F] of the features of W [M, F, H], the hull [M, F, F] where H is 3.
+
+    New shapes get a number in `legend`. Hull: 1 where two features are joined by an edge.
+    """
+    drawn = [_graph(w.astype(np.float64), legend) for w in W]
+    found: dict[str, NDArray[Any]] = {
+        "place": half(np.array([place for place, _ in drawn])),
+        "shape": np.array([shape for _, shape in drawn], dtype=np.uint8),
+    }
+    if W.shape[2] == 3 and W.shape[1] <= polytopes.MAX_FEATURES:
+        found["hull"] = np.array([_hull(w.astype(np.float64)) for w in W])
+    return found
+
+
+def _graph(W: NDArray[np.float64], legend: Legend) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Places [F, 2], components in rows and the largest first, and shapes [F] of one model."""
+    place, shape = np.full((len(W), 2), np.nan), np.full(len(W), NO_SHAPE, dtype=np.uint8)
+    labels = geometry.components(W[None])[0]
+    members = [np.flatnonzero(labels == label) for label in range(labels.max(initial=-1) + 1)]
+    names = {tuple(own.tolist()): geometry.polytope(W[own]) for own in members}
+    members.sort(key=lambda own: (-len(own), names[tuple(own.tolist())]))
+    if not members:
+        return place, shape
+    nodes = [feature_graph.places(W[own]) for own in members]
+    low = np.array([own.min(axis=0) for own in nodes]) - _MARGIN / 2
+    high = np.array([own.max(axis=0) for own in nodes]) + _MARGIN / 2
+    shifts = graph_layout.pack(high - low).corner - low
+    for own, at, shift in zip(members, nodes, shifts, strict=True):
+        place[own] = at + shift
+        shape[own] = legend.setdefault(feature_graph.kind(names[tuple(own.tolist())]), len(legend))
+    return place, shape
+
+
+def _hull(W: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Which features [F, F] are joined by an edge of the hull of the represented ones."""
+    joined = np.zeros((len(W), len(W)), dtype=np.uint8)
+    alive = np.flatnonzero(metrics.represented(W))
+    if len(alive) > 1:
+        edges = alive[polytopes.hull(W[alive]).edges]
+        joined[edges[:, 0], edges[:, 1]] = 1
+    return joined

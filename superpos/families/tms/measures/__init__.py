@@ -1,0 +1,1 @@
+"""Measures of the toy models that claims name."""

@@ -1,0 +1,129 @@
+"""Texts that the command line prints on stdout."""
+
+from __future__ import annotations
+
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from superpos.config.wording import show
+from superpos.units import count, duration, quantity
+
+if TYPE_CHECKING:
+    from superpos.claims.verdicts import Result
+    from superpos.cluster.submit import Submission
+    from superpos.plan.sweep import Axis, Sweep
+    from superpos.training.estimate import Estimate
+
+VERDICTS = ("holds", "fails", "skipped")
+
+
+def of_estimate(estimate: Estimate) -> str:
+    """What `train --dry-run` prints."""
+    return (
+        f"models  {estimate.models:,}\n"
+        f"chunks  {estimate.chunks:,}\n"
+        f"work    {quantity(estimate.flops, 'FLOP')}\n"
+        f"memory  {quantity(estimate.memory_bytes, 'B')}\n"
+        f"time    about {duration(estimate.seconds)} on this machine"
+    )
+
+
+def of_result(result: Result, first: bool) -> str:
+    """A claim of `verify` in lines, below a header where it is the first of its experiment."""
+    claim, lines = result.claim, []
+    if first:
+        lines.append(f"{claim.row}. {claim.experiment}")
+    expected = "" if result.expected is None else f"expected {_number(result.expected)}"
+    published = "" if claim.published is None else f"published {_number(claim.published)}"
+    measured = "" if result.verdict == "skipped" else f"measured {_number(result.measured)}{_spread(result)}"
+    numbers = ", ".join(part for part in (measured, expected, published, _band(result)) if part)
+    lines.append(f"  {result.verdict:<7} {claim.text} [{claim.source}]")
+    lines.append(f"{'':10}{numbers}")
+    if result.verdict == "fails":
+        lines.append(f"{'':10}{result.why}: {claim.reason}")
+    return "\n".join(lines)
+
+
+def of_results(results: list[Result]) -> str:
+    """The last line of `verify`."""
+    counts = [f"{sum(result.verdict == verdict for result in results)} {verdict}" for verdict in VERDICTS]
+    return f"{len(results)} claims: {', '.join(counts)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _spread(result: Result) -> str:
+    if result.spread is None or result.trials < 2:
+        return ""
+    low, high = map(_number, result.spread)
+    return f" ({low} to {high}, {result.trials:,} trials)"
+
+
+def _band(result: Result) -> str:
+    ends = [f"{word} {_number(end)}" for word, end in (("from", result.low), ("to", result.high)) if isfinite(end)]
+    return f"allowed {' '.join(ends)}" if ends else ""
+
+
+def of_jobs(array: str, finish: str) -> str:
+    """What `submit` says once SLURM has the jobs."""
+    return f"superpos: job {array} trains, job {finish} finishes the run; `superpos status` shows how far they are"
+
+
+def shards(planned: Submission, whole: Estimate, threads: int) -> dict[str, Any]:
+    """What `submit --dry-run` says: time and cost of each shard at the speed of this machine's `threads` cores."""
+    cores, core_hours = planned.site.cpus or 1, whole.seconds * threads / 3600
+    found = [
+        {"chunks": chunks, "models": models, "core_hours": share * core_hours, "hours": share * core_hours / cores}
+        for chunks, models, share in planned.shares()
+    ]
+    return {"shards": found, "cores": cores, "core_hours": core_hours}
+
+
+def of_shards(cost: dict[str, Any]) -> str:
+    """`shards` as lines."""
+    lines = [
+        f"shard {k:<5} {shard['chunks']:>5,} chunks  {shard['models']:>8,} models  {'~' + _time(shard['hours']):>8}"
+        f"  {shard['core_hours']:.3g} core-hours"
+        for k, shard in enumerate(cost["shards"])
+    ]
+    longest = _time(max(shard["hours"] for shard in cost["shards"]))
+    together = f"longest ~{longest} on {cost['cores']} cores each, together {cost['core_hours']:.3g} core-hours"
+    return "\n".join([*lines, f"{together}, at the speed of this machine's cores"])
+
+
+def _time(hours: float) -> str:
+    return duration(3600 * hours)
+
+
+def config_facts(sweep: Sweep, out: Path) -> dict[str, Any]:
+    """What `config` says, ready for JSON: the values of every key that is not swept, the axes, size, run folder."""
+    axes = [{"keys": axis.keys, "values": axis.values} for axis in sweep.axes]
+    swept = {key for axis in sweep.axes for key in axis.keys}
+    values = {key: value for key, value in sweep.base.items() if key not in swept}
+    size = {"models": sweep.n_models, "chunks": len(sweep.chunks())}
+    return {"config": values, "axes": axes, **size, "run": str(out / str(sweep.base["name"]) / sweep.run_id)}
+
+
+def of_config(sweep: Sweep, out: Path) -> list[tuple[str, str]]:
+    """What `config` prints, as fields: every key, the size of the sweep, the run folder."""
+    swept = {key: _values(axis, key) for axis in sweep.axes for key in axis.keys}
+    keys = [(key, swept.get(key) or _plain(value)) for key, value in sweep.base.items()]
+    shape = f" ({' x '.join(map(str, sweep.shape))})" if len(sweep.shape) > 1 else ""
+    size = f"{sweep.n_models:,}{shape} in {count(len(sweep.chunks()), 'chunk')}"
+    folder = str(out / str(sweep.base["name"]) / sweep.run_id)
+    return [*keys, ("", ""), ("models", size), ("run folder", folder)]
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else show(value)
+
+
+def _values(axis: Axis, key: str) -> str:
+    """The values of a swept key, shortened."""
+    column = [_plain(point[axis.keys.index(key)]) for point in axis.values]
+    shown = column if len(column) <= 10 else [*column[:3], "...", column[-1]]
+    others = [other for other in axis.keys if other != key]
+    return f"swept: {', '.join(shown)} ({len(column)} values{', with ' + ', '.join(others) if others else ''})"

@@ -1,0 +1,62 @@
+"""The tables of `superpos list`: experiments, figures, runs on disk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from superpos.terminal.tables import Column, Table
+from superpos.units import count, duration, quantity
+
+if TYPE_CHECKING:
+    from superpos.store.inventory import RunOnDisk
+
+
+def of_experiments(found: Sequence[dict[str, Any]]) -> Table:
+    """Experiments by their place in the paper, which their descriptions begin with."""
+    rows = []
+    for item in found:
+        place, description = re.fullmatch(r"(?:(\d+)\. )?(.*)", item["description"], re.DOTALL).groups()  # type: ignore[union-attr]  # matches everything
+        time = "~" + duration(item["seconds"])
+        rows.append([place or "", item["name"], f"{item['models']:,}", time, description])
+    columns = [Column("#", right=True), Column("experiment"), Column("models", right=True), Column("time", right=True)]
+    return Table([*columns, Column("description")], rows, note=True, grouped=True)
+
+
+def of_figures(found: Sequence[dict[str, str]]) -> Table:
+    """Figures in the order of the registry."""
+    rows = [[item["name"], item["description"]] for item in found]
+    return Table([Column("figure"), Column("description")], rows, note=True)
+
+
+def of_runs(runs: Sequence[RunOnDisk]) -> Table:
+    """Runs on disk with their paths, as other commands take them."""
+    rows = [
+        [run.name, _models(run), run.state, quantity(run.bytes, "B"), _when(run), _latest(run), str(run.path)]
+        for run in runs
+    ]
+    columns = [Column("name"), Column("models", right=True), Column("state"), Column("size", right=True)]
+    return Table([*columns, Column("changed", spare=True), Column("latest"), Column("run")], rows, note=True)
+
+
+def _models(run: RunOnDisk) -> str:
+    return "" if run.models_total is None else f"{run.models_done:,}/{run.models_total:,}"
+
+
+def _when(run: RunOnDisk) -> str:
+    return run.changed.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _latest(run: RunOnDisk) -> str:
+    return "latest" if run.latest else ""
+
+
+def total(runs: Sequence[RunOnDisk]) -> str:
+    """How many runs there are and what they take."""
+    return f"{count(len(runs), 'run')}, {quantity(sum(run.bytes for run in runs), 'B')}"
+
+
+def to_json(run: RunOnDisk) -> dict[str, Any]:
+    """A run on disk, ready for JSON."""
+    return {**vars(run), "path": str(run.path), "changed": run.changed.isoformat(timespec="seconds")}

@@ -1,0 +1,1 @@
+"""From a sweep to a finished run folder."""

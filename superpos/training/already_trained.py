@@ -1,0 +1,49 @@
+"""Whether a sweep is trained already. Imports no engine: a command that has nothing to do returns at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from superpos.errors import ConfigError, SuperposError
+from superpos.plan.sweep import Rows, Sweep
+from superpos.store import RunFolder
+
+Shard = tuple[int, int]
+
+
+def part(n_chunks: int, shard: Shard | None) -> range:
+    """The chunks of shard (k, n): those with c % n == k; all of them without one. Raises `ConfigError`."""
+    if shard is None:
+        return range(n_chunks)
+    k, n = shard
+    if not 0 <= k < n:
+        raise ConfigError(f"shard: got {shard}; allowed: (k, n) with k from 0 to n - 1")
+    return range(k, n_chunks, n)
+
+
+def finished(sweep: Sweep, out: Path, shard: Shard | None = None) -> Path | None:
+    """The run folder of a sweep where nothing is left to train (of a shard); None where something is.
+
+    Every checksum is recomputed. `latest` then points at the run, as after training it.
+    Raises `IncompleteError` where its manifest is damaged, `ConfigError` for a shard that is none.
+    """
+    chunks = sweep.chunks()
+    mine = part(len(chunks), shard)
+    folder = RunFolder.find(out, str(sweep.base["name"]), sweep.run_id)
+    # Where a folder holds another plan, opening it to train says what differs.
+    if folder is None or not _holds(folder, sweep.to_json(), chunks) or not folder.whole(mine):
+        return None
+    with suppress(SuperposError):  # results that are whole are of use where nothing can be written, too
+        folder.mark_latest()
+    return folder.path
+
+
+def _holds(folder: RunFolder, plan: Mapping[str, Any], chunks: list[Rows]) -> bool:
+    """Whether a folder was made for the very plan and chunks."""
+    same_plan = folder.manifest["plan"] == plan and len(folder.rows) == len(chunks)
+    return same_plan and all(map(np.array_equal, folder.rows, chunks))

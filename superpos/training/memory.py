@@ -1,0 +1,43 @@
+"""How much memory a sweep needs, and whether this machine has it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpos.engines.task import Structure
+from superpos.errors import SuperposError
+from superpos.plan.sweep import Sweep
+from superpos.units import quantity
+
+_COPIES = 2  # an engine works on a copy of the state, and publishing packs one
+
+
+def model_bytes(structure: Structure) -> float:
+    """State of a model: weights and two moments, snapshots, loss history; all float32."""
+    params = sum(math.prod(shape) for shape in structure.param_shapes.values())
+    return 4.0 * (params * (3 + len(structure.snapshot_steps)) + len(structure.loss_steps))
+
+
+def chunk_bytes(sweep: Sweep, chunks: Iterable[NDArray[np.intp]]) -> float:
+    """State of the largest of the chunks."""
+    return max((len(rows) * model_bytes(sweep.structure(int(rows[0]))) for rows in chunks), default=0.0)
+
+
+def require_memory(sweep: Sweep, chunks: Iterable[NDArray[np.intp]]) -> None:
+    """Raises `SuperposError` where a chunk cannot fit, before the system kills the process without a word."""
+    needed, there = _COPIES * chunk_bytes(sweep, chunks), machine_bytes()
+    if needed > there:
+        raise SuperposError(
+            f"training needs about {quantity(needed, 'B')} of memory at once, this machine has {quantity(there, 'B')}: "
+            "use smaller models (model.n_features, model.n_hidden) or record less (record.snapshots, record.loss_every)"
+        )
+
+
+def machine_bytes() -> float:
+    """Memory of this machine."""
+    return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")

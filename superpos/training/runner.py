@@ -1,0 +1,279 @@
+"""From a sweep to a finished run folder: chunk by chunk, engine by engine; resumes, stops and shards.
+
+Nothing here decides a result: a chunk's numbers follow from its rows alone, whatever the stretches, restarts or shards.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpos.engines import Choice, choose
+from superpos.engines.task import State, Structure, Task
+from superpos.errors import IncompleteError, SuperposError, TrainingInterruptedError
+from superpos.families.tms import model
+from superpos.plan.sweep import Sweep, work_a_step
+from superpos.store import RunFolder
+from superpos.training import results
+from superpos.training.already_trained import part
+from superpos.training.memory import require_memory
+from superpos.training.provenance import provenance
+from superpos.training.publisher import Publisher
+from superpos.training.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+STRETCH_SECONDS = 0.3  # between two looks at signals; long against the cost of a call
+CHECKPOINT_SECONDS = 5.0
+CHECKPOINT_SHARE = 0.05  # of the time at most, where many snapshots make a state large or the disk is slow
+EVALUATION_SAMPLES = 2**17
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a call of `train` is. Steps are model-steps of this call: one model, one gradient step."""
+
+    models_total: int
+    models_done: int = 0
+    chunks: int = 0
+    chunk: int = 0
+    steps_total: int = 0
+    steps_done: int = 0
+    work_total: float = 0.0  # nominal operations of the same steps: the time left goes by these
+    work_done: float = 0.0
+    message: str = ""
+
+
+@dataclass
+class _Watch:
+    """Reports progress, and knows whether the user or the system wants us to stop."""
+
+    report: Callable[[Progress], None]
+    stop: Callable[[], bool]
+    clock: Stopwatch
+    now: Progress = field(default_factory=lambda: Progress(0))
+    stretches: dict[Structure, int] = field(default_factory=dict)  # steps of the last one, where the next chunk begins
+
+    def tell(self, **changes: Any) -> None:
+        """Report a new state."""
+        self.now = replace(self.now, **changes)
+        self.report(self.now)
+
+    def plan(self, structure: Structure, steps: int) -> None:
+        """Count model-steps as to be done, or, below zero, as not to be done."""
+        work = self.now.work_total + steps * work_a_step(structure)
+        self.now = replace(self.now, steps_total=self.now.steps_total + steps, work_total=work)
+
+    def count(self, structure: Structure, steps: int) -> None:
+        """Report model-steps as done."""
+        work = self.now.work_done + steps * work_a_step(structure)
+        self.tell(steps_done=self.now.steps_done + steps, work_done=work)
+
+
+def train(
+    sweep: Sweep,
+    *,
+    out: Path,
+    command: Sequence[str] = (),
+    shard: tuple[int, int] | None = None,
+    fresh: bool = False,
+    progress: Callable[[Progress], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+    began: float | None = None,
+) -> Path:
+    """Train what is missing of a sweep (of shard (k, n): the chunks c with c % n == k) and return its run folder.
+
+    Where the time went since `began` (of `time.monotonic`; default: now) is noted in the folder's attempts.
+    Raises `TrainingInterruptedError` once `stop()` is true, after saving a checkpoint; `PlanMismatchError`,
+    `IncompleteError`, `SuperposError` where the folder cannot be used; `ConfigError` where no engine can do it.
+    """
+    watch, chunks = _Watch(progress, stop, Stopwatch(began)), sweep.chunks()
+    mine = part(len(chunks), shard)
+    require_memory(sweep, [chunks[chunk] for chunk in mine])
+    engines = engines_of(sweep, chunks)
+    circumstances = {"command": list(command), **provenance()}
+    folder = _open(sweep, chunks, engines, out, circumstances, fresh)
+    with _attempt(folder, circumstances, watch.clock):
+        todo = [chunk for chunk in mine if _unfinished(folder, chunk)]
+        total, open_models = sum(len(chunks[c]) for c in mine), sum(len(chunks[c]) for c in todo)
+        for rows in (chunks[chunk] for chunk in todo):
+            structure = sweep.structure(int(rows[0]))
+            watch.plan(structure, len(rows) * structure.steps)
+        watch.tell(models_total=total, models_done=total - open_models, chunks=len(mine), chunk=len(mine) - len(todo))
+        _train_chunks(sweep, folder, todo, engines, watch)
+    return folder.path
+
+
+@contextmanager
+def _attempt(folder: RunFolder, circumstances: Mapping[str, Any], clock: Stopwatch) -> Iterator[None]:
+    """Notes an attempt in the folder as it starts, and where its time went as it ends, however it does."""
+    noted = folder.record_attempt(circumstances)
+    try:
+        yield
+    finally:
+        with suppress(SuperposError):  # a full disk has been, or will be, told of where it matters
+            folder.end_attempt(noted, clock.seconds)
+
+
+def _train_chunks(
+    sweep: Sweep, folder: RunFolder, chunks: Iterable[int], engines: Mapping[Structure, Choice], watch: _Watch
+) -> None:
+    with Publisher(folder) as publisher:
+        for chunk in chunks:
+            rows = folder.rows[chunk]
+            if watch.stop():
+                raise _interrupted("everything trained so far is kept", (watch.now.chunk, 0))
+            try:
+                publisher.publish(chunk, *_train_chunk(sweep, folder, chunk, engines, watch))
+            except MemoryError as error:
+                raise IncompleteError(
+                    f"chunk {chunk} of {folder.path} does not fit into the memory that is left; what is trained is "
+                    "kept. Free some, or ask for more, and start the same command again"
+                ) from error
+            watch.clock.lap("writing")
+            watch.tell(models_done=watch.now.models_done + len(rows), chunk=watch.now.chunk + 1)
+    watch.clock.lap("writing")
+
+
+def _train_chunk(
+    sweep: Sweep, folder: RunFolder, chunk: int, engines: Mapping[Structure, Choice], watch: _Watch
+) -> tuple[dict[str, NDArray[Any]], DataFrame]:
+    """Tensors and table of a chunk, trained and evaluated."""
+    rows, task = folder.rows[chunk], sweep.task(folder.rows[chunk])
+    choice = engines[task.structure]
+    engine, state = choice.engine, _resume(folder, chunk, task)
+    kept = _Keeper(folder, chunk, task, state, watch)
+    if first_use := engine.first_use():
+        watch.tell(message=first_use)
+    if not watch.now.steps_done:
+        engine.advance(task, state, state.step)  # trains nothing: loads or compiles before the first step is timed
+    watch.plan(task.structure, -len(rows) * state.step)  # of a checkpoint
+    watch.tell()
+    watch.clock.lap("starting")
+    length = watch.stretches.get(task.structure, 1)
+    while state.step < task.structure.steps:
+        began, before = time.monotonic(), state.step
+        engine.advance(task, state, min(_next_stop(task.structure, before), before + length))
+        keep_snapshot(task.structure, state)
+        watch.count(task.structure, len(rows) * (state.step - before))
+        elapsed = time.monotonic() - began
+        length = max(1, min(4 * length, int((state.step - before) * STRETCH_SECONDS / max(elapsed, 1e-6))))
+        kept.look("training")
+    watch.stretches[task.structure] = length
+    table = results.table(sweep, rows, task, state, choice, EVALUATION_SAMPLES, kept.pause)
+    watch.clock.lap("evaluating")
+    return results.tensors(task.structure, state), table
+
+
+@dataclass
+class _Keeper:
+    """Keeps the state of a chunk in training: every few seconds, and when training is to stop."""
+
+    folder: RunFolder
+    chunk: int
+    task: Task
+    state: State
+    watch: _Watch
+    due: float = field(default_factory=lambda: time.monotonic() + CHECKPOINT_SECONDS)
+
+    def pause(self) -> None:
+        """A look between two parts of the evaluation, which may take minutes, too."""
+        self.watch.tell()
+        self.look("evaluating")
+
+    def look(self, phase: str) -> None:
+        """Save a checkpoint if one is due, after a part of `phase`.
+
+        Raises `TrainingInterruptedError`, with one, if training is to stop.
+        """
+        self.watch.clock.lap(phase)
+        stopping = self.watch.stop()  # asked once: a signal that comes from here on is seen at the next look
+        began = time.monotonic()
+        if stopping or began > self.due:
+            self.folder.save_checkpoint(self.chunk, self.state.to_arrays())
+            now = time.monotonic()
+            self.due = now + max(CHECKPOINT_SECONDS, (now - began) / CHECKPOINT_SHARE)
+            self.watch.clock.lap("writing")
+        if stopping:
+            step, steps = self.state.step, self.task.structure.steps
+            raise _interrupted(
+                f"chunk {self.chunk} is kept at step {step:,} of {steps:,}", (self.watch.now.chunk, step)
+            )
+
+
+def _interrupted(hint: str, progress: tuple[int, int]) -> TrainingInterruptedError:
+    return TrainingInterruptedError(f"interrupted; {hint}. The same command goes on", progress)
+
+
+def _resume(folder: RunFolder, chunk: int, task: Task) -> State:
+    kept = folder.load_checkpoint(chunk)
+    if kept is not None:
+        return State.from_arrays(kept)
+    state = State.initial(task, model.initial_params(task))
+    keep_snapshot(task.structure, state)
+    return state
+
+
+def _next_stop(structure: Structure, step: int) -> int:
+    """Where training must pause next: at a snapshot or the end."""
+    later = structure.snapshot_steps[structure.snapshot_steps > step]
+    return int(later[0]) if len(later) else structure.steps
+
+
+def keep_snapshot(structure: Structure, state: State) -> None:
+    """Copy the weights where the state stands at a snapshot step."""
+    at = np.flatnonzero(structure.snapshot_steps == state.step)
+    for name, kept in state.snapshots.items():
+        kept[:, at] = state.params[name][:, None]
+
+
+def prepare(sweep: Sweep, *, out: Path, command: Sequence[str] = ()) -> RunFolder:
+    """The run folder of a sweep, made if need be; trains nothing. Raises as `train`."""
+    chunks = sweep.chunks()
+    return _open(sweep, chunks, engines_of(sweep, chunks), out, {"command": list(command), **provenance()}, fresh=False)
+
+
+def engines_of(sweep: Sweep, chunks: list[NDArray[np.intp]]) -> dict[Structure, Choice]:
+    """The engine of each structure; raises before anything is written where there is none."""
+    wanted = {key: sweep.base[f"engine.{key}"] for key in ("backend", "device", "threads", "memory_gb")}
+    structures = dict.fromkeys(sweep.structure(int(rows[0])) for rows in chunks)
+    return {structure: choose(structure, **wanted) for structure in structures}
+
+
+def _open(
+    sweep: Sweep,
+    chunks: list[NDArray[np.intp]],
+    engines: dict[Structure, Choice],
+    out: Path,
+    circumstances: Mapping[str, Any],
+    fresh: bool,
+) -> RunFolder:
+    device = sweep.base["engine.device"]
+    facts = {
+        "plan": sweep.to_json(),
+        "chunks": chunks,
+        "engine": {
+            "backends": sorted({choice.engine.name for choice in engines.values()}),
+            "device": "cpu" if device == "auto" else device,
+        },
+        "config": {key: value for key, value in sweep.base.items() if not key.startswith("engine.")},
+        "reasons": sorted({choice.reason for choice in engines.values()}),
+        **circumstances,
+    }
+    return RunFolder.open(out, str(sweep.base["name"]), sweep.run_id, facts, fresh=fresh)
+
+
+def _unfinished(folder: RunFolder, chunk: int) -> bool:
+    """Whether a chunk must be trained; a corrupt one is moved aside first."""
+    state = folder.state(chunk, verify=True)
+    if state == "corrupt" and folder.quarantine(chunk) is None and folder.state(chunk) != "missing":
+        raise IncompleteError(f"chunk {chunk} of {folder.path} is corrupt and cannot be moved aside")
+    return state != "done"

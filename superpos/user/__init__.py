@@ -1,0 +1,1 @@
+"""A user's own functions, and their source as text."""

@@ -1,0 +1,120 @@
+"""A user's own model, data and target: torch functions that take the place of superpos's, on the reference engine.
+
+They are part of a run's identity as text (`source.described`). A run folder holds that text; nothing executes it.
+Shapes: M models, B samples, F features (n), H hidden (m).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from superpos.errors import ConfigError
+from superpos.user.source_text import described
+
+if TYPE_CHECKING:
+    import torch
+
+Forward: TypeAlias = "Callable[[dict[str, torch.Tensor], torch.Tensor], torch.Tensor]"
+"""model(params, x): the outputs x' [M, B, F] for inputs x [M, B, F], with every parameter as [M, ...]."""
+Change: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
+"""data(x): the inputs [M, B, F] made of the drawn ones; target(x): what the outputs should be, [M, B, F]."""
+Shapes: TypeAlias = Mapping[str, Sequence[int | str]]
+"""Shape of each parameter of one model, of integers, "n" (features) and "m" (hidden dimensions)."""
+
+FUNCTIONS = ("model", "data", "target")
+_SIZES = ("n", "m")
+
+
+@dataclass(frozen=True)
+class Own:
+    """What a user's functions are; as read from a run folder it is their text alone, which cannot be trained."""
+
+    record: str
+    """Canonical JSON: {"model": source.described, ..., "params": [[name, shape], ...]}."""
+    model: Forward | None = field(default=None, compare=False)
+    data: Change | None = field(default=None, compare=False)
+    target: Change | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, model: Any, data: Any, target: Any, params: Any) -> Own | None:
+        """The arguments of `superpos.train`, or None where all are. Raises `ConfigError` with every fault."""
+        given = {name: value for name, value in zip(FUNCTIONS, (model, data, target), strict=True) if value is not None}
+        record: dict[str, Any] = {}
+        faults = [] if params is None else _shape_faults(params, "model" in given)
+        for name, function in given.items():
+            try:
+                record[name] = described(function)
+            except ConfigError as error:
+                faults.append(f"{name}: {error}")
+        if faults:
+            raise ConfigError(faults)
+        if params is not None:
+            record["params"] = [[name, list(shape)] for name, shape in params.items()]
+        return cls(json.dumps(record, sort_keys=True), **given) if record else None
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Own:
+        """What a run folder says of the functions it was trained with."""
+        return cls(json.dumps(record, sort_keys=True))
+
+    def to_json(self) -> dict[str, Any]:
+        """The part of a plan."""
+        return json.loads(self.record)  # type: ignore[no-any-return]  # a mapping, see `of`
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What is replaced, and the name of the function that does it."""
+        return {name: value["name"] for name, value in self.to_json().items() if name in FUNCTIONS}
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the functions are here, and not their text alone."""
+        return all(getattr(self, name) is not None for name in self.names)
+
+    @property
+    def has_params(self) -> bool:
+        """Whether the parameters are the user's, not W (or W1 and W2) and b."""
+        return "params" in self.to_json()
+
+    @property
+    def replaces(self) -> dict[str, str]:
+        """The keys that mean nothing beside it, each with the argument that takes its place."""
+        keys = {"model": ("model.output", "model.hidden"), "target": ("model.target",), "params": ("model.tied",)}
+        return {key: name for name in self.to_json() for key in keys.get(name, ())}
+
+    def shapes(self, n: int, m: int) -> dict[str, tuple[int, ...]]:
+        """Shape of each of the user's parameters of a model with n features and m hidden dimensions."""
+        sizes = {"n": n, "m": m}
+        return {name: tuple(sizes.get(size, size) for size in shape) for name, shape in self.to_json()["params"]}
+
+    def __str__(self) -> str:
+        """As in a call of `superpos.train`: "model=leaky, target=squares"."""
+        return ", ".join(f"{name}={function}" for name, function in self.names.items())
+
+
+def _shape_faults(params: Any, with_model: bool) -> list[str]:
+    """What is wrong with the shapes of a user's parameters."""
+    allowed = '{name: shape} with shapes of "n", "m" and integers from 1, such as {"W": ("n", "m"), "gate": ("m",)}'
+    if not with_model:
+        return ["params: given without model; superpos's own model has its own"]
+    if not isinstance(params, Mapping) or not params:
+        return [f"params: got {params!r}; allowed: {allowed}"]
+    wrong = {name: shape for name, shape in params.items() if not _is_name(name) or not _is_shape(shape)}
+    return [f"params: got {name!r}: {shape!r}; allowed: {allowed}" for name, shape in wrong.items()]
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and name.isidentifier()
+
+
+def _is_shape(shape: Any) -> bool:
+    return isinstance(shape, list | tuple) and bool(shape) and all(map(_is_size, shape))
+
+
+def _is_size(size: Any) -> bool:
+    if isinstance(size, str):
+        return size in _SIZES
+    return isinstance(size, int) and not isinstance(size, bool) and size >= 1
