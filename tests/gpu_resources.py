@@ -21,9 +21,9 @@ from tasks import make_task, start
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from superpos.engines.task import Task
 from superpos.families.tms import gpu
 from superpos.families.tms.gpu import kernels
+from superpos.families.tms.structure import Task
 
 TYPES = {
     torch.float32: "*fp32", torch.float64: "*fp64", torch.int32: "*i32", torch.int64: "*i64", torch.uint32: "*u32",

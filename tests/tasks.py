@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from superpos.engines.task import State, Structure, Task
+from superpos.engines.task import State
 from superpos.families.tms import model
+from superpos.families.tms.structure import Structure, Task
 
 
 def make_task(

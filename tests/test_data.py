@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from tasks import make_task
 
-from superpos.engines.task import Structure
 from superpos.families.tms.data import feature_values, inputs
+from superpos.families.tms.structure import Structure
 from superpos.maths.streams import Purpose
 
 SAMPLES = 2**16

@@ -11,9 +11,10 @@ from tasks import make_task, start
 
 from superpos.engines import Engine
 from superpos.engines.reference import ReferenceEngine
-from superpos.engines.task import State, Task
+from superpos.engines.task import State
 from superpos.families.tms import cpu
 from superpos.families.tms.cpu import FusedCpuEngine
+from superpos.families.tms.structure import Task
 from superpos.maths.streams import Purpose
 
 ABSOLUTE = {"tied": False, "hidden": "relu", "target": "abs", "signed": True}

@@ -8,9 +8,9 @@ import torch
 from superpos import engines
 from superpos.engines import choose
 from superpos.engines.reference import ReferenceEngine
-from superpos.engines.task import Structure
 from superpos.errors import ConfigError
 from superpos.families.tms.cpu import FusedCpuEngine
+from superpos.families.tms.structure import Structure
 
 
 def test_choice_of_an_engine() -> None:

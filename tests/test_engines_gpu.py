@@ -18,7 +18,8 @@ from test_engines import FAMILIES, REFERENCE, check_evaluation, check_gradients,
 from test_engines_bitwise import assert_same, infinite_loss, infinite_weights, raised_importance, raised_lr
 
 from superpos.engines.splitting import in_memory
-from superpos.engines.task import State, Structure, Task
+from superpos.engines.task import State
+from superpos.families.tms.structure import Structure, Task
 
 pytest.importorskip("triton")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from superpos.compose.compose import compose
-from superpos.engines.task import Structure
 from superpos.errors import SuperposError
 from superpos.families.tms.cpu import FusedCpuEngine
+from superpos.families.tms.structure import Structure
 from superpos.training import estimate as module
 from superpos.training import memory, runner
 from superpos.training.estimate import estimate

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from superpos.config.schema import KEYS
-from superpos.engines.task import Structure, Task
 from superpos.errors import SuperposError
 from superpos.families.tms import exact_loss, geometry, metrics, theory
 from superpos.families.tms.analysis import trajectory
 from superpos.families.tms.figures import directions, dynamics, training_movie
+from superpos.families.tms.structure import Structure, Task
 from superpos.figures import points, registry
 from superpos.plan.sweep import Axis, Sweep
 
@@ -98,9 +98,8 @@ def test_jumps_at_the_falls_of_the_loss_coincide_and_jumps_at_random_times_do_no
 
 
 def task(n: int, **structure: Any) -> Task:
-    return Task(
-        Structure(n, 2, **structure), np.array([7], np.uint64), np.full((1, n), 0.7), np.ones((1, n)), ONE, ONE, ONE
-    )
+    seed, sparsity = np.array([7], np.uint64), np.full((1, n), 0.7)
+    return Task(Structure(n, 2, **structure), seed, ONE, ONE, sparsity, np.ones((1, n)), ONE)
 
 
 def params(n: int, snapshots: int = 3) -> dict[str, NDArray[np.float32]]:

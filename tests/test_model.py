@@ -11,9 +11,9 @@ from tasks import make_task
 
 from superpos.engines import Engine
 from superpos.engines.reference import ReferenceEngine
-from superpos.engines.task import Structure
 from superpos.families.tms import model, theory
 from superpos.families.tms.cpu import FusedCpuEngine
+from superpos.families.tms.structure import Structure
 
 ENGINES: list[Engine] = [ReferenceEngine(threads=1), FusedCpuEngine(threads=1)]
 SAMPLES = 2**20

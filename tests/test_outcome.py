@@ -11,9 +11,10 @@ import pytest
 import superpos
 from superpos.compose.compose import compose
 from superpos.engines import choose
-from superpos.engines.task import State, Structure
+from superpos.engines.task import State
 from superpos.errors import TrainingInterruptedError
 from superpos.families.tms import exact_loss, model
+from superpos.families.tms.structure import Structure
 from superpos.training import results, runner
 
 SWEEP = ["model.n_features=7", "train.steps=2", "train.batch_size=8", "seed=range(0,70)"]

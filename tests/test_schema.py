@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from superpos.config.rules import RULES, check_row
 from superpos.config.schema import AXIS_KEYS, DEFAULTS, KEYS, STRUCTURE_KEYS, canonical, complement
 from superpos.config.wording import nearest, show
-from superpos.engines.task import Structure
+from superpos.families.tms.structure import Structure
 
 
 def row(**changes: Any) -> dict[str, Any]:

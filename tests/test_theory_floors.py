@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from superpos.engines.task import Structure
 from superpos.families.tms import model, theory
+from superpos.families.tms.structure import Structure
 
 DENSITIES = st.floats(0.001, 1)
 

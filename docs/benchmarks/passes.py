@@ -15,9 +15,9 @@ import numpy as np
 from numba import njit
 
 from superpos.engines.compiled import products, steps
-from superpos.engines.task import Structure, Task
 from superpos.families.tms import cpu, model
 from superpos.families.tms.cpu import draws, gaps, kernel, losses
+from superpos.families.tms.structure import Structure, Task
 from superpos.maths.streams import Purpose
 
 BLOCKS, REPEATS = 2000, 9
@@ -86,9 +86,14 @@ def main(n: int, m: int, density: float) -> None:
     for sampler, numbers in (("dense", (0, 1, 2, 3, 4, 5, 7, 14)), ("sparse", (8, 9, 10, 11, 12, 13, 6))):
         ones = np.ones(1)
         task = Task(
-            Structure(n, m, sampler=sampler), np.zeros(1, np.uint64), np.full((1, n), 1 - density), np.ones((1, n)),
-            ones * 1e-3, ones * 0, ones * 0.5,
-        )  # fmt: skip
+            Structure(n, m, sampler=sampler),
+            seed=np.zeros(1, np.uint64),
+            lr=ones * 1e-3,
+            weight_decay=ones * 0,
+            sparsity=np.full((1, n), 1 - density),
+            importance=np.ones((1, n)),
+            init_std=ones * 0.5,
+        )
         call, buffers = cpu._Call(task, kernel.TRAIN, Purpose.TRAIN, 0, 1), cpu._Buffers(task.structure)
         call.state.theta[:] = cpu._flat(task.structure, model.initial_params(task))
         call.state.first[:], call.state.second[:] = 0, 1

@@ -1,40 +1,30 @@
 """What an engine trains: M models of equal structure, and their state.
 
-Shapes: M models, B batch, F features (n), H hidden (m). A `Task` never changes; a `State` is everything
-that must be kept to go on training bitwise where it stopped.
+A family makes its own `Structure` and `Task` of these. A `Task` never changes; a `State` is everything that must be
+kept to go on training bitwise where it stopped. Shapes: M models.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.user.functions import Own
-
-Activation = Literal["relu", "linear"]
 Array = NDArray[np.generic]
 
+SHARED = {"shared": True}
+"""Metadata of a field of a task that all its models have in common: it has no axis of models."""
 
-@dataclass(frozen=True)
-class Structure:
+
+@dataclass(frozen=True, kw_only=True)
+class Structure(ABC):
     """What all models of a task share. Every field is a number or text, so structures can be compared and hashed."""
 
-    n_features: int
-    n_hidden: int
-    output: Activation = "relu"
-    hidden: Activation = "linear"
-    tied: bool = True
-    target: Literal["identity", "abs"] = "identity"
-    correlation: Literal["none", "correlated", "anticorrelated"] = "none"
-    set_size: int = 1
-    signed: bool = False
-    n_points: int | None = None
-    sampler: Literal["dense", "sparse"] = "dense"
     steps: int = 10_000
     batch_size: int = 1024
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
@@ -43,19 +33,31 @@ class Structure:
     reduction: Literal["mean", "sum"] = "mean"
     loss_every: int = 100
     snapshots: int = 0
-    own: Own | None = None
 
     @property
+    @abstractmethod
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each parameter of one model: tied {W, b}; untied {W1, W2, b} with h = x @ W1, out = h @ W2.T + b.
+        """Shape of each parameter of one model, in their order."""
 
-        A user's own model may have others.
-        """
-        if self.own and self.own.has_params:
-            return self.own.shapes(self.n_features, self.n_hidden)
-        weight = (self.n_features, self.n_hidden)
-        weights = {"W": weight} if self.tied else {"W1": weight, "W2": weight}
-        return {**weights, "b": (self.n_features,)}
+    @property
+    @abstractmethod
+    def n_outputs(self) -> int:
+        """Outputs of a model, over which `reduction` takes the mean."""
+
+    @property
+    def built(self) -> bool:
+        """Whether such models are made by the family's `build`, not trained; their `steps` are 0."""
+        return False
+
+    @property
+    def gradient_scale(self) -> float:
+        """Factor on the loss of which gradients are taken."""
+        return 1 / self.n_outputs if self.reduction == "mean" else 1.0
+
+    @property
+    def samples_per_step(self) -> int:
+        """Samples in one gradient step."""
+        return self.batch_size
 
     def unflat(self, theta: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """{name: [M, ...]}, views of the parameters [M, P] in the order of `param_shapes`; the end may be filled up."""
@@ -65,11 +67,6 @@ class Structure:
             params[name] = theta[:, at : at + size].reshape(len(theta), *shape)
             at += size
         return params
-
-    @property
-    def samples_per_step(self) -> int:
-        """Samples in one gradient step: the batch, or all points of a finite data set."""
-        return self.n_points or self.batch_size
 
     @property
     def loss_steps(self) -> NDArray[np.int64]:
@@ -86,31 +83,34 @@ class Structure:
 
 @dataclass(frozen=True)
 class Task:
-    """M models of one structure, with what may differ between them."""
+    """M models of one structure, with what may differ between them; a family adds fields of its own."""
 
-    structure: Structure
+    structure: Any  # a family's `Structure`
     seed: NDArray[np.uint64]  # [M]
-    sparsity: NDArray[np.float64]  # [M, F]; of its set, where sets are correlated
-    importance: NDArray[np.float64]  # [M, F]
     lr: NDArray[np.float64]  # [M]
     weight_decay: NDArray[np.float64]  # [M]
-    init_std: NDArray[np.float64]  # [M]
 
     def __post_init__(self) -> None:
-        models, features = len(self.seed), self.structure.n_features
-        for f in fields(self)[1:]:
-            found = getattr(self, f.name).shape
-            expected = (models, features) if f.name in ("sparsity", "importance") else (models,)
+        for name in self._per_model():
+            found, expected = getattr(self, name).shape, self.expected_shape(name)
             if found != expected:
-                raise ValueError(f"task.{f.name} has shape {found}, expected {expected}")
+                raise ValueError(f"task.{name} has shape {found}, expected {expected}")
 
     def __len__(self) -> int:
         return len(self.seed)
 
-    def take(self, rows: NDArray[np.intp] | slice) -> Task:
+    def expected_shape(self, name: str) -> tuple[int, ...]:
+        """The shape that a field must have: one number for each model."""
+        return (len(self),)
+
+    def take(self, rows: NDArray[np.intp] | slice) -> Self:
         """The same task for some of its models."""
-        arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self)[1:]}
-        return replace(self, **arrays)
+        return replace(self, **{name: getattr(self, name)[rows] for name in self._per_model()})
+
+    @classmethod
+    def _per_model(cls) -> list[str]:
+        """Fields with an axis of models."""
+        return [f.name for f in fields(cls)[1:] if not f.metadata.get("shared")]
 
 
 @dataclass

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from superpos.config.rules import RULES
 from superpos.config.schema import AXIS_KEYS, DEFAULT_SPARSITY, DEFAULTS, KEYS, STRUCTURE_KEYS, complement
-from superpos.engines.task import Structure, Task
 from superpos.families.tms.data.which_sampler import prefers_sparse
+from superpos.families.tms.structure import Structure, Task
 from superpos.plan.columns import array_of, either, objects, repeated
 from superpos.user.functions import Own
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.engines.task import Structure, Task
 from superpos.families.tms import theory
+from superpos.families.tms.structure import Structure, Task
 
 # Up to here exact losses of ReLU models take little beside training; sampled ones would rank the seeds of a sparse
 # model by chance.

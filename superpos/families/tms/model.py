@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.engines.task import Structure, Task
+from superpos.families.tms.structure import Structure, Task
 from superpos.maths.streams import normals
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.engines.task import Task
 from superpos.families.tms import metrics
 from superpos.families.tms.exact_loss import exact_loss, has_exact_loss
+from superpos.families.tms.structure import Task
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]

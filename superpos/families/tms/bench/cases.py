@@ -7,8 +7,8 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from superpos.config.wording import did_you_mean
-from superpos.engines.task import Structure, Task
 from superpos.errors import ConfigError
+from superpos.families.tms.structure import Structure, Task
 
 RUN_STEPS: Final = 10_000  # of the runs that a benchmark stands for: no engine is asked for a step beyond
 

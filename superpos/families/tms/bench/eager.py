@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from superpos.bench.sides import Arrays, MissingError
-from superpos.engines.task import Task
 from superpos.families.tms import model
+from superpos.families.tms.structure import Task
 
 
 class EagerSide:

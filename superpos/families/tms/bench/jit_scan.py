@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from superpos.bench.sides import Arrays, MissingError
-from superpos.engines.task import Task
 from superpos.families.tms import model
 from superpos.families.tms.data.feature_values import RANGE, thresholds
+from superpos.families.tms.structure import Task
 from superpos.maths import optimisers
 
 

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 from superpos.engines.compiled import cache
 from superpos.engines.compiled.vectors import LANES, STRIDE, WIDTH
-from superpos.engines.task import State, Structure, Task
+from superpos.engines.task import State
 from superpos.families.tms.cpu import arrays, kernel
 from superpos.families.tms.cpu.tiny import is_tiny
 from superpos.families.tms.data import sparse
 from superpos.families.tms.data.feature_values import cells
 from superpos.families.tms.model import mean_and_error
+from superpos.families.tms.structure import Structure, Task
 from superpos.maths import optimisers
 from superpos.maths.streams import Purpose, key_words
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.engines.task import Structure
+from superpos.families.tms.structure import Structure
 from superpos.maths.streams import WORD
 
 if TYPE_CHECKING:

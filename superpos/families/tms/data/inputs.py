@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from superpos.engines.task import Task
 from superpos.families.tms.data import sparse
 from superpos.families.tms.data.feature_values import cells, features
+from superpos.families.tms.structure import Task
 from superpos.maths.streams import Purpose, draws
 
 

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.engines.task import Structure, Task
 from superpos.families.tms.data.feature_values import Cells, cells, fields, values
+from superpos.families.tms.structure import Structure, Task
 from superpos.maths.streams import Purpose, draws
 
 if TYPE_CHECKING:

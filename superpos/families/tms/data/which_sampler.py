@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.engines.task import Structure
+from superpos.families.tms.structure import Structure
 
 LEAST_SPARSITY = 0.96
 LEAST_CELLS = 2048

@@ -16,12 +16,12 @@ from matplotlib.gridspec import GridSpec
 from numpy.typing import NDArray
 
 from superpos.config.schema import STRUCTURE_KEYS
-from superpos.engines.task import Structure, Task
 from superpos.families.tms import geometry
 from superpos.families.tms.analysis import trajectory
 from superpos.families.tms.exact_loss import has_exact_loss
 from superpos.families.tms.figures import directions
 from superpos.families.tms.figures.dimensionality import FRACTIONS
+from superpos.families.tms.structure import Structure, Task
 from superpos.figures import style
 from superpos.figures.points import DENSITY, NOTHING, Floats, Point, Run, all_equal, by_density, points
 
@@ -50,7 +50,7 @@ def task_of(point: Point, seed: int) -> Task:
     density = np.ones(structure.n_features) * np.array(point.settings["data.density"], dtype=np.float64)
     density[-1] *= float(point.settings.get("data.last", 1.0))
     one = np.ones(1)
-    return Task(structure, np.array([seed], np.uint64), 1 - density[None], point.importance[None], one, one, one)
+    return Task(structure, np.array([seed], np.uint64), one, one, 1 - density[None], point.importance[None], one)
 
 
 def course(run: Run, point: Point, model: int) -> Course:

@@ -18,12 +18,13 @@ import triton.language as tl
 from numpy.typing import NDArray
 
 from superpos.engines.splitting import in_memory
-from superpos.engines.task import State, Structure, Task
+from superpos.engines.task import State
 from superpos.families.tms.data import sparse
 from superpos.families.tms.data.feature_values import cells
 from superpos.families.tms.gpu import kernels
 from superpos.families.tms.gpu.plan import MOST_HIDDEN, Shape, launch_options, shape_of
 from superpos.families.tms.model import mean_and_error
+from superpos.families.tms.structure import Structure, Task
 from superpos.maths import optimisers
 
 _OLDEST_TRITON = (3, 7)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from superpos.engines.task import Structure
 from superpos.families.tms.data.sparse import SEGMENT
+from superpos.families.tms.structure import Structure
 
 WARPS = 4
 ADAM, ADAMW, SGD = 0, 1, 2

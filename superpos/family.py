@@ -1,0 +1,290 @@
+"""The seam: what a kind of model says of itself, and how a kind is found by its name.
+
+A kind of model is one folder in `superpos/families`, whose package holds a `Family` under the name FAMILY, or a value
+that a program registered. Every room may import this module, and it imports none of them: functions of a family are
+`Late`, named here and imported when they are first called. docs/architecture.md tells the whole story.
+
+Shapes: M models, B samples; everything else is the family's own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeAlias
+
+DEFAULT: Final = "tms"
+"""The family of a sweep that names none."""
+
+# Types of other rooms, which this one does not import.
+Structure: TypeAlias = Any
+"""`engines.task.Structure`, or what a family made of it."""
+Task: TypeAlias = Any
+"""`engines.task.Task`, or what a family made of it."""
+State: TypeAlias = Any
+"""`engines.task.State`."""
+Engine: TypeAlias = Any
+"""`engines.Engine`."""
+Sweep: TypeAlias = Any
+"""`plan.sweep.Sweep`."""
+Settings: TypeAlias = Any
+"""`plan.settings.Settings`, or what a family made of it."""
+Run: TypeAlias = Any
+"""`store.Run`."""
+Functions: TypeAlias = Any
+"""`user.functions.Functions`."""
+Tensors: TypeAlias = Mapping[str, Any]
+"""Torch tensors by name, [M, ...]."""
+Arrays: TypeAlias = Mapping[str, Any]
+"""Numpy arrays by name."""
+Shared: TypeAlias = Mapping[str, Arrays]
+"""The files that a run keeps for all of its models, by name: tensors by name each."""
+
+Rule: TypeAlias = Callable[..., "str | None"]
+"""Called with the values of its keys in order; returns the fault, or None."""
+
+
+@dataclass(frozen=True)
+class Late:
+    """A function or class "package.module:name" that is imported when it is first called."""
+
+    path: str
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """What the function itself returns."""
+        return self.target(*arguments, **options)
+
+    @property
+    def target(self) -> Any:
+        """The function itself."""
+        return _imported(self.path)
+
+
+@cache
+def _imported(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+class Adam(NamedTuple):
+    """Constants of Adam and AdamW."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+
+class Label(NamedTuple):
+    """The column of text by which models are counted, in the singular and the plural: ("geometry", "geometries")."""
+
+    column: str
+    plural: str
+
+
+@dataclass(frozen=True)
+class ExactLoss:
+    """How a loss is computed without sampling."""
+
+    known: Callable[[Structure], bool]
+    """Whether the loss of such models is computed exactly."""
+    work: Callable[[Structure], float]
+    """What it costs for one model, in operations."""
+    loss: Callable[[Task, Arrays], Any]
+    """(task, parameters) -> L [M], float64."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A key whose value names another run, and what is kept of that run.
+
+    In plan and row ids stands the digest of that run, never its path; what `read` gives is written to the new run's
+    own folder before training, as a shared file "source-DIGEST", so that the new run stands alone.
+    """
+
+    key: str
+    read: Callable[[Run], Arrays]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure: the module `module` holds `applies(run)`, why not in words or None, and `draw(run)`.
+
+    A movie also holds `animate(run)`, the bytes of a GIF, which takes long: it is made when asked for by name.
+    """
+
+    description: str
+    module: str
+    movie: bool = False
+    barred: str = ""
+    """Why no run of this family can show it, in words that go on from its name: "needs ..."."""
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """What the page of `superpos report` shows of a family beyond what it shows of every run."""
+
+    scripts: tuple[str, ...] = ()
+    """JavaScript files "package:file.js", which add the family's cards."""
+    parts: Callable[..., Any] | None = None
+    """See `report.parts`: what the page holds of every model."""
+    layers: Callable[..., Any] | None = None
+    """See `report.page_data`: what theory knows of the run's settings."""
+    look: Callable[..., Any] | None = None
+    """See `report.palette`: colours and thresholds for the scripts."""
+
+
+@dataclass(frozen=True)
+class Exhibits:
+    """What there is to show: everything by dotted name, imported when it is used."""
+
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    measures: str | None = None
+    """The package whose modules hold the measures that claims name as module.function."""
+    explorer: Explorer = field(default_factory=Explorer)
+    bench: Callable[[], Any] | None = None
+    """() -> `bench.Bench`: the cases of `superpos bench` and who trains them."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """How papers write a key: {"data.density": "1 − S"}."""
+
+
+def _nothing(*_: Any) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of model. Every function is pure; where one is given tensors, they are torch's, [M, ...]."""
+
+    name: str
+
+    # --- asks: what a user may say, and what it means -------------------------------------------------------------
+    keys: Mapping[str, type]
+    """Groups of config keys: {group: dataclass of `config.schema.key` fields}; a group may extend a shared one."""
+    rules: Sequence[tuple[tuple[str, ...], Rule]]
+    """Which values fit together."""
+    settings: Callable[[Sweep], Settings]
+    """Structures and filled-in columns of a sweep, computed once a sweep."""
+    task: Callable[[Settings, Any, Shared], Task]
+    """(settings, rows [M], files of the run) -> what an engine trains."""
+
+    # --- trains ---------------------------------------------------------------------------------------------------
+    work: Callable[[Structure], float]
+    """The one formula of nominal operations: those of a training step of one model, for one sample."""
+    init: Callable[[Task], Arrays]
+    """Initial parameters."""
+    batch: Callable[[Task, int, str], Any]
+    """(task, step, device) -> the training inputs of a step."""
+    sample: Callable[[Task, range, str], Any]
+    """(task, numbers of samples, device) -> inputs of the evaluation stream."""
+    forward: Callable[..., Any]
+    """forward(task, params, inputs, replace={part: value}) -> (outputs, {part: value})."""
+    losses: Callable[[Task, Tensors, Any], Any]
+    """(task, params, inputs) -> the loss of each sample, [M, B]: training, evaluation and gradients are all of it."""
+
+    # --- results --------------------------------------------------------------------------------------------------
+    loss: str
+    """What the column "loss" means, as a formula in words."""
+    label: Label | None = None
+    """The column of text that `status`, `by_setting` and the page count by."""
+
+    # --- the rest of "asks", each with what most families want ----------------------------------------------------
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """The family's own defaults of shared keys, such as {"train.optimizer": "adam"}."""
+    instead: Mapping[str, str] = field(default_factory=dict)
+    """Keys that say the same, both ways: {"data.sparsity": "data.density", ...}; one takes the place of the other."""
+    unsaid: Mapping[str, Any] = field(default_factory=dict)
+    """Values of such keys where neither is given; they stand in the plan."""
+    adam: Adam = Adam()  # noqa: RUF009 - a value that cannot change
+    sources: Sequence[Source] = ()
+    configs: Path | None = None
+    """A folder of experiment/*.yaml and claims/*.yaml of a family that does not ship with superpos."""
+
+    # --- the rest of "trains" -------------------------------------------------------------------------------------
+    extra_state: Callable[[Task], Arrays] = _nothing
+    """Arrays [M, ...] beside the parameters that training changes: counters, moving averages. They are checkpointed."""
+    after_step: Callable[[Task, Tensors, Tensors, int], tuple[Tensors, Tensors]] | None = None
+    """(task, params, extra state, step) -> both as they are after the step: projections, restarts."""
+    frozen: Callable[[Structure], frozenset[str]] = lambda _: frozenset()
+    """Parameters that training leaves as they are."""
+    build: Callable[[Task], Arrays] | None = None
+    """Parameters of models that are made, not trained: those whose structure is `built`."""
+    engines: Mapping[str, Callable[[int | None], Engine]] = field(default_factory=dict)
+    """Fused engines by device, "cpu" and "cuda", each made for a number of threads."""
+
+    # --- the rest of "results" ------------------------------------------------------------------------------------
+    exact_loss: ExactLoss | None = None
+    measure: Callable[[Task, State], Mapping[str, Any]] = _nothing
+    """Columns of results by name, [M]."""
+    setting_columns: Mapping[str, Callable[[Run, Any], Any]] = field(default_factory=dict)
+    """Columns of `Run.by_setting` by name: (run, model numbers of a setting's seeds) -> a number."""
+    follows: Callable[[Any], Sequence[str]] = lambda _: ()
+    """Key columns of a table that follow from the others: figures take no notice of them."""
+    shared: Callable[[Settings, Shared], Shared] = _nothing
+    """(settings, sources) -> files that a run keeps for all of its models."""
+    tensors: Callable[[Structure, State], Arrays] = _nothing
+    """Further tensors [M, ...] of finished models by their public names; parameters have their own."""
+    views: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    """Methods of `Run`: {"features": function(run, ...)}."""
+    exporters: Mapping[str, Callable[[Run, int], bytes]] = field(default_factory=dict)
+    """Formats that other tools load: {"name": function(run, model) -> content of a file}."""
+
+    # --- shows ----------------------------------------------------------------------------------------------------
+    shows: Exhibits = field(default_factory=Exhibits)
+
+    # --- a user's own functions ------------------------------------------------------------------------------------
+    with_functions: Callable[[Functions], Family] | None = None
+    """This family with functions of a user's own in the place of some of its own."""
+    functions: Functions | None = None
+    """Those functions, which are part of a run's identity."""
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    """Keys that mean nothing beside them, each with the argument that takes its place."""
+    reference_only: str = ""
+    """Why there is no fused engine, in words that go on from "but"."""
+    untrainable: str = ""
+    """Why such models can be looked at but not trained."""
+
+
+class UnknownFamilyError(KeyError):
+    """There is no family of a name."""
+
+
+_registered: dict[str, Family] = {}
+
+
+def register(family: Family) -> None:
+    """Make a family known by its name in this process. Raises `ValueError` for a name that another one has."""
+    if family.name in _shipped() or _registered.get(family.name, family) != family:
+        raise ValueError(f"there is a family {family.name!r} already")
+    _registered[family.name] = family
+
+
+def names() -> list[str]:
+    """Every family by name: those that ship with superpos, then those that were registered."""
+    return [*_shipped(), *_registered]
+
+
+def find(name: str) -> Family:
+    """The family of a name: a folder of superpos, or what was registered. Raises `UnknownFamilyError`."""
+    if name in _registered:
+        return _registered[name]
+    if name not in _shipped():
+        raise UnknownFamilyError(name)
+    family: Family = _imported(f"superpos.families.{name}:FAMILY")
+    return family
+
+
+def every() -> list[Family]:
+    """All families."""
+    return [find(name) for name in names()]
+
+
+@cache
+def _shipped() -> tuple[str, ...]:
+    """Folders of superpos/families, the default first."""
+    folder = Path(__file__).parent / "families"
+    found = sorted(info.name for info in pkgutil.iter_modules([str(folder)]) if info.ispkg)
+    return tuple(sorted(found, key=lambda name: name != DEFAULT))
