@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from superpos.errors import ConfigError
+from superpos.family import register
 
 if TYPE_CHECKING:
     from superpos.store import Run
     from superpos.user.functions import Change, Forward, Shapes
 
-__all__ = ["load", "train"]
+__all__ = ["__version__", "load", "register", "train"]
+
+__version__ = "0.1.0"
 
 BEGAN = time.monotonic()
 """When this was imported: for a command, when it began."""
@@ -62,6 +65,10 @@ def train(
         raise ConfigError(f"overrides: got the string {overrides!r}; allowed: a list of strings, one an override")
     own = Own.of(model, data, target, params)
     sweep = compose(list(overrides), None if config_dir is None else Path(config_dir), own).sweep
+    if sweep.family.sources:
+        from superpos.training.sources import resolve
+
+        sweep = resolve(sweep)
     folder = None if fresh else finished(sweep, Path(out), shard)
     if folder is None:
         from superpos.terminal.progress import reporter

@@ -223,8 +223,8 @@ class Family:
     """Columns of `Run.by_setting` by name: (run, model numbers of a setting's seeds) -> a number."""
     follows: Callable[[Any], Sequence[str]] = lambda _: ()
     """Key columns of a table that follow from the others: figures take no notice of them."""
-    shared: Callable[[Settings, Shared], Shared] = _nothing
-    """(settings, sources) -> files that a run keeps for all of its models."""
+    shared: Callable[[Settings, Shared], Mapping[str, Callable[[], Arrays]]] = _nothing
+    """(settings, sources) -> files that a run keeps for all of its models, by name, each with what makes it."""
     tensors: Callable[[Structure, State], Arrays] = _nothing
     """Further tensors [M, ...] of finished models by their public names; parameters have their own."""
     views: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
@@ -238,12 +238,14 @@ class Family:
     # --- a user's own functions ------------------------------------------------------------------------------------
     with_functions: Callable[[Functions], Family] | None = None
     """This family with functions of a user's own in the place of some of its own."""
+    try_functions: Callable[[Family, Task, str], None] | None = None
+    """(family with functions, task of one model, device): tries them. Raises `ConfigError` where they cannot be."""
     functions: Functions | None = None
     """Those functions, which are part of a run's identity."""
     replaced: Mapping[str, str] = field(default_factory=dict)
     """Keys that mean nothing beside them, each with the argument that takes its place."""
     reference_only: str = ""
-    """Why there is no fused engine, in words that go on from "but"."""
+    """Why no fused engine can train such models, in words that go on from "but"."""
     untrainable: str = ""
     """Why such models can be looked at but not trained."""
 

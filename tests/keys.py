@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 
-from superpos.config.schema import AXIS_KEYS, GROUPS, KEYS, Config, KeySpec
+from tms import SCHEMA
+
+from superpos.config.schema import KeySpec
 from superpos.config.wording import show
 
 HEAD = """# Keys
@@ -13,16 +14,18 @@ HEAD = """# Keys
 Every setting of a model and of its training: `superpos train KEY=VALUE`, or `KEY=V1,V2,...` for a sweep. All but
 {not_swept} may be swept. Values that do not fit together are refused with a reason.
 """
+AXES = SCHEMA.axis_keys
 ROW = "| `{key}` | {default} | {allowed} | {doc} |"
 
 
 def markdown() -> str:
     """The whole document: a table for each group of keys, in the order of the schema."""
-    not_swept = " and ".join(["`name`", *(f"`{group}.*`" for group in GROUPS if f"{group}." not in "".join(AXIS_KEYS))])
-    groups = {f.name: f.default_factory.__doc__ for f in fields(Config) if f.name in GROUPS}
+    engine = [f"`{group}.*`" for group in SCHEMA.groups if not any(key.startswith(f"{group}.") for key in AXES)]
+    others = [f"`{key}`" for key in SCHEMA.keys if "." not in key and key not in AXES]
+    not_swept = ", ".join([*others[:-1], f"{others[-1]} and {' and '.join(engine)}"])
     parts = [HEAD.format(not_swept=not_swept)]
-    for group, doc in {**groups, "": "The run itself."}.items():
-        keys = [spec for key, spec in KEYS.items() if key.rpartition(".")[0] == group]
+    for group, doc in SCHEMA.words.items():
+        keys = [spec for key, spec in SCHEMA.keys.items() if key.rpartition(".")[0] == group]
         parts.append("\n".join([f"## {group or 'Others'}", "", doc, "", *table(keys)]) + "\n")
     return "\n".join(parts)
 

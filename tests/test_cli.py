@@ -57,7 +57,7 @@ class FakeRunner:
     def estimate(self, sweep: Sweep, tell: Callable[[str], None]) -> Any:
         tell("compiling")
         return SimpleNamespace(
-            models=sweep.n_models, chunks=len(sweep.chunks()), flops=2.5e12, memory_bytes=3e6, seconds=42.0
+            models=sweep.n_models, chunks=len(sweep.plan.rows), flops=2.5e12, memory_bytes=3e6, seconds=42.0
         )
 
 
@@ -73,12 +73,12 @@ def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeRunner:
 def finished(out: Path, overrides: list[str], skip: tuple[int, ...] = ()) -> RunFolder:
     """A run on disk whose weights are all one and whose loss is zero; chunks in `skip` are left out."""
     sweep = compose(overrides).sweep
-    facts = {"plan": sweep.to_json(), "chunks": sweep.chunks(), "engine": "reference", "config": dict(sweep.base)}
+    facts = {"plan": sweep.to_json(), "chunks": sweep.plan.rows, "engine": "reference", "config": dict(sweep.base)}
     folder = RunFolder.open(out, sweep.base["name"], sweep.run_id, facts)
-    for chunk, rows in enumerate(sweep.chunks()):
+    for chunk, rows in enumerate(sweep.plan.rows):
         if chunk in skip:
             continue
-        shapes = sweep.structure(int(rows[0])).param_shapes
+        shapes = sweep.settings.structure(int(rows[0])).param_shapes
         tensors = {name: np.ones((len(rows), *shape), dtype=np.float32) for name, shape in shapes.items()}
         history = {"history/step": np.arange(3), "history/loss": np.ones((len(rows), 3), dtype=np.float32)}
         table = sweep.table(rows).assign(status="ok", loss=0.0, d_star=1.0)
@@ -234,7 +234,7 @@ def test_list(runner: FakeRunner) -> None:
     assert entry["models"] == 25_000
     # phase_change: 2.5e4 models * 2500 steps * 256 * (10 * 2 * 1 + 60 * 2 = 140) nominal operations
     one = compose([]).sweep
-    assert entry["seconds"] == pytest.approx(42.0 * (2.5e4 * 2500 * 256 * 140) / one.work, rel=1e-6)
+    assert entry["seconds"] == pytest.approx(42.0 * (2.5e4 * 2500 * 256 * 140) / one.plan.work, rel=1e-6)
     assert {"name", "description"} == set(found["figures"][0])
     assert runner.calls == []
 

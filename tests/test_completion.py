@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import typer
 from terminals import OnTerminal
+from tms import KEYS
 from typer.testing import CliRunner
 
 import superpos
 from superpos.claims.verdicts import load_claims
 from superpos.cli import app, completion, suggestions
 from superpos.compose.experiments import shipped_folder
-from superpos.config.schema import KEYS
 from superpos.figures.registry import FIGURES
 
 ROOT = Path(superpos.__file__).parents[1]

@@ -10,11 +10,11 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from tms import DEFAULTS
 
 import superpos.compose.compose as compose_module
 from superpos.compose.compose import Composed, compose, experiments
 from superpos.compose.experiments import description, experiment_files
-from superpos.config.schema import DEFAULTS
 from superpos.errors import ConfigError
 
 
@@ -195,7 +195,7 @@ def test_shipped_experiments(name: str) -> None:
     assert sweep.base["name"] == name
     assert sweep.faults() == []
     assert [key for axis in sweep.axes[:-1] for key in axis.keys if key == "seed"] == []
-    chunk = sweep.chunks()[0]
+    chunk = sweep.plan.rows[0]
     assert len(sweep.task(chunk)) == len(chunk)
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 from tasks import make_task, start
+from tms import reference
 
 from superpos.engines import Engine
-from superpos.engines.reference import ReferenceEngine
 from superpos.engines.task import State
 from superpos.families.tms.cpu import FusedCpuEngine
 from superpos.families.tms.data import inputs as data
@@ -25,7 +25,7 @@ from superpos.families.tms.structure import Task
 from superpos.maths.streams import Purpose
 
 EPS = float(np.finfo(np.float32).eps)
-REFERENCE, FUSED = ReferenceEngine(threads=1), FusedCpuEngine(threads=1)
+REFERENCE, FUSED = reference(threads=1), FusedCpuEngine(threads=1)
 
 SETS = {"correlation": "correlated", "set_size": 3}
 FAMILIES: dict[str, dict[str, Any]] = {

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from tasks import make_task, start
+from tms import reference
 
 from superpos.engines import Engine
-from superpos.engines.reference import ReferenceEngine
 from superpos.engines.task import State
 from superpos.families.tms import cpu
 from superpos.families.tms.cpu import FusedCpuEngine
@@ -27,7 +27,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "sparse anticorrelated": {"sampler": "sparse", "correlation": "anticorrelated", "set_size": 3},
 }
 SIZES = [(6, 2, 129), (33, 17, 100), (3, 1, 5)]
-ENGINES = {"reference": ReferenceEngine(threads=1), "fused": FusedCpuEngine(threads=1)}
+ENGINES = {"reference": reference(threads=1), "fused": FusedCpuEngine(threads=1)}
 EPS = float(np.finfo(np.float32).eps)
 
 
@@ -225,10 +225,10 @@ def test_engines_agree_on_the_step_of_divergence(spoil: Callable[[Task, int], No
 def test_memory_of_the_reference_changes_only_rounding(n: int, m: int, batch: int) -> None:
     """Models stacked in other numbers meet other code paths of BLAS; sums of L terms differ by 4 sqrt(L) eps."""
     task = varied(n, m, 12, batch, optimizer="sgd")
-    whole, split = (train(ReferenceEngine(threads=1, memory_gb=memory), task) for memory in (None, 1e-9))
-    rows = list(ReferenceEngine(memory_gb=1e-9)._slices(task, batch))
+    whole, split = (train(reference(threads=1, memory_gb=memory), task) for memory in (None, 1e-9))
+    rows = list(reference(memory_gb=1e-9)._slices(task, batch))
     assert rows == [slice(i, i + 1) for i in range(12)]
-    assert len(list(ReferenceEngine()._slices(task, batch))) == 1
+    assert len(list(reference()._slices(task, batch))) == 1
     bound = 10 * 4 * np.sqrt(2 * n + m + batch) * EPS  # ten steps of a learning rate far below 1
     assert np.allclose(split.history, whole.history, rtol=bound, atol=0)
     for name, value in whole.params.items():

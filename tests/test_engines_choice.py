@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tms import engine_of, reference
 
 from superpos import engines
-from superpos.engines import choose
-from superpos.engines.reference import ReferenceEngine
 from superpos.errors import ConfigError
 from superpos.families.tms.cpu import FusedCpuEngine
 from superpos.families.tms.structure import Structure
@@ -15,22 +14,22 @@ from superpos.families.tms.structure import Structure
 
 def test_choice_of_an_engine() -> None:
     plain, points = Structure(5, 2), Structure(5, 2, n_points=10)
-    assert choose(plain).engine.name == "fused"
-    assert choose(plain, backend="fused", threads=2).engine == FusedCpuEngine(2)
-    forced = choose(plain, backend="reference", device="cpu", threads=3, memory_gb=0.5)
-    assert forced == (ReferenceEngine("cpu", 3, 0.5), "engine.backend=reference")
-    given_up = choose(points)
+    assert engine_of(plain).engine.name == "fused"
+    assert engine_of(plain, backend="fused", threads=2).engine == FusedCpuEngine(2)
+    forced = engine_of(plain, backend="reference", device="cpu", threads=3, memory_gb=0.5)
+    assert forced == (reference("cpu", 3, 0.5), "engine.backend=reference")
+    given_up = engine_of(points)
     assert given_up.engine.name == "reference"
     assert "data.n_points" in given_up.reason
     with pytest.raises(ConfigError, match=r"engine\.backend: fused .*n_points.* use engine\.backend=reference"):
-        choose(points, backend="fused")
+        engine_of(points, backend="fused")
 
 
 def test_a_device_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for backend in ("auto", "reference", "fused"):
         with pytest.raises(ConfigError, match=r"engine\.device: cuda"):
-            choose(Structure(5, 2), backend=backend, device="cuda")
+            engine_of(Structure(5, 2), backend=backend, device="cuda")
 
 
 def test_choice_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,20 +37,20 @@ def test_choice_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     plain, points = Structure(5, 2), Structure(5, 2, n_points=10)
     for backend in ("auto", "fused"):
-        assert choose(plain, backend, "cuda").engine.name == "fused-gpu"
-    assert choose(plain, "reference", "cuda").engine == ReferenceEngine("cuda")
-    assert choose(plain).engine.name == "fused"  # on the CPU, unless the device is asked for
-    given_up = choose(points, device="cuda")
-    assert given_up.engine == ReferenceEngine("cuda")
+        assert engine_of(plain, backend, "cuda").engine.name == "fused-gpu"
+    assert engine_of(plain, "reference", "cuda").engine == reference("cuda")
+    assert engine_of(plain).engine.name == "fused"  # on the CPU, unless the device is asked for
+    given_up = engine_of(points, device="cuda")
+    assert given_up.engine == reference("cuda")
     assert "data.n_points" in given_up.reason
     with pytest.raises(ConfigError, match=r"engine\.backend: fused .*GPU.*n_points.* use engine\.backend=reference"):
-        choose(points, backend="fused", device="cuda")
+        engine_of(points, backend="fused", device="cuda")
 
 
 def test_without_triton_a_gpu_has_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(engines, "find_spec", lambda name: None)
-    given_up = choose(Structure(5, 2), device="cuda")
-    assert given_up.engine == ReferenceEngine("cuda")
+    given_up = engine_of(Structure(5, 2), device="cuda")
+    assert given_up.engine == reference("cuda")
     with pytest.raises(ConfigError, match=r"needs triton: pip install \"superpos\[gpu\]\""):
-        choose(Structure(5, 2), backend="fused", device="cuda")
+        engine_of(Structure(5, 2), backend="fused", device="cuda")

@@ -9,8 +9,10 @@ import pytest
 
 from superpos.compose.compose import compose
 from superpos.errors import SuperposError
+from superpos.families.tms import FAMILY
 from superpos.families.tms.cpu import FusedCpuEngine
 from superpos.families.tms.structure import Structure
+from superpos.plan.sweep import Chunk
 from superpos.training import estimate as module
 from superpos.training import memory, runner
 from superpos.training.estimate import estimate
@@ -19,8 +21,12 @@ from superpos.training.estimate import estimate
 def test_sizes_by_hand() -> None:
     found = estimate(compose(["model.n_features=3", "model.n_hidden=1,2", "train.steps=200", "seed=0,1,2"]).sweep)
     assert (found.models, found.chunks) == (6, 2)
-    # 10 n m a sample: (10 * 3 * 1 + 10 * 3 * 2) * 1024 samples * 200 steps * 3 models
-    assert found.flops == 90 * 1024 * 200 * 3
+    # 10 n m + 60 n a sample: (10 * 3 * 1 + 10 * 3 * 2 + 2 * 60 * 3) * 1024 samples * 200 steps * 3 models; the plan,
+    # progress and the estimate count the same operations
+    assert found.flops == (90 + 360) * 1024 * 200 * 3
+    assert found.flops == pytest.approx(
+        compose(["model.n_features=3", "model.n_hidden=1,2", "train.steps=200", "seed=0,1,2"]).sweep.plan.work - 6
+    )
     # three models of 3 * 2 + 3 parameters, each with two moments, and losses of steps 0 and 100; 4 bytes each
     assert found.memory_bytes == 3 * 4 * (9 * 3 + 2)
     assert found.seconds > 0
@@ -44,11 +50,13 @@ def test_snapshots_and_both_matrices_take_memory() -> None:
 
 
 def test_fewer_models_are_timed_where_a_step_takes_long() -> None:
-    rows = np.arange(1000)
-    assert len(module._some(rows, Structure(5, 2))) == 64
-    # 10 * 400 * 300 * 1024 = 1.23e9 operations a step: 8 of them are 1e10
-    assert len(module._some(rows, Structure(400, 300))) == 8
-    assert len(module._some(rows[:3], Structure(5, 2, steps=0))) == 3
+    def some(models: int, structure: Structure) -> int:
+        return len(module._some(FAMILY, Chunk(np.arange(models), structure, 1.0)))
+
+    assert some(1000, Structure(5, 2)) == 64
+    # (10 * 400 * 300 + 60 * 400) * 1024 = 1.25e9 operations a step: 8 of them are 1e10
+    assert some(1000, Structure(400, 300)) == 8
+    assert some(3, Structure(5, 2, steps=0)) == 3
 
 
 def test_a_chunk_beyond_the_machine_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +64,7 @@ def test_a_chunk_beyond_the_machine_is_refused(tmp_path: Path, monkeypatch: pyte
     needed = 2 * (2 * 4 * 9 * 3)  # two copies of two models of nine parameters with two moments
     assert memory.machine_bytes() > 1e8
     monkeypatch.setattr(memory, "machine_bytes", lambda: float(needed))
-    memory.require_memory(sweep, sweep.chunks())
+    memory.require_memory(sweep.plan.chunks)
     monkeypatch.setattr(memory, "machine_bytes", lambda: needed - 1.0)
     for action in (lambda: runner.train(sweep, out=tmp_path / "o"), lambda: estimate(sweep)):
         with pytest.raises(SuperposError, match="needs about 432 B of memory at once, this machine has 431 B"):

@@ -19,10 +19,10 @@ from matplotlib.collections import FillBetweenPolyCollection, LineCollection, Qu
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from tms import KEYS
 
 import superpos
 from superpos import store
-from superpos.config.schema import KEYS
 from superpos.errors import SuperposError
 from superpos.families.tms import theory
 from superpos.families.tms.analysis import phases

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+from tms import KEYS
 
-from superpos.config.schema import KEYS
 from superpos.errors import SuperposError
 from superpos.families.tms import exact_loss, geometry, metrics, theory
 from superpos.families.tms.analysis import trajectory

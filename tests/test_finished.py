@@ -29,11 +29,11 @@ def sweep() -> Sweep:
 
 def stored(sweep: Sweep, out: Path, chunks: tuple[int, ...] = (0, 1, 2)) -> RunFolder:
     """A run with weights of one in some of its chunks."""
-    facts = {"plan": sweep.to_json(), "chunks": sweep.chunks(), "engine": "none"}
+    facts = {"plan": sweep.to_json(), "chunks": sweep.plan.rows, "engine": "none"}
     folder = RunFolder.open(out, sweep.base["name"], sweep.run_id, facts)
     for chunk in chunks:
         rows = folder.rows[chunk]
-        shapes = sweep.structure(int(rows[0])).param_shapes
+        shapes = sweep.settings.structure(int(rows[0])).param_shapes
         tensors = {name: np.ones((len(rows), *shape), dtype=np.float32) for name, shape in shapes.items()}
         folder.publish(chunk, tensors, sweep.table(rows).assign(status="ok", loss=0.0))
     return folder

@@ -24,9 +24,9 @@ def cli(*arguments: str) -> Result:
 def run_on_disk(out: Path, *overrides: str, skip: int = 0) -> RunFolder:
     """A run whose last `skip` chunks are missing; a chunk for each value of model.n_hidden."""
     sweep = compose([*overrides]).sweep
-    facts = {"plan": sweep.to_json(), "chunks": sweep.chunks(), "engine": "reference", "config": dict(sweep.base)}
+    facts = {"plan": sweep.to_json(), "chunks": sweep.plan.rows, "engine": "reference", "config": dict(sweep.base)}
     folder = RunFolder.open(out, str(sweep.base["name"]), sweep.run_id, facts)
-    for chunk, rows in enumerate(sweep.chunks()[: folder.n_chunks - skip]):
+    for chunk, rows in enumerate(sweep.plan.rows[: folder.n_chunks - skip]):
         table = sweep.table(rows).assign(status="ok", loss=1.0)
         folder.publish(chunk, {"W": np.ones((len(rows), 5, 2), dtype=np.float32)}, table)
     return folder
@@ -86,7 +86,7 @@ def test_foreign_things_are_passed_over_and_damaged_runs_are_named(tmp_path: Pat
 def test_runs_moved_aside_are_listed_too(tmp_path: Path) -> None:
     first = run_on_disk(tmp_path, "seed=0,1")
     sweep = compose(["seed=0,1"]).sweep
-    facts = {"plan": sweep.to_json(), "chunks": sweep.chunks(), "engine": "reference"}
+    facts = {"plan": sweep.to_json(), "chunks": sweep.plan.rows, "engine": "reference"}
     RunFolder.open(tmp_path, "custom", sweep.run_id, facts, fresh=True)
     assert {(run["run_id"], run["state"], run["latest"]) for run in listed(tmp_path)} == {
         (first.path.name, "incomplete", True),

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from tms import KEYS
 
-from superpos.config.schema import KEYS
 from superpos.families.tms import theory
 from superpos.families.tms.geometry import octahedron
 from superpos.families.tms.measures import dynamics

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 from tasks import make_task
+from tms import reference
 
 from superpos.engines import Engine
-from superpos.engines.reference import ReferenceEngine
 from superpos.families.tms import model, theory
 from superpos.families.tms.cpu import FusedCpuEngine
-from superpos.families.tms.structure import Structure
+from superpos.families.tms.structure import Structure, Task
+from superpos.maths.sampling import mean_and_error
 
-ENGINES: list[Engine] = [ReferenceEngine(threads=1), FusedCpuEngine(threads=1)]
+ENGINES: list[Engine] = [reference(threads=1), FusedCpuEngine(threads=1)]
 SAMPLES = 2**20
 
 
@@ -24,13 +25,19 @@ def tensors(**values: Any) -> dict[str, torch.Tensor]:
     return {name: torch.tensor(value, dtype=torch.float64)[None] for name, value in values.items()}
 
 
+def task_of(structure: Structure, importance: Any = 1.0) -> Task:
+    values = vars(structure) | {"n": structure.n_features, "m": structure.n_hidden, "importance": importance}
+    return make_task(**{name: value for name, value in values.items() if name not in ("n_features", "n_hidden")})
+
+
 def forward(structure: Structure, x: list[list[float]], **params: Any) -> list[list[float]]:
-    return model.forward(structure, tensors(**params), tensors(x=x)["x"])[0].tolist()
+    outputs, parts = model.forward(task_of(structure), tensors(**params), tensors(x=x)["x"])
+    assert outputs is parts["output"]
+    return outputs[0].tolist()
 
 
 def losses(structure: Structure, x: list[list[float]], importance: list[float], **params: Any) -> list[float]:
-    given = tensors(x=x, importance=importance)
-    return model.sample_losses(structure, tensors(**params), given["x"], given["importance"])[0].tolist()
+    return model.losses(task_of(structure, importance), tensors(**params), tensors(x=x)["x"])[0].tolist()
 
 
 TIED = {"W": [[2.0], [1.0]], "b": [0.5, -1.0]}
@@ -43,6 +50,17 @@ def test_linear_model() -> None:
     assert forward(structure, X, **TIED) == [[5.5, 1.5], [1.0, -0.75]]
     # I = (1, 2): (1 - 5.5)^2 + 2 (0.5 - 1.5)^2 = 20.25 + 2;  (0 - 1)^2 + 2 (0.25 + 0.75)^2 = 1 + 2
     assert losses(structure, X, [1.0, 2.0], **TIED) == [22.25, 3.0]
+
+
+def test_a_part_is_replaced_and_what_follows_from_it() -> None:
+    task, params, x = task_of(Structure(2, 1)), tensors(**TIED), tensors(x=X)["x"]
+    hidden = torch.tensor([[[1.0], [-1.0]]], dtype=torch.float64)
+    outputs, parts = model.forward(task, params, x, replace={"hidden": hidden})
+    assert parts["hidden"] is hidden
+    assert outputs[0].tolist() == [[2.5, 0.0], [0.0, 0.0]]  # W h + b = [2 + 0.5, 1 - 1], [-2 + 0.5, -1 - 1]
+    whole = {name: value.clone() for name, value in model.forward(task, params, x)[1].items()}
+    assert torch.equal(model.forward(task, params, x, replace=whole)[0], whole["output"])
+    assert model.forward(task, params, x, replace={"output": x})[0] is x
 
 
 def test_relu_output_model() -> None:
@@ -109,11 +127,11 @@ def test_initial_weights_are_a_models_own() -> None:
 
 def test_mean_and_standard_error() -> None:
     # l = 1, 3: sum 4, sum of squares 10; mean 2, standard deviation (n - 1) sqrt(2), error sqrt(2) / sqrt(2)
-    mean, error = model.mean_and_error(np.array([[4.0, 10.0], [6.0, 18.0]]), 2)
+    mean, error = mean_and_error(np.array([[4.0, 10.0], [6.0, 18.0]]), 2)
     assert mean.tolist() == [2.0, 3.0]
     assert error.tolist() == [1.0, 0.0]
     # a model whose losses overflow has no error, and no warning is raised
-    mean, error = model.mean_and_error(np.array([[np.inf, np.inf], [4.0, np.inf], [np.nan, np.nan], [4.0, 10.0]]), 2)
+    mean, error = mean_and_error(np.array([[np.inf, np.inf], [4.0, np.inf], [np.nan, np.nan], [4.0, 10.0]]), 2)
     assert mean.tolist()[:2] == [np.inf, 2.0]
     assert np.isnan(error).tolist() == [True, True, True, False]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tms import engine_of
 
 import superpos
 from superpos.compose.compose import compose
-from superpos.engines import choose
 from superpos.engines.task import State
 from superpos.errors import TrainingInterruptedError
 from superpos.families.tms import exact_loss, model
@@ -24,7 +24,7 @@ def test_the_loss_in_parts_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch)
     sweep = compose(SWEEP).sweep
     task, pauses = sweep.task(np.arange(70)), []
     state = State.initial(task, model.initial_params(task))
-    choice = choose(task.structure)
+    choice = engine_of(task.structure)
     same_samples = replace(task, seed=np.zeros(70, np.uint64))
     loss, error = choice.engine.evaluate(same_samples, state.params, 1000)
     # 4e9 // (1000 samples * 7 * (10 * 2 + 60)) models at once: all of them
@@ -41,7 +41,7 @@ def test_equal_weights_have_equal_sampled_losses_whatever_their_seeds() -> None:
     sweep = compose(["model.n_features=7", "train.steps=0", "seed=range(0,70)"]).sweep
     task = sweep.task(np.arange(70))
     params = {name: np.repeat(value[:1], 70, axis=0) for name, value in model.initial_params(task).items()}
-    table = results.table(sweep, np.arange(70), task, State.initial(task, params), choose(task.structure), 1000, str)
+    table = results.table(sweep, np.arange(70), task, State.initial(task, params), engine_of(task.structure), 1000, str)
     assert table["loss"].nunique() == 1
 
 
@@ -54,7 +54,7 @@ def test_the_exact_loss_in_parts_is_that_of_the_whole(output: str, monkeypatch: 
     assert work == {"relu": 4 * 3**4, "linear": 16}[output]
     for at_once, count in ((10, 1), (4, 3), (0.5, 10)):
         monkeypatch.setattr(results, "_EXACT_WORK", at_once * work)
-        table = results.table(sweep, np.arange(10), task, state, choose(task.structure), 8, lambda: pauses.append(1))
+        table = results.table(sweep, np.arange(10), task, state, engine_of(task.structure), 8, lambda: pauses.append(1))
         alone = [
             exact_loss.exact_loss(task.take([i]), {k: v[[i]] for k, v in state.params.items()})[0] for i in range(10)
         ]
@@ -69,7 +69,7 @@ def test_only_a_diverged_model_has_a_step_at_which_it_did() -> None:
     task = sweep.task(np.arange(3))
     state = State.initial(task, model.initial_params(task))
     state.diverged_at[1] = 0
-    table = results.table(sweep, np.arange(3), task, state, choose(task.structure), 8, lambda: None)
+    table = results.table(sweep, np.arange(3), task, state, engine_of(task.structure), 8, lambda: None)
     assert table["status"].tolist() == ["ok", "diverged", "ok"]
     assert table["diverged_at"].isna().tolist() == [True, False, True]
     assert table["diverged_at"][1] == 0
@@ -102,7 +102,7 @@ def test_metrics_of_untied_models_are_those_of_the_encoder() -> None:
     sweep = compose(["model.tied=false", "train.steps=0", "seed=0,1"]).sweep
     task = sweep.task(np.arange(2))
     state = State.initial(task, model.initial_params(task))
-    table = results.table(sweep, np.arange(2), task, state, choose(task.structure), 8, lambda: None)
+    table = results.table(sweep, np.arange(2), task, state, engine_of(task.structure), 8, lambda: None)
     W1 = state.params["W1"].astype(float)
     np.testing.assert_allclose(table["d_star"], 2 / (W1**2).sum((1, 2)))
 
@@ -116,7 +116,7 @@ def test_the_loss_on_small_sets_is_exact(n: int, m: int, output: str, correlatio
     task = sweep.task(np.arange(3))
     assert exact_loss.has_exact_loss(task.structure)
     state = State.initial(task, model.initial_params(task))
-    choice = choose(task.structure)
+    choice = engine_of(task.structure)
     sampled, error = choice.engine.evaluate(task, state.params, 200_000)
     assert (np.abs(exact_loss.exact_loss(task, state.params) - sampled) < 4 * error).all()
     independent = replace(task, structure=replace(task.structure, correlation="none", set_size=1))

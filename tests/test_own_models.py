@@ -24,6 +24,7 @@ from superpos.cli import app
 from superpos.compose.compose import compose
 from superpos.engines.reference import ReferenceEngine
 from superpos.errors import ConfigError, TrainingInterruptedError
+from superpos.families.tms.own import with_functions
 from superpos.figures import registry
 from superpos.plan.sweep import Sweep
 from superpos.terminal.progress import Lines
@@ -125,8 +126,8 @@ def test_small_tensors_are_left_to_one_thread() -> None:
     own, before = Own("{}", data=spy), torch.get_num_threads()
     torch.set_num_threads(2)
     for models, threads in ((1, None), (300, None), (1, 2)):
-        task = make_task(8, 1, models, batch_size=128, own=own)
-        ReferenceEngine(threads=threads).advance(task, start(task), 1)
+        task = make_task(8, 1, models, batch_size=128)
+        ReferenceEngine(with_functions(own), threads=threads).advance(task, start(task), 1)
     assert seen == [1, 2, 2]
     assert torch.get_num_threads() == 2
     torch.set_num_threads(before)

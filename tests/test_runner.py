@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tms import AXIS_KEYS
 
 import superpos
 from superpos.compose.compose import compose
-from superpos.config.schema import AXIS_KEYS
 from superpos.errors import ConfigError, PlanMismatchError
 from superpos.families.tms import geometry, metrics, model, theory
 from superpos.families.tms.cpu import FusedCpuEngine

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tms import AXIS_KEYS, DEFAULTS, KEYS, RULES, STRUCTURE_KEYS, canonical, check_row
 
-from superpos.config.rules import RULES, check_row
-from superpos.config.schema import AXIS_KEYS, DEFAULTS, KEYS, STRUCTURE_KEYS, canonical, complement
 from superpos.config.wording import nearest, show
+from superpos.families.tms.keys import complement
 from superpos.families.tms.structure import Structure
 
 
@@ -39,13 +39,12 @@ def test_the_defaults_fit_together() -> None:
 
 
 def test_structure_keys_are_the_fields_of_a_structure() -> None:
-    """But for functions of a user's own, which no key can name."""
-    assert {key.rpartition(".")[2] for key in STRUCTURE_KEYS} == {field.name for field in fields(Structure)} - {"own"}
-    assert len(STRUCTURE_KEYS) == len(fields(Structure)) - 1
+    assert {key.rpartition(".")[2] for key in STRUCTURE_KEYS} == {field.name for field in fields(Structure)}
+    assert len(STRUCTURE_KEYS) == len(fields(Structure))
 
 
 def test_axis_keys_leave_out_the_engine_and_the_name() -> None:
-    left_out = {"engine.backend", "engine.device", "engine.threads", "engine.memory_gb", "name"}
+    left_out = {"engine.backend", "engine.device", "engine.threads", "engine.memory_gb", "name", "family"}
     assert set(KEYS) - set(AXIS_KEYS) == left_out
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tms import engine_of
 
 import superpos
 from superpos.compose.compose import compose
-from superpos.engines import choose
 from superpos.families.tms import geometry, metrics, theory
 from superpos.store import Run
 
@@ -107,7 +107,7 @@ def test_the_exact_descent_keeps_the_geometry(pentagons: Run) -> None:
 def test_the_evaluated_loss_is_the_exact_one_within_its_error(pentagons: Run) -> None:
     task = compose(["experiment=pentagon", "seed=range(0,20)"]).sweep.task(np.arange(20))
     params = {name: pentagons.tensor(name) for name in ("W", "b")}
-    loss, error = choose(task.structure).engine.evaluate(task, params, 2**17)
+    loss, error = engine_of(task.structure).engine.evaluate(task, params, 2**17)
     assert (pentagons.table["loss_kind"] == "exact").all()
     off = (loss - pentagons.table["loss"]) / error
     assert off.abs().max() < 4.5  # 20 models; each |z| > 4.5 has a chance of 7e-6

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tms import AXIS_KEYS, DEFAULTS, SCHEMA, canonical
 
 from superpos.config import spacing as axes_module
-from superpos.config.schema import AXIS_KEYS, DEFAULTS, canonical
 from superpos.config.spacing import MAX_MODELS, read_block, spaced
 from superpos.errors import ConfigError
 from superpos.plan.sweep import MAX_CHUNK_MODELS, Axis, Sweep
@@ -73,7 +73,7 @@ def test_columns_have_narrow_types() -> None:
 def test_no_axes_is_one_model() -> None:
     one = sweep(seed=7)
     assert (one.shape, one.n_models, one.row(0)["seed"]) == ((), 1, 7)
-    assert [chunk.tolist() for chunk in one.chunks()] == [[0]]
+    assert [chunk.tolist() for chunk in one.plan.rows] == [[0]]
 
 
 @pytest.mark.parametrize("i", [-1, 24])
@@ -83,29 +83,29 @@ def test_a_row_outside_of_the_sweep(i: int) -> None:
 
 
 def test_chunks_share_structure_and_keep_the_order() -> None:
-    chunks = [chunk.tolist() for chunk in MIXED.chunks()]
+    chunks = [chunk.tolist() for chunk in MIXED.plan.rows]
     # Structure: n_hidden and output, not density and seed.
     assert chunks == [[0, 1, 2, 3], list(range(4, 12)), [12, 13, 14, 15], list(range(16, 24))]
 
 
 def test_chunks_are_bounded_in_models_and_even() -> None:
-    sizes = [len(chunk) for chunk in sweep(axis("seed", *range(2500)), train__steps=1).chunks()]
+    sizes = [len(chunk) for chunk in sweep(axis("seed", *range(2500)), train__steps=1).plan.rows]
     assert sizes == [834, 833, 833]
     assert max(sizes) <= MAX_CHUNK_MODELS
 
 
 def test_chunks_are_bounded_in_work() -> None:
     # n=200, m=20, 10,000 steps of 1024: 1e4 * 1024 * (10 * 200 * 20 + 60 * 200) = 5.3e11 a model, 18 in 1e13.
-    sizes = [len(c) for c in sweep(axis("seed", *range(20)), model__n_features=200, model__n_hidden=20).chunks()]
+    sizes = [len(c) for c in sweep(axis("seed", *range(20)), model__n_features=200, model__n_hidden=20).plan.rows]
     assert sizes == [10, 10]
     huge = sweep(axis("seed", 0, 1), model__n_features=5000, model__n_hidden=500, train__steps=100_000)
-    assert [len(chunk) for chunk in huge.chunks()] == [1, 1]
+    assert [len(chunk) for chunk in huge.plan.rows] == [1, 1]
 
 
 def test_a_fixed_data_set_is_its_own_batch() -> None:
     few = sweep(axis("seed", *range(1000)), data__n_points=10, model__n_features=100, model__n_hidden=10)
     # 1e4 steps * 10 points * (10 * 100 * 10 + 60 * 100) = 1.6e9 a model: all 1000 fit in 1e13.
-    assert len(few.chunks()) == 1
+    assert len(few.plan.rows) == 1
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=3))
@@ -114,9 +114,9 @@ def test_every_row_is_in_one_chunk(sizes: list[int]) -> None:
     keys = ("model.n_hidden", "data.density", "train.steps")
     values = {"model.n_hidden": (1, 2, 3, 4), "data.density": (0.1, 0.2, 0.3, 0.4), "train.steps": (0, 1, 2, 3)}
     made = sweep(*(axis(key, *values[key][:size]) for key, size in zip(keys, sizes, strict=False)))
-    chunks = made.chunks()
+    chunks = made.plan.rows
     assert sorted(np.concatenate(chunks).tolist()) == list(range(made.n_models))
-    assert all(len({made.structure(int(i)) for i in chunk}) == 1 for chunk in chunks)
+    assert all(len({made.settings.structure(int(i)) for i in chunk}) == 1 for chunk in chunks)
 
 
 def test_task_holds_one_row_a_model() -> None:
@@ -281,14 +281,16 @@ def test_spacings_that_cannot_be(kind: str, numbers: list[float], words: str) ->
         spaced(kind, numbers)
 
 
-def test_read_block() -> None:
+def test_read_block(
+    SCHEMA,
+) -> None:
     block = {
         "seed": {"range": [0, 2]},
         "data.density": {"geomspace": [1, 0.25, 3]},
         "model.output, model.n_hidden": [["relu", 1], ["linear", 2.0]],
         "train.lr": None,
     }
-    found, faults = read_block(block)
+    found, faults = read_block(SCHEMA, block)
     assert faults == []
     assert found == {
         ("seed",): ((0,), (1,)),
@@ -310,7 +312,7 @@ def test_read_block_gives_all_faults() -> None:
         "data.signed,model.output": [[True]],
         "data.density": 0.5,
     }
-    found, faults = read_block(block)
+    found, faults = read_block(SCHEMA, block)
     assert found == {}
     assert len(faults) == len(block)
     assert [fault.split(":")[0] for fault in faults] == [f"sweep.{name}" for name in block]
@@ -327,5 +329,5 @@ def test_a_large_sweep_is_columns() -> None:
 
 def test_check_axis_names_every_faulty_column() -> None:
     with pytest.raises(ConfigError) as caught:
-        axes_module.check_axis(("seed", "train.lr"), [(-1, "x"), (0, 0.1)])
+        axes_module.check_axis(SCHEMA, ("seed", "train.lr"), [(-1, "x"), (0, 0.1)])
     assert [fault.split(":")[0] for fault in caught.value.faults] == ["seed", "train.lr"]

@@ -10,11 +10,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from tasks import make_task, start
+from tms import reference
 
 import superpos
 from superpos.compose.compose import compose
 from superpos.engines import Engine
-from superpos.engines.reference import ReferenceEngine
 from superpos.engines.task import State
 from superpos.families.tms import metrics, model, theory
 from superpos.families.tms.analysis import phases
@@ -23,7 +23,7 @@ from superpos.families.tms.data import inputs
 from superpos.families.tms.figures import phase_diagram
 from superpos.store import Run
 
-ENGINES: list[Engine] = [ReferenceEngine(threads=1), FusedCpuEngine(threads=1)]
+ENGINES: list[Engine] = [reference(threads=1), FusedCpuEngine(threads=1)]
 BOTH = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
 
 
@@ -66,11 +66,11 @@ def test_trap_3_a_tied_weight_is_stepped_once(engine: Engine) -> None:
     before = state.params["W"].astype(np.float64)
     assert list(state.params) == ["W", "b"]  # one tensor, not two that share memory
     engine.advance(task, state, 1)
-    x, importance = inputs.batch(task, 0).double(), torch.ones(1, 3, dtype=torch.float64)
+    x = inputs.batch(task, 0).double()
 
     def loss(weight: NDArray[np.float64]) -> float:
         params = {"W": torch.from_numpy(weight), "b": torch.zeros(1, 3, dtype=torch.float64)}
-        return float(model.sample_losses(task.structure, params, x, importance).mean())
+        return float(model.losses(task, params, x).mean())
 
     for i, k in np.ndindex(3, 2):
         shift = np.zeros_like(before)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from superpos.engines import choose
-from superpos.engines.task import State, Task
-from superpos.families.tms import model
+from superpos.engines.task import State
 from superpos.families.tms.bench.cases import Case
+from superpos.family import DEFAULT, find
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -36,8 +36,8 @@ class Side(Protocol):
 class EngineSide:
     """The engine that `choose` takes; it starts again where a run would end."""
 
-    def __init__(self, task: Task, device: str) -> None:
-        self.task, self.engine = task, choose(task.structure, device=device).engine
+    def __init__(self, task: Any, device: str) -> None:
+        self.task, self.engine = task, choose(find(DEFAULT), task.structure, device=device).engine
         self._restart()
 
     def advance(self, steps: int) -> None:
@@ -51,26 +51,26 @@ class EngineSide:
         return self.state.params
 
     def _restart(self) -> None:
-        self.state = State.initial(self.task, model.initial_params(self.task))
+        self.state = State.initial(self.task, dict(find(DEFAULT).init(self.task)))
 
 
-def _one_seed(task: Task, device: str) -> Side:
+def _one_seed(task: Any, device: str) -> Side:
     return EngineSide(replace(task, seed=np.zeros_like(task.seed)), device)
 
 
-def _eager(task: Task, device: str) -> Side:
+def _eager(task: Any, device: str) -> Side:
     from superpos.families.tms.bench.eager import EagerSide
 
     return EagerSide(task, device)
 
 
-def _compiled(task: Task, device: str) -> Side:
+def _compiled(task: Any, device: str) -> Side:
     from superpos.families.tms.bench.eager import compiled_side
 
     return compiled_side(task, device)
 
 
-def _jax(task: Task, device: str) -> Side:
+def _jax(task: Any, device: str) -> Side:
     from superpos.families.tms.bench.jit_scan import JaxSide
 
     return JaxSide(task, device)
@@ -81,7 +81,7 @@ ENGINE: Final = "engine"
 ONE_SEED: Final = "engine, one seed"
 COMPILED: Final = "torch.compile"
 JAX: Final = "JAX"
-SIDES: Final[dict[str, Callable[[Task, str], Side]]] = {
+SIDES: Final[dict[str, Callable[[Any, str], Side]]] = {
     EAGER: _eager,
     COMPILED: _compiled,
     JAX: _jax,

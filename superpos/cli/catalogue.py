@@ -46,10 +46,10 @@ def _experiments(config_dir: Path | None) -> list[dict[str, Any]]:
     infos, one = experiments(config_dir), compose([]).sweep
     from superpos.training.estimate import estimate
 
-    rate = estimate(one, say).seconds / one.work
+    rate = estimate(one, say).seconds / one.plan.work
     return [
         {"name": info.name, "description": info.description, "models": info.sweep.n_models}
-        | {"seconds": rate * info.sweep.work}
+        | {"seconds": rate * info.sweep.plan.work}
         for info in infos
     ]
 

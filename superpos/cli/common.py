@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +36,10 @@ def compose(overrides: list[str] | None, config_dir: Path | None) -> Composed:
     from superpos.compose import compose as composing
 
     composed = composing.compose(overrides or [], config_dir)
+    if composed.sweep.family.sources:
+        from superpos.training.sources import resolve
+
+        composed = replace(composed, sweep=resolve(composed.sweep))
     for notice in composed.notices:
         say(f"superpos: {notice}")
     return composed

@@ -9,8 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from superpos.compose.experiments import description, experiment_files, shipped_folder
-from superpos.config.schema import KEYS, KeySpec
+from superpos.config.schema import KeySpec, Schema, schema_of
 from superpos.errors import ConfigError
+from superpos.family import DEFAULT, find, names
 
 Suggestions = list[tuple[str, str]]
 """(word, what it means), in the order in which they are shown."""
@@ -21,17 +22,20 @@ def overrides(word: str, given: Collection[str] = (), config_dir: Path | None = 
 
     A value may be one of several: model.output=relu,<TAB> goes on with what is not in the list yet.
     """
+    schema = _schema(given)
     key, equals, values = word.partition("=")
     if not equals:
         taken = {text.partition("=")[0] for text in given}
-        return [(f"{name}=", doc) for name, doc in _keys() if name not in taken]
+        return [(f"{name}=", doc) for name, doc in _keys(schema) if name not in taken]
     if key == "experiment":
         return [(f"experiment={name}", doc) for name, doc in experiments(config_dir)]
-    if key not in KEYS:
+    if key == "family":
+        return [(f"family={name}", "") for name in names()]
+    if key not in schema.keys:
         return []
     start, comma, _ = values.rpartition(",")
     listed = start.split(",") if comma else []
-    return [(f"{key}={start}{comma}{value}", "") for value in _values(KEYS[key]) if value not in listed]
+    return [(f"{key}={start}{comma}{value}", "") for value in _values(schema.keys[key]) if value not in listed]
 
 
 def experiments(config_dir: Path | None = None) -> Suggestions:
@@ -72,9 +76,15 @@ def runs(out: Path = Path("outputs")) -> Suggestions:
     return [(str(path), "") for path in [*latest, *(path for path in found if not path.is_symlink())]]
 
 
-def _keys() -> Iterator[tuple[str, str]]:
+def _schema(given: Collection[str]) -> Schema:
+    """The keys of the family that the overrides name."""
+    named = {text.removeprefix("family=") for text in given if text.startswith("family=")} & set(names())
+    return schema_of(find(named.pop() if named else DEFAULT))
+
+
+def _keys(schema: Schema) -> Iterator[tuple[str, str]]:
     yield "experiment", "sweep to start from"
-    for key, spec in KEYS.items():
+    for key, spec in schema.keys.items():
         yield key, spec.doc
 
 

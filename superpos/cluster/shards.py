@@ -10,8 +10,8 @@ from typing import Literal
 from superpos.cluster import slurm
 from superpos.cluster.submit import JOBS
 from superpos.errors import SuperposError
+from superpos.plan.shards import part
 from superpos.store import RunFolder
-from superpos.training.already_trained import part
 
 State = Literal["done", "running", "pending", "failed", "unknown"]
 

@@ -12,9 +12,9 @@ from superpos.cluster import scripts, slurm
 from superpos.cluster.scripts import Job
 from superpos.cluster.site import Site
 from superpos.errors import ConfigError, SuperposError
-from superpos.plan.sweep import Sweep, work_of
+from superpos.plan.shards import part
+from superpos.plan.sweep import Sweep
 from superpos.store import RunFolder
-from superpos.training.already_trained import part
 
 JOBS = "submit/jobs"
 """A line a submission: the number of the array's job, and into how many shards it splits the run."""
@@ -32,15 +32,18 @@ class Submission:
     @property
     def n_chunks(self) -> int:
         """Chunks of the sweep; a shard holds every N-th."""
-        return len(self.sweep.chunks())
+        return len(self.sweep.plan.rows)
 
     def shares(self) -> list[tuple[int, int, float]]:
         """(chunks, models, share of the whole work) of each shard."""
-        chunks, n = self.sweep.chunks(), self.job.shards
-        work = [len(rows) * work_of(self.sweep.structure(int(rows[0]))) for rows in chunks]
-        total = sum(work)
-        mine = [part(len(chunks), (k, n)) for k in range(n)]
-        return [(len(own), sum(len(chunks[c]) for c in own), sum(work[c] for c in own) / total) for own in mine]
+        plan = self.sweep.plan
+        shards = self.job.shards
+        found = []
+        for shard in range(shards):
+            mine = [plan.chunks[number] for number in part(len(plan.chunks), (shard, shards))]
+            work = sum(chunk.work for chunk in mine)
+            found.append((len(mine), sum(len(chunk.rows) for chunk in mine), work / plan.work))
+        return found
 
     def array(self, shards: Sequence[int]) -> str:
         """The script that trains some shards."""
@@ -74,7 +77,7 @@ def plan(
             [f"{text!r}: cannot stand in a batch script; allowed: no control characters" for text in faulty]
         )
     name = str(sweep.base["name"])
-    n_shards = min(shards, len(sweep.chunks()))
+    n_shards = min(shards, len(sweep.plan.rows))
     return Submission(sweep, site, Job(name, run, n_shards, [sys.executable, "-m", "superpos"], train))
 
 

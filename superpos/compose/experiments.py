@@ -1,4 +1,4 @@
-"""The experiments: YAML files that ship with superpos, and a user's own. Layer 0: imports the standard library only."""
+"""The experiments: YAML files that ship with superpos, and a user's own. Imports the standard library only."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from superpos.errors import ConfigError
+from superpos.family import every
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -17,7 +18,8 @@ def experiment_files(config_dir: Path | None = None) -> dict[str, Path]:
     Raises:
         ConfigError: `config_dir` is no folder of experiments, or has one of a shipped name.
     """
-    shipped = {path.stem: path for path in (shipped_folder() / "experiment").glob("*.yaml")}
+    folders = [shipped_folder(), *config_folders()]
+    shipped = {path.stem: path for folder in folders for path in (folder / "experiment").glob("*.yaml")}
     if config_dir is None:
         return shipped
     if not config_dir.is_dir():
@@ -40,6 +42,11 @@ def experiment_files(config_dir: Path | None = None) -> dict[str, Path]:
     if faults:
         raise ConfigError(faults)
     return shipped | own
+
+
+def config_folders() -> list[Path]:
+    """Folders of experiments and claims of families that do not ship with superpos."""
+    return [family.configs for family in every() if family.configs is not None]
 
 
 def shipped_folder() -> Path:

@@ -2,90 +2,78 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from typing import Any
 
-from superpos.config.schema import DEFAULT_SPARSITY, DEFAULTS, GROUPS, KEYS, canonical
+from superpos.compose.overrides import Given
+from superpos.config.schema import Schema, schema_of
 from superpos.config.spacing import MAX_MODELS, Axes, read_block
 from superpos.config.wording import show, unknown
 from superpos.errors import ConfigError
+from superpos.family import Family
 from superpos.plan.sweep import Axis, Sweep
-from superpos.user.functions import Own
-
-_TWIN = {"data.sparsity": "data.density", "data.density": "data.sparsity"}
 
 
-@dataclass
-class Given:
-    """What the overrides say."""
-
-    experiment: str | None = None
-    lines: list[str] = field(default_factory=list)  # of single values, for Hydra
-    axes: Axes = field(default_factory=dict)
-    keys: set[str] = field(default_factory=set)
-    faults: list[str] = field(default_factory=list)
-
-
-def merge(
-    tree: dict[str, Any], given: Given, experiment: str | None, own: Own | None = None
-) -> tuple[Sweep, list[str]]:
+def merge(tree: dict[str, Any], given: Given, experiment: str | None, family: Family) -> tuple[Sweep, list[str]]:
     """The checked sweep of a composed config (`tree`) and the overrides, and notices for the user.
 
     Raises:
         ConfigError: with every fault, those of `given` first.
     """
     faults = list(given.faults)
-    block, block_faults = read_block(tree.pop("sweep"))
-    values, bad = _check_values(tree, faults)
-    axes, notices = _replace_axes(block, given)
+    schema = schema_of(family)
+    defaults = schema.defaults
+    block, block_faults = read_block(schema, tree.pop("sweep"))
+    values, bad = _check_values(schema, tree, faults)
+    axes, notices = _replace_axes(block, given, family.instead)
     faults += block_faults
     faults += [
         f"{key}: given as a value ({show(values[key])}) and in sweep; give one of the two"
         for key in _swept(axes)
-        if values[key] != DEFAULTS[key] and key not in given.keys
+        if values[key] != defaults[key] and key not in given.keys
     ]
-    values |= {key: DEFAULTS[key] for key in _swept(given.axes)}  # in place of what the experiment sets
-    for key in given.keys & _TWIN.keys():
-        if _TWIN[key] not in given.keys:
-            values[_TWIN[key]] = None
-    if values["name"] == DEFAULTS["name"] and "name" not in given.keys:
+    values |= {key: defaults[key] for key in _swept(given.axes)}  # in place of what the experiment sets
+    for key in given.keys & family.instead.keys():
+        if family.instead[key] not in given.keys:
+            values[family.instead[key]] = None
+    if values["name"] == defaults["name"] and "name" not in given.keys:
         values["name"] = experiment or values["name"]
-    sweep = replace(_build(values, axes), own=own)
+    sweep = _build(values, axes, family)
     faults += _sweep_faults(axes, sweep, bad)
     if faults:
         raise ConfigError(list(dict.fromkeys(faults)))
     return sweep, notices
 
 
-def _check_values(tree: dict[str, Any], faults: list[str]) -> tuple[dict[str, Any], set[str]]:
+def _check_values(schema: Schema, tree: dict[str, Any], faults: list[str]) -> tuple[dict[str, Any], set[str]]:
     """Canonical value of every key (the default where it is wrong), and the keys whose values are wrong."""
-    values, bad = dict(DEFAULTS), set()
-    for key, value in _leaves(tree):
-        if key in GROUPS:
+    values, bad = dict(schema.defaults), set()
+    for key, value in _leaves(schema, tree):
+        if key in schema.groups:
             faults.append(f"{key}: got {show(value)}; allowed: a group of keys")
-        elif key not in KEYS:
-            faults.append(unknown(key, KEYS))
+        elif key not in schema.keys:
+            faults.append(unknown(key, schema.keys))
         else:
             try:
-                values[key] = canonical(key, value)
+                values[key] = schema.canonical(key, value)
             except ValueError as fault:
                 faults.append(f"{key}: {fault}")
                 bad.add(key)
     return values, bad
 
 
-def _leaves(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def _leaves(schema: Schema, tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        inside = isinstance(value, dict) and key not in KEYS
-        found += _leaves(value, f"{key}.") if inside and value else [(key, value)]
+        inside = isinstance(value, dict) and key not in schema.keys
+        found += _leaves(schema, value, f"{key}.") if inside and value else [(key, value)]
     return found
 
 
-def _replace_axes(block: Axes, given: Given) -> tuple[Axes, list[str]]:
+def _replace_axes(block: Axes, given: Given, instead: Mapping[str, str]) -> tuple[Axes, list[str]]:
     """The experiment's axes with overridden keys replaced in place, then new axes; seeds are the fastest."""
-    taken = given.keys | {_TWIN[key] for key in given.keys if key in _TWIN}
+    taken = given.keys | {instead[key] for key in given.keys if key in instead}
     left, axes, notices = dict(given.axes), {}, []
     for keys, points in block.items():
         hit = [key for key in keys if key in taken]
@@ -94,33 +82,36 @@ def _replace_axes(block: Axes, given: Given) -> tuple[Axes, list[str]]:
             continue
         if len(keys) > 1:
             notices.append(
-                f"the override of {_cause(hit[0], given)} takes the place of the whole axis {','.join(keys)}"
+                f"the override of {_cause(hit[0], given, instead)} takes the place of the whole axis {','.join(keys)}"
             )
         for key in hit:
-            new = (_cause(key, given),)
+            new = (_cause(key, given, instead),)
             axes |= {new: left.pop(new)} if new in left else {}
     axes |= left
     return dict(sorted(axes.items(), key=lambda item: item[0] == ("seed",))), notices
 
 
-def _cause(key: str, given: Given) -> str:
-    return key if key in given.keys else _TWIN[key]
+def _cause(key: str, given: Given, instead: Mapping[str, str]) -> str:
+    """The overridden key that takes the place of this one: itself, or the one that says the same."""
+    return key if key in given.keys else instead[key]
 
 
 def _swept(axes: Axes) -> list[str]:
     return [key for keys in axes for key in keys]
 
 
-def _build(values: dict[str, Any], axes: Axes) -> Sweep:
-    """The sweep in canonical form: an axis of one point is a value, and one of sparsity and density is given."""
+def _build(values: dict[str, Any], axes: Axes, family: Family) -> Sweep:
+    """The sweep in canonical form: an axis of one point is a value, and one of two keys that say the same is given."""
     base = dict(values)
     for keys, points in axes.items():
         if len(points) == 1:
             base |= dict(zip(keys, points[0], strict=True))
     kept = tuple(Axis(keys, points) for keys, points in axes.items() if len(points) > 1)
-    if base["data.sparsity"] is None and base["data.density"] is None and not _TWIN.keys() & set(_swept(axes)):
-        base["data.sparsity"] = DEFAULT_SPARSITY
-    return Sweep(base, kept)
+    for key, value in family.unsaid.items():
+        pair = (key, family.instead[key])
+        if all(base[name] is None and name not in _swept(axes) for name in pair):
+            base[key] = value
+    return Sweep(base, kept, family)
 
 
 def _sweep_faults(axes: Axes, sweep: Sweep, bad: set[str]) -> list[str]:

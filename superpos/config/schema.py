@@ -1,39 +1,40 @@
 """Every config key: its type, default, range, unit and meaning. A closed schema: what is not here is an error.
 
-The dataclasses are the one place where defaults live; `KEYS` is the same as a flat {dotted name: KeySpec}.
-Layer 0: imports the standard library only.
+The keys that all families share are the dataclasses of this module; a family adds groups of its own, and may add keys
+to a shared group. These dataclasses are the one place where defaults live; a `Schema` is both together, flat.
+Imports the standard library only.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, cached_property
 from typing import Any, Literal
 
 from superpos.config.wording import show
+from superpos.family import DEFAULT, Family
 
-Kind = Literal["int", "number", "numbers", "list", "bool", "choice", "name"]
+Kind = Literal["int", "number", "numbers", "list", "bool", "choice", "name", "run"]
 
 MAX_SEED = 2**64 - 1
 MAX_SCALE = 1e30  # what engines compute with is float32
-MIN_DENSITY = 2.0**-32
-DEFAULT_SPARSITY = 0.9
-"""Sparsity when neither data.sparsity nor data.density is given."""
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _KIND_WORDS: dict[Kind, str] = {
     "int": "an integer",
     "number": "a number",
-    "numbers": "a number, or a list of n_features numbers",
-    "list": "a list of n_features numbers",
+    "numbers": "a number, or a list of {length} numbers",
+    "list": "a list of {length} numbers",
     "bool": "true or false",
     "name": "letters, digits and ._- (1 to 100 of them, not . or ..)",
+    "run": "the folder of a run",
 }
 
 
-def _key(
+def key(
     kind: Kind,
     default: Any,
     doc: str,
@@ -44,115 +45,92 @@ def _key(
     null: str = "",
     choices: tuple[str, ...] = (),
     unit: str = "",
+    length: str = "",
+    per_model: bool = False,
+    later: bool = False,
 ) -> Any:
-    """A field with its checks: low <= value <= high, value < below; `null` says what null means, empty forbids it."""
-    bounds = {"low": low, "high": high, "below": below}
-    return field(
-        default=default, metadata={"kind": kind, "doc": doc, "null": null, "choices": choices, "unit": unit, **bounds}
-    )
+    """A field of a group of keys, with its checks: low <= value <= high, value < below.
 
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The toy network."""
-
-    n_features: int = _key("int", 5, "features n", low=1, high=65_536)
-    n_hidden: int = _key("int", 2, "hidden dimensions m", low=1, high=65_536)
-    output: str = _key("choice", "relu", "activation of the output", choices=("relu", "linear"))
-    hidden: str = _key("choice", "linear", "activation of the hidden layer", choices=("linear", "relu"))
-    tied: bool = _key("bool", True, "one W for encoder and decoder; untied models have W1 and W2")
-    target: str = _key("choice", "identity", "what the output is to be: x or |x|", choices=("identity", "abs"))
-    init_std: float | None = _key(
-        "number", None, "standard deviation of the initial weights", low=0.0, high=MAX_SCALE, null="sqrt(2/(n+m))"
-    )
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """The distribution of x: zero with probability S, else uniform."""
-
-    sparsity: float | tuple[float, ...] | None = _key(
-        "numbers", None, "S, probability that a feature is zero", low=0.0, below=1.0, null="as data.density, or 0.9"
-    )
-    density: float | tuple[float, ...] | None = _key(
-        "numbers", None, "1 - S, instead of data.sparsity", low=MIN_DENSITY, high=1.0, null="as data.sparsity"
-    )
-    last: float = _key("number", 1.0, "factor on the density of the last feature", low=0.0)
-    correlation: str = _key(
-        "choice", "none", "what the features of a set share", choices=("none", "correlated", "anticorrelated")
-    )
-    set_size: int = _key("int", 1, "neighbouring features in a set", low=1, unit="features")
-    signed: bool = _key("bool", False, "active values uniform on [-1, 1] instead of [0, 1]")
-    n_points: int | None = _key(
-        "int", None, "size of a fixed data set, full batch", low=1, high=2**24, null="fresh batches", unit="points"
-    )
-    sampler: str = _key(
-        "choice", "auto", "draw every cell, or only the active ones", choices=("auto", "dense", "sparse")
-    )
-
-
-@dataclass(frozen=True)
-class ImportanceConfig:
-    """The weight I_i of each feature in the loss."""
-
-    decay: float = _key("number", 1.0, "I_i = decay^i", low=0.0, high=MAX_SCALE)
-    last: float = _key("number", 1.0, "factor on the importance of the last feature", low=0.0, high=MAX_SCALE)
-    values: tuple[float, ...] | None = _key("list", None, "I_i as a list", low=0.0, high=MAX_SCALE, null="decay^i")
+    `null` says what null means, and forbids it where it is empty; `length` says how long a list is. Models of one
+    chunk may differ in keys that are `per_model`. A key that is `later` was added after the first release of its
+    family: it is a column of a run's table only where the plan sets or sweeps it, so that older runs keep their
+    digests.
+    """
+    metadata = {
+        "kind": kind,
+        "doc": doc,
+        "null": null,
+        "choices": choices,
+        "unit": unit,
+        "length": length,
+        "low": low,
+        "high": high,
+        "below": below,
+        "per_model": per_model,
+        "later": later,
+    }
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Optimisation."""
 
-    steps: int = _key("int", 10_000, "gradient steps", low=0, high=2**31 - 1, unit="steps")
-    batch_size: int = _key("int", 1024, "samples in a step", low=1, high=2**24, unit="samples")
-    optimizer: str = _key("choice", "adamw", "optimiser", choices=("adam", "adamw", "sgd"))
-    lr: float = _key("number", 1e-3, "learning rate", low=0.0, high=MAX_SCALE)
-    lr_schedule: str = _key(
+    steps: int = key("int", 10_000, "gradient steps", low=0, high=2**31 - 1, unit="steps")
+    batch_size: int = key("int", 1024, "samples in a step", low=1, high=2**24, unit="samples")
+    optimizer: str = key("choice", "adamw", "optimiser", choices=("adam", "adamw", "sgd"))
+    lr: float = key("number", 1e-3, "learning rate", low=0.0, high=MAX_SCALE, per_model=True)
+    lr_schedule: str = key(
         "choice", "constant", "learning rate over training", choices=("constant", "linear", "cosine")
     )
-    warmup_steps: int = _key("int", 0, "steps of linear warm-up", low=0, unit="steps")
-    weight_decay: float = _key(
-        "number", 0.01, "weight decay of W and b; below 0 it makes weights grow", low=-MAX_SCALE, high=MAX_SCALE
+    warmup_steps: int = key("int", 0, "steps of linear warm-up", low=0, unit="steps")
+    weight_decay: float = key(
+        "number",
+        0.01,
+        "weight decay of W and b; below 0 it makes weights grow",
+        low=-MAX_SCALE,
+        high=MAX_SCALE,
+        per_model=True,
     )
-    reduction: str = _key("choice", "mean", "over features, in the gradient's loss only", choices=("mean", "sum"))
+    reduction: str = key("choice", "mean", "over features, in the gradient's loss only", choices=("mean", "sum"))
 
 
 @dataclass(frozen=True)
 class RecordConfig:
     """What is kept of training."""
 
-    loss_every: int = _key("int", 100, "steps between recorded losses; 0 is off", low=0, unit="steps")
-    snapshots: int = _key("int", 0, "weight snapshots over training; 0 is off", low=0, high=100_000)
+    loss_every: int = key("int", 100, "steps between recorded losses; 0 is off", low=0, unit="steps")
+    snapshots: int = key("int", 0, "weight snapshots over training; 0 is off", low=0, high=100_000)
 
 
 @dataclass(frozen=True)
 class EngineConfig:
     """Where and how training runs."""
 
-    backend: str = _key("choice", "auto", "engine", choices=("auto", "reference", "fused"))
-    device: str = _key("choice", "auto", "device", choices=("auto", "cpu", "cuda"))
-    threads: int | None = _key("int", None, "CPU threads", low=1, high=4096, null="all cores")
-    memory_gb: float | None = _key("number", None, "memory that training may use", low=0.001, null="free", unit="GB")
+    backend: str = key("choice", "auto", "engine", choices=("auto", "reference", "fused"))
+    device: str = key("choice", "auto", "device", choices=("auto", "cpu", "cuda"))
+    threads: int | None = key("int", None, "CPU threads", low=1, high=4096, null="all cores")
+    memory_gb: float | None = key("number", None, "memory that training may use", low=0.001, null="free", unit="GB")
 
 
 @dataclass(frozen=True)
-class Config:
-    """All keys of one model."""
+class RunConfig:
+    """The run itself."""
 
-    model: ModelConfig = field(default_factory=ModelConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    importance: ImportanceConfig = field(default_factory=ImportanceConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
-    record: RecordConfig = field(default_factory=RecordConfig)
-    engine: EngineConfig = field(default_factory=EngineConfig)
-    seed: int = _key("int", 0, "key of the model's random streams", low=0, high=MAX_SEED)
-    name: str = _key("name", "custom", "folder of the run: outputs/<name>")
+    seed: int = key("int", 0, "key of the model's random streams", low=0, high=MAX_SEED, per_model=True)
+    name: str = key("name", "custom", "folder of the run: outputs/<name>")
+    family: str = key("name", DEFAULT, "kind of all models of the run")
+
+
+SHARED: dict[str, type] = {"train": TrainConfig, "record": RecordConfig, "engine": EngineConfig}
+"""Groups of keys that every family has."""
+NOT_SWEPT = ("name", "family")
+"""Keys, beside those of the engine, that are the same for a whole run."""
 
 
 @dataclass(frozen=True)
 class KeySpec:
-    """One config key."""
+    """One config key; see `key`."""
 
     key: str
     kind: Kind
@@ -161,14 +139,18 @@ class KeySpec:
     null: str
     choices: tuple[str, ...]
     unit: str
+    length: str
     low: float | None
     high: float | None
     below: float | None
+    per_model: bool
+    later: bool
 
     @property
     def allowed(self) -> str:
         """What a value may be, in words: "an integer, at least 1"."""
         words = " or ".join(self.choices) if self.kind == "choice" else _KIND_WORDS[self.kind]
+        words = words.format(length=self.length)
         if self.low is not None and self.high is not None:
             words += f", {self.low:.12g} to {_plain(self.high)}"
         elif self.low is not None:
@@ -180,46 +162,78 @@ def _plain(bound: float) -> str:
     return "2^64 - 1" if bound == MAX_SEED else f"{bound:.12g}"
 
 
-def _specs() -> dict[str, KeySpec]:
-    found = {}
-    for top in fields(Config):
-        if top.default_factory is MISSING:
-            found[top.name] = KeySpec(key=top.name, default=top.default, **top.metadata)
-            continue
-        for leaf in fields(top.default_factory()):
-            key = f"{top.name}.{leaf.name}"
-            found[key] = KeySpec(key=key, default=leaf.default, **leaf.metadata)
-    return found
+@dataclass(frozen=True)
+class Schema:
+    """All keys of a family."""
+
+    keys: Mapping[str, KeySpec]
+    """By dotted name, the family's own groups first."""
+    words: Mapping[str, str]
+    """What each group is about; "" is the group of the keys without one."""
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups."""
+        return tuple(group for group in self.words if group)
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """The default of every key."""
+        return {name: spec.default for name, spec in self.keys.items()}
+
+    @cached_property
+    def axis_keys(self) -> tuple[str, ...]:
+        """Keys that may be swept."""
+        return tuple(name for name in self.keys if name not in NOT_SWEPT and not name.startswith("engine."))
+
+    @cached_property
+    def structure_keys(self) -> tuple[str, ...]:
+        """Keys that all models of a chunk share; the last part of each is a field of the family's `Structure`."""
+        return tuple(name for name in self.axis_keys if not self.keys[name].per_model)
+
+    def canonical(self, name: str, value: Any) -> Any:
+        """The one form of a value: 0 and 0.0, 1e4 and 10000, a list and a tuple become the same.
+
+        Raises:
+            ValueError: "got ...; allowed: ..." (without the key) for a wrong type or a value out of range.
+            KeyError: `name` is not in the schema.
+        """
+        spec = self.keys[name]
+        if value is None and spec.null:
+            return None
+        converted = _convert(spec, value)
+        if converted is None or not _in_range(spec, converted):
+            raise ValueError(f"got {show(value)}; allowed: {spec.allowed}")
+        return converted
 
 
-KEYS: dict[str, KeySpec] = _specs()
-GROUPS = tuple(f.name for f in fields(Config) if f.default_factory is not MISSING)
-DEFAULTS: dict[str, Any] = {key: spec.default for key, spec in KEYS.items()}
-AXIS_KEYS = tuple(key for key in KEYS if key != "name" and not key.startswith("engine."))
-"""Keys that may be swept."""
-STRUCTURE_KEYS = tuple(
-    key
-    for key in AXIS_KEYS
-    if key.split(".")[0] in ("model", "data", "train", "record")
-    and key not in ("model.init_std", "data.sparsity", "data.density", "data.last", "train.lr", "train.weight_decay")
-)
-"""Keys that all models of a chunk share; the last part of each is a field of `task.Structure`."""
+def schema_of(family: Family) -> Schema:
+    """The schema of a family."""
+    return _schema(tuple(family.keys.items()), tuple(family.defaults.items()))
 
 
-def canonical(key: str, value: Any) -> Any:
-    """The one form of a value: 0 and 0.0, 1e4 and 10000, a list and a tuple become the same.
+@cache
+def _schema(own: tuple[tuple[str, type], ...], defaults: tuple[tuple[str, Any], ...]) -> Schema:
+    groups = {group: [config] for group, config in own if group not in SHARED}
+    extensions = dict(own)
+    for group, config in SHARED.items():
+        groups[group] = [config, extensions[group]] if group in extensions else [config]
+    groups[""] = [RunConfig]
+    specs: dict[str, KeySpec] = {}
+    for group, configs in groups.items():
+        for config in configs:
+            specs |= _specs(group, config)
+    for name, value in defaults:
+        specs[name] = replace(specs[name], default=value)
+    return Schema(specs, {group: str(configs[0].__doc__) for group, configs in groups.items()})
 
-    Raises:
-        ValueError: "got ...; allowed: ..." (without the key) for a wrong type or a value out of range.
-        KeyError: `key` is not in the schema.
-    """
-    spec = KEYS[key]
-    if value is None and spec.null:
-        return None
-    converted = _convert(spec, value)
-    if converted is None or not _in_range(spec, converted):
-        raise ValueError(f"got {show(value)}; allowed: {spec.allowed}")
-    return converted
+
+def _specs(group: str, config: type) -> dict[str, KeySpec]:
+    prefix = f"{group}." if group else ""
+    return {
+        f"{prefix}{leaf.name}": KeySpec(key=f"{prefix}{leaf.name}", default=leaf.default, **leaf.metadata)
+        for leaf in fields(config)
+    }
 
 
 def _convert(spec: KeySpec, value: Any) -> Any:
@@ -235,6 +249,8 @@ def _convert(spec: KeySpec, value: Any) -> Any:
             return value if isinstance(value, str) and value in spec.choices else None
         case "name":
             return _name(value)
+        case "run":
+            return value if isinstance(value, str) and value else None
     if isinstance(value, list | tuple):
         numbers = tuple(_number(item) for item in value)
         return None if None in numbers or not numbers else numbers
@@ -273,8 +289,3 @@ def _in_range(spec: KeySpec, value: Any) -> bool:
         spec.low <= item and (spec.high is None or item <= spec.high) and (spec.below is None or item < spec.below)
         for item in items
     )
-
-
-def complement(probability: float) -> float:
-    """Density of a sparsity and back: 1 - p to 15 decimals, so that 1 - 0.9 is 0.1 and not 0.09999999999999998."""
-    return round(1 - probability, 15)

@@ -5,7 +5,7 @@
       model.n_hidden: [2, 5]
       model.output,data.density: [[linear, 1.0], [relu, 0.1]]   # keys zipped into one axis: a list of points
 
-Layer 0: imports the standard library only.
+Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from superpos.config.schema import AXIS_KEYS, KEYS, canonical
+from superpos.config.schema import Schema
 from superpos.config.wording import show, unknown
 from superpos.errors import ConfigError
 
@@ -101,7 +101,7 @@ def _is_number(item: Any) -> bool:
     return isinstance(item, int | float) and not isinstance(item, bool) and abs(item) <= _LARGEST
 
 
-def read_block(block: Any) -> tuple[Axes, list[str]]:
+def read_block(schema: Schema, block: Any) -> tuple[Axes, list[str]]:
     """The axes of a `sweep:` block, in its order, and its faults. An axis of null is left out."""
     if not isinstance(block, dict):
         return {}, [f"sweep: got {show(block)}; allowed: KEY: [values] for every swept key"]
@@ -112,7 +112,7 @@ def read_block(block: Any) -> tuple[Axes, list[str]]:
         if given is None:
             continue
         try:
-            axes[keys] = check_axis(keys, _points(keys, _listed(given)))
+            axes[keys] = check_axis(schema, keys, _points(keys, _listed(given)))
         except ConfigError as error:
             faults += [f"sweep.{fault}" for fault in error.faults]
         except ValueError as fault:
@@ -129,21 +129,21 @@ def _points(keys: tuple[str, ...], values: list[Any]) -> list[tuple[Any, ...]]:
     return [tuple(value) for value in values]
 
 
-def check_axis(keys: tuple[str, ...], points: Sequence[tuple[Any, ...]]) -> tuple[tuple[Any, ...], ...]:
+def check_axis(schema: Schema, keys: tuple[str, ...], points: Sequence[tuple[Any, ...]]) -> tuple[tuple[Any, ...], ...]:
     """Canonical points of an axis.
 
     Raises:
         ConfigError: a key that is unknown or cannot be swept, a wrong value, a repeated point.
     """
     name = ",".join(keys)
-    faults = [fault for key in keys if (fault := _key_fault(key))]
+    faults = [fault for key in keys if (fault := _key_fault(schema, key))]
     if len(set(keys)) < len(keys):
         faults.append(f"{name}: a key twice in one axis")
     if not points:
         faults.append(f"{name}: no values; allowed: at least one")
     if faults:
         raise ConfigError(faults)
-    columns = [_canonical_column(key, [point[i] for point in points], faults) for i, key in enumerate(keys)]
+    columns = [_canonical_column(schema, key, [point[i] for point in points], faults) for i, key in enumerate(keys)]
     checked = tuple(zip(*columns, strict=True)) if not faults else ()
     if len(set(checked)) < len(checked):
         [(twice, _)] = Counter(checked).most_common(1)
@@ -153,17 +153,17 @@ def check_axis(keys: tuple[str, ...], points: Sequence[tuple[Any, ...]]) -> tupl
     return checked
 
 
-def _key_fault(key: str) -> str | None:
-    if key not in KEYS:
-        return unknown(key, AXIS_KEYS)
-    return None if key in AXIS_KEYS else f"{key}: cannot be swept; it is the same for a whole run"
+def _key_fault(schema: Schema, key: str) -> str | None:
+    if key not in schema.keys:
+        return unknown(key, schema.axis_keys)
+    return None if key in schema.axis_keys else f"{key}: cannot be swept; it is the same for a whole run"
 
 
-def _canonical_column(key: str, values: list[Any], faults: list[str]) -> list[Any]:
+def _canonical_column(schema: Schema, key: str, values: list[Any], faults: list[str]) -> list[Any]:
     good, bad = [], []
     for value in values:
         try:
-            good.append(canonical(key, value))
+            good.append(schema.canonical(key, value))
         except ValueError as fault:
             bad.append(str(fault))
     if bad:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from superpos.engines.task import State, Structure, Task
 from superpos.errors import ConfigError
+from superpos.family import Family
 
 Params = dict[str, NDArray[np.float32]]
 
@@ -51,56 +52,50 @@ class Choice(NamedTuple):
 
 
 def choose(
+    family: Family,
     structure: Structure,
     backend: str = "auto",
     device: str = "auto",
     threads: int | None = None,
     memory_gb: float | None = None,
 ) -> Choice:
-    """The engine for a structure. Raises ConfigError if a forced backend or device cannot do it.
+    """The engine for a structure of a family. Raises ConfigError if a forced backend or device cannot do it.
 
     device "auto" is the CPU on every machine: engines agree to rounding only, and no shard of a run may differ.
     """
-    if structure.own and not structure.own.trainable:
-        raise ConfigError(
-            f"this run has functions of its own ({structure.own}), and its folder holds their text alone; "
-            f"it is trained from Python: superpos.train(..., {structure.own})"
-        )
+    if family.untrainable:
+        raise ConfigError(family.untrainable)
     on_gpu = device == "cuda"
     if on_gpu:
         _require_cuda()
     if backend == "reference":
-        return Choice(_reference(on_gpu, threads, memory_gb), "engine.backend=reference")
-    if structure.own:
-        reason = f"only the reference engine runs functions of one's own ({structure.own})"
-    elif on_gpu and find_spec("triton") is None:
-        reason = 'the fused GPU engine needs triton: pip install "superpos[gpu]"'
-    else:
-        fused = _fused(on_gpu, threads)
-        unsupported = fused.unsupported(structure)
-        if unsupported is None:
-            kind = "GPU" if on_gpu else "CPU"
-            return Choice(fused, f"the fused {kind} engine has every operation of this structure")
-        reason = unsupported
+        return Choice(_reference(family, on_gpu, threads, memory_gb), "engine.backend=reference")
+    fused, reason = _fused(family, structure, on_gpu, threads)
+    if fused is not None:
+        return Choice(fused, reason)
     if backend == "fused":
         raise ConfigError(f"engine.backend: fused was asked for, but {reason}; use engine.backend=reference")
-    return Choice(_reference(on_gpu, threads, memory_gb), reason)
+    return Choice(_reference(family, on_gpu, threads, memory_gb), reason)
 
 
-def _fused(on_gpu: bool, threads: int | None) -> Engine:
-    if on_gpu:
-        from superpos.families.tms.gpu import FusedGpuEngine  # triton loads only when it is used
+def _fused(family: Family, structure: Structure, on_gpu: bool, threads: int | None) -> tuple[Engine | None, str]:
+    """The family's fused engine where it can train the structure, and why it is taken or not."""
+    kind, make = ("GPU", family.engines.get("cuda")) if on_gpu else ("CPU", family.engines.get("cpu"))
+    if make is None:
+        return None, family.reference_only or f"there is no fused {kind} engine for family={family.name}"
+    if on_gpu and find_spec("triton") is None:
+        return None, 'the fused GPU engine needs triton: pip install "superpos[gpu]"'
+    fused: Engine = make(threads)
+    unsupported = fused.unsupported(structure)
+    if unsupported is not None:
+        return None, unsupported
+    return fused, f"the fused {kind} engine has every operation of this structure"
 
-        return FusedGpuEngine()
-    from superpos.families.tms.cpu import FusedCpuEngine  # and so does numba
 
-    return FusedCpuEngine(threads)
-
-
-def _reference(on_gpu: bool, threads: int | None, memory_gb: float | None) -> Engine:
+def _reference(family: Family, on_gpu: bool, threads: int | None, memory_gb: float | None) -> Engine:
     from superpos.engines.reference import ReferenceEngine  # torch takes a second to load, and only this engine uses it
 
-    return ReferenceEngine("cuda" if on_gpu else "cpu", threads, memory_gb)
+    return ReferenceEngine(family, "cuda" if on_gpu else "cpu", threads, memory_gb)
 
 
 def _require_cuda() -> None:

@@ -45,6 +45,11 @@ class Structure(ABC):
         """Outputs of a model, over which `reduction` takes the mean."""
 
     @property
+    @abstractmethod
+    def width(self) -> int:
+        """Numbers that a sample takes in a model, inputs and activations: memory is planned by it."""
+
+    @property
     def built(self) -> bool:
         """Whether such models are made by the family's `build`, not trained; their `steps` are 0."""
         return False
@@ -124,11 +129,12 @@ class State:
     diverged_at: NDArray[np.int64]  # [M]; the step at which a model stopped, -1 while it is fine
     history: NDArray[np.float32]  # [M, len(loss_steps)]; NaN where not reached
     snapshots: dict[str, NDArray[np.float32]] = field(default_factory=dict)  # [M, len(snapshot_steps), ...]
+    extra: dict[str, Array] = field(default_factory=dict)  # [M, ...], of any type; a family's own, such as counters
 
-    _GROUPS = ("params", "first", "second", "snapshots")
+    _GROUPS = ("params", "first", "second", "snapshots", "extra")
 
     @classmethod
-    def initial(cls, task: Task, params: dict[str, NDArray[np.float32]]) -> State:
+    def initial(cls, task: Task, params: dict[str, NDArray[np.float32]], extra: Mapping[str, Array] = {}) -> State:
         """State before the first step."""
         models, kept = len(task), task.structure.snapshot_steps
         return cls(
@@ -143,6 +149,7 @@ class State:
                 for name, value in params.items()
                 if len(kept)
             },
+            extra=dict(extra),
         )
 
     def to_arrays(self) -> dict[str, Array]:
@@ -159,11 +166,11 @@ class State:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> State:
         """The inverse of `to_arrays`; owns its memory."""
-        groups: dict[str, dict[str, NDArray[np.float32]]] = {group: {} for group in cls._GROUPS}
+        groups: dict[str, dict[str, Any]] = {group: {} for group in cls._GROUPS}
         for name, value in arrays.items():
             group, _, key = name.partition("/")
             if key:
-                groups[group][key] = np.array(value, dtype=np.float32)
+                groups[group][key] = np.array(value)
         return cls(
             step=int(arrays["step"]),
             diverged_at=np.array(arrays["diverged_at"]),
@@ -172,4 +179,5 @@ class State:
             first=groups["first"],
             second=groups["second"],
             snapshots=groups["snapshots"],
+            extra=groups["extra"],
         )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
+
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 
@@ -39,17 +40,27 @@ def schedule(kind: str, steps: int, warmup_steps: int) -> NDArray[np.float64]:
 
 
 def update(
-    optimizer: str, step: int, lr: torch.Tensor, weight_decay: torch.Tensor, old: Update, grad: torch.Tensor
+    optimizer: str,
+    adam: tuple[float, float, float],
+    step: int,
+    lr: torch.Tensor,
+    weight_decay: torch.Tensor,
+    old: Update,
+    grad: torch.Tensor,
 ) -> Update:
-    """One step (counted from 0) with lr and weight_decay [M] (float32); SGD leaves the moments alone."""
+    """One step (counted from 0) with lr and weight_decay [M] (float32); SGD leaves the moments alone.
+
+    `adam` are the decay rates of both moments and the term that keeps the step finite.
+    """
+    beta1, beta2, eps = adam
     lr, weight_decay = (value.reshape(-1, *[1] * (grad.ndim - 1)) for value in (lr, weight_decay))
     if optimizer != "adamw":
         grad = grad + weight_decay * old.param
     if optimizer == "sgd":
         return old._replace(param=old.param - lr * grad)
-    first = BETA1 * old.first + (1 - BETA1) * grad
-    second = BETA2 * old.second + (1 - BETA2) * (grad * grad)
-    rate = (lr.double() / (1 - BETA1 ** (step + 1))).float()
-    direction = first / (second.sqrt() / (1 - BETA2 ** (step + 1)) ** 0.5 + EPS)
+    first = beta1 * old.first + (1 - beta1) * grad
+    second = beta2 * old.second + (1 - beta2) * (grad * grad)
+    rate = (lr.double() / (1 - beta1 ** (step + 1))).float()
+    direction = first / (second.sqrt() / (1 - beta2 ** (step + 1)) ** 0.5 + eps)
     kept = (1 - lr * weight_decay) * old.param if optimizer == "adamw" else old.param
     return Update(kept - rate * direction, first, second)

@@ -1,14 +1,16 @@
-"""Arrays of config values, the columns of a sweep's table."""
+"""Config values as arrays: the columns of a sweep's table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.config.schema import KEYS, complement
+from superpos.config.schema import KeySpec
+
+_TYPES: Final[dict[str, type]] = {"int": np.int64, "number": np.float64, "numbers": np.float64, "bool": np.bool_}
 
 
 def objects(values: Sequence[Any]) -> NDArray[np.object_]:
@@ -16,21 +18,28 @@ def objects(values: Sequence[Any]) -> NDArray[np.object_]:
     return np.fromiter(values, dtype=object, count=len(values))
 
 
-def array_of(key: str, values: Sequence[Any]) -> NDArray[Any]:
+def array_of(spec: KeySpec, values: Sequence[Any]) -> NDArray[Any]:
     """Canonical values of a key as the narrowest array that holds them all."""
-    types: dict[str, type] = {"int": np.int64, "number": np.float64, "numbers": np.float64, "bool": np.bool_}
-    kind = np.uint64 if key == "seed" else types.get(KEYS[key].kind)
+    kind = np.uint64 if spec.key == "seed" else _TYPES.get(spec.kind)
     mixed = any(value is None or isinstance(value, tuple) for value in values)
     return objects(values) if mixed or kind is None else np.array(values, dtype=kind)
 
 
-def either(here: Any, there: Any, default: float) -> Any:
-    """A probability where it was given, else the complement of the other one, else the default."""
-    if here is not None or there is None:
-        return default if here is None else here
-    return tuple(map(complement, there)) if isinstance(there, tuple) else complement(there)
+def table_column(spec: KeySpec, values: NDArray[Any]) -> Any:
+    """The values of a key as a table holds them: integers with gaps stay integers, lists become lists."""
+    if values.dtype != object or spec.kind in ("choice", "run"):
+        return values
+    if spec.kind == "int":
+        from pandas import array  # nullable integers; imported here, as expanding sweeps must not wait for pandas
+
+        return array(list(values), dtype="Int64")
+    return objects([None if value is None else list(value) for value in values])
 
 
-def repeated(value: Any, n: int) -> list[float]:
-    """A list as it is, a number n times."""
-    return list(value) if isinstance(value, tuple) else [value] * n
+def groups_of(code: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+    """Positions of equal codes, in order of their first."""
+    _, first, group = np.unique(code, return_index=True, return_inverse=True)
+    ordered = np.argsort(group, kind="stable").astype(np.intp)
+    ends = np.cumsum(np.bincount(group))[:-1]
+    groups = np.split(ordered, ends)
+    return [groups[k] for k in np.argsort(first)]

@@ -166,7 +166,8 @@ def _features(W: NDArray[Any]) -> Arrays:
 
 
 def _importance(run: Run, rows: Models) -> NDArray[np.float64]:
-    return Sweep.from_json(run.manifest["plan"]).task(rows).importance
+    importance: NDArray[np.float64] = Sweep.from_json(run.manifest["plan"]).task(rows).importance
+    return importance
 
 
 def _loss(run: Run, rows: Models) -> NDArray[np.float16]:

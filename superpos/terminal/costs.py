@@ -103,7 +103,7 @@ def config_facts(sweep: Sweep, out: Path) -> dict[str, Any]:
     axes = [{"keys": axis.keys, "values": axis.values} for axis in sweep.axes]
     swept = {key for axis in sweep.axes for key in axis.keys}
     values = {key: value for key, value in sweep.base.items() if key not in swept}
-    size = {"models": sweep.n_models, "chunks": len(sweep.chunks())}
+    size = {"models": sweep.n_models, "chunks": len(sweep.plan.rows)}
     return {"config": values, "axes": axes, **size, "run": str(out / str(sweep.base["name"]) / sweep.run_id)}
 
 
@@ -112,7 +112,7 @@ def of_config(sweep: Sweep, out: Path) -> list[tuple[str, str]]:
     swept = {key: _values(axis, key) for axis in sweep.axes for key in axis.keys}
     keys = [(key, swept.get(key) or _plain(value)) for key, value in sweep.base.items()]
     shape = f" ({' x '.join(map(str, sweep.shape))})" if len(sweep.shape) > 1 else ""
-    size = f"{sweep.n_models:,}{shape} in {count(len(sweep.chunks()), 'chunk')}"
+    size = f"{sweep.n_models:,}{shape} in {count(len(sweep.plan.rows), 'chunk')}"
     folder = str(out / str(sweep.base["name"]) / sweep.run_id)
     return [*keys, ("", ""), ("models", size), ("run folder", folder)]
 

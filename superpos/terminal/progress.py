@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from superpos.training.runner import Progress
+    from superpos.training.progress import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
 

@@ -9,21 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from superpos.errors import ConfigError, SuperposError
+from superpos.errors import SuperposError
+from superpos.plan.shards import Shard, part
 from superpos.plan.sweep import Rows, Sweep
 from superpos.store import RunFolder
-
-Shard = tuple[int, int]
-
-
-def part(n_chunks: int, shard: Shard | None) -> range:
-    """The chunks of shard (k, n): those with c % n == k; all of them without one. Raises `ConfigError`."""
-    if shard is None:
-        return range(n_chunks)
-    k, n = shard
-    if not 0 <= k < n:
-        raise ConfigError(f"shard: got {shard}; allowed: (k, n) with k from 0 to n - 1")
-    return range(k, n_chunks, n)
 
 
 def finished(sweep: Sweep, out: Path, shard: Shard | None = None) -> Path | None:
@@ -32,7 +21,7 @@ def finished(sweep: Sweep, out: Path, shard: Shard | None = None) -> Path | None
     Every checksum is recomputed. `latest` then points at the run, as after training it.
     Raises `IncompleteError` where its manifest is damaged, `ConfigError` for a shard that is none.
     """
-    chunks = sweep.chunks()
+    chunks = sweep.plan.rows
     mine = part(len(chunks), shard)
     folder = RunFolder.find(out, str(sweep.base["name"]), sweep.run_id)
     # Where a folder holds another plan, opening it to train says what differs.

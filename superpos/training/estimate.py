@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.engines import Choice
-from superpos.engines.task import State, Structure, Task
-from superpos.families.tms import model
-from superpos.plan.sweep import Sweep
+from superpos.engines.task import Structure, Task
+from superpos.family import Family
+from superpos.plan.sweep import Chunk, Sweep, work_a_step
 from superpos.training.memory import chunk_bytes, require_memory
-from superpos.training.runner import STRETCH_SECONDS, engines_of
+from superpos.training.runner import STRETCH_SECONDS, engines_of, initial_state
+from superpos.training.sources import needed
 
 _FEWEST_MODELS, _MOST_MODELS = 8, 64
 _CALIBRATION_FLOPS = 1e10  # of one step of the models that are timed: a fraction of a second
@@ -27,7 +28,7 @@ class Estimate:
 
     models: int
     chunks: int
-    flops: float  # 10 n m a sample
+    flops: float  # nominal operations, as the family counts them
     memory_bytes: float
     seconds: float
 
@@ -37,42 +38,45 @@ def estimate(sweep: Sweep, tell: Callable[[str], None] = lambda _: None) -> Esti
 
     `tell` hears what takes long before that.
     """
-    chunks = sweep.chunks()
-    require_memory(sweep, chunks)
-    engines = engines_of(sweep, chunks)
+    plan = sweep.plan
+    require_memory(plan.chunks)
+    engines = engines_of(sweep)
     for wait in {choice.engine.first_use() for choice in engines.values()} - {None}:
         tell(str(wait))
-    groups: dict[Structure, list[NDArray[np.intp]]] = {}
-    for rows in chunks:
-        groups.setdefault(sweep.structure(int(rows[0])), []).append(rows)
-    work = {structure: _flops(structure) * sum(map(len, parts)) for structure, parts in groups.items()}
+    shared = needed(sweep)
+    groups: dict[Structure, list[Chunk]] = {}
+    for chunk in plan.chunks:
+        groups.setdefault(chunk.structure, []).append(chunk)
+    models = {structure: sum(len(chunk.rows) for chunk in chunks) for structure, chunks in groups.items()}
+    work = {structure: count * _flops(sweep.family, structure) for structure, count in models.items()}
     largest = sorted(work, key=lambda structure: work[structure], reverse=True)[:_CALIBRATION_STRUCTURES]
-    seconds = {
-        structure: _seconds_per_model(sweep.task(_some(groups[structure][0], structure)), engines[structure])
-        * sum(map(len, groups[structure]))
-        for structure in largest
-    }
+    seconds = 0.0
+    for structure in largest:
+        rows = _some(sweep.family, groups[structure][0])
+        task = sweep.task(rows, shared)
+        seconds += models[structure] * _seconds_per_model(sweep.family, task, engines[structure])
     share = sum(work[structure] for structure in largest) / max(sum(work.values()), 1.0)
     return Estimate(
         models=sweep.n_models,
-        chunks=len(chunks),
+        chunks=len(plan.chunks),
         flops=float(sum(work.values())),
-        memory_bytes=chunk_bytes(sweep, chunks),
-        seconds=sum(seconds.values()) / share if share else 0.0,
+        memory_bytes=chunk_bytes(plan.chunks),
+        seconds=seconds / share if share else 0.0,
     )
 
 
-def _some(rows: NDArray[np.intp], structure: Structure) -> NDArray[np.intp]:
+def _some(family: Family, chunk: Chunk) -> NDArray[np.intp]:
     """Enough models to keep every thread busy, fewer where a step takes long."""
-    return rows[: int(np.clip(_CALIBRATION_FLOPS / _flops_a_step(structure), _FEWEST_MODELS, _MOST_MODELS))]
+    fit = _CALIBRATION_FLOPS / work_a_step(family, chunk.structure)
+    return chunk.rows[: int(np.clip(fit, _FEWEST_MODELS, _MOST_MODELS))]
 
 
-def _seconds_per_model(task: Task, choice: Choice) -> float:
+def _seconds_per_model(family: Family, task: Task, choice: Choice) -> float:
     """Time to train one model to the end, measured on a few steps of several."""
     steps = task.structure.steps
     if not steps:
         return 0.0
-    state = State.initial(task, model.initial_params(task))
+    state = initial_state(family, task)
     choice.engine.advance(task, state, min(1, steps))  # compiles
     rate, length = 0.0, 1
     while rate * length < STRETCH_SECONDS / 2 and state.step < steps:
@@ -83,9 +87,5 @@ def _seconds_per_model(task: Task, choice: Choice) -> float:
     return rate * steps / len(task)
 
 
-def _flops(structure: Structure) -> float:
-    return _flops_a_step(structure) * structure.steps
-
-
-def _flops_a_step(structure: Structure) -> float:
-    return 10.0 * structure.n_features * structure.n_hidden * structure.samples_per_step
+def _flops(family: Family, structure: Structure) -> float:
+    return float(structure.steps * work_a_step(family, structure))

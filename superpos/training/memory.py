@@ -6,12 +6,9 @@ import math
 import os
 from collections.abc import Iterable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from superpos.engines.task import Structure
 from superpos.errors import SuperposError
-from superpos.plan.sweep import Sweep
+from superpos.plan.sweep import Chunk
 from superpos.units import quantity
 
 _COPIES = 2  # an engine works on a copy of the state, and publishing packs one
@@ -23,14 +20,14 @@ def model_bytes(structure: Structure) -> float:
     return 4.0 * (params * (3 + len(structure.snapshot_steps)) + len(structure.loss_steps))
 
 
-def chunk_bytes(sweep: Sweep, chunks: Iterable[NDArray[np.intp]]) -> float:
+def chunk_bytes(chunks: Iterable[Chunk]) -> float:
     """State of the largest of the chunks."""
-    return max((len(rows) * model_bytes(sweep.structure(int(rows[0]))) for rows in chunks), default=0.0)
+    return max((len(chunk.rows) * model_bytes(chunk.structure) for chunk in chunks), default=0.0)
 
 
-def require_memory(sweep: Sweep, chunks: Iterable[NDArray[np.intp]]) -> None:
+def require_memory(chunks: Iterable[Chunk]) -> None:
     """Raises `SuperposError` where a chunk cannot fit, before the system kills the process without a word."""
-    needed, there = _COPIES * chunk_bytes(sweep, chunks), machine_bytes()
+    needed, there = _COPIES * chunk_bytes(chunks), machine_bytes()
     if needed > there:
         raise SuperposError(
             f"training needs about {quantity(needed, 'B')} of memory at once, this machine has {quantity(there, 'B')}: "

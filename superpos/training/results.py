@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from superpos.engines import Choice
 from superpos.engines.task import State, Structure, Task
-from superpos.families.tms import geometry, metrics
-from superpos.families.tms.exact_loss import exact_loss, exact_work, has_exact_loss
+from superpos.family import ExactLoss, Family
 from superpos.plan.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -23,9 +22,9 @@ _FEWEST_MODELS = 16  # evaluated at once, to keep every thread busy
 _WORK = 4e9  # nominal operations at once: well under a second, seconds on the reference engine
 
 
-def tensors(structure: Structure, state: State) -> dict[str, NDArray[Any]]:
+def tensors(family: Family, structure: Structure, state: State) -> dict[str, NDArray[Any]]:
     """The tensors of a finished chunk, by their names in the run folder."""
-    found: dict[str, NDArray[Any]] = dict(state.params)
+    found: dict[str, NDArray[Any]] = {**state.params, **family.tensors(structure, state)}
     if len(structure.loss_steps):
         found |= {"history/step": structure.loss_steps, "history/loss": state.history}
     if state.snapshots:
@@ -43,16 +42,21 @@ def table(
     samples: int,
     pause: Callable[[], None],
 ) -> DataFrame:
-    """A row a model: its keys, status, loss (exact, or on `samples` samples) and metrics.
+    """One row per model: its keys, status, loss (exact, or on `samples` samples) and the family's measures.
 
-    Untied models have the metrics of W1. `pause` is called every few models, and may raise.
+    `pause` is called every few models, and may raise.
     """
     from pandas import DataFrame
     from pandas.arrays import IntegerArray
 
-    diverged, exact = state.diverged_at >= 0, has_exact_loss(task.structure)
-    loss, error = _exact_losses(task, state, pause) if exact else _sampled_loss(task, state, choice, samples, pause)
-    measured = {
+    family = sweep.family
+    exact = family.exact_loss if family.exact_loss and family.exact_loss.known(task.structure) else None
+    if exact:
+        loss, error = _exact_losses(exact, task, state, pause)
+    else:
+        loss, error = _sampled_loss(family, task, state, choice, samples, pause)
+    diverged = state.diverged_at >= 0
+    results = {
         "status": np.where(diverged, "diverged", "ok").astype(object),
         "diverged_at": IntegerArray(state.diverged_at, ~diverged),
         "loss": loss,
@@ -60,46 +64,32 @@ def table(
         "loss_kind": "exact" if exact else "sampled",
         "backend": choice.engine.name,
     }
-    return DataFrame(sweep.columns(rows) | measured | _of_weights(task.structure, state))
-
-
-def _of_weights(structure: Structure, state: State) -> dict[str, NDArray[Any]]:
-    """Metrics of W, or W1, by column; none of parameters of a user's own, whose meaning nobody knows."""
-    if structure.own and structure.own.has_params:
-        return {}
-    encoder = state.params["W" if structure.tied else "W1"]
-    found: dict[str, NDArray[Any]] = dict(metrics.summary(encoder))
-    if structure.hidden == "linear":
-        found["geometry"] = geometry.describe(encoder)
-    else:
-        neurons = metrics.neuron_monosemanticity(encoder)
-        found["monosemantic_neurons"] = (neurons == 1).sum(axis=-1).astype(np.float64)
-    return found
+    return DataFrame(sweep.columns(rows) | results | dict(family.measure(task, state)))
 
 
 def _exact_losses(
-    task: Task, state: State, pause: Callable[[], None]
+    exact: ExactLoss, task: Task, state: State, pause: Callable[[], None]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Exact loss and its standard error 0, each [M], in parts of less than a second."""
-    parts, size = [], max(1, int(_EXACT_WORK // exact_work(task.structure)))
+    parts = []
+    size = max(1, int(_EXACT_WORK // exact.work(task.structure)))
     for start in range(0, len(task), size):
         pause()
         rows = slice(start, start + size)
-        parts.append(exact_loss(task.take(rows), {name: value[rows] for name, value in state.params.items()}))
+        parts.append(exact.loss(task.take(rows), {name: value[rows] for name, value in state.params.items()}))
     return np.concatenate(parts), np.zeros(len(task))
 
 
 def _sampled_loss(
-    task: Task, state: State, choice: Choice, samples: int, pause: Callable[[], None]
+    family: Family, task: Task, state: State, choice: Choice, samples: int, pause: Callable[[], None]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Loss and standard error, each [M], in parts that follow from the task alone, as the reference rounds by them.
 
-    All models of one density see the same samples, whatever their seeds: which of two is better is then known far more
-    precisely than the loss of either.
+    All models of the same data see the same samples, whatever their seeds: which of two is better is then known far
+    more precisely than the loss of either.
     """
-    structure, task = task.structure, replace(task, seed=np.zeros_like(task.seed))
-    work = samples * structure.n_features * (10 * structure.n_hidden + 60)
-    size = max(_FEWEST_MODELS, int(_WORK // work))
+    task = replace(task, seed=np.zeros_like(task.seed))
+    size = max(_FEWEST_MODELS, int(_WORK // (samples * family.work(task.structure))))
     parts = []
     for start in range(0, len(task), size):
         pause()

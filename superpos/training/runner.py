@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from superpos.engines import Choice, choose
 from superpos.engines.task import State, Structure, Task
 from superpos.errors import IncompleteError, SuperposError, TrainingInterruptedError
-from superpos.families.tms import model
+from superpos.family import Family, Shared
+from superpos.plan.shards import part
 from superpos.plan.sweep import Sweep, work_a_step
 from superpos.store import RunFolder
 from superpos.training import results
-from superpos.training.already_trained import part
 from superpos.training.memory import require_memory
+from superpos.training.progress import Progress
 from superpos.training.provenance import provenance
 from superpos.training.publisher import Publisher
+from superpos.training.sources import keep
 from superpos.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -37,21 +39,6 @@ CHECKPOINT_SHARE = 0.05  # of the time at most, where many snapshots make a stat
 EVALUATION_SAMPLES = 2**17
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a call of `train` is. Steps are model-steps of this call: one model, one gradient step."""
-
-    models_total: int
-    models_done: int = 0
-    chunks: int = 0
-    chunk: int = 0
-    steps_total: int = 0
-    steps_done: int = 0
-    work_total: float = 0.0  # nominal operations of the same steps: the time left goes by these
-    work_done: float = 0.0
-    message: str = ""
-
-
 @dataclass
 class _Watch:
     """Reports progress, and knows whether the user or the system wants us to stop."""
@@ -59,6 +46,7 @@ class _Watch:
     report: Callable[[Progress], None]
     stop: Callable[[], bool]
     clock: Stopwatch
+    family: Family
     now: Progress = field(default_factory=lambda: Progress(0))
     stretches: dict[Structure, int] = field(default_factory=dict)  # steps of the last one, where the next chunk begins
 
@@ -69,12 +57,12 @@ class _Watch:
 
     def plan(self, structure: Structure, steps: int) -> None:
         """Count model-steps as to be done, or, below zero, as not to be done."""
-        work = self.now.work_total + steps * work_a_step(structure)
+        work = self.now.work_total + steps * work_a_step(self.family, structure)
         self.now = replace(self.now, steps_total=self.now.steps_total + steps, work_total=work)
 
     def count(self, structure: Structure, steps: int) -> None:
         """Report model-steps as done."""
-        work = self.now.work_done + steps * work_a_step(structure)
+        work = self.now.work_done + steps * work_a_step(self.family, structure)
         self.tell(steps_done=self.now.steps_done + steps, work_done=work)
 
 
@@ -95,21 +83,33 @@ def train(
     Raises `TrainingInterruptedError` once `stop()` is true, after saving a checkpoint; `PlanMismatchError`,
     `IncompleteError`, `SuperposError` where the folder cannot be used; `ConfigError` where no engine can do it.
     """
-    watch, chunks = _Watch(progress, stop, Stopwatch(began)), sweep.chunks()
+    watch = _Watch(progress, stop, Stopwatch(began), sweep.family)
+    chunks = sweep.plan.chunks
     mine = part(len(chunks), shard)
-    require_memory(sweep, [chunks[chunk] for chunk in mine])
-    engines = engines_of(sweep, chunks)
+    require_memory(chunks[number] for number in mine)
+    engines = engines_of(sweep)
     circumstances = {"command": list(command), **provenance()}
-    folder = _open(sweep, chunks, engines, out, circumstances, fresh)
+    folder = _open(sweep, engines, out, circumstances, fresh)
     with _attempt(folder, circumstances, watch.clock):
-        todo = [chunk for chunk in mine if _unfinished(folder, chunk)]
-        total, open_models = sum(len(chunks[c]) for c in mine), sum(len(chunks[c]) for c in todo)
-        for rows in (chunks[chunk] for chunk in todo):
-            structure = sweep.structure(int(rows[0]))
-            watch.plan(structure, len(rows) * structure.steps)
+        shared = keep(sweep, folder)
+        todo = [number for number in mine if _unfinished(folder, number)]
+        total = sum(len(chunks[number].rows) for number in mine)
+        open_models = sum(len(chunks[number].rows) for number in todo)
+        for chunk in (chunks[number] for number in todo):
+            watch.plan(chunk.structure, len(chunk.rows) * chunk.structure.steps)
         watch.tell(models_total=total, models_done=total - open_models, chunks=len(mine), chunk=len(mine) - len(todo))
-        _train_chunks(sweep, folder, todo, engines, watch)
+        _train_chunks(_Job(sweep, folder, shared, engines, watch), todo)
     return folder.path
+
+
+class _Job(NamedTuple):
+    """All that training a chunk needs, the same for every chunk of a call."""
+
+    sweep: Sweep
+    folder: RunFolder
+    shared: Shared
+    engines: Mapping[Structure, Choice]
+    watch: _Watch
 
 
 @contextmanager
@@ -123,16 +123,15 @@ def _attempt(folder: RunFolder, circumstances: Mapping[str, Any], clock: Stopwat
             folder.end_attempt(noted, clock.seconds)
 
 
-def _train_chunks(
-    sweep: Sweep, folder: RunFolder, chunks: Iterable[int], engines: Mapping[Structure, Choice], watch: _Watch
-) -> None:
+def _train_chunks(job: _Job, chunks: Iterable[int]) -> None:
+    folder, watch = job.folder, job.watch
     with Publisher(folder) as publisher:
         for chunk in chunks:
             rows = folder.rows[chunk]
             if watch.stop():
                 raise _interrupted("everything trained so far is kept", (watch.now.chunk, 0))
             try:
-                publisher.publish(chunk, *_train_chunk(sweep, folder, chunk, engines, watch))
+                publisher.publish(chunk, *_train_chunk(job, chunk))
             except MemoryError as error:
                 raise IncompleteError(
                     f"chunk {chunk} of {folder.path} does not fit into the memory that is left; what is trained is "
@@ -143,13 +142,14 @@ def _train_chunks(
     watch.clock.lap("writing")
 
 
-def _train_chunk(
-    sweep: Sweep, folder: RunFolder, chunk: int, engines: Mapping[Structure, Choice], watch: _Watch
-) -> tuple[dict[str, NDArray[Any]], DataFrame]:
+def _train_chunk(job: _Job, chunk: int) -> tuple[dict[str, NDArray[Any]], DataFrame]:
     """Tensors and table of a chunk, trained and evaluated."""
-    rows, task = folder.rows[chunk], sweep.task(folder.rows[chunk])
-    choice = engines[task.structure]
-    engine, state = choice.engine, _resume(folder, chunk, task)
+    sweep, folder, watch = job.sweep, job.folder, job.watch
+    rows = folder.rows[chunk]
+    task = sweep.task(rows, job.shared)
+    choice = job.engines[task.structure]
+    engine = choice.engine
+    state = _resume(sweep.family, folder, chunk, task)
     kept = _Keeper(folder, chunk, task, state, watch)
     if first_use := engine.first_use():
         watch.tell(message=first_use)
@@ -170,7 +170,7 @@ def _train_chunk(
     watch.stretches[task.structure] = length
     table = results.table(sweep, rows, task, state, choice, EVALUATION_SAMPLES, kept.pause)
     watch.clock.lap("evaluating")
-    return results.tensors(task.structure, state), table
+    return results.tensors(sweep.family, task.structure, state), table
 
 
 @dataclass
@@ -213,13 +213,19 @@ def _interrupted(hint: str, progress: tuple[int, int]) -> TrainingInterruptedErr
     return TrainingInterruptedError(f"interrupted; {hint}. The same command goes on", progress)
 
 
-def _resume(folder: RunFolder, chunk: int, task: Task) -> State:
+def _resume(family: Family, folder: RunFolder, chunk: int, task: Task) -> State:
     kept = folder.load_checkpoint(chunk)
     if kept is not None:
         return State.from_arrays(kept)
-    state = State.initial(task, model.initial_params(task))
+    state = initial_state(family, task)
     keep_snapshot(task.structure, state)
     return state
+
+
+def initial_state(family: Family, task: Task) -> State:
+    """The state of models before their first step; those that are made, not trained, are as they are made."""
+    make = family.build if task.structure.built and family.build else family.init
+    return State.initial(task, dict(make(task)), family.extra_state(task))
 
 
 def _next_stop(structure: Structure, step: int) -> int:
@@ -237,20 +243,17 @@ def keep_snapshot(structure: Structure, state: State) -> None:
 
 def prepare(sweep: Sweep, *, out: Path, command: Sequence[str] = ()) -> RunFolder:
     """The run folder of a sweep, made if need be; trains nothing. Raises as `train`."""
-    chunks = sweep.chunks()
-    return _open(sweep, chunks, engines_of(sweep, chunks), out, {"command": list(command), **provenance()}, fresh=False)
+    return _open(sweep, engines_of(sweep), out, {"command": list(command), **provenance()}, fresh=False)
 
 
-def engines_of(sweep: Sweep, chunks: list[NDArray[np.intp]]) -> dict[Structure, Choice]:
+def engines_of(sweep: Sweep) -> dict[Structure, Choice]:
     """The engine of each structure; raises before anything is written where there is none."""
     wanted = {key: sweep.base[f"engine.{key}"] for key in ("backend", "device", "threads", "memory_gb")}
-    structures = dict.fromkeys(sweep.structure(int(rows[0])) for rows in chunks)
-    return {structure: choose(structure, **wanted) for structure in structures}
+    return {structure: choose(sweep.family, structure, **wanted) for structure in sweep.plan.structures}
 
 
 def _open(
     sweep: Sweep,
-    chunks: list[NDArray[np.intp]],
     engines: dict[Structure, Choice],
     out: Path,
     circumstances: Mapping[str, Any],
@@ -259,7 +262,9 @@ def _open(
     device = sweep.base["engine.device"]
     facts = {
         "plan": sweep.to_json(),
-        "chunks": chunks,
+        "chunks": sweep.plan.rows,
+        "family": sweep.family.name,
+        "label": sweep.family.label,
         "engine": {
             "backends": sorted({choice.engine.name for choice in engines.values()}),
             "device": "cpu" if device == "auto" else device,

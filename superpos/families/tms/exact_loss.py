@@ -18,7 +18,7 @@ EXACT_FEATURES: Final = 6
 
 def has_exact_loss(structure: Structure) -> bool:
     """Whether the loss of such models is computed exactly: tied linear ones, and ReLU ones of few features."""
-    plain = structure.own is None and structure.tied and structure.hidden == "linear" and structure.target == "identity"
+    plain = structure.tied and structure.hidden == "linear" and structure.target == "identity"
     drawn = not structure.signed and structure.n_points is None
     return plain and drawn and (structure.output == "linear" or structure.n_features <= EXACT_FEATURES)
 
@@ -34,4 +34,4 @@ def exact_loss(task: Task, params: Mapping[str, NDArray[np.floating[Any]]]) -> N
     structure = task.structure
     W, b = (params[name].astype(np.float64) for name in ("W", "b"))
     sets: dict[str, Any] = {"correlation": structure.correlation, "set_size": structure.set_size}
-    return theory.expected_loss(W, b, 1 - task.sparsity, task.importance, structure.output, **sets)
+    return theory.expected_loss(W, b, task.density, task.importance, structure.output, **sets)

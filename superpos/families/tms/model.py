@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.families.tms.structure import Structure, Task
+from superpos.families.tms.structure import Task
 from superpos.maths.streams import normals
 
 if TYPE_CHECKING:
@@ -38,34 +38,39 @@ def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:
     return params
 
 
-def forward(structure: Structure, params: Params, x: torch.Tensor) -> torch.Tensor:
-    """x' [M, B, F] for inputs x [M, B, F]."""
-    if structure.own and structure.own.model:
-        return structure.own.model(dict(params), x)
+def forward(
+    task: Task, params: Params, x: torch.Tensor, replace: Mapping[str, torch.Tensor] | None = None
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """x' [M, B, F] for inputs x [M, B, F], and the parts "hidden" [M, B, H] and "output" that lead to it.
+
+    A part that `replace` names has the value given there, and so has what follows from it.
+    """
+    structure, given = task.structure, replace or {}
     encoder, decoder = (params["W"], params["W"]) if structure.tied else (params["W1"], params["W2"])
-    h = x @ encoder  # [M, B, H]
-    if structure.hidden == "relu":
-        h = h.relu()
-    out = h @ decoder.mT + params["b"][:, None, :]
-    return out.relu() if structure.output == "relu" else out
+    if "hidden" in given:
+        h = given["hidden"]
+    else:
+        h = x @ encoder  # [M, B, H]
+        h = h.relu() if structure.hidden == "relu" else h
+    if "output" in given:
+        out = given["output"]
+    else:
+        out = h @ decoder.mT + params["b"][:, None, :]
+        out = out.relu() if structure.output == "relu" else out
+    return out, {"hidden": h, "output": out}
 
 
-def target(structure: Structure, x: torch.Tensor) -> torch.Tensor:
+def target(task: Task, x: torch.Tensor) -> torch.Tensor:
     """What the model should put out: x, or abs x."""
-    if structure.own and structure.own.target:
-        return structure.own.target(x)
-    return x.abs() if structure.target == "abs" else x
+    return x.abs() if task.structure.target == "abs" else x
 
 
-def sample_losses(structure: Structure, params: Params, x: torch.Tensor, importance: torch.Tensor) -> torch.Tensor:
-    """sum_i I_i (target_i - x'_i)² of each sample, [M, B]; importance is [M, F]."""
-    error = target(structure, x) - forward(structure, params, x)
-    return (importance[:, None, :] * error**2).sum(-1)
+def losses(task: Task, params: Params, x: torch.Tensor) -> torch.Tensor:
+    """sum_i I_i (target_i - x'_i)² of each sample, [M, B]."""
+    return squared_error(task, target(task, x), forward(task, params, x)[0])
 
 
-def mean_and_error(sums: NDArray[np.float64], samples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and its standard error from sum l and sum l² over the samples, [M, 2]; the error of a sum of ∞ is NaN."""
-    mean = sums[:, 0] / samples
-    known = np.where(np.isfinite(sums).all(axis=1, keepdims=True), sums / samples, np.nan)
-    variance = np.maximum(known[:, 1] - known[:, 0] ** 2, 0)
-    return mean, np.sqrt(variance / max(samples - 1, 1))
+def squared_error(task: Task, wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+    """sum_i I_i (wanted_i - found_i)² of each sample, [M, B], of outputs [M, B, F]."""
+    importance = wanted.new_tensor(task.importance)
+    return (importance[:, None, :] * (wanted - found) ** 2).sum(-1)

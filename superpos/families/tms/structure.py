@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.engines import task
-from superpos.user.functions import Own
 
 Activation = Literal["relu", "linear"]
 
@@ -32,13 +31,10 @@ class Structure(task.Structure):
     signed: bool = False
     n_points: int | None = None
     sampler: Literal["dense", "sparse"] = "dense"
-    own: Own | None = None
 
     @property
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each parameter of one model. A user's own model may have others."""
-        if self.own and self.own.has_params:
-            return self.own.shapes(self.n_features, self.n_hidden)
+        """Shape of each parameter of one model."""
         weight = (self.n_features, self.n_hidden)
         weights = {"W": weight} if self.tied else {"W1": weight, "W2": weight}
         return {**weights, "b": (self.n_features,)}
@@ -47,6 +43,11 @@ class Structure(task.Structure):
     def n_outputs(self) -> int:
         """One output a feature."""
         return self.n_features
+
+    @property
+    def width(self) -> int:
+        """Numbers that a sample takes in a model."""
+        return self.n_features + self.n_hidden
 
     @property
     def samples_per_step(self) -> int:
@@ -62,6 +63,11 @@ class Task(task.Task):
     sparsity: NDArray[np.float64]  # [M, F]; of its set, where sets are correlated
     importance: NDArray[np.float64]  # [M, F]
     init_std: NDArray[np.float64]  # [M]
+
+    @property
+    def density(self) -> NDArray[np.float64]:
+        """Density p = 1 - S [M, F], as exact theory takes it."""
+        return 1 - self.sparsity
 
     def expected_shape(self, name: str) -> tuple[int, ...]:
         """The shape that a field must have."""

@@ -119,10 +119,9 @@ def _sampled(task: Task, params: Params) -> Floats:
 
     fixed = task.structure.n_points is not None
     x = inputs.batch(task, 0) if fixed else inputs.sample(task, Purpose.EVALUATE, 0, range(SAMPLES))  # [1, B, F]
-    importance = torch.from_numpy(task.importance).float()
     at_once = max(1, _CELLS // x.numel())
     parts = []
     for start in range(0, len(params["b"]), at_once):
         some = {name: torch.from_numpy(value[start : start + at_once]).float() for name, value in params.items()}
-        parts.append(model.sample_losses(task.structure, some, x, importance).double().mean(dim=1).numpy())
+        parts.append(model.losses(task, some, x).double().mean(dim=1).numpy())
     return np.concatenate(parts)

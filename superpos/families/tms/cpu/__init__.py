@@ -25,9 +25,9 @@ from superpos.families.tms.cpu import arrays, kernel
 from superpos.families.tms.cpu.tiny import is_tiny
 from superpos.families.tms.data import sparse
 from superpos.families.tms.data.feature_values import cells
-from superpos.families.tms.model import mean_and_error
 from superpos.families.tms.structure import Structure, Task
 from superpos.maths import optimisers
+from superpos.maths.sampling import mean_and_error
 from superpos.maths.streams import Purpose, key_words
 
 _GROUP_PARAMS = 512  # models share draws while their weights, gradients and moments stay in the innermost cache

@@ -18,8 +18,12 @@ def sample(task: Task, purpose: Purpose, step: int, samples: range, device: str 
     """Inputs [M, B, F] of a contiguous range of samples of one step, by the structure's sampler."""
     sampler = sparse.sample if task.structure.sampler == "sparse" else dense
     x = sampler(task, purpose, step, samples, device)
-    x = unit_length(x) if task.structure.n_points else x
-    return task.structure.own.data(x) if task.structure.own and task.structure.own.data else x
+    return unit_length(x) if task.structure.n_points else x
+
+
+def evaluation(task: Task, samples: range, device: str = "cpu") -> torch.Tensor:
+    """Inputs [M, B, F] of a contiguous range of samples of the evaluation stream."""
+    return sample(task, Purpose.EVALUATE, 0, samples, device)
 
 
 def dense(task: Task, purpose: Purpose, step: int, samples: range, device: str = "cpu") -> torch.Tensor:

@@ -15,13 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from numpy.typing import NDArray
 
-from superpos.config.schema import STRUCTURE_KEYS
+from superpos.config.schema import schema_of
 from superpos.families.tms import geometry
 from superpos.families.tms.analysis import trajectory
 from superpos.families.tms.exact_loss import has_exact_loss
 from superpos.families.tms.figures import directions
 from superpos.families.tms.figures.dimensionality import FRACTIONS
 from superpos.families.tms.structure import Structure, Task
+from superpos.family import find
 from superpos.figures import style
 from superpos.figures.points import DENSITY, NOTHING, Floats, Point, Run, all_equal, by_density, points
 
@@ -45,7 +46,9 @@ class Course(NamedTuple):
 
 def task_of(point: Point, seed: int) -> Task:
     """The model of a point and a seed, as the loss needs it."""
-    known = [key for key in STRUCTURE_KEYS if key in point.settings]  # not the sampler: both draw from one distribution
+    known = [
+        key for key in schema_of(find("tms")).structure_keys if key in point.settings
+    ]  # not the sampler: both draw from one distribution
     structure = Structure(**{key.rpartition(".")[2]: point.settings[key] for key in known})
     density = np.ones(structure.n_features) * np.array(point.settings["data.density"], dtype=np.float64)
     density[-1] *= float(point.settings.get("data.last", 1.0))

@@ -23,9 +23,9 @@ from superpos.families.tms.data import sparse
 from superpos.families.tms.data.feature_values import cells
 from superpos.families.tms.gpu import kernels
 from superpos.families.tms.gpu.plan import MOST_HIDDEN, Shape, launch_options, shape_of
-from superpos.families.tms.model import mean_and_error
 from superpos.families.tms.structure import Structure, Task
 from superpos.maths import optimisers
+from superpos.maths.sampling import mean_and_error
 
 _OLDEST_TRITON = (3, 7)
 _RECORDED = 32  # steps in a CUDA graph
@@ -213,6 +213,11 @@ class FusedGpuEngine:
     def _tensor(self, values: NDArray[Any]) -> torch.Tensor:
         """A copy on the device."""
         return torch.from_numpy(np.array(values, order="C")).to(self.device)
+
+
+def on_cuda(_: int | None) -> FusedGpuEngine:
+    """The engine on the CUDA device, whatever the number of CPU threads."""
+    return FusedGpuEngine()
 
 
 def _compiled(shape: Shape) -> dict[str, Any]:

@@ -1,0 +1,143 @@
+"""Which values of the keys of toy models fit together. Imports the standard library only."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from superpos.config.rules import Rules
+from superpos.config.schema import MAX_SCALE, TrainConfig
+from superpos.families.tms.keys import DEFAULT_SPARSITY, MIN_DENSITY, DataConfig, ImportanceConfig, complement
+from superpos.family import Rule
+
+_DATA = DataConfig()
+_IMPORTANCE = ImportanceConfig()
+_TRAIN = TrainConfig()
+_ROUNDING = 1e-12
+
+
+def _one_of_both(sparsity: Any, density: Any) -> str | None:
+    if sparsity is not None and density is not None:
+        return "data.density: given beside data.sparsity; they are the same quantity (density = 1 - sparsity): give one"
+    return None
+
+
+def _length_of(key: str) -> Rule:
+    def rule(value: Any, n_features: int) -> str | None:
+        if isinstance(value, tuple) and len(value) != n_features:
+            return f"{key}: a list of {len(value)}; allowed: {n_features} numbers, one a feature (model.n_features)"
+        return None
+
+    return rule
+
+
+def _densities(sparsity: Any, density: Any) -> float | tuple[float, ...] | None:
+    """The density where it is given; a list stays one."""
+    if density is not None or sparsity is None:
+        return density  # type: ignore[no-any-return]  # canonical values are numbers or tuples
+    return tuple(map(complement, sparsity)) if isinstance(sparsity, tuple) else complement(sparsity)
+
+
+def _density_of_last(sparsity: Any, density: Any, last: float) -> str | None:
+    given = _densities(sparsity, density)
+    if isinstance(given, tuple):
+        if last != _DATA.last:
+            return f"data.last: {last:g} beside a list of n; put the last feature's value in the list"
+        return None if min(given) >= MIN_DENSITY else _too_rare(min(given))
+    density = complement(DEFAULT_SPARSITY) if given is None else given
+    value = density * last
+    if value > 1 + _ROUNDING:
+        return f"data.last: {last:g} times density {density:g} is {value:g}; allowed: a density of at most 1"
+    return None if value >= MIN_DENSITY else _too_rare(value)
+
+
+def _too_rare(density: float) -> str:
+    return f"data.density: a feature has density {density:g}; allowed: at least 2^-32, the resolution of the draws"
+
+
+def _sets(correlation: str, set_size: int, n_features: int) -> str | None:
+    if correlation == "none":
+        return None if set_size == 1 else f"data.set_size: {set_size} without sets; set data.correlation, or leave it 1"
+    if set_size < 2:
+        return f"data.set_size: {set_size} with data.correlation={correlation}; allowed: 2 or more features in a set"
+    if n_features % set_size:
+        return f"data.set_size: {set_size} does not divide model.n_features={n_features}"
+    return None
+
+
+def _one_density_a_set(correlation: str, set_size: int, sparsity: Any, density: Any, last: float) -> str | None:
+    if correlation == "none":
+        return None
+    if last != _DATA.last:
+        return f"data.last: {last:g} with data.correlation={correlation}; the features of a set share one density"
+    key, given = ("data.sparsity", sparsity) if density is None else ("data.density", density)
+    sets = [given[i : i + set_size] for i in range(0, len(given), set_size)] if isinstance(given, tuple) else []
+    if any(len(set(members)) > 1 for members in sets):
+        return f"{key}: differs within a set of {set_size}; allowed: one value for all features of a set"
+    return None
+
+
+def _importance(decay: float, last: float, values: Any) -> str | None:
+    given = (("decay", decay), ("last", last))
+    beside = [f"importance.{name}={value:g}" for name, value in given if value != getattr(_IMPORTANCE, name)]
+    if values is None or not beside:
+        return None
+    return f"importance.values: a list beside {' and '.join(beside)}; it says every importance: set them to 1"
+
+
+def _greatest_importance(decay: float, last: float, n_features: int) -> str | None:
+    steepness, limit = math.log10(max(decay, 1.0)), math.log10(MAX_SCALE)
+    greatest = steepness * (n_features - 1) + math.log10(max(last, 1e-300))
+    if max(greatest, steepness * (n_features - 2)) <= limit + _ROUNDING:
+        return None
+    return (
+        f"importance.decay: {decay:g} over {n_features} features times importance.last={last:g} is above {MAX_SCALE:g},"
+        " too large for single precision"
+    )
+
+
+def _target(target: str, tied: bool, hidden: str, signed: bool) -> str | None:
+    if target != "abs":
+        return None
+    wanted = (
+        (tied, "model.tied=false"),
+        (hidden != "relu", "model.hidden=relu"),
+        (not signed, "data.signed=true, as |x| = x otherwise"),
+    )
+    missing = [fix for wrong, fix in wanted if wrong]
+    return f"model.target: abs needs {', '.join(missing)}" if missing else None
+
+
+def _signed(signed: bool, target: str, output: str) -> str | None:
+    if signed and target == "identity" and output == "relu":
+        return "data.signed: a relu output cannot be negative; use model.target=abs or model.output=linear"
+    return None
+
+
+def _full_batch(n_points: Any, batch_size: int) -> str | None:
+    if n_points is not None and batch_size != _TRAIN.batch_size:
+        return f"train.batch_size: {batch_size} beside data.n_points={n_points}, trained full batch; leave it out"
+    return None
+
+
+def _sampler(sampler: str, n_points: Any) -> str | None:
+    if sampler == "sparse" and n_points is not None:
+        return f"data.sampler: sparse beside data.n_points={n_points}; the points of a fixed data set are drawn densely"
+    return None
+
+
+RULES: Rules = (
+    (("data.sparsity", "data.density"), _one_of_both),
+    (("data.sparsity", "model.n_features"), _length_of("data.sparsity")),
+    (("data.density", "model.n_features"), _length_of("data.density")),
+    (("importance.values", "model.n_features"), _length_of("importance.values")),
+    (("data.sparsity", "data.density", "data.last"), _density_of_last),
+    (("data.correlation", "data.set_size", "model.n_features"), _sets),
+    (("data.correlation", "data.set_size", "data.sparsity", "data.density", "data.last"), _one_density_a_set),
+    (("importance.decay", "importance.last", "importance.values"), _importance),
+    (("importance.decay", "importance.last", "model.n_features"), _greatest_importance),
+    (("model.target", "model.tied", "model.hidden", "data.signed"), _target),
+    (("data.signed", "model.target", "model.output"), _signed),
+    (("data.n_points", "train.batch_size"), _full_batch),
+    (("data.sampler", "data.n_points"), _sampler),
+)
