@@ -1,4 +1,4 @@
-"""The seven traps found in public implementations (SCIENCE section 1), a test each, through what users run."""
+"""The seven traps found in public implementations (docs/science.md, Traps), a test each, through what users run."""
 
 from __future__ import annotations
 

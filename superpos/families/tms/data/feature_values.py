@@ -1,6 +1,6 @@
 """How 32-bit draws become feature values.
 
-SCIENCE: *Toy Models of Superposition*, "Demonstrating superposition" (data), "The geometry of superposition"
+docs/science.md, Data; *Toy Models of Superposition*, "Demonstrating superposition" (data), "The geometry of superposition"
 (correlated features), "Computation in superposition" (signed). Shapes: M models, B samples, F features.
 """
 
