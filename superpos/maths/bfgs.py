@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from superpos.maths.types import Floats
+
 Objective = Callable[[Floats, NDArray[np.intp]], tuple[Floats, Floats]]
 
 SUFFICIENT = 1e-4  # Armijo: share of the decrease that the slope promises

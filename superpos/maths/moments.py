@@ -11,8 +11,8 @@ Euler's relation for functions that are homogeneous in (c, a) gives, for any poi
                                        + (1-t_j) *  F_{Y-j}[w without j](c + a_j).
 
 With t inside the cube every weight is positive: nothing cancels, however small a coefficient is, where the
-closed form (`reference.closed_form_loss`) loses a digit for each factor 10 in 1 / prod |a_j|. Where the plane
-misses the cube, t is clipped to its nearest corner and the relation still holds, since the density of a.x at -c is 0.
+closed form, a signed sum over the corners of the cube, loses a digit for each factor 10 in 1 / prod |a_j|. Where the
+plane misses the cube, t is clipped to its nearest corner and the relation still holds, since the density of a.x at -c is 0.
 It is the recurrence of box splines (de Boor, Höllig, Riemenschneider 1993, *Box Splines*, chapter I).
 
 Shapes: K features of a block, E elements (one a model and output).
@@ -24,9 +24,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, combinations_with_replacement
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from superpos.maths.types import Floats
+
 Monomial = tuple[int, ...]  # the features multiplied: () is 1, (0,) is x_0, (0, 2) is x_0 x_2, (1, 1) is x_1^2
 Monomials = Sequence[Monomial]
 Table = dict[Monomial, Floats]
