@@ -20,8 +20,8 @@ from typer.testing import CliRunner, Result
 import superpos
 from superpos.cli import app
 from superpos.compose.compose import compose
+from superpos.engines.machine import available_threads
 from superpos.errors import PlanMismatchError, TrainingInterruptedError
-from superpos.families.tms.cpu import available_threads
 from superpos.plan.sweep import Sweep
 from superpos.store import RunFolder
 from superpos.terminal import progress as progress_module

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from superpos.engines.machine import available_threads
 from superpos.errors import ConfigError
 
 _PACKAGES = ("torch", "numpy", "numba", "triton", "jax")
@@ -24,7 +25,7 @@ def require(device: str) -> None:
 
 def facts(device: str) -> dict[str, str]:
     """Processor, cores, versions, and the load that other programs put on the machine, by name."""
-    found = {"processor": _processor(), "cores": str(len(os.sched_getaffinity(0)))}
+    found = {"processor": _processor(), "cores": str(available_threads())}
     if device == "cuda":
         found["device"] = torch.cuda.get_device_name()
     found |= {"load before": f"{os.getloadavg()[0]:.1f}", "python": platform.python_version()}

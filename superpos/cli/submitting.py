@@ -61,7 +61,7 @@ def submit(
     if print_:
         typer.echo(planned.array(range(planned.job.shards)) + "\n" + planned.finish(), nl=False)
     elif dry_run:
-        from superpos.families.tms.cpu import available_threads
+        from superpos.engines.machine import available_threads
         from superpos.training.estimate import estimate
 
         cost = costs.shards(planned, estimate(sweep, say), available_threads())

@@ -12,7 +12,8 @@ Euler's relation for functions that are homogeneous in (c, a) gives, for any poi
 
 With t inside the cube every weight is positive: nothing cancels, however small a coefficient is, where the
 closed form, a signed sum over the corners of the cube, loses a digit for each factor 10 in 1 / prod |a_j|. Where the
-plane misses the cube, t is clipped to its nearest corner and the relation still holds, since the density of a.x at -c is 0.
+plane misses the cube, t is clipped to its nearest corner and the relation still holds, since the density of a.x at
+-c is 0.
 It is the recurrence of box splines (de Boor, Höllig, Riemenschneider 1993, *Box Splines*, chapter I).
 
 Shapes: K features of a block, E elements (one a model and output).

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 
+from superpos.engines.machine import machine_bytes
 from superpos.engines.task import Structure
 from superpos.errors import SuperposError
 from superpos.plan.sweep import Chunk
@@ -33,8 +33,3 @@ def require_memory(chunks: Iterable[Chunk]) -> None:
             f"training needs about {quantity(needed, 'B')} of memory at once, this machine has {quantity(there, 'B')}: "
             "use smaller models (model.n_features, model.n_hidden) or record less (record.snapshots, record.loss_every)"
         )
-
-
-def machine_bytes() -> float:
-    """Memory of this machine."""
-    return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")

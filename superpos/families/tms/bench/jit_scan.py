@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from functools import partial
 from math import gcd
-from os import sched_getaffinity
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from superpos.bench.sides import Arrays, MissingError
+from superpos.engines.machine import available_threads
 from superpos.families.tms import model
 from superpos.families.tms.data.feature_values import RANGE, thresholds
 from superpos.families.tms.structure import Task
@@ -90,7 +90,7 @@ def _jax() -> Any:
         import jax
     except ImportError as error:
         raise MissingError("JAX is not installed; the extra superpos[bench] holds it") from error
-    cores = len(sched_getaffinity(0))
+    cores = available_threads()
     if jax.config.jax_num_cpu_devices != cores:  # may be set until its first use only
         jax.config.update("jax_num_cpu_devices", cores)
     jax.config.update("jax_threefry_partitionable", False)

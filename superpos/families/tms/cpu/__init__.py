@@ -10,7 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from os import sched_getaffinity
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from superpos.engines.compiled import cache
 from superpos.engines.compiled.vectors import LANES, STRIDE, WIDTH
+from superpos.engines.machine import available_threads
 from superpos.engines.task import State
 from superpos.families.tms.cpu import arrays, kernel
 from superpos.families.tms.cpu.tiny import is_tiny
@@ -37,11 +37,6 @@ _PART_MEMORY = 2**25  # parameters of all parts at most
 _FEW_FEATURES = 32  # up to here products over all features take no longer than over the active cells
 _OPTIMIZERS = {"adam": kernel.ADAM, "adamw": kernel.ADAMW, "sgd": kernel.SGD}
 Params = dict[str, NDArray[np.float32]]
-
-
-def available_threads() -> int:
-    """Processors this process may use."""
-    return len(sched_getaffinity(0))
 
 
 @dataclass(frozen=True)
