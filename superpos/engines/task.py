@@ -64,6 +64,20 @@ class Structure(ABC):
         """Samples in one gradient step."""
         return self.batch_size
 
+    @property
+    def n_params(self) -> int:
+        """Numbers in all parameters of one model."""
+        return sum(math.prod(shape) for shape in self.param_shapes.values())
+
+    def flat(self, params: Mapping[str, Array], multiple: int = 1) -> NDArray[np.float32]:
+        """Parameters [M, P] in the order of `param_shapes`, with zeros up to a multiple of so many numbers.
+
+        Owns its memory. The inverse of `unflat`.
+        """
+        rows = [params[name].reshape(len(params[name]), -1) for name in self.param_shapes]
+        end = np.zeros((len(rows[0]), -self.n_params % multiple), np.float32)
+        return np.concatenate([*rows, end], axis=1)
+
     def unflat(self, theta: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """{name: [M, ...]}, views of the parameters [M, P] in the order of `param_shapes`; the end may be filled up."""
         params, at = {}, 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from superpos.engines.machine import machine_bytes
@@ -16,8 +15,7 @@ _COPIES = 2  # an engine works on a copy of the state, and publishing packs one
 
 def model_bytes(structure: Structure) -> float:
     """State of a model: weights and two moments, snapshots, loss history; all float32."""
-    params = sum(math.prod(shape) for shape in structure.param_shapes.values())
-    return 4.0 * (params * (3 + len(structure.snapshot_steps)) + len(structure.loss_steps))
+    return 4.0 * (structure.n_params * (3 + len(structure.snapshot_steps)) + len(structure.loss_steps))
 
 
 def chunk_bytes(chunks: Iterable[Chunk]) -> float:
