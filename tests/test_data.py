@@ -13,8 +13,8 @@ from scipy import stats
 from tasks import make_task
 
 from superpos.families.tms.data import feature_values, inputs
+from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Structure
-from superpos.maths.streams import Purpose
 
 SAMPLES = 2**16
 FULL = 2**32

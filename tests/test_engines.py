@@ -21,8 +21,8 @@ from superpos.engines import Engine
 from superpos.engines.task import State
 from superpos.families.tms.cpu import FusedCpuEngine
 from superpos.families.tms.data import inputs as data
+from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
-from superpos.maths.streams import Purpose
 
 EPS = float(np.finfo(np.float32).eps)
 REFERENCE, FUSED = reference(threads=1), FusedCpuEngine(threads=1)

@@ -13,9 +13,13 @@ from tms import reference
 from superpos.engines import Engine
 from superpos.engines.task import State
 from superpos.families.tms import cpu
-from superpos.families.tms.cpu import FusedCpuEngine
+from superpos.families.tms.cpu import FusedCpuEngine, kernel
+from superpos.families.tms.cpu import call as calls
+from superpos.families.tms.cpu.lane_blocks import LaneBlocks
+from superpos.families.tms.cpu.schedule import shares
+from superpos.families.tms.cpu.shape import parts_of
+from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
-from superpos.maths.streams import Purpose
 
 ABSOLUTE = {"tied": False, "hidden": "relu", "target": "abs", "signed": True}
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -121,22 +125,22 @@ def test_memory_that_holds_nan_is_never_read(
     clean = everything(ENGINES["fused"], task)
     poisoned = 0
 
-    class Poisoned(cpu._Buffers):
+    class Poisoned(LaneBlocks):
         def __init__(self, structure: Any) -> None:
             nonlocal poisoned
             poisoned += 1
             super().__init__(structure, fill=np.nan)
 
-    work = cpu._work
+    room = calls.room
 
-    def poisoned_work(*arguments: Any) -> Any:
-        made = work(*arguments)
+    def poisoned_room(*arguments: Any) -> Any:
+        made = room(*arguments)
         for array in made:
             array[...] = np.nan if array.dtype.kind == "f" else -7
         return made
 
-    monkeypatch.setattr(cpu, "_Buffers", Poisoned)
-    monkeypatch.setattr(cpu, "_work", poisoned_work)
+    monkeypatch.setattr(cpu, "LaneBlocks", Poisoned)
+    monkeypatch.setattr(calls, "room", poisoned_room)
     assert_same(everything(ENGINES["fused"], task), clean)
     assert poisoned == 3  # training, gradients, evaluation
     assert all(np.isfinite(value).all() for value in clean.values())
@@ -147,9 +151,9 @@ def test_memory_that_holds_nan_is_never_read(
 def test_a_large_batch_on_many_threads(sampler: str, models: int, threads: int) -> None:
     """Few models: all threads share the parts of every batch."""
     task = varied(33, 17, models, 5000, sampler=sampler, steps=3)
-    assert cpu._parts(task.structure)[0] > 4
-    call = cpu._Call(task, cpu.kernel.TRAIN, Purpose.TRAIN, 0, 3)
-    crews = [share.crew.threads for share in cpu._shares(call, threads)]
+    assert parts_of(task.structure)[0] > 4
+    call = calls.Call(task, kernel.TRAIN, Purpose.TRAIN, 0, 3)
+    crews = [share.crew.threads for share in shares(call, threads)]
     assert crews == [threads] * threads
     expected = everything(FusedCpuEngine(threads=1), task, [3])
     assert_same(everything(FusedCpuEngine(threads=threads), task, [1, 3]), expected)
@@ -162,7 +166,7 @@ def test_a_large_batch_on_many_threads(sampler: str, models: int, threads: int) 
 def test_parts_hold_every_sample_once() -> None:
     for batch in (1, 127, 128, 129, 5000, 100_003):
         for sampler, unit in (("dense", 128), ("sparse", 1024)):
-            parts, size = cpu._parts(make_task(65, 33, batch_size=batch, sampler=sampler).structure)
+            parts, size = parts_of(make_task(65, 33, batch_size=batch, sampler=sampler).structure)
             assert size % unit == 0
             assert (parts - 1) * size < batch <= parts * size
 

@@ -47,7 +47,7 @@ TABLE = {room: allowed.split() for room, allowed in TABLE.items()}
 # Inside a family, each folder or module stands on those before it; what is not named here may import any of them.
 INSIDE = [
     ["keys", "rules"],
-    ["structure", "work"],
+    ["purposes", "structure", "work"],
     ["data", "model", "metrics", "neurons"],
     ["geometry"],
     ["theory"],

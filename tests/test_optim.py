@@ -12,6 +12,7 @@ from superpos.maths import optimisers
 
 EPS = np.finfo(np.float32).eps
 STEPS = 50
+ADAM = (0.9, 0.999, 1e-8)  # torch's
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
@@ -26,7 +27,7 @@ def one_step(
     values = [torch.tensor([[value]], dtype=torch.float64) for value in (param, old.get("m", 0), old.get("v", 0))]
     rates = [torch.tensor([value], dtype=torch.float64) for value in (lr, weight_decay)]
     new = optimisers.update(
-        optimizer, step, *rates, optimisers.Update(*values), torch.tensor([[grad]], dtype=torch.float64)
+        optimizer, ADAM, step, *rates, optimisers.Update(*values), torch.tensor([[grad]], dtype=torch.float64)
     )
     return tuple(value.item() for value in new)
 
@@ -34,21 +35,23 @@ def one_step(
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("scale", [1.0, 1e-7], ids=["ordinary", "as small as eps"])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1, -0.05])
-def test_50_steps_as_torch(optimizer: str, scale: float, weight_decay: float) -> None:
+@pytest.mark.parametrize("adam", [ADAM, (0.8, 0.95, 1e-4)], ids=["torch's constants", "others"])
+def test_50_steps_as_torch(optimizer: str, scale: float, weight_decay: float, adam: tuple[float, float, float]) -> None:
     random = torch.Generator().manual_seed(3)
     initial = torch.randn(1, 4, 3, generator=random)
     grads = scale * torch.randn(STEPS, 1, 4, 3, generator=random)
     lr = 0.01
     # torch refuses a negative decay; its sign is set afterwards
     theirs = initial.clone().requires_grad_()
-    other = OPTIMIZERS[optimizer]([theirs], lr=lr, weight_decay=abs(weight_decay))
+    constants = {} if optimizer == "sgd" else {"betas": adam[:2], "eps": adam[2]}
+    other = OPTIMIZERS[optimizer]([theirs], lr=lr, weight_decay=abs(weight_decay), **constants)
     other.param_groups[0]["weight_decay"] = weight_decay
     ours = zeros(initial.clone())
     rates = torch.tensor([lr]), torch.tensor([weight_decay])
     for step in range(STEPS):
         theirs.grad = grads[step].clone()
         other.step()
-        ours = optimisers.update(optimizer, step, *rates, ours, grads[step])
+        ours = optimisers.update(optimizer, adam, step, *rates, ours, grads[step])
     # A step rounds the parameter once or twice and a move of at most a few lr about ten times, each to within eps / 2;
     # torch multiplies in another order. Both sides together:
     bound = STEPS * EPS * (2 * initial.abs() + 20 * lr)
@@ -98,14 +101,14 @@ def test_a_gradient_of_zero_moves_nothing_but_by_decay() -> None:
 def test_every_model_has_its_own_rates() -> None:
     param, grad = torch.ones(3, 2, 2), torch.full((3, 2, 2), 0.5)
     lr, decay = torch.tensor([0.1, 0.2, 0.0]), torch.tensor([0.0, 1.0, 5.0])
-    together = optimisers.update("sgd", 0, lr, decay, zeros(param), grad).param
+    together = optimisers.update("sgd", ADAM, 0, lr, decay, zeros(param), grad).param
     # 1 - 0.1 * 0.5; 1 - 0.2 * (0.5 + 1); 1
     assert torch.allclose(together[:, 0, 0], torch.tensor([0.95, 0.7, 1.0]))
     for optimizer in OPTIMIZERS:
-        whole = optimisers.update(optimizer, 3, lr, decay, zeros(param), grad)
+        whole = optimisers.update(optimizer, ADAM, 3, lr, decay, zeros(param), grad)
         for i in range(3):
             part = slice(i, i + 1)
-            alone = optimisers.update(optimizer, 3, lr[part], decay[part], zeros(param[part]), grad[part])
+            alone = optimisers.update(optimizer, ADAM, 3, lr[part], decay[part], zeros(param[part]), grad[part])
             assert all(torch.equal(a, b[part]) for a, b in zip(alone, whole, strict=True))
 
 

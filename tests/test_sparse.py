@@ -15,8 +15,8 @@ from superpos.families.tms import exact_loss
 from superpos.families.tms.cpu import FusedCpuEngine
 from superpos.families.tms.data import inputs, sparse
 from superpos.families.tms.data.which_sampler import LEAST_CELLS, LEAST_SPARSITY, prefers_sparse
+from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Structure, Task
-from superpos.maths.streams import Purpose
 
 SAMPLES = 10**6  # of 10 features: 10^7 cells
 FUSED = FusedCpuEngine(threads=1)

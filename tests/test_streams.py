@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from superpos.maths.streams import Purpose, draws, key_words, normals, philox4x32
+from superpos.families.tms.purposes import Purpose
+from superpos.maths.streams import draws, key_words, normals, philox4x32, thresholds
 
 ALL = 0xFFFFFFFF
 
@@ -122,6 +123,18 @@ def test_purposes_stay_apart_from_the_draws_of_sets() -> None:
     assert len({*own, *shared}) == 2 * len(own)
 
 
+def test_purposes_keep_within_their_family_s_block() -> None:
+    """0 to 31 are the toy models', also with what is added to a purpose."""
+    added = (0, Purpose.SETS, Purpose.SPARSE)
+    assert {purpose + more for purpose in Purpose for more in added if purpose not in added[1:]} <= set(range(32))
+
+
+def test_a_draw_is_active_from_the_threshold_on() -> None:
+    """floor(S 2^32): all draws at S = 0, the last 2^22 where 1 - S = 2^-10."""
+    found = thresholds(np.array([[0.0, 0.5], [1 - 2.0**-10, 0.3]]))
+    assert found.tolist() == [[0, 2**31], [2**32 - 2**22, 1288490188]]
+
+
 def test_every_byte_is_uniform() -> None:
     found = draws(seeds(20), Purpose.TRAIN, 0, range(2**14), 4).flatten().numpy()
     for shift in (0, 8, 16, 24):
@@ -146,20 +159,21 @@ def test_neighbouring_counters_are_uncorrelated() -> None:
 
 
 def test_normals_are_normal() -> None:
-    found = normals(seeds(4), 0, (100, 200))
+    found = normals(seeds(4), Purpose.INIT, 0, (100, 200))
     assert stats.kstest(found.ravel(), "norm").pvalue > 1e-3
     assert np.isfinite(found).all()
 
 
-def test_a_normal_is_the_quantile_of_its_own_draw() -> None:
-    found = normals(seeds(9, 2**64 - 1), 1, (3, 6))
+@pytest.mark.parametrize("purpose", [Purpose.INIT, 200])
+def test_a_normal_is_the_quantile_of_its_own_draw(purpose: int) -> None:
+    found = normals(seeds(9, 2**64 - 1), purpose, 1, (3, 6))
     assert found.shape == (2, 3, 6)
     for model, seed in enumerate((9, 2**64 - 1)):
         for i, k in ((0, 0), (2, 5), (1, 3)):
-            u = expected_draw(seed, Purpose.INIT, 1, k, i)  # row i is the feature, column k the sample
+            u = expected_draw(seed, purpose, 1, k, i)  # row i is the feature, column k the sample
             assert found[model, i, k] == pytest.approx(stats.norm.ppf((u + 0.5) / 2**32), rel=1e-12)
 
 
 def test_normals_of_two_tensors_and_two_models_differ() -> None:
-    found = [normals(seeds(1, 2), tensor, (4, 4)) for tensor in (0, 1)]
+    found = [normals(seeds(1, 2), Purpose.INIT, tensor, (4, 4)) for tensor in (0, 1)]
     assert len(np.unique(np.stack(found))) == 2 * 2 * 16

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superpos.families.tms.data import inputs
+from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.theory import (
     closed_form_loss,
     expected_loss,
@@ -20,7 +21,6 @@ from superpos.families.tms.theory import (
 )
 from superpos.families.tms.theory.active import ActiveSets, Correlation
 from superpos.families.tms.theory.exact import Output
-from superpos.maths.streams import Purpose
 from tests.tasks import make_task
 
 KINDS: tuple[Correlation, ...] = ("correlated", "anticorrelated")

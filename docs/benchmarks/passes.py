@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from superpos.engines.compiled import products, steps
-from superpos.families.tms import cpu, model
-from superpos.families.tms.cpu import draws, gaps, kernel, losses
+from superpos.engines.compiled import philox, products, steps
+from superpos.engines.compiled.vectors import WIDTH
+from superpos.families.tms import model
+from superpos.families.tms.cpu import gaps, kernel, losses
+from superpos.families.tms.cpu.call import Call
+from superpos.families.tms.cpu.lane_blocks import LaneBlocks
+from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Structure, Task
-from superpos.maths.streams import Purpose
 
 BLOCKS, REPEATS = 2000, 9
 NAMES = (
@@ -29,7 +32,9 @@ NAMES = (
 
 
 @njit  # type: ignore[untyped-decorator]
-def repeat(which: int, blocks: int, shape: Any, s: Any, models: Any, state: Any, work: Any, scan: Any) -> int:
+def repeat(
+    which: int, blocks: int, shape: Any, s: Any, models: Any, state: Any, work: Any, adam: Any, scan: Any
+) -> int:
     """One pass, `blocks` times; the samples it was made for."""
     at, n, m, samples = kernel.group_at(models, state, work, 0, 1), shape.n_features, shape.n_hidden, 0
     scan[:] = 0
@@ -40,7 +45,7 @@ def repeat(which: int, blocks: int, shape: Any, s: Any, models: Any, state: Any,
     total = blocks * samples
     for block in range(blocks):
         if which == 0:
-            draws.draw((s.u, n, 2, 0, block, 1, at.key_low, at.key_high))
+            philox.draw((s.u, n, 2, 0, block, 1, at.key_low, at.key_high))
         elif which == 1:
             kernel.fill(shape, s, at, 0)
         elif which == 2:
@@ -74,7 +79,8 @@ def repeat(which: int, blocks: int, shape: Any, s: Any, models: Any, state: Any,
             gaps.to_rows((s.dh, s.hidden, m, vectors))
         elif which == 14:
             moments = (state.first.ctypes.data, state.second.ctypes.data, at.grad)
-            rates = (np.float32(0), np.float32(0), kernel.ONE, np.float32(1e-3), kernel.ONE, *kernel.CONSTANTS)
+            constants = kernel.adam_constants(adam)
+            rates = (np.float32(0), np.float32(0), kernel.ONE, np.float32(1e-3), kernel.ONE, *constants)
             steps.step_adam((at.theta, *moments, work.proposed.ctypes.data, work.check.ctypes.data, at.params, *rates))
             total = 1024 * blocks
     kernel.clear_block(shape, s, scan[3])
@@ -86,7 +92,7 @@ def main(n: int, m: int, density: float) -> None:
     for sampler, numbers in (("dense", (0, 1, 2, 3, 4, 5, 7, 14)), ("sparse", (8, 9, 10, 11, 12, 13, 6))):
         ones = np.ones(1)
         task = Task(
-            Structure(n, m, sampler=sampler),
+            Structure(n_features=n, n_hidden=m, sampler=sampler),
             seed=np.zeros(1, np.uint64),
             lr=ones * 1e-3,
             weight_decay=ones * 0,
@@ -94,11 +100,11 @@ def main(n: int, m: int, density: float) -> None:
             importance=np.ones((1, n)),
             init_std=ones * 0.5,
         )
-        call, buffers = cpu._Call(task, kernel.TRAIN, Purpose.TRAIN, 0, 1), cpu._Buffers(task.structure)
-        call.state.theta[:] = cpu._flat(task.structure, model.initial_params(task))
+        call, buffers = Call(task, kernel.TRAIN, Purpose.TRAIN, 0, 1), LaneBlocks(task.structure)
+        call.state.theta[:] = task.structure.flat(model.initial_params(task), WIDTH)
         call.state.first[:], call.state.second[:] = 0, 1
         work, scan = call.work(np.array([0, 1])), np.zeros(4, np.int64)
-        given = (call.shape, buffers.addresses, call.models, call.state, work, scan)
+        given = (call.shape, buffers.addresses, call.models, call.state, work, call.rates.adam, scan)
         for number in numbers:
             times = []
             for _ in range(REPEATS + 1):  # the first one compiles

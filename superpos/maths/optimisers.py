@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     import torch
 
 
-BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
-
-
 class Update(NamedTuple):
     """A parameter and its moments after a step; each [M, ...]."""
 
@@ -50,7 +47,7 @@ def update(
 ) -> Update:
     """One step (counted from 0) with lr and weight_decay [M] (float32); SGD leaves the moments alone.
 
-    `adam` are the decay rates of both moments and the term that keeps the step finite.
+    `adam` is beta1, beta2 and eps: the decay rates of both moments, and the term that keeps the step finite.
     """
     beta1, beta2, eps = adam
     lr, weight_decay = (value.reshape(-1, *[1] * (grad.ndim - 1)) for value in (lr, weight_decay))

@@ -4,6 +4,11 @@ Salmon et al. 2011, *Parallel Random Numbers: As Easy as 1, 2, 3*, section 3.3. 
 is (sample // 4, feature, step, purpose): one call serves four consecutive samples of a feature. Nothing here has state,
 so a draw never depends on how many models are trained together, in which order, or on which machine.
 
+A *purpose* is what a stream is for. Every kind of model names its own, in its own folder, in a block of 32 that no
+other kind has: 0 to 31 toy models (tms), 32 to 63 autoencoders (sae), 64 to 95 transformers, 96 to 127 circuits and
+explanations; 128 to 255 are for families that do not ship with superpos. The other bits of the word, 256 and above,
+number the streams of one purpose where it needs several.
+
 Shapes: M models, B samples, F features. 32-bit words travel in int64, where products wrap but low and high words stay
 exact.
 """
@@ -11,8 +16,7 @@ exact.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,23 +26,11 @@ if TYPE_CHECKING:
 
 Words = TypeVar("Words", "torch.Tensor", NDArray[np.int64])
 
-WORD = 0xFFFFFFFF
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_WEYL = (0x9E3779B9, 0xBB67AE85)
-
-
-class Purpose(IntEnum):
-    """What a stream is for: the last counter word.
-
-    `SETS` is added for the draw that all features of a set share, `SPARSE` for those of the sparse sampler.
-    """
-
-    INIT = 0
-    TRAIN = 1
-    EVALUATE = 2
-    POINTS = 3
-    SETS = 8
-    SPARSE = 16
+RANGE: Final = 2**32
+"""Draws are integers from 0 to RANGE - 1."""
+WORD: Final = RANGE - 1
+MULTIPLIERS: Final = (0xD2511F53, 0xCD9E8D57)
+WEYL: Final = (0x9E3779B9, 0xBB67AE85)
 
 
 def philox4x32(counter: Sequence[Words], key: Sequence[Words]) -> list[Words]:
@@ -46,9 +38,9 @@ def philox4x32(counter: Sequence[Words], key: Sequence[Words]) -> list[Words]:
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(10):
-        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
         c0, c1, c2, c3 = ((p1 >> 32) & WORD) ^ c1 ^ k0, p1 & WORD, ((p0 >> 32) & WORD) ^ c3 ^ k1, p0 & WORD
-        k0, k1 = (k0 + _WEYL[0]) & WORD, (k1 + _WEYL[1]) & WORD
+        k0, k1 = (k0 + WEYL[0]) & WORD, (k1 + WEYL[1]) & WORD
     return [c0, c1, c2, c3]
 
 
@@ -66,7 +58,7 @@ def draws(
     n_features: int,
     device: str = "cpu",
 ) -> torch.Tensor:
-    """32-bit words [M, B, F] (int64) for a contiguous range of samples; `purpose` may be one a model [M]."""
+    """32-bit words [M, B, F] (int64) for a contiguous range of samples; `purpose` may be one per model, [M]."""
     import torch  # slow to import, and the fused engines do without
 
     quads = torch.arange(samples.start // 4, -(-samples.stop // 4), device=device)
@@ -80,17 +72,22 @@ def draws(
     return words.flatten(1, 2)[:, first : first + len(samples)]
 
 
-def normals(seed: NDArray[np.uint64], tensor: int, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Standard normals [M, *shape] for the initial weights; row i, column k is feature i, sample k of step `tensor`.
+def thresholds(sparsity: NDArray[np.float64]) -> NDArray[np.int64]:
+    """T = floor(S 2³²), of any shape: a draw u is at least T with probability 1 - S."""
+    return np.floor(sparsity * float(RANGE)).astype(np.int64)
+
+
+def normals(seed: NDArray[np.uint64], purpose: int, tensor: int, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Standard normals [M, *shape], for initial weights; row i, column k is feature i, sample k of step `tensor`.
 
     By the inverse distribution function of (u + ½) / 2³², so that each number needs one draw of its own.
     """
     rows, columns = shape
-    constants = [np.array([value], dtype=np.int64) for value in (tensor, Purpose.INIT)]
+    constants = [np.array([value], dtype=np.int64) for value in (tensor, purpose)]
     counter = [np.arange(-(-columns // 4)), np.arange(rows)[:, None], *constants]
     words = philox4x32(counter, [word[:, None, None] for word in key_words(seed)])  # 4 of [M, F, Q]
     flat = np.stack(words, axis=-1).reshape(len(seed), rows, -1)[..., :columns]
-    return _normal_quantiles((flat.astype(np.float64) + 0.5) / 2.0**32)
+    return _normal_quantiles((flat.astype(np.float64) + 0.5) / float(RANGE))
 
 
 def _normal_quantiles(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,8 +1,13 @@
-"""Where compiled kernels are kept: one folder for each version of the engine's source.
+"""Where compiled kernels are kept: one folder for each version of the sources that an engine's kernels are made of.
 
 Numba notices an edit of the file that holds a cached function, not of the functions it calls; a folder named after a
 hash of all sources makes a stale kernel impossible. It lies in the user's cache: the install folder may be
-read-only.
+read-only. An engine has one value beside its kernels, wherever its package lies:
+
+    KERNELS = KernelCache(Path(__file__).parent)
+
+    @KERNELS.compiled
+    def train(...): ...
 """
 
 from __future__ import annotations
@@ -10,12 +15,66 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from numba import config, njit
+
+from superpos.maths import streams
+
+_SHARED = (*sorted(Path(__file__).parent.glob("*.py")), Path(streams.__file__))  # the draws take their numbers there
+
+
+@dataclass(frozen=True)
+class KernelCache:
+    """The compiled kernels of one engine: another's are neither used nor made anew where its own sources change."""
+
+    kernels: Path
+    """Folder of the engine's own sources."""
+    more: tuple[Path, ...] = ()
+    """Sources elsewhere whose functions are compiled into its kernels, or whose numbers they hold."""
+
+    def folder(self) -> Path | None:
+        """Folder of this version's kernels; None where no cache can be written, so that they are compiled each time."""
+        return _folder(self)
+
+    def is_filled(self) -> bool:
+        """Whether kernels of this version were compiled before."""
+        path = self.folder()
+        return path is not None and any(path.rglob("*.nbi"))
+
+    def compiled(self, function: Callable[..., Any]) -> Any:
+        """`numba.njit` without the GIL, cached in `folder()`; strict floating point."""
+        path = self.folder()
+        if path is None:
+            return njit(nogil=True)(function)
+        before = vars(config)["CACHE_DIR"]
+        vars(config)["CACHE_DIR"] = str(path)  # numba reads it while decorating
+        try:
+            return njit(nogil=True, cache=True)(function)
+        finally:
+            vars(config)["CACHE_DIR"] = before
+
+    @staticmethod
+    def inlined(function: Callable[..., Any]) -> Any:
+        """A piece of a compiled function, written apart: compiled with each of its callers, not on its own."""
+        return njit(inline="always")(function)
+
+
+@cache
+def _folder(kernels: KernelCache) -> Path | None:
+    name = f"kernels-{_digest([*_SHARED, *sorted(kernels.kernels.glob('*.py')), *kernels.more])}"
+    return next((path for base in _candidates() if _writable(path := base / name)), None)
+
+
+def _digest(sources: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _candidates() -> list[Path]:
@@ -30,38 +89,3 @@ def _writable(folder: Path) -> bool:
             return True
     except OSError:
         return False
-
-
-@cache
-def folder() -> Path | None:
-    """Folder of this version's kernels, or None where no cache can be written (kernels are then compiled each time)."""
-    digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for source in sorted([*here.glob("*.py"), *here.parents[1].glob("families/*/cpu/*.py")]):
-        digest.update(source.read_bytes())
-    name = f"kernels-{digest.hexdigest()[:16]}"
-    return next((path for base in _candidates() if _writable(path := base / name)), None)
-
-
-def is_filled() -> bool:
-    """Whether kernels of this version were compiled before."""
-    path = folder()
-    return path is not None and any(path.rglob("*.nbi"))
-
-
-def inlined(function: Callable[..., Any]) -> Any:
-    """A piece of a compiled function, written apart: compiled with each of its callers, not on its own."""
-    return njit(inline="always")(function)
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """`numba.njit` without the GIL, cached in `folder()`; strict floating point."""
-    path = folder()
-    if path is None:
-        return njit(nogil=True)(function)
-    before = vars(config)["CACHE_DIR"]
-    vars(config)["CACHE_DIR"] = str(path)  # numba reads it while decorating
-    try:
-        return njit(nogil=True, cache=True)(function)
-    finally:
-        vars(config)["CACHE_DIR"] = before

@@ -1,4 +1,4 @@
-"""Passes over parameters: clearing, copying, transposing, and the steps of the optimisers."""
+"""Passes over parameters: clearing, copying, adding, folding, transposing, and the steps of the optimisers."""
 
 from __future__ import annotations
 
@@ -47,6 +47,14 @@ def add(b: Value, source: Floats, out: Floats, count: Value) -> None:
 
 
 @vector_pass
+def fold(b: Value, sums: Floats, out: Floats, rows: Value) -> None:
+    """out[row] = sum over the lanes of sums[row, 16]."""
+    with cgutils.for_range(b, rows) as row:
+        vector = load(b, sums, b.mul(row.index, integer(WIDTH)))
+        b.store(first_lane(b, sum_lanes(b, [vector])), b.gep(out, [row.index]))
+
+
+@vector_pass
 def transpose(b: Value, weight: Floats, out: Floats, rows: Value, columns: Value) -> None:
     """out[k, i] = weight[i, k] for i < rows, k < columns."""
     with cgutils.for_range(b, rows) as i, cgutils.for_range(b, columns) as k:
@@ -75,9 +83,10 @@ def step_adam(
     rest2: Real,
     eps: Real,
 ) -> None:
-    """new[3, count] = parameters and moments after a step of Adam, as `optim.update`; check = 0, or NaN if not finite.
+    """new[3, count] = parameters and moments after a step of Adam, as `optimisers.update`.
 
-    The gradient is factor * grad + coupled * theta, the step keep * theta - rate * m / (sqrt(v) / bias2 + eps).
+    check = 0, or NaN if the parameters are not finite. The gradient is factor * grad + coupled * theta, the step
+    keep * theta - rate * m / (sqrt(v) / bias2 + eps); rest1 is 1 - beta1, rest2 is 1 - beta2.
     """
     scalars = (factor, coupled, keep, rate, bias2, beta1, rest1, beta2, rest2, eps)
     factor, coupled, keep, rate, bias2, beta1, rest1, beta2, rest2, eps = (splat(b, s, VF) for s in scalars)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
 from superpos.maths.streams import normals
 
@@ -30,7 +31,8 @@ def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:
     params: dict[str, NDArray[np.float32]] = {}
     for number, (name, shape) in enumerate(task.structure.param_shapes.items()):
         if len(shape) >= 2:
-            weight = normals(task.seed, number, (math.prod(shape[:-1]), shape[-1])) * task.init_std[:, None, None]
+            matrix = (math.prod(shape[:-1]), shape[-1])
+            weight = normals(task.seed, Purpose.INIT, number, matrix) * task.init_std[:, None, None]
             # As in a checkpoint: layout decides BLAS's rounding.
             params[name] = weight.astype(np.float32, order="C").reshape(len(task), *shape)
         else:

@@ -115,7 +115,7 @@ def _sampled(task: Task, params: Params) -> Floats:
 
     from superpos.families.tms import model
     from superpos.families.tms.data import inputs
-    from superpos.maths.streams import Purpose
+    from superpos.families.tms.purposes import Purpose
 
     fixed = task.structure.n_points is not None
     x = inputs.batch(task, 0) if fixed else inputs.sample(task, Purpose.EVALUATE, 0, range(SAMPLES))  # [1, B, F]

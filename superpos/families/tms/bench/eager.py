@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from superpos.bench.sides import Arrays, MissingError
-from superpos.families.tms import model
+from superpos.families.tms import FAMILY, model
 from superpos.families.tms.structure import Task
 
 
@@ -28,7 +28,10 @@ class EagerSide:
         self.weight, self.bias = (tensor(initial[name]).requires_grad_() for name in ("W", "b"))
         on_gpu = self.device.type == "cuda"  # there, only a capturable optimiser can be part of a CUDA graph
         lr, decay = float(task.lr[0]), float(task.weight_decay[0])
-        self.optimizer = torch.optim.AdamW([self.weight, self.bias], lr, weight_decay=decay, capturable=on_gpu)
+        *betas, eps = FAMILY.adam
+        self.optimizer = torch.optim.AdamW(
+            [self.weight, self.bias], lr, (betas[0], betas[1]), eps, weight_decay=decay, capturable=on_gpu
+        )
         self.loss, self.update = self._loss, self.optimizer.step
 
     def advance(self, steps: int) -> None:

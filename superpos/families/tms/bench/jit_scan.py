@@ -18,10 +18,9 @@ import numpy as np
 
 from superpos.bench.sides import Arrays, MissingError
 from superpos.engines.machine import available_threads
-from superpos.families.tms import model
-from superpos.families.tms.data.feature_values import RANGE, thresholds
+from superpos.families.tms import FAMILY, model
+from superpos.families.tms.data.feature_values import cells
 from superpos.families.tms.structure import Task
-from superpos.maths import optimisers
 
 
 class Carry(NamedTuple):
@@ -98,9 +97,8 @@ def _jax() -> Any:
 
 
 def _models(task: Task) -> Models:
-    first = thresholds(task.sparsity)
-    scale = (1.0 / (RANGE - first)).astype(np.float32)
-    return Models(first.astype(np.uint32), scale, task.importance.astype(np.float32))
+    rules = cells(task.structure, task.sparsity)
+    return Models(rules.low, rules.scale, task.importance.astype(np.float32))
 
 
 def _train(carry: Carry, models: Models, *, steps: int, batch: int, lr: float, weight_decay: float) -> Carry:
@@ -144,12 +142,14 @@ def _adamw(carry: Carry, grads: Any, lr: float, weight_decay: float) -> Carry:
     import jax.numpy as jnp
 
     step = carry.step + 1
-    correction1, correction2 = (1 - jnp.float32(beta) ** step for beta in (optimisers.BETA1, optimisers.BETA2))
-    first = jax.tree.map(lambda old, g: optimisers.BETA1 * old + (1 - optimisers.BETA1) * g, carry.first, grads)
-    second = jax.tree.map(lambda old, g: optimisers.BETA2 * old + (1 - optimisers.BETA2) * g * g, carry.second, grads)
+    beta1, beta2, eps = FAMILY.adam
+    correction1 = 1 - jnp.float32(beta1) ** step
+    correction2 = 1 - jnp.float32(beta2) ** step
+    first = jax.tree.map(lambda old, g: beta1 * old + (1 - beta1) * g, carry.first, grads)
+    second = jax.tree.map(lambda old, g: beta2 * old + (1 - beta2) * g * g, carry.second, grads)
 
     def updated(param: Any, mean: Any, square: Any) -> Any:
-        direction = mean / correction1 / (jnp.sqrt(square / correction2) + optimisers.EPS)
+        direction = mean / correction1 / (jnp.sqrt(square / correction2) + eps)
         return (1 - lr * weight_decay) * param - lr * direction
 
     return Carry(jax.tree.map(updated, carry.params, first, second), first, second, step)

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from superpos.family import Adam
+
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
@@ -79,6 +81,7 @@ class Rates(NamedTuple):
     lr: F32  # [M, steps of this call]
     weight_decay: F32  # [M]
     factor: np.float32  # from the gradient of half the summed loss to that of the training loss
+    adam: Adam
 
 
 class Work(NamedTuple):
@@ -110,7 +113,7 @@ class Crew(NamedTuple):
 
     thread: int
     threads: int
-    barrier: NDArray[np.int64]  # [2] arrivals, turns
+    barrier: NDArray[np.int64]  # [2] see `barrier.wait`
     scan: NDArray[np.int64]  # [4] of this thread: see `next_block`
 
 

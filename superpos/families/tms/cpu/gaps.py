@@ -35,9 +35,9 @@ from superpos.engines.compiled.vectors import (
     store_some,
     vector_pass,
 )
-from superpos.families.tms.cpu.draws import feature_values
+from superpos.families.tms.cpu.feature_values import feature_values
 
-CANDIDATES = 4 * WIDTH  # drawn at once: one part of `draws.draw`
+CANDIDATES = 4 * WIDTH  # drawn at once: one part of `philox.draw`
 _VQ = ir.VectorType(I64, WIDTH)
 
 

@@ -9,36 +9,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.engines.compiled import products, steps
-from superpos.engines.compiled.cache import compiled, inlined
-from superpos.engines.compiled.scalars import (
-    atomic_add,
-    atomic_load,
-    float_at,
-    put_float,
-    put_word,
-    word_at,
-    yield_processor,
-)
+from superpos.engines.compiled import activations, inside, philox, products, steps
+from superpos.engines.compiled.barrier import wait
+from superpos.engines.compiled.scalars import float_at, put_float, put_word, word_at
 from superpos.engines.compiled.vectors import LANES, PAIR, QUADS, STRIDE, WIDTH
-from superpos.families.tms.cpu import draws, gaps, losses, tiny
+from superpos.families.tms.cpu import feature_values, gaps, losses, tiny
 from superpos.families.tms.cpu.arrays import At, Buffers, Crew, Models, Rates, Shape, Trained, Work
+from superpos.families.tms.cpu.cache import KERNELS
 from superpos.families.tms.cpu.gaps import CANDIDATES
 from superpos.families.tms.data.sparse import SEGMENT
-from superpos.maths.streams import Purpose
+from superpos.families.tms.fused import ADAM, SGD
+from superpos.families.tms.purposes import Purpose
+from superpos.family import Adam
+from superpos.maths.streams import WORD
 
-ADAM, ADAMW, SGD = 0, 1, 2
 TRAIN, GRADIENTS, SCORE = 0, 1, 2
 SETS, SPARSE = int(Purpose.SETS), int(Purpose.SPARSE)
-SPINS = 2000  # looks at the barrier before the processor is given to another thread
 ZERO, ONE = np.float32(0), np.float32(1)
-CONSTANTS = tuple(np.float32(value) for value in (0.9, 1 - 0.9, 0.999, 1 - 0.999, 1e-8))  # betas, rests, eps
 FLOAT, DOUBLE = 4, 8  # bytes
 VECTORS = LANES // WIDTH  # of a block of draws
-WORD = 0xFFFFFFFF
 
 
-@inlined
+@KERNELS.inlined
 def group_at(models: Models, state: Trained, work: Work, start: int, stop: int) -> At:
     """Addresses of the models start ... stop - 1, in arrays that the caller keeps alive."""
     row, params = start * models.low.shape[1] * FLOAT, state.theta.shape[1]
@@ -65,22 +57,22 @@ def group_at(models: Models, state: Trained, work: Work, start: int, stop: int) 
     )
 
 
-@inlined
+@KERNELS.inlined
 def next_dense(shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan: NDArray[np.int64], stop: int) -> int:
     """Draw the next block of a part, shared by all models of the group; its lanes, 0 behind the last sample."""
     sample = scan[0]
     if sample >= stop:
         return 0
     whole = VECTORS // 4
-    draws.draw((s.u, shape.n_features, whole, sample, step, purpose, at.key_low, at.key_high))
+    philox.draw((s.u, shape.n_features, whole, sample, step, purpose, at.key_low, at.key_high))
     if shape.sets:
-        draws.draw((s.switch, shape.sets, whole, sample, step, purpose + SETS, at.key_low, at.key_high))
-    losses.mark_quads((s.inside, shape.samples - sample))
+        philox.draw((s.switch, shape.sets, whole, sample, step, purpose + SETS, at.key_low, at.key_high))
+    inside.mark_quads((s.inside, shape.samples - sample))
     scan[0] += LANES
     return LANES
 
 
-@compiled
+@KERNELS.compiled
 def next_sparse(shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan: NDArray[np.int64], stop: int) -> int:
     """Fill s.x with the next samples of a part that have a candidate; how many there are, at most LANES, or 0.
 
@@ -114,22 +106,22 @@ def next_sparse(shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan:
                 cells = put_members(shape, s, at, k, lane, cells)
             candidate += 1
         scan[1], scan[2], scan[3] = candidate, drawn, cells
-    losses.mark((s.inside, lane + 1))
+    inside.mark((s.inside, lane + 1))
     return lane + 1
 
 
-@inlined
+@KERNELS.inlined
 def next_candidates(shape: Shape, s: Buffers, at: At, purpose: int, step: int, candidate: int, end: int) -> None:
     """Draw CANDIDATES from `candidate` on; s.sample and s.column hold those before."""
     columns, last, position = shape.n_features // shape.members, CANDIDATES - 1, -1
     if candidate:
         position = word_at(s.sample, last) * columns + word_at(s.column, last)
-    draws.draw((s.u, shape.words, 1, candidate, step, purpose, at.key_low, at.key_high))
+    philox.draw((s.u, shape.words, 1, candidate, step, purpose, at.key_low, at.key_high))
     rules = (at.low, at.span, at.shift, at.scale, at.offset)
     gaps.locate((s.u, s.sample, s.column, s.value, *rules, at.rate, position, end, columns))
 
 
-@inlined
+@KERNELS.inlined
 def put_members(shape: Shape, s: Buffers, at: At, k: int, lane: int, cells: int) -> int:
     """`put_cell` for the active members of the set that is candidate k, or for a feature, by its own rule."""
     word = (k & 3) * QUADS + (k >> 2)
@@ -145,7 +137,7 @@ def put_members(shape: Shape, s: Buffers, at: At, k: int, lane: int, cells: int)
     return cells
 
 
-@inlined
+@KERNELS.inlined
 def put_cell(shape: Shape, s: Buffers, feature: int, lane: int, value: np.float32, cells: int) -> int:
     """Enter an active cell into the block and its list; how many there are then."""
     at = feature * STRIDE + lane
@@ -156,7 +148,7 @@ def put_cell(shape: Shape, s: Buffers, feature: int, lane: int, value: np.float3
     return cells + 1
 
 
-@inlined
+@KERNELS.inlined
 def clear_block(shape: Shape, s: Buffers, cells: int) -> None:
     """Take the cells of a sparse block out again: s.x and s.y are zero between blocks."""
     for number in range(cells):
@@ -167,20 +159,20 @@ def clear_block(shape: Shape, s: Buffers, cells: int) -> None:
             put_float(s.y, at, ZERO)
 
 
-@inlined
+@KERNELS.inlined
 def fill(shape: Shape, s: Buffers, at: At, model: int) -> None:
     """x, and the target where it is another, from the draws of one block."""
     n, f = shape.n_features, model * shape.n_features * FLOAT
     if shape.plain:
-        draws.fill_plain((s.u, s.x, at.low + f, at.scale + f, n))
+        feature_values.fill_plain((s.u, s.x, at.low + f, at.scale + f, n))
         return
     rules = (at.low + f, at.span + f, at.shift + f, at.scale + f, at.offset + f)
-    draws.fill((s.u, s.switch, s.x, *rules, n, shape.members))
+    feature_values.fill((s.u, s.switch, s.x, *rules, n, shape.members))
     if shape.absolute:
         losses.magnitude((s.x, s.y, n))
 
 
-@inlined
+@KERNELS.inlined
 def forward(shape: Shape, s: Buffers, at: At, model: int, vectors: int, cells: int) -> None:
     """h = W1^T x and o = W2 h + b for one block of one model; o lands in s.g."""
     n, m = shape.n_features, shape.n_hidden
@@ -192,11 +184,11 @@ def forward(shape: Shape, s: Buffers, at: At, model: int, vectors: int, cells: i
     else:
         products.contract((s.h, w1, s.x, s.zeros, m, n, vectors))
     if shape.relu_hidden:
-        losses.rectify((s.h, m, vectors))
+        activations.rectify((s.h, m, vectors))
     products.contract((s.g, at.transposed + model * n * m * FLOAT, s.h, bias, n, m, vectors))
 
 
-@inlined
+@KERNELS.inlined
 def backward(shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: int, cells: int) -> None:
     """Add one block's gradients of the weights, from the outputs' gradient in s.g."""
     n, m = shape.n_features, shape.n_hidden
@@ -204,7 +196,7 @@ def backward(shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: in
     dw1 = at.grad + row * at.params * FLOAT
     products.contract((s.dh, at.theta + model * at.params * FLOAT + decoder, s.g, s.zeros, m, n, vectors))
     if shape.relu_hidden:
-        losses.gate((s.dh, s.h, m, vectors))
+        activations.gate((s.dh, s.h, m, vectors))
     if shape.by_cells:
         gaps.to_rows((s.dh, s.hidden, m, vectors))
         gaps.encode_backward((dw1, s.hidden, s.x, s.cell, cells, m))
@@ -216,7 +208,7 @@ def backward(shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: in
         products.outer((dw1 + decoder, s.g, s.h, n, m, vectors))
 
 
-@compiled
+@KERNELS.compiled
 def block(shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: int, cells: int, scoring: bool) -> None:
     """Add one block's losses and gradients of one model to their sums' `row`, or its scores to the moments."""
     n, m, relu, theta = shape.n_features, shape.n_hidden, shape.relu_output, at.theta + model * at.params * FLOAT
@@ -238,7 +230,7 @@ def block(shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: int, 
         backward(shape, s, at, model, row, vectors, cells)
 
 
-@inlined
+@KERNELS.inlined
 def add_part(
     shape: Shape, s: Buffers, at: At, purpose: int, step: int, part: int, scan: NDArray[np.int64], mode: int, work: Work
 ) -> None:
@@ -269,7 +261,7 @@ def add_part(
     work.empty[part] = stop - first - found if shape.sparse else 0
 
 
-@inlined
+@KERNELS.inlined
 def sum_parts(shape: Shape, at: At, mode: int, state: Trained, work: Work) -> None:
     """Add up the parts, one after the other, and the lanes of each sum: row 0 is then the whole batch's."""
     n, weights = shape.n_features, shape.n_features * shape.n_hidden * (1 if shape.tied else 2)
@@ -280,7 +272,7 @@ def sum_parts(shape: Shape, at: At, mode: int, state: Trained, work: Work) -> No
             steps.add((at.grad + (part * at.models + model) * at.params * FLOAT, grad, at.params))
             steps.add((at.sums + (part * at.models + model) * lanes * FLOAT, sums, lanes))
             work.loss[0, model] += work.loss[part, model]
-        losses.fold((sums, grad + (0 if shape.tiny else weights) * FLOAT, shape.sum_rows))
+        steps.fold((sums, grad + (0 if shape.tiny else weights) * FLOAT, shape.sum_rows))
         if empty:
             bias, importance = at.theta + (model * at.params + weights) * FLOAT, at.importance + model * n * FLOAT
             loss, relu = work.empty_loss.ctypes.data, shape.relu_output
@@ -291,7 +283,7 @@ def sum_parts(shape: Shape, at: At, mode: int, state: Trained, work: Work) -> No
                 state.moments[at.start + model, 1] += empty * work.empty_loss[0] ** 2
 
 
-@inlined
+@KERNELS.inlined
 def transpose_decoders(shape: Shape, at: At) -> None:
     """transposed[:, k, i] = W2[:, i, k]."""
     n, m = shape.n_features, shape.n_hidden
@@ -301,14 +293,23 @@ def transpose_decoders(shape: Shape, at: At) -> None:
         steps.transpose((weight, at.transposed + model * n * m * FLOAT, n, m))
 
 
-@inlined
+@KERNELS.inlined
+def adam_constants(adam: Adam) -> tuple[np.float32, np.float32, np.float32, np.float32, np.float32]:
+    """Both betas, each with what is left of 1, and eps: see `steps.step_adam`."""
+    beta1, rest1 = np.float32(adam.beta1), np.float32(1 - adam.beta1)
+    beta2, rest2 = np.float32(adam.beta2), np.float32(1 - adam.beta2)
+    return beta1, rest1, beta2, rest2, np.float32(adam.eps)
+
+
+@KERNELS.inlined
 def update(shape: Shape, at: At, rates: Rates, step: int, start: int, state: Trained, work: Work) -> None:
     """The optimiser's step for every model that has not diverged; one that does now keeps its last finite state."""
     count, row = at.params, at.params * FLOAT
     first, second = state.first.ctypes.data, state.second.ctypes.data
     theta, new, check = state.theta.ctypes.data, work.proposed.ctypes.data, work.check.ctypes.data
-    bias1 = 1.0 - 0.9 ** (step + 1)
-    bias2 = np.sqrt(1.0 - 0.999 ** (step + 1))
+    bias1 = 1.0 - rates.adam.beta1 ** (step + 1)
+    bias2 = np.sqrt(1.0 - rates.adam.beta2 ** (step + 1))
+    constants = adam_constants(rates.adam)
     for g in range(at.start, at.start + at.models):
         if state.diverged_at[g] >= 0:
             continue
@@ -330,9 +331,9 @@ def update(shape: Shape, at: At, rates: Rates, step: int, start: int, state: Tra
         if shape.optimizer == SGD:
             steps.step_sgd((*where, decay, lr))
         elif shape.optimizer == ADAM:
-            steps.step_adam((*where, decay, ONE, lr / bias1, bias2, *CONSTANTS))
+            steps.step_adam((*where, decay, ONE, lr / bias1, bias2, *constants))
         else:
-            steps.step_adam((*where, ZERO, ONE - lr * decay, lr / bias1, bias2, *CONSTANTS))
+            steps.step_adam((*where, ZERO, ONE - lr * decay, lr / bias1, bias2, *constants))
         if np.isfinite(work.check[0]) and np.isfinite(mean):
             steps.copy((new, theta + own, count))
             steps.copy((new + row, first + own, count))
@@ -341,7 +342,7 @@ def update(shape: Shape, at: At, rates: Rates, step: int, start: int, state: Tra
             state.diverged_at[g] = step
 
 
-@compiled
+@KERNELS.compiled
 def run(
     mode: int,
     shape: Shape,
@@ -368,31 +369,14 @@ def run(
         at = group_at(models, state, work, edges[g], edges[g + 1])
         if crew.thread == 0:
             transpose_decoders(shape, at)
-        wait(crew)
+        wait(crew.barrier, crew.threads)
         for step in range(start, stop):
             for part in range(crew.thread, shape.parts, crew.threads):
                 add_part(shape, s, at, purpose, step, part, crew.scan, mode, work)
-            wait(crew)
+            wait(crew.barrier, crew.threads)
             if crew.thread == 0:
                 sum_parts(shape, at, mode, state, work)
                 if mode == TRAIN:
                     update(shape, at, rates, step, start, state, work)
                     transpose_decoders(shape, at)
-            wait(crew)
-
-
-@inlined
-def wait(crew: Crew) -> None:
-    """Until all threads of the crew have come here."""
-    if crew.threads > 1:
-        arrivals = crew.barrier.ctypes.data
-        turn = atomic_load(arrivals, 1)
-        if atomic_add(arrivals, 0, 1) == crew.threads - 1:
-            atomic_add(arrivals, 0, -crew.threads)
-            atomic_add(arrivals, 1, 1)
-        else:
-            spins = 0
-            while atomic_load(arrivals, 1) == turn:
-                spins += 1
-                if spins > SPINS:
-                    yield_processor()
+            wait(crew.barrier, crew.threads)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from llvmlite import ir
 from numba.core import cgutils
 
+from superpos.engines.compiled.inside import is_inside
 from superpos.engines.compiled.vectors import (
     F32,
     F64,
-    I32,
     LANES,
-    QUADS,
     VD,
     VF,
-    VI,
     WIDTH,
     Doubles,
     Floats,
@@ -23,7 +21,6 @@ from superpos.engines.compiled.vectors import (
     add_total,
     before,
     each_vector,
-    first_lane,
     fma,
     integer,
     load,
@@ -32,7 +29,6 @@ from superpos.engines.compiled.vectors import (
     splat,
     store,
     store_some,
-    sum_lanes,
     vector_pass,
 )
 
@@ -41,31 +37,6 @@ def least_output(b: Value, relu: Value) -> Value:
     """The least output: 0 behind a ReLU, else -inf."""
     is_relu = b.icmp_unsigned("!=", relu, integer(0))
     return splat(b, b.select(is_relu, ir.Constant(F32, 0.0), ir.Constant(F32, float("-inf"))), VF)
-
-
-@vector_pass
-def mark_quads(b: Value, inside: Words, valid: Value) -> None:
-    """inside[lane] = -1 for the samples before `valid`, else 0, in the order of a block of draws."""
-    with each_vector(b, integer(LANES // WIDTH)) as v:
-        lane = b.mul(v.index, integer(WIDTH))
-        word, quad = b.udiv(lane, integer(QUADS)), b.urem(lane, integer(QUADS))
-        first = b.trunc(b.add(b.mul(quad, integer(4)), word), I32)
-        sample = b.add(splat(b, first, VI), ir.Constant(VI, [4 * q for q in range(WIDTH)]))
-        found = b.icmp_signed("<", sample, splat(b, b.trunc(valid, I32), VI))
-        store(b, b.sext(found, VI), inside, lane)
-
-
-@vector_pass
-def mark(b: Value, inside: Words, valid: Value) -> None:
-    """inside[lane] = -1 for the lanes before `valid`, else 0."""
-    with each_vector(b, integer(LANES // WIDTH)) as v:
-        lane = b.mul(v.index, integer(WIDTH))
-        store(b, b.sext(before(b, lane, valid), VI), inside, lane)
-
-
-def is_inside(b: Value, inside: Value, lane: Value) -> Value:
-    """Which of 16 lanes hold samples of the batch."""
-    return b.icmp_signed("<", load(b, inside, lane, VI), ir.Constant(VI, None))
 
 
 def is_above(b: Value, o: Value, floor: Value) -> Value:
@@ -152,39 +123,12 @@ def score(
 
 
 @vector_pass
-def rectify(b: Value, h: Floats, rows: Value, vectors: Value) -> None:
-    """h = max(h, 0), keeping NaN."""
-    zero = ir.Constant(VF, None)
-    with cgutils.for_range(b, rows) as row, each_vector(b, vectors) as v:
-        at = row_at(b, row.index, b.mul(v.index, integer(WIDTH)))
-        value = load(b, h, at)
-        store(b, b.select(b.fcmp_ordered("<", value, zero), zero, value), h, at)
-
-
-@vector_pass
-def gate(b: Value, dh: Floats, h: Floats, rows: Value, vectors: Value) -> None:
-    """dh = dh where h > 0, else 0: backward through a ReLU whose output is h."""
-    zero = ir.Constant(VF, None)
-    with cgutils.for_range(b, rows) as row, each_vector(b, vectors) as v:
-        at = row_at(b, row.index, b.mul(v.index, integer(WIDTH)))
-        store(b, b.select(b.fcmp_ordered(">", load(b, h, at), zero), load(b, dh, at), zero), dh, at)
-
-
-@vector_pass
 def magnitude(b: Value, x: Floats, y: Floats, rows: Value) -> None:
     """y = abs(x)."""
     absolute = cgutils.get_or_insert_function(b.module, ir.FunctionType(VF, [VF]), f"llvm.fabs.v{WIDTH}f32")
     with cgutils.for_range(b, rows) as row, each_vector(b, integer(LANES // WIDTH)) as v:
         at = row_at(b, row.index, b.mul(v.index, integer(WIDTH)))
         store(b, b.call(absolute, [load(b, x, at)]), y, at)
-
-
-@vector_pass
-def fold(b: Value, sums: Floats, out: Floats, rows: Value) -> None:
-    """out[row] = sum over the lanes of sums[row, 16]."""
-    with cgutils.for_range(b, rows) as row:
-        vector = load(b, sums, b.mul(row.index, integer(WIDTH)))
-        b.store(first_lane(b, sum_lanes(b, [vector])), b.gep(out, [row.index]))
 
 
 @vector_pass

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from llvmlite import ir
 from numba.core import cgutils
 
+from superpos.engines.compiled.inside import is_inside
 from superpos.engines.compiled.vectors import (
     LANES,
     VF,
@@ -26,8 +27,8 @@ from superpos.engines.compiled.vectors import (
     store,
     vector_pass,
 )
-from superpos.families.tms.cpu.draws import plain_values
-from superpos.families.tms.cpu.losses import is_above, is_inside, least_output, output_error, output_gradient
+from superpos.families.tms.cpu.feature_values import plain_values
+from superpos.families.tms.cpu.losses import is_above, least_output, output_error, output_gradient
 
 Inputs = Callable[[Value], list[Value]]  # the vectors of all features at a lane
 

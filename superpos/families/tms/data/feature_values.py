@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.families.tms.structure import Structure
-from superpos.maths.streams import WORD
+from superpos.maths.streams import RANGE, WORD, thresholds
 
 if TYPE_CHECKING:
     import torch
 
-RANGE = 2**32
 Words = NDArray[np.uint32]
 Floats = NDArray[np.float32]
 
@@ -36,11 +35,6 @@ class Cells(NamedTuple):
     shift: Words
     scale: Floats
     offset: Floats
-
-
-def thresholds(sparsity: NDArray[np.float64]) -> NDArray[np.int64]:
-    """T = floor(S 2³²): a draw u is active iff u >= T."""
-    return np.floor(sparsity * float(RANGE)).astype(np.int64)
 
 
 def cells(structure: Structure, sparsity: NDArray[np.float64]) -> Cells:

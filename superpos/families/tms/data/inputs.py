@@ -10,8 +10,9 @@ import torch
 
 from superpos.families.tms.data import sparse
 from superpos.families.tms.data.feature_values import cells, features
+from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
-from superpos.maths.streams import Purpose, draws
+from superpos.maths.streams import draws
 
 
 def sample(task: Task, purpose: Purpose, step: int, samples: range, device: str = "cpu") -> torch.Tensor:

@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.families.tms.data.feature_values import Cells, cells, fields, values
+from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Structure, Task
-from superpos.maths.streams import Purpose, draws
+from superpos.maths.streams import draws
 
 if TYPE_CHECKING:
     import torch

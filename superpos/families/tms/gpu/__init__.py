@@ -17,8 +17,10 @@ import triton
 import triton.language as tl
 from numpy.typing import NDArray
 
+from superpos.engines import Params
 from superpos.engines.splitting import in_memory
 from superpos.engines.task import State
+from superpos.families.tms import FAMILY
 from superpos.families.tms.data import sparse
 from superpos.families.tms.data.feature_values import cells
 from superpos.families.tms.gpu import kernels
@@ -29,11 +31,10 @@ from superpos.maths.sampling import mean_and_error
 
 _OLDEST_TRITON = (3, 7)
 _RECORDED = 32  # steps in a CUDA graph
-Params = dict[str, NDArray[np.float32]]
 
 
 class Models(NamedTuple):
-    """What differs between the models: `cells.Cells` and importances [M, F]."""
+    """What differs between the models: `feature_values.Cells` and importances [M, F]."""
 
     seed: torch.Tensor  # [M], uint64
     low: torch.Tensor  # uint32, as the next two
@@ -106,7 +107,7 @@ class FusedGpuEngine:
 
         def run(rows: slice) -> None:
             part = task.take(rows)
-            theta, work = self._tensor(_flat(structure, params)[rows]), self._work(shape, len(part), shape.splits, step)
+            theta, work = self._tensor(structure.flat(params)[rows]), self._work(shape, len(part), shape.splits, step)
             kernels.gradients[(len(part), shape.splits)](self._models(part), theta, work, **_compiled(shape))
             sums = [tensor.cpu().numpy().reshape(len(part), shape.splits, -1) for tensor in (work.loss, work.grad)]
             loss, grad = (value.sum(axis=1) for value in sums)
@@ -128,7 +129,7 @@ class FusedGpuEngine:
 
         def run(rows: slice) -> None:
             part = task.take(rows)
-            theta = self._tensor(_flat(task.structure, params)[rows])
+            theta = self._tensor(task.structure.flat(params)[rows])
             moments = _empty((len(part), parts, 2), torch.float64, self.device)
             work, models = self._work(shape, len(part), parts, 0), self._models(part)
             kernels.evaluate[(len(part), parts)](models, theta, work, moments, samples, **_compiled(shape))
@@ -140,7 +141,7 @@ class FusedGpuEngine:
     def _advance_rows(self, task: Task, state: State, rows: slice, stop: int) -> None:
         structure, records = task.structure, _records(task.structure, state.step, stop)
         groups = (state.params, state.first, state.second)
-        theta, first, second = (self._tensor(_flat(structure, group)[rows]) for group in groups)
+        theta, first, second = (self._tensor(structure.flat(group)[rows]) for group in groups)
         history = self._tensor(state.history[rows, records])
         trained = Trained(theta, first, second, self._tensor(state.diverged_at[rows]), history)
         self._train(task, trained, state.step, stop)
@@ -192,9 +193,13 @@ class FusedGpuEngine:
         structure = task.structure
         factor = optimisers.schedule(structure.lr_schedule, structure.steps, structure.warmup_steps)
         count = np.arange(1, structure.steps + 1)
-        unbias1, unbias2 = 1 - optimisers.BETA1**count, (1 - optimisers.BETA2**count) ** 0.5
-        decay, unbias2 = task.weight_decay.astype(np.float32), unbias2.astype(np.float32)
-        return Rates(*(self._tensor(value) for value in (task.lr, decay, factor, unbias1, unbias2)))
+        return Rates(
+            lr=self._tensor(task.lr),
+            weight_decay=self._tensor(task.weight_decay.astype(np.float32)),
+            factor=self._tensor(factor),
+            unbias1=self._tensor(1 - FAMILY.adam.beta1**count),
+            unbias2=self._tensor(((1 - FAMILY.adam.beta2**count) ** 0.5).astype(np.float32)),
+        )
 
     def _work(self, shape: Shape, models: int, slots: int, step: int) -> Work:
         """`slots` programs share the samples of a model."""
@@ -235,8 +240,3 @@ def _records(structure: Structure, start: int, stop: int) -> slice:
     """The columns of the loss history that the steps start ... stop - 1 fill."""
     every = structure.loss_every
     return slice(-(-start // every), -(-stop // every)) if every else slice(0, 0)
-
-
-def _flat(structure: Structure, params: Params) -> NDArray[np.float32]:
-    """Parameters [M, P] in the order of `Structure.param_shapes`."""
-    return np.concatenate([params[name].reshape(len(params[name]), -1) for name in structure.param_shapes], axis=1)

@@ -1,4 +1,4 @@
-"""Random numbers and feature values: `streams.draws` and `cells.features`, bit for bit.
+"""Random numbers and feature values: `streams.draws` and `feature_values.features`, bit for bit.
 
 Triton's `philox` is Philox4x32-10; its four words are four consecutive samples of one feature.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-SETS = tl.constexpr(8)  # streams.Purpose.SETS
+from superpos.families.tms.purposes import Purpose
+
+SETS = tl.constexpr(int(Purpose.SETS))
 
 
 @triton.jit
@@ -21,7 +23,7 @@ def draw(seed, quad, column, step, purpose):
 
 @triton.jit
 def cell(u, switch, low, span, shift, scale, offset, shape: tl.constexpr):
-    """The feature's value from its draw and the draw that decides, by the rules of `cells.Cells`."""
+    """The feature's value from its draw and the draw that decides, by the rules of `feature_values.Cells`."""
     if shape.set_size:
         active = switch - low <= span
         value = (u - shift).to(tl.float32) * scale

@@ -7,8 +7,10 @@ import triton.language as tl
 
 from superpos.families.tms.gpu import lanes, tiles
 from superpos.families.tms.gpu.update import update
+from superpos.families.tms.purposes import Purpose
 
-TRAIN, EVALUATE = tl.constexpr(1), tl.constexpr(2)  # streams.Purpose
+TRAIN = tl.constexpr(int(Purpose.TRAIN))
+EVALUATE = tl.constexpr(int(Purpose.EVALUATE))
 
 
 @triton.jit(do_not_specialize=["start", "stop", "records", "width"])

@@ -69,7 +69,7 @@ def over_lanes(value, shape: tl.constexpr):
 
 @triton.jit
 def load_facts(models, model, shape: tl.constexpr):
-    """What training does not change: the seed, the importances, and `cells.Cells`, five numbers of each feature."""
+    """What training does not change: the seed, the importances and `feature_values.Cells`."""
     at = model * shape.n_features
     low = load_features(models.low + at, shape)
     span = load_features(models.span + at, shape)

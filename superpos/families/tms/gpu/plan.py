@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from superpos.families.tms.data.sparse import SEGMENT
+from superpos.families.tms.fused import OPTIMIZERS, gradient_factor
 from superpos.families.tms.structure import Structure
 
 WARPS = 4
-ADAM, ADAMW, SGD = 0, 1, 2
-_OPTIMIZERS = {"adam": ADAM, "adamw": ADAMW, "sgd": SGD}
 _WEIGHTS = 30  # of a lane: each takes a register, and its gradient's sum another one
 _LANES = 8  # at most: with more, the sums over lanes would cost more than the products
 _CELLS = 2048  # of a block's h at most: 64 samples x 32 hidden units keep within 255 registers, what is more spills
@@ -64,7 +63,6 @@ def shape_of(structure: Structure) -> Shape:
     """The kernel of a structure."""
     n, m, matrices = structure.n_features, structure.n_hidden, 1 if structure.tied else 2
     params = n * m * matrices + n
-    features = n if structure.reduction == "mean" else 1
     lanes = lanes_of(structure)
     pieces = -(-n // lanes) if lanes else 0
     sums = pieces * (m * matrices + 1)
@@ -81,10 +79,10 @@ def shape_of(structure: Structure) -> Shape:
         set_size=0 if structure.correlation == "none" else structure.set_size,
         sparse=structure.sampler == "sparse",
         one_of_a_set=structure.correlation == "anticorrelated",
-        optimizer=_OPTIMIZERS[structure.optimizer],
+        optimizer=OPTIMIZERS[structure.optimizer],
         samples=structure.samples_per_step,
         loss_every=structure.loss_every,
-        factor=2 / (structure.samples_per_step * features),
+        factor=gradient_factor(structure),
         weights=n * m * matrices,
         params=params,
         block=min(_power_of_two(params), _BLOCK),

@@ -13,9 +13,10 @@ import triton.language as tl
 
 from superpos.families.tms.data.sparse import SEGMENT as _SEGMENT
 from superpos.families.tms.gpu.draws import cell, draw
+from superpos.families.tms.purposes import Purpose
 
 SEGMENT = tl.constexpr(_SEGMENT)
-SPARSE = tl.constexpr(16)  # streams.Purpose.SPARSE
+SPARSE = tl.constexpr(int(Purpose.SPARSE))
 LN2, ROOT = tl.constexpr(math.log(2)), tl.constexpr(math.sqrt(0.5))
 LONGEST = tl.constexpr(2.0**30)
 

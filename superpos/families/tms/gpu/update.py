@@ -1,14 +1,17 @@
-"""The optimiser's step of one model, operation by operation as `optim.update`, and the test for divergence."""
+"""The optimiser's step of one model, operation by operation as `optimisers.update`, and the test for divergence."""
 
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
-from superpos.families.tms.gpu.plan import ADAMW as _ADAMW
-from superpos.families.tms.gpu.plan import SGD as _SGD
+from superpos.families.tms import FAMILY, fused
 
-ADAMW, SGD = tl.constexpr(_ADAMW), tl.constexpr(_SGD)
+ADAMW = tl.constexpr(fused.ADAMW)
+SGD = tl.constexpr(fused.SGD)
+BETA1 = tl.constexpr(FAMILY.adam.beta1)
+BETA2 = tl.constexpr(FAMILY.adam.beta2)
+EPS = tl.constexpr(FAMILY.adam.eps)
 
 
 @triton.jit
@@ -18,10 +21,10 @@ def propose(param, first, second, grad, lr, decay, unbias1, unbias2, shape: tl.c
         grad = grad + decay * param
     if shape.optimizer == SGD:
         return param - lr * grad, first, second
-    first = 0.9 * first + (1 - 0.9) * grad
-    second = 0.999 * second + (1 - 0.999) * (grad * grad)
+    first = first * BETA1 + grad * (1 - BETA1)
+    second = second * BETA2 + (grad * grad) * (1 - BETA2)
     rate = (lr.to(tl.float64) / unbias1).to(tl.float32)
-    direction = tl.div_rn(first, tl.div_rn(tl.sqrt_rn(second), unbias2) + 1e-8)
+    direction = tl.div_rn(first, tl.div_rn(tl.sqrt_rn(second), unbias2) + EPS)
     if shape.optimizer == ADAMW:
         param = (1.0 - lr * decay) * param
     return param - rate * direction, first, second

@@ -1,0 +1,82 @@
+"""Passes that make feature values of draws: `data.feature_values`, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from superpos.engines.compiled.vectors import (
+    LANES,
+    VF,
+    VI,
+    WIDTH,
+    Floats,
+    Value,
+    Words,
+    each_vector,
+    integer,
+    load,
+    row_at,
+    splat,
+    store,
+    vector_pass,
+)
+
+
+@vector_pass
+def fill(
+    b: Value,
+    u: Words,
+    switch: Words,
+    x: Floats,
+    low: Words,
+    span: Words,
+    shift: Words,
+    scale: Floats,
+    offset: Floats,
+    rows: Value,
+    set_size: Value,
+) -> None:
+    """x[row] = float32(u - shift) * scale + offset where switch - low <= span (unsigned), else 0: see `cells.Cells`.
+
+    `switch` has one row a set of `set_size` features.
+    """
+    with cgutils.for_range(b, rows) as row:
+        rule = _rule(b, (low, span, shift, scale, offset), (VI, VI, VI, VF, VF), row.index)
+        set_index = b.udiv(row.index, set_size)
+        with each_vector(b, integer(LANES // WIDTH)) as v:
+            lane = b.mul(v.index, integer(WIDTH))
+            at = row_at(b, row.index, lane)
+            value = feature_values(b, rule, load(b, u, at, VI), load(b, switch, row_at(b, set_index, lane), VI))
+            store(b, value, x, at)
+
+
+@vector_pass
+def fill_plain(b: Value, u: Words, x: Floats, low: Words, scale: Floats, rows: Value) -> None:
+    """`fill` for independent unsigned features, where shift = low and offset = 0."""
+    with cgutils.for_range(b, rows) as row:
+        first, factor = _rule(b, (low, scale), (VI, VF), row.index)
+        with each_vector(b, integer(LANES // WIDTH)) as v:
+            at = row_at(b, row.index, b.mul(v.index, integer(WIDTH)))
+            store(b, plain_values(b, load(b, u, at, VI), first, factor), x, at)
+
+
+def plain_values(b: Value, u: Value, low: Value, scale: Value) -> Value:
+    """Values of 16 cells of an independent unsigned feature from their draws."""
+    value = b.fmul(b.uitofp(b.sub(u, low), VF), scale)
+    return b.select(b.icmp_unsigned(">=", u, low), value, ir.Constant(VF, None))
+
+
+def _rule(b: Value, fields: Sequence[Value], kinds: Sequence[Value], feature: Value) -> list[Value]:
+    """One feature's `cells.Cells` as vectors."""
+    return [splat(b, b.load(b.gep(p, [feature])), kind) for p, kind in zip(fields, kinds, strict=True)]
+
+
+def feature_values(b: Value, rule: Sequence[Value], u: Value, switch: Value) -> Value:
+    """Values of 16 cells from their draws and `cells.Cells`."""
+    low, span, shift, scale, offset = rule
+    active = b.icmp_unsigned("<=", b.sub(switch, low), span)
+    value = b.fadd(b.fmul(b.uitofp(b.sub(u, shift), VF), scale), offset)
+    return b.select(active, value, ir.Constant(VF, None))
