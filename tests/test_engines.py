@@ -9,6 +9,7 @@ magnitudes in float64, L is the length of the longest chain: forward, backward a
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +20,12 @@ from tms import reference
 
 from superpos.engines import Engine
 from superpos.engines.task import State
-from superpos.families.tms.cpu import FusedCpuEngine
+from superpos.families.tms import FAMILY
+from superpos.families.tms.cpu import FusedCpuEngine, call
 from superpos.families.tms.data import inputs as data
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
+from superpos.family import Adam
 
 EPS = float(np.finfo(np.float32).eps)
 REFERENCE, FUSED = reference(threads=1), FusedCpuEngine(threads=1)
@@ -207,6 +210,22 @@ def test_a_step_of_every_optimiser(optimizer: str, reduction: str, kind: str, wa
     options = {"optimizer": optimizer, "reduction": reduction, "lr_schedule": kind, "warmup_steps": warmup}
     for step in (0, 1, 6):
         check_step(varied(5, 2, 5, batch_size=33, steps=8, loss_every=1, **options), step)
+
+
+def test_the_constants_of_adam_are_the_family_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With beta1 = 3/4 and beta2 = 1/2: m = g / 4, v = g² / 2; corrected both are g and g². All but eps is exact."""
+    monkeypatch.setattr(call, "FAMILY", replace(FAMILY, adam=Adam(0.75, 0.5, 0.125)))
+    task = varied(5, 2, 3, batch_size=100, steps=1, loss_every=1, optimizer="adamw")
+    state = start(task)
+    before = deepcopy(state.params)
+    _, grads = FUSED.gradients(task, before, 0)
+    FUSED.advance(task, state, 1)
+    for name, grad in grads.items():
+        assert np.array_equal(state.first[name], grad / 4), name
+        assert np.array_equal(state.second[name], grad**2 / 2), name
+        lr, decay = (value.reshape(-1, *[1] * (grad.ndim - 1)) for value in (task.lr, task.weight_decay))
+        expected = (1 - lr * decay) * before[name] - lr * grad / (np.abs(grad) + 0.125)
+        assert_near(name, state.params[name], expected, 8 * EPS * (np.abs(before[name]) + lr))
 
 
 def test_training_for_long_reaches_the_same_loss() -> None:
