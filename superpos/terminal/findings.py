@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from superpos.config.wording import show
+from superpos.store.rows import best, healthy
 from superpos.terminal.tables import Column, Table
 from superpos.units import count, duration
 
@@ -38,17 +39,17 @@ def findings(run: Run) -> dict[str, Any]:
     table = run.table
     if table.empty:
         return {"best": None, "geometries": {}, "diverged": []}
-    healthy = table[(table["status"] == "ok") & table["loss"].notna()]
-    named: list[str] = healthy["geometry"].dropna().tolist() if "geometry" in healthy else []
+    good = healthy(table)
+    named: list[str] = good["geometry"].dropna().tolist() if "geometry" in good else []
     return {
-        "best": None if healthy.empty else _best(healthy, run.swept),
+        "best": None if good.empty else _best(good, run.swept),
         "geometries": dict(Counter(named).most_common()),
         "diverged": table.loc[table["status"] == "diverged", "model"].tolist(),
     }
 
 
-def _best(healthy: pd.DataFrame, keys: list[str]) -> dict[str, Any]:
-    row = healthy.iloc[int(healthy["loss"].astype(float).argmin())]
+def _best(good: pd.DataFrame, keys: list[str]) -> dict[str, Any]:
+    row = best(good, ()).iloc[0]
     setting = {key: _value(row[key]) for key in keys}
     return {"model": int(row["model"]), "loss": float(row["loss"]), "setting": setting}
 
