@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from superpos.claims import select
+from superpos.family import Label
 from superpos.figures.points import points
 from superpos.store.by_setting import by_setting
 from superpos.store.rows import best, healthy, same_setting
 from superpos.terminal.findings import findings
 
 SWEPT = ["data.density", "seed"]
+LABEL = Label("geometry", "geometries")
 OVERFLOWN = 1
 """The model that has finite weights and an infinite loss."""
 
@@ -33,7 +35,9 @@ def run() -> Any:
         "geometry": ["digon", "point", "digon", "digon", "square", "line"],
     }
     table = pd.DataFrame(columns).set_index("model", drop=False)
-    return SimpleNamespace(table=table, swept=SWEPT, n_models=6, by_setting=lambda: by_setting(table, SWEPT))
+    return SimpleNamespace(
+        table=table, swept=SWEPT, label=LABEL, n_models=6, by_setting=lambda: by_setting(table, SWEPT, LABEL)
+    )
 
 
 def test_figures_leave_out_a_model_of_infinite_loss() -> None:

@@ -1,20 +1,33 @@
-"""One row per setting of a sweep: what its seeds reached, and how often each geometry was found."""
+"""One row per setting of a sweep: what its seeds reached, and how often each label was found."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
+from numpy.typing import NDArray
 
+from superpos.family import Label
 from superpos.store.rows import best, healthy, same_setting
 
+Measure = Callable[[NDArray[Any]], float]
+"""(model numbers of a setting's healthy models [K], K > 0) -> a number."""
 
-def by_setting(table: pd.DataFrame, swept: Sequence[str]) -> pd.DataFrame:
+
+def by_setting(
+    table: pd.DataFrame,
+    swept: Sequence[str],
+    label: Label | None,
+    columns: Mapping[str, Measure] = MappingProxyType({}),
+) -> pd.DataFrame:
     """The models of a table grouped by every swept key but the seed, in the order of their first models.
 
     Columns: these keys; "models", "diverged"; "best" (number of the model of lowest loss), "loss_best",
-    "loss_median", "loss_worst"; "geometries", such as "pentagon 90, 2 digons 9", where models have a geometry.
-    Models that are not healthy (see `rows`) count in the first two alone.
+    "loss_median", "loss_worst"; `columns`, NaN where no model is healthy; and how often each text stands in the
+    column of `label`, under its plural: in "geometries" such as "pentagon 90, 2 digons 9", where the table has it.
+    Models that are not healthy (see `rows`) count in "models" and "diverged" alone.
     """
     keys = [key for key in swept if key != "seed"]
     setting = same_setting(table, keys)
@@ -24,12 +37,17 @@ def by_setting(table: pd.DataFrame, swept: Sequence[str]) -> pd.DataFrame:
     good = healthy(table)
     lowest = best(good, keys)
     found["best"] = lowest["model"].set_axis(setting[lowest.index]).astype("Int64")
-    loss = good["loss"].astype(float).groupby(setting[good.index])
+    group = setting[good.index]
+    loss = good["loss"].astype(float).groupby(group)
     found["loss_best"] = loss.min()
     found["loss_median"] = loss.median()
     found["loss_worst"] = loss.max()
-    if "geometry" in table:
-        found["geometries"] = _counts(good["geometry"], setting[good.index])
+    models = good["model"].groupby(group)
+    for name, measure in columns.items():
+        numbers = {number: measure(chosen.to_numpy()) for number, chosen in models}
+        found[name] = pd.Series(numbers, dtype=float)
+    if label and label.column in table:
+        found[label.plural] = _counts(good[label.column], group)
     return found
 
 
