@@ -16,7 +16,7 @@ async function drawWeights(target, { weights, tensors }, card) {
   const traces = matrices.map((z, i) => {
     const axis = i ? String(i + 1) : "", share = 1 / drawn.length, numbers = { showgrid: false, zeroline: false };
     layout[`xaxis${axis}`] = axisLook({ ...numbers, ...whole(z[0].length), range: [0.5, z[0].length + 0.5], anchor: `y${axis}` });
-    layout[`yaxis${axis}`] = axisLook({ ...numbers, ...whole(z.length), range: [z.length + 0.5, 0.5], title: { text: plain(drawn[i]) }, anchor: `x${axis}`, domain: [1 - (i + 1) * share + (i + 1 < drawn.length ? 0.3 * share : 0), 1 - i * share] });
+    layout[`yaxis${axis}`] = axisLook({ ...numbers, ...whole(z.length), range: [z.length + 0.5, 0.5], title: { text: plain(drawn[i]) }, anchor: `x${axis}`, domain: [1 - (i + 1) * share + 0.3 * share, 1 - i * share] });
     const places = (n) => range(n).map((k) => k + 1);
     return { type: "heatmap", z, x: places(z[0].length), y: places(z.length), xaxis: `x${axis}`, yaxis: `y${axis}`, colorscale: SIGNED, zmin: -most, zmax: most, showscale: i === 0, colorbar: bar(""), hovertemplate: `${plain(drawn[i])}: row %{y}, column %{x}: %{z:.3f}<extra></extra>` };
   });
