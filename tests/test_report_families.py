@@ -7,8 +7,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from playwright.sync_api import expect
 import superpos
 from superpos import report
 from superpos.errors import SuperposError
-from superpos.family import Exhibits
+from superpos.family import Exhibits, find
 from superpos.family import Explorer as Added
 from superpos.report import parts
 from superpos.store import Run
@@ -41,11 +41,11 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def of_family(path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
-    """That run as if it were of a family with an explorer of its own, or of one that is not known."""
+    """That run as if it were of a family without labels, with an explorer of its own."""
 
-    def run(explorer: Added | None = None, known: bool = True) -> Run:
-        family = SimpleNamespace(label=None, functions=None, shows=Exhibits(explorer=explorer or Added()))
-        monkeypatch.setattr(Run, "family", family if known else None)
+    def run(explorer: Added) -> Run:
+        monkeypatch.setattr(Run, "family", replace(find("tms"), shows=Exhibits(explorer=explorer)))
+        monkeypatch.setattr(Run, "label", None)
         return superpos.load(path)
 
     return run
@@ -58,7 +58,7 @@ def of_family(path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]
 def test_a_family_that_adds_nothing_has_a_page(
     explore: Callable[..., Explorer], of_family: Callable[..., Run], tmp_path: Path
 ) -> None:
-    run = of_family()
+    run = of_family(Added())
     explorer = explore(report.write(run, tmp_path / "bare.html"))
     state, model = explorer.ask("state"), explorer.model
     assert state["metric"] == "loss"
@@ -83,7 +83,7 @@ def test_a_family_that_adds_nothing_has_a_page(
 def test_a_page_without_cards_of_a_family_is_accessible(
     explore: Callable[..., Explorer], of_family: Callable[..., Run], tmp_path: Path
 ) -> None:
-    explorer = explore(report.write(of_family(), tmp_path / "bare.html"))
+    explorer = explore(report.write(of_family(Added()), tmp_path / "bare.html"))
     explorer.ask("pin", explorer.model)
     explorer.settle()
     for size in (DESKTOP, (390, 800)):
@@ -190,11 +190,13 @@ def test_what_a_family_adds_has_a_share_of_the_budget() -> None:
 # --- a family that is not known ---------------------------------------------------------------------------------------
 
 
-def test_a_run_of_an_unknown_family_is_refused(of_family: Callable[..., Run]) -> None:
-    run = of_family(known=False)
+def test_a_run_of_an_unknown_family_is_refused(path: Path, tmp_path: Path) -> None:
+    run = superpos.load(path)
     run.manifest["family"] = "unheard-of"
-    with pytest.raises(SuperposError, match="unheard-of"):
-        report.page(run)
+    with pytest.raises(SuperposError, match="the family 'unheard-of'") as refused:
+        report.write(run, tmp_path / "page.html")
+    assert refused.value.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_data_of_a_page_need_no_matplotlib(path: Path) -> None:

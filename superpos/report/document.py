@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from superpos.errors import IncompleteError, SuperposError
+from superpos.errors import IncompleteError
 from superpos.report.pack import Pack, compress
 from superpos.report.page_data import content, to_text
 from superpos.store import Run, write_file
@@ -37,11 +37,10 @@ def page(run: Run, budget: int = BUDGET) -> str:
     Weights, histories and snapshots that do not fit are left out, those of the best model of every setting last; the
     page says so. Raises `IncompleteError` where no model is finished, `SuperposError` for a family that is not known.
     """
-    if run.family is None:
-        raise SuperposError(f"{run.path}: there is no family {run.manifest['family']!r} here, so nothing can be shown")
+    family = run.require_family()
     if run.table.empty:
         raise IncompleteError(f"{run.path} has no finished models; train it first")
-    pack, frame = Pack(), _frame(run.family.shows.explorer.scripts)
+    pack, frame = Pack(), _frame(family.shows.explorer.scripts)
     held = content(run, pack, budget - len(frame.encode())) | {"budget": budget}
     parts = {"title": escape(run.name), "run": to_text(held), "arrays": "\n".join(pack.elements)}
     for name, text in parts.items():

@@ -24,7 +24,7 @@ _HIDDEN: Final = ("model", "row_id", sweep_axes.SEED)  # columns that the page d
 
 def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
     """The object of a run's page, its arrays added to `pack`; `budget` is bytes of the page for both."""
-    plan, family = run.manifest["plan"], run.family
+    plan, family = run.manifest["plan"], run.require_family()
     explorer = family.shows.explorer
     layers = Layers() if explorer.layers is None else explorer.layers(run)
     trained_here = family.functions is None  # no command line names a user's functions
@@ -35,7 +35,7 @@ def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
         "axes": sweep_axes.axes(plan),
         "command": sweep_axes.fixed_overrides(plan, f"{run.name}_model") if trained_here else None,
         "config": {key: sweep_axes.safe(value) for key, value in sorted(run.manifest["config"].items())},
-        "label": None if family.label is None else family.label.column,
+        "label": None if run.label is None else run.label.column,
         "constants": {} if explorer.constants is None else explorer.constants(),
         "layers": layers.to_json(pack),
         "provenance": _provenance(run),

@@ -55,7 +55,7 @@ class Kept(NamedTuple):
 
 def parts(run: Run, rows: Part) -> list[Part]:
     """All parts of a run; `rows` is that of its table."""
-    of_shape = run.family.shows.explorer.parts or standard
+    of_shape = run.require_family().shows.explorer.parts or standard
     return [rows] + [part for models in _shapes(run) for part in of_shape(run, models)]
 
 

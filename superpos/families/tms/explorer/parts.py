@@ -61,4 +61,6 @@ def _neurons(W: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _importance(run: Run, rows: Models) -> NDArray[np.float64]:
-    return Sweep.from_json(run.manifest["plan"]).task(rows).importance
+    """Importance [M, F] of every feature."""
+    importance: NDArray[np.float64] = Sweep.from_json(run.manifest["plan"]).task(rows).importance
+    return importance
