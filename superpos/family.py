@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -125,16 +125,21 @@ class Figure:
 
 @dataclass(frozen=True)
 class Explorer:
-    """What the page of `superpos report` shows of a family beyond what it shows of every run."""
+    """What the page of `superpos report` shows of a family beyond what it shows of every run.
+
+    The page of a family that says nothing here has the map, the table, losses and seeds, and weights as matrices.
+    """
 
     scripts: tuple[str, ...] = ()
-    """JavaScript files "package:file.js", which add the family's cards."""
-    parts: Callable[..., Any] | None = None
-    """See `report.parts`: what the page holds of every model."""
-    layers: Callable[..., Any] | None = None
-    """See `report.page_data`: what theory knows of the run's settings."""
-    look: Callable[..., Any] | None = None
-    """See `report.palette`: colours and thresholds for the scripts."""
+    """JavaScript files "package:file.js" in a scope of their own. They call `family({...})` with cards, metrics of the
+    map and words; report/page/family.js says with which."""
+    parts: Callable[[Run, Any], Iterable[Any]] | None = None
+    """(run, numbers [M] of models whose tensors have equal names and shapes) -> the `report.parts.Part`s that the page
+    holds of them; without it those of `report.parts.standard`."""
+    layers: Callable[[Run], Any] | None = None
+    """(run) -> `report.layers.Layers`: what theory knows of the run's settings."""
+    constants: Callable[[], Mapping[str, Any]] | None = None
+    """() -> what the scripts read as `RUN.constants`: JSON of what they and Python share."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,13 @@
-"""Times and large numbers in words. Layer 0: imports the standard library only."""
+"""Times and numbers as text. Imports the standard library only."""
 
 from __future__ import annotations
 
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number to some significant digits: "0.3679", "12", "1e-05"."""
+    return f"{value:.{digits}g}"
 
 
 def duration(seconds: float) -> str:

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from superpos.family import Label
 from superpos.store.by_setting import by_setting
-from superpos.terminal.findings import findings, of_findings, of_settings, of_training, settings, some
+from superpos.terminal.findings import findings, findings_fields, settings, settings_table, some, training_fields
 from superpos.terminal.tables import plain
 
 SWEPT = ["importance.values", "model.n_hidden", "seed"]
+LABEL = Label("geometry", "geometries")
 
 
 def run(**changes: Any) -> Any:
@@ -30,7 +32,9 @@ def run(**changes: Any) -> Any:
         "geometry": ["digon", "pentagon", "digon", "pentagon", None, "pentagon"],
     }
     table = pd.DataFrame(columns | changes).set_index("model", drop=False)
-    return SimpleNamespace(table=table, swept=SWEPT, n_models=8, by_setting=lambda: by_setting(table, SWEPT))
+    return SimpleNamespace(
+        table=table, swept=SWEPT, n_models=8, label=LABEL, by_setting=lambda: by_setting(table, SWEPT, LABEL)
+    )
 
 
 def test_findings() -> None:
@@ -45,7 +49,7 @@ def test_findings() -> None:
         "diverged": [2],
     }
     assert json.loads(json.dumps(found)) == found
-    assert of_findings(found) == [
+    assert findings_fields(found, LABEL) == [
         ("loss", "0.25 at best: model 1, importance.values=[1.0, 0.5], model.n_hidden=2, seed=1"),
         ("found", "pentagon (2), digon (1)"),
     ]
@@ -54,8 +58,8 @@ def test_findings() -> None:
 def test_nothing_is_found_where_all_diverged_or_nothing_is_done() -> None:
     found = findings(run(status="diverged"))
     assert found == {"best": None, "geometries": {}, "diverged": [0, 1, 2, 3, 4, 5]}
-    assert of_findings(found) == []
-    empty = SimpleNamespace(table=pd.DataFrame({"model": pd.Series(dtype=np.int64)}), swept=SWEPT)
+    assert findings_fields(found, LABEL) == []
+    empty = SimpleNamespace(table=pd.DataFrame({"model": pd.Series(dtype=np.int64)}), swept=SWEPT, label=LABEL)
     assert findings(empty) == {"best": None, "geometries": {}, "diverged": []}
 
 
@@ -73,7 +77,7 @@ def test_settings_are_json_also_where_there_is_no_number() -> None:
         ([1.0, 0.5], 3, None, None),
         (None, 3, 3, 1.0),
     ]
-    header, first, second = plain(of_settings(rows)).splitlines()
+    header, first, second = plain(settings_table(rows, LABEL)).splitlines()
     assert header.split()[:4] == ["importance.values", "model.n_hidden", "models", "diverged"]
     assert first.split()[:6] == ["[1.0,", "0.5]", "2", "3", "1", "-"]
     assert second.split()[-2:] == ["pentagon", "2"]
@@ -83,7 +87,7 @@ def test_settings_are_json_also_where_there_is_no_number() -> None:
 
 def test_titles_are_short_where_that_says_enough() -> None:
     rows = [{"data.last": 0.5, "importance.last": 1, "train.lr": 0.1, "models": 2}]
-    assert [column.short for column in of_settings(rows).columns] == ["", "", "lr", "models"]
+    assert [column.short for column in settings_table(rows, LABEL).columns] == ["", "", "lr", "models"]
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, ""), (2, "0, 1"), (10, "0, 1, 2, 3, 4, 5, 6, 7, 8, 9")])
@@ -97,7 +101,7 @@ def test_of_many_names_the_first_are_named() -> None:
 
 def test_what_is_said_after_training() -> None:
     progress: Any = SimpleNamespace(models_now=4, models_before=2)
-    fields = of_training(run(), Path("out puts/x/y"), progress, 12.0)
+    fields = training_fields(run(), Path("out puts/x/y"), progress, 12.0)
     assert fields[0] == ("trained", "4 models in 12 s; 2 were done before")
     assert fields[-3:] == [
         ("diverged", "1 model (2): their last finite weights are kept; run.table has the step"),
@@ -106,4 +110,7 @@ def test_what_is_said_after_training() -> None:
     ]
     whole = run()
     whole.n_models = 6
-    assert of_training(whole, Path("o"), progress, 1.0)[-2:] == [("next", "superpos plot o"), ("", "superpos report o")]
+    assert training_fields(whole, Path("o"), progress, 1.0)[-2:] == [
+        ("next", "superpos plot o"),
+        ("", "superpos report o"),
+    ]

@@ -28,7 +28,7 @@ from superpos.report import parts as models
 from superpos.report import sweep_axes
 from superpos.report.pack import Pack, codes, half
 from superpos.report.page_data import to_text
-from superpos.report.parts import Part
+from superpos.report.parts import Coded, Part
 from superpos.store import Run
 
 SMALL = [
@@ -79,10 +79,18 @@ class Page:
         return np.frombuffer(data, dtype=TYPES[found["type"]]).reshape(found["shape"])
 
     def models(self, kind: str) -> list[int]:
-        return sorted(model for part in self.run[kind] for model in self.array(part["models"]).tolist())
+        return sorted(model for part in self.parts(kind) for model in self.array(part["models"]).tolist())
+
+    def parts(self, kind: str) -> list[dict[str, Any]]:
+        return self.run["parts"].get(kind, [])
+
+    @property
+    def rows(self) -> dict[str, Any]:
+        (rows,) = self.parts("rows")
+        return rows
 
     def column(self, name: str) -> np.ndarray:
-        return self.array(next(column for column in self.run["columns"] if column["name"] == name))
+        return self.array(self.rows["arrays"][name])
 
 
 def trained(folder: Path, *overrides: str, **options: Any) -> Run:
@@ -109,17 +117,17 @@ def explored(phases: Run) -> Page:
 
 def test_the_page_holds_the_table_as_it_is(phases: Run, explored: Page) -> None:
     page = explored
-    assert_array_equal(page.array(page.run["listed"]), phases.table["model"])
+    assert_array_equal(page.array(page.rows["models"]), phases.table["model"])
     for name in ("loss", "d_star", "interference_max", "n_represented"):
         assert_array_equal(page.column(name), phases.table[name].to_numpy(dtype=np.float32))
-    text = next(column for column in page.run["columns"] if column["name"] == "geometry")
+    text = page.rows["arrays"]["geometry"]
     assert [text["names"][i] for i in page.array(text)] == phases.table["geometry"].tolist()
     assert page.run["omitted"] == []
 
 
 def test_weights_and_features_are_those_of_the_models_to_three_digits(phases: Run, explored: Page) -> None:
     page = explored
-    (part,) = page.run["weights"]
+    (part,) = page.parts("weights")
     rows = page.array(part["models"])
     W, b = phases.tensor("W", rows), phases.tensor("b", rows)
     for name, expected in {
@@ -135,7 +143,7 @@ def test_weights_and_features_are_those_of_the_models_to_three_digits(phases: Ru
 
 def test_histories_and_snapshots_are_those_of_the_models(filmed: Run) -> None:
     page = Page(report.page(filmed))
-    (history,), (snapshots,) = page.run["history"], page.run["snapshots"]
+    (history,), (snapshots,) = page.parts("history"), page.parts("snapshots")
     for place, model in enumerate(page.array(history["models"]).tolist()):
         steps, loss = filmed.history(model)
         assert history["steps"] == steps.tolist()
@@ -149,15 +157,15 @@ def test_histories_and_snapshots_are_those_of_the_models(filmed: Run) -> None:
 
 def test_models_of_different_shapes_stand_in_parts_of_their_own(tmp_path: Path) -> None:
     run = trained(tmp_path, "model.n_features=3,4", "model.n_hidden=2", "seed=0,1")
-    parts = Page(report.page(run)).run["weights"]
+    parts = Page(report.page(run)).parts("weights")
     assert sorted(part["arrays"]["W"]["shape"] for part in parts) == [[2, 3, 2], [2, 4, 2]]
 
 
 def test_a_relu_layer_has_neurons_and_no_graph(tmp_path: Path) -> None:
     run = trained(tmp_path, "model.n_features=4", "model.n_hidden=3", "model.hidden=relu", "model.tied=false")
     page = Page(report.page(run))
-    (part,) = page.run["weights"]
-    assert page.run["graphs"] == []
+    (part,) = page.parts("weights")
+    assert page.parts("graphs") == []
     counts = metrics.neuron_monosemanticity(run.tensor("W1"))
     assert_array_equal(page.array(part["arrays"]["neurons"]), counts)
 
@@ -170,9 +178,9 @@ def test_theory_is_there_where_it_is_known(explored: Page, filmed: Run) -> None:
     page, layers = explored, explored.run["layers"]
     assert [line["label"] for line in layers["lines"]] == ["exact boundary", "candidate theory"]
     agreement = next(layer for layer in layers["maps"] if layer["name"] == "agreement")
-    assert page.array(agreement["arrays"]["z"]).shape == (3, 3)
-    assert set(np.unique(page.array(agreement["arrays"]["z"]))) <= {0, 1}
-    assert Page(report.page(filmed)).run["layers"] == {"maps": [], "lines": [], "curves": []}
+    assert page.array(agreement["arrays"]["values"]).shape == (3, 3)
+    assert set(np.unique(page.array(agreement["arrays"]["values"]))) <= {0, 1}
+    assert Page(report.page(filmed)).run["layers"] == {"maps": [], "lines": [], "curves": [], "words": ""}
 
 
 def test_the_exact_minimum_stands_in_the_order_of_the_axes(explored: Page) -> None:
@@ -180,7 +188,7 @@ def test_the_exact_minimum_stands_in_the_order_of_the_axes(explored: Page) -> No
     page = explored
     exact = next(layer for layer in page.run["layers"]["maps"] if layer["name"] == "exact")
     values = [[point[0] for point in axis["values"]] for axis in page.run["axes"]]
-    norm, hue = (page.array(exact["arrays"][name]) for name in ("norm", "hue"))
+    norm, hue = (page.array(exact["arrays"][name]) for name in ("values", "hue"))
     r, dense, sparse = values[0].index(3), values[1].index(1), values[1].index(0.1)
     assert (norm[r, dense], hue[r, dense]) == pytest.approx((1, 0), abs=0.01)
     assert hue[r, sparse] > 0.9
@@ -353,19 +361,20 @@ def test_the_page_asks_for_nothing_from_elsewhere(explored: Page) -> None:
 
 
 def test_the_graph_of_an_octahedron_is_three_digons_and_its_hull_has_twelve_edges() -> None:
-    legend: graphs.Legend = {}
     W = np.concatenate((np.eye(3), -np.eye(3)))[None]
-    found = graphs.graphs(W, legend)
-    assert [words for words, _ in legend] == ["digon (D = 1/2)"]
-    assert_array_equal(found["shape"], [[0] * 6])
+    found = graphs.graphs(W)
+    shapes = found["shape"]
+    assert isinstance(shapes, Coded)
+    assert [shape["words"] for shape in shapes.names] == ["digon (D = 1/2)"]
+    assert_array_equal(shapes.codes, [[0] * 6])
     assert found["hull"].sum() == 12
     places = found["place"][0].astype(float)
     assert_allclose(np.linalg.norm(places[:3] - places[3:], axis=1), 1, rtol=1e-2)
 
 
 def test_a_feature_that_is_not_represented_has_no_place() -> None:
-    found = graphs.graphs(np.array([[[1.0, 0, 0], [0, 0, 0], [0, 1, 0]]]), {})
-    assert found["shape"][0].tolist() == [0, graphs.NO_SHAPE, 0]
+    found = graphs.graphs(np.array([[[1.0, 0, 0], [0, 0, 0], [0, 1, 0]]]))
+    assert found["shape"].codes[0].tolist() == [0, graphs.NO_SHAPE, 0]
     assert np.isnan(found["place"][0, 1]).all()
 
 

@@ -104,9 +104,11 @@ def test_status_adds_up_the_time_of_all_attempts(tmp_path: Path) -> None:
     folder.end_attempt(folder.record_attempt({}), dict(zip(PHASES, (1.0, 6.0, 0.5, 0.5), strict=True)))
     folder.record_attempt({})  # killed
     folder.end_attempt(folder.record_attempt({}), dict(zip(PHASES, (1.0, 10.0, 0.5, 0.5), strict=True)))
-    found = status.facts(superpos.load(folder.path))
+    run = superpos.load(folder.path)
+    found = status.facts(run)
     assert found["seconds"] == {"starting": 2, "training": 16, "evaluating": 1, "writing": 1}
-    assert ("time", "20 s: 80% training, 10% starting, 5% evaluating, 5% writing") in status.of_facts(found)
+    fields = status.fields_of(found, run.label)
+    assert ("time", "20 s: 80% training, 10% starting, 5% evaluating, 5% writing") in fields
 
 
 def test_a_disk_that_cannot_take_the_note_changes_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

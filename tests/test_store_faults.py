@@ -17,7 +17,7 @@ import pytest
 
 import superpos
 from superpos.errors import IncompleteError
-from superpos.store import RunFolder, chunks, load
+from superpos.store import RunFolder, file_group, load
 
 MODELS, CHUNKS = 50, 8
 FACTS: dict[str, Any] = {
@@ -241,7 +241,7 @@ def test_a_missing_part_makes_a_chunk_corrupt(tmp_path: Path, suffix: str) -> No
 
 
 def test_loose_parts_of_a_killed_writer_do_not_enter_a_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "ABANDONED_SECONDS", 0.05)
+    monkeypatch.setattr(file_group, "ABANDONED_SECONDS", 0.05)
     run = published(tmp_path)
     (run.path / "chunks" / "00000.json").unlink()
     loose = (run.path / "chunks" / "00000.parquet").read_bytes()
@@ -266,7 +266,7 @@ def test_a_living_writer_is_waited_for(tmp_path: Path) -> None:
         for name in names[1:]:
             os.link(slow.path / "chunks" / name, run.path / "chunks" / name)
 
-    timer = threading.Timer(chunks.ABANDONED_SECONDS / 4, go_on)
+    timer = threading.Timer(file_group.ABANDONED_SECONDS / 4, go_on)
     timer.start()
     assert not run.publish(0, *expected(run.rows[0], offset=1.0))
     timer.join()

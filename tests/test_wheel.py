@@ -30,8 +30,9 @@ def test_the_wheel_holds_the_package_its_configs_and_nothing_else(wheel: Path) -
     shipped = {path.relative_to(ROOT).as_posix() for path in (ROOT / "configs").rglob("*.yaml")}
     assert {f"superpos/{name}" for name in shipped} <= set(names)
     assert "superpos/py.typed" in names
-    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "superpos" / "report" / "page").iterdir()}
-    assert page <= set(names)
+    page = {path for path in (ROOT / "superpos").rglob("*") if path.suffix in (".js", ".css", ".html")}
+    assert page
+    assert {path.relative_to(ROOT).as_posix() for path in page} <= set(names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"superpos"}
 
 

@@ -9,14 +9,17 @@ import numpy as np
 import pandas as pd
 
 from superpos.store import Run
+from superpos.store.rows import healthy
 
 
 def where(run: Run, conditions: Mapping[str, Any] | None = None) -> pd.DataFrame:
-    """Rows of models that did not diverge whose columns have the given values, numbers to a relative 1e-9.
+    """Healthy rows whose columns have the given values, numbers to a relative 1e-9.
 
     A list of values allows any of them; two numbers under `{"from": a, "to": b}` a range with both ends.
+    A model of infinite loss is left out just as one that diverged: its weights have blown up too, only not beyond
+    what their type can hold. A verdict is shown with the number of its trials, which says how many models are left.
     """
-    table = run.table[run.table["status"] == "ok"]
+    table = healthy(run.table)
     for key, wanted in (conditions or {}).items():
         table = table[_match(table[key], wanted)]
     return table
@@ -29,9 +32,3 @@ def _match(column: pd.Series, wanted: Any) -> pd.Series:
     if isinstance(wanted[0], str | bool):
         return column.isin(wanted)
     return pd.Series(np.isclose(column.astype(float).to_numpy()[:, None], wanted, rtol=1e-9).any(axis=1), column.index)
-
-
-def best(table: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
-    """The row of lowest loss for every value of the columns `by`, in the order of their first rows."""
-    lowest = table.groupby(by, sort=False)["loss"].idxmin()
-    return table.loc[lowest.to_numpy()]

@@ -11,7 +11,7 @@ import typer
 from superpos.cli import common, completion
 from superpos.cli.common import OUTPUTS, Json, Out
 from superpos.cli.training import trained
-from superpos.terminal import costs
+from superpos.terminal import verdicts as blocks
 from superpos.terminal.progress import reporter, say
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def verify(
     for result in verdicts.check(chosen, train, quick):
         if not json_:
             first = not results or results[-1].claim.experiment != result.claim.experiment
-            typer.echo(costs.of_result(result, first))
+            typer.echo(blocks.claim_lines(result, first))
         results.append(result)
-    typer.echo(json.dumps([result.to_json() for result in results], indent=2) if json_ else costs.of_results(results))
+    typer.echo(json.dumps([result.to_json() for result in results], indent=2) if json_ else blocks.totals_line(results))
     if any(result.verdict == "fails" for result in results):
         raise typer.Exit(1)
 

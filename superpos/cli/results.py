@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ from superpos.cli.common import Json, RunPath
 from superpos.errors import ConfigError, IncompleteError, SuperposError
 from superpos.terminal import tables
 from superpos.terminal.progress import say
+
+if TYPE_CHECKING:
+    from superpos.family import Label
 
 MAX_SETTINGS = 60  # more would fill the screen
 
@@ -38,6 +41,7 @@ def plot(
     from superpos.store import write_file
 
     loaded = common.load(run)
+    loaded.require_family()
     common.check_names("--figure", figure or [], list(registry.FIGURES))
     if loaded.table.empty:
         raise IncompleteError(f"{loaded.path} has no finished models; train it first")
@@ -66,6 +70,7 @@ def report(
     from superpos import report as explorer
 
     loaded = common.load(run)
+    loaded.require_family()
     if not loaded.complete and not loaded.table.empty:
         say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are shown")
     typer.echo(explorer.write(loaded, to))
@@ -99,20 +104,20 @@ def status(
     if json_:
         typer.echo(json.dumps(facts | {"settings": settings}, indent=2))
     else:
-        _show_status(facts, settings)
+        _show_status(facts, settings, loaded.label)
     if not facts["complete"]:
         raise typer.Exit(IncompleteError.exit_code)
 
 
-def _show_status(facts: dict[str, Any], settings: list[dict[str, Any]]) -> None:
+def _show_status(facts: dict[str, Any], settings: list[dict[str, Any]], label: Label | None) -> None:
     from superpos.terminal import findings
     from superpos.terminal import status as states
 
-    typer.echo(tables.fields(states.of_facts(facts)))
-    if logs := states.of_logs(facts):
+    typer.echo(tables.fields(states.fields_of(facts, label)))
+    if logs := states.failed_logs(facts):
         typer.echo(logs)
     if len(settings) > MAX_SETTINGS:
         say(f"superpos: {len(settings):,} settings are too many to show; --json has them")
     elif settings:
         typer.echo()
-        tables.show(findings.of_settings(settings))
+        tables.show(findings.settings_table(settings, label))

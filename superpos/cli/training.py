@@ -95,7 +95,7 @@ def _conclude(folder: Path, progress: Reporter) -> None:
     from superpos import store
     from superpos.terminal import findings
 
-    fields = findings.of_training(store.load(folder), folder, progress, time.monotonic() - BEGAN)
+    fields = findings.training_fields(store.load(folder), folder, progress, time.monotonic() - BEGAN)
     say(tables.fields(fields, sys.stderr))
 
 

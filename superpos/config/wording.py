@@ -15,6 +15,11 @@ def show(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def plain(value: Any) -> str:
+    """A value as the user writes it: `show` without the quotes of a string."""
+    return value if isinstance(value, str) else show(value)
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that `name` most likely means: of the same last part, begun by it, or spelt most like it."""
     options = list(candidates)

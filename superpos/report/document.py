@@ -1,7 +1,8 @@
-"""One file from the page's own files, the library and the content of a run."""
+"""One file from the page's own files, those of a family, the library and the content of a run."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -15,18 +16,31 @@ from superpos.store import Run, write_file
 
 BUDGET: Final = 20_000_000
 """Bytes of a page."""
-_SCRIPTS: Final = ("data", "state", "look", "metrics", "axes", "map", "controls", "detail", "panels", "table", "page")
+# Scripts before and after those of a family: it uses the first, and the others use what it adds.
+_BEFORE: Final = (
+    "data.js",
+    "state.js",
+    "family.js",
+    "drawing.js",
+    "metrics.js",
+    "map_axes.js",
+    "map.js",
+    "controls.js",
+    "cards.js",
+)
+_AFTER: Final = ("detail.js", "table.js", "page.js")
 
 
 def page(run: Run, budget: int = BUDGET) -> str:
     """The explorer of a run as one HTML file of at most about `budget` bytes.
 
     Weights, histories and snapshots that do not fit are left out, those of the best model of every setting last; the
-    page says so. Raises `IncompleteError` where no model is finished.
+    page says so. Raises `IncompleteError` where no model is finished, `SuperposError` for a family that is not known.
     """
+    family = run.require_family()
     if run.table.empty:
         raise IncompleteError(f"{run.path} has no finished models; train it first")
-    pack, frame = Pack(), _frame()
+    pack, frame = Pack(), _frame(family.shows.explorer.scripts)
     held = content(run, pack, budget - len(frame.encode())) | {"budget": budget}
     parts = {"title": escape(run.name), "run": to_text(held), "arrays": "\n".join(pack.elements)}
     for name, text in parts.items():
@@ -40,15 +54,30 @@ def write(run: Run, to: Path | None = None, budget: int = BUDGET) -> Path:
 
 
 @cache
-def _frame() -> str:
-    """The page without a run: HTML with style, scripts and library in their places."""
+def _frame(added: Sequence[str]) -> str:
+    """The page without a run: HTML with style, colours, library and scripts in their places, those `added` too."""
     from plotly.offline import get_plotlyjs  # takes its time
 
-    frame = _read("page.html").replace("/* style */", _read("page.css"), 1)
-    scripts = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
-    frame = frame.replace("/* scripts */", scripts, 1)
+    from superpos.report.palette import palette  # and so does this
+
+    scripts = [*map(_page, _BEFORE), _alone(added), *map(_page, _AFTER)]
+    frame = _page("page.html").replace("/* style */", _page("page.css"), 1)
+    frame = frame.replace("/* scripts */", "\n".join(scripts), 1)
+    frame = frame.replace("<!-- palette -->", to_text(palette()), 1)
     return frame.replace("<!-- library -->", compress(get_plotlyjs().encode()), 1)
 
 
-def _read(name: str) -> str:
-    return (files(__package__) / "page" / name).read_text(encoding="utf-8")
+def _page(name: str) -> str:
+    return _read(f"{__package__}:page/{name}")
+
+
+def _alone(scripts: Sequence[str]) -> str:
+    """Scripts "package:file.js" in a scope of their own: their names cannot be those of the page."""
+    texts = [_read(script) for script in scripts]
+    return "\n".join(["(() => {", *texts, "})();"])
+
+
+def _read(path: str) -> str:
+    """The text of a file "package:path"."""
+    package, _, name = path.partition(":")
+    return (files(package) / name).read_text(encoding="utf-8")

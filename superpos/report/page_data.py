@@ -7,44 +7,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from superpos.families.tms.explorer import theory
-from superpos.families.tms.explorer.graphs import Legend
-from superpos.report import palette, parts, sweep_axes
+from superpos.report import parts, sweep_axes
+from superpos.report.layers import Layers
 from superpos.report.pack import Pack, codes
-from superpos.report.parts import Kept, Models, Part
+from superpos.report.parts import Arrays, Coded, Kept, Models, Part
 from superpos.store import Run
 
 _HIDDEN: Final = ("model", "row_id", sweep_axes.SEED)  # columns that the page does without, or has by another way
 
 
-class Column(NamedTuple):
-    """A column of the table: numbers, or codes and the names that they count."""
-
-    values: NDArray[Any]  # [M]
-    names: list[str] | None
-
-
-Columns = Mapping[str, Column]
-
-
 def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
     """The object of a run's page, its arrays added to `pack`; `budget` is bytes of the page for both."""
-    plan = run.manifest["plan"]
+    plan, family = run.manifest["plan"], run.require_family()
+    explorer = family.shows.explorer
+    layers = Layers() if explorer.layers is None else explorer.layers(run)
+    trained_here = family.functions is None  # no command line names a user's functions
     held = {
         "name": run.name,
         "models": run.n_models,
         "finished": len(run.table),
         "axes": sweep_axes.axes(plan),
-        "command": None if run.own else sweep_axes.fixed_overrides(plan, f"{run.name}_model"),
+        "command": sweep_axes.fixed_overrides(plan, f"{run.name}_model") if trained_here else None,
         "config": {key: sweep_axes.safe(value) for key, value in sorted(run.manifest["config"].items())},
-        "layers": theory.layers(run, pack),
-        "look": palette.look(),
+        "label": None if run.label is None else run.label.column,
+        "constants": {} if explorer.constants is None else explorer.constants(),
+        "layers": layers.to_json(pack),
         "provenance": _provenance(run),
     }
     return held | _models(run, pack, budget - len(to_text(held).encode()) - pack.size)
@@ -52,16 +45,10 @@ def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
 
 def _models(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
     """What the page holds of the models within a budget, and what it does not."""
-    legend: Legend = {}
-    columns = _columns(run.table)
     best = np.zeros(run.n_models, dtype=np.bool_)
     best[run.by_setting()["best"].dropna().to_numpy(dtype=np.intp)] = True
-    kept = parts.fit(parts.parts(run, _rows(run, columns), legend), best, budget)
-    listed = next(found.models for found in kept if found.part.kind == "rows")
-    sections = _sections(pack, kept, columns)
-    shapes = [{"words": words, "colour": colour} for words, colour in legend]
-    omitted = parts.left_out(kept)
-    return {"listed": pack.add(listed.astype(np.uint32)), **sections, "shapes": shapes, "omitted": omitted}
+    kept = parts.fit(parts.parts(run, _rows(run)), best, budget)
+    return {"parts": _sections(pack, kept), "omitted": parts.left_out(kept)}
 
 
 def to_text(value: Any) -> str:
@@ -72,42 +59,62 @@ def to_text(value: Any) -> str:
     return text
 
 
-def _columns(table: pd.DataFrame) -> Columns:
+def _rows(run: Run) -> Part:
     """The results of all models by name; their settings follow from the axes."""
-    names = [name for name in table.columns if "." not in name and name not in _HIDDEN]
-    return {name: _column(table[name]) for name in names}
-
-
-def _column(column: pd.Series) -> Column:
-    if pd.api.types.is_numeric_dtype(column):
-        with np.errstate(over="ignore"):  # the loss of a diverged model may be infinite in float32
-            return Column(column.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32), None)
-    place, names = pd.factorize(column.astype(str))
-    return Column(place.astype(codes(len(names))), [str(name) for name in names])
-
-
-def _rows(run: Run, columns: Columns) -> Part:
-    size = np.dtype(np.uint32).itemsize + sum(column.values.itemsize for column in columns.values())
+    names = [name for name in run.table.columns if "." not in name and name not in _HIDDEN]
+    columns = {name: _column(run.table[name]) for name in names}
     finished = run.table["model"].to_numpy(dtype=np.intp)
+    size = np.dtype(np.uint32).itemsize + sum(_values(column).itemsize for column in columns.values())
 
-    def make(rows: Models) -> parts.Arrays:
+    def make(rows: Models) -> Arrays:
         at = np.searchsorted(finished, rows)
-        return {name: column.values[at] for name, column in columns.items()}
+        return {name: _taken(column, at) for name, column in columns.items()}
 
     return Part("rows", finished, size, make)
 
 
-def _sections(pack: Pack, kept: Sequence[Kept], columns: Columns) -> dict[str, Any]:
-    """Lists of the arrays of equal shape in "weights", "history", "snapshots", "graphs"; "columns" of the table."""
-    found: dict[str, list[Any]] = {kind: [] for kind in parts.KINDS}
+def _column(column: pd.Series) -> NDArray[Any] | Coded:
+    """Numbers, or what stands for text."""
+    if pd.api.types.is_numeric_dtype(column):
+        with np.errstate(over="ignore"):  # the loss of a diverged model may be infinite in float32
+            return column.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
+    place, names = pd.factorize(column.astype(str))
+    return Coded(place.astype(codes(len(names))), [str(name) for name in names])
+
+
+def _values(array: NDArray[Any] | Coded) -> NDArray[Any]:
+    return array.codes if isinstance(array, Coded) else array
+
+
+def _taken(array: NDArray[Any] | Coded, at: NDArray[np.intp]) -> NDArray[Any] | Coded:
+    return array._replace(codes=array.codes[at]) if isinstance(array, Coded) else array[at]
+
+
+def _sections(pack: Pack, kept: Sequence[Kept]) -> dict[str, list[dict[str, Any]]]:
+    """The parts by kind; rows are listed even where the page has none of them."""
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in parts.kinds(part for part, _ in kept)}
     for part, rows in kept:
-        arrays = {name: pack.add(values) for name, values in part.make(rows).items()} if len(rows) else {}
-        if part.kind == "rows":
-            found["columns"] = [{"name": name, "names": columns[name].names, **array} for name, array in arrays.items()]
-        elif arrays:
-            steps = {} if part.steps is None else {"steps": part.steps.tolist()}
-            found[part.kind].append({"models": pack.add(rows.astype(np.uint32)), "arrays": arrays, **steps})
+        if len(rows) or part.kind == "rows":
+            found[part.kind].append(_section(pack, part, rows))
     return found
+
+
+def _section(pack: Pack, part: Part, rows: Models) -> dict[str, Any]:
+    arrays = part.make(rows) if len(rows) else {}
+    section: dict[str, Any] = {
+        "models": pack.add(rows.astype(np.uint32)),
+        "arrays": {name: _array(pack, array) for name, array in arrays.items()},
+    }
+    if part.tensors:
+        section["tensors"] = list(part.tensors)
+    if part.steps is not None:
+        section["steps"] = part.steps.tolist()
+    return section
+
+
+def _array(pack: Pack, array: NDArray[Any] | Coded) -> Mapping[str, Any]:
+    names = {"names": list(array.names)} if isinstance(array, Coded) else {}
+    return pack.add(_values(array)) | names
 
 
 def _provenance(run: Run) -> dict[str, Any]:

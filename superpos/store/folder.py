@@ -17,9 +17,11 @@ import pandas as pd
 from superpos.errors import SuperposError
 from superpos.store import files, formats, manifest
 from superpos.store.checkpoints import Checkpoints
-from superpos.store.chunks import ChunkFiles, ChunkState
+from superpos.store.chunks import ChunkFiles
+from superpos.store.file_group import State
 from superpos.store.formats import Array
 from superpos.store.manifest import Rows
+from superpos.store.shared import SharedFiles
 
 LATEST = "latest"
 _OLD = ".old-"
@@ -36,6 +38,7 @@ class RunFolder:
         self.rows: list[Rows] = manifest.chunk_rows(sealed)
         self.chunk_files = ChunkFiles(path / "chunks")
         self._checkpoints = Checkpoints(path / "checkpoints")
+        self._shared = SharedFiles(path / "shared")
 
     @classmethod
     def open(cls, out: Path, name: str, run_id: str, facts: Mapping[str, Any], fresh: bool = False) -> RunFolder:
@@ -96,24 +99,29 @@ class RunFolder:
         """Write the results of a chunk unless they are there; returns whether this call did.
 
         `tensors` are [models, ...] in the order of the chunk's rows, or [steps] where the name ends in "/step";
-        `table` has a row a model. Raises `ValueError` where these do not fit the chunk, `IncompleteError` where the
+        `table` has one row per model. Raises `ValueError` where these do not fit the chunk, `IncompleteError` where the
         disk fails.
         """
         self._check_fit(chunk, tensors, table)
         return self.chunk_files.publish(chunk, tensors, table)
 
-    def state(self, chunk: int, verify: bool = False) -> ChunkState:
+    def state(self, chunk: int, verify: bool = False) -> State:
         """ "done", "missing" or "corrupt"; `verify` recomputes the checksums. Raises `IncompleteError`."""
         return self.chunk_files.state(chunk, verify)
 
-    def states(self, verify: bool = False) -> list[ChunkState]:
+    def states(self, verify: bool = False) -> list[State]:
         """The state of every chunk. Raises `IncompleteError`."""
         return [self.state(chunk, verify) for chunk in range(self.n_chunks)]
 
     def whole(self, chunks: Sequence[int]) -> bool:
-        """Whether these chunks are all done, by their checksums. Raises `IncompleteError`."""
+        """Whether these chunks are all done and no shared file is damaged, by their checksums.
+
+        Raises `IncompleteError`.
+        """
         there = all(self.state(chunk) == "done" for chunk in chunks)  # costs nothing beside the checksums
-        return there and all(self.state(chunk, verify=True) == "done" for chunk in chunks)
+        if not there or "corrupt" in self.shared_states(verify=True).values():
+            return False
+        return all(self.state(chunk, verify=True) == "done" for chunk in chunks)
 
     def quarantine(self, chunk: int) -> Path | None:
         """Move a corrupt chunk into chunks/corrupt/; returns where, or None where it is not corrupt."""
@@ -123,6 +131,24 @@ class RunFolder:
         """Tensors and table of a finished chunk. Raises `IncompleteError` for a missing or corrupt one."""
         tensors, table = self.chunk_files.read(chunk)
         return tensors, formats.to_frame([table])
+
+    def share(self, name: str, tensors: Mapping[str, Array]) -> bool:
+        """Keep tensors for all models of the run as shared/NAME, unless they are there.
+
+        Returns whether this call wrote them; a damaged file is moved aside first. Raises `ValueError` for a name
+        that is none of a file, `PlanMismatchError` where other tensors are kept under it, `IncompleteError` where
+        the disk fails.
+        """
+        return self._shared.publish(name, tensors)
+
+    def shared(self, name: str) -> dict[str, Array] | None:
+        """The tensors that `share` kept; None where there are none, or damaged ones. Raises `IncompleteError`."""
+        done = self._shared.state(name, verify=True) == "done"
+        return self._shared.read(name) if done else None
+
+    def shared_states(self, verify: bool = False) -> dict[str, State]:
+        """The state of every shared file by name; `verify` recomputes checksums. Raises `IncompleteError`."""
+        return self._shared.states(verify)
 
     def save_checkpoint(self, chunk: int, arrays: Mapping[str, Array]) -> Path:
         """Keep the state of a chunk in training; the last two are kept. Raises `IncompleteError`."""

@@ -15,6 +15,7 @@ from superpos.store import manifest
 from superpos.store.chunks import ChunkFiles
 from superpos.store.files import explained
 from superpos.store.folder import LATEST, is_run
+from superpos.store.shared import SharedFiles
 
 RunState = Literal["complete", "incomplete", "corrupt", "unreadable"]
 
@@ -23,9 +24,10 @@ RunState = Literal["complete", "incomplete", "corrupt", "unreadable"]
 class RunOnDisk:
     """One run folder.
 
-    "complete": every chunk is there, with the sizes that its record says; checksums are not recomputed. "corrupt": a
-    file of a chunk is gone or has another size. "unreadable": the manifest is damaged or of another schema; why is
-    in `fault`, and the numbers of models are unknown.
+    "complete": every chunk is there, with the sizes that its record says; checksums are not recomputed.
+    "corrupt": a file of a chunk, or one that all models share, is gone or has another size.
+    "unreadable": the manifest is damaged or of another schema; why is in `fault`, and the numbers of models are
+    unknown.
     """
 
     path: Path
@@ -88,11 +90,13 @@ def _look(path: Path) -> RunOnDisk:
 
 def _progress(path: Path, made: float) -> dict[str, Any]:
     """State, models and time of a run that can be read. Raises `SuperposError`, `OSError`."""
-    sizes, chunks = manifest.chunk_sizes(manifest.read(path)), ChunkFiles(path / "chunks")
+    sizes = manifest.chunk_sizes(manifest.read(path))
+    chunks = ChunkFiles(path / "chunks")
     states = [chunks.state(chunk) for chunk in range(len(sizes))]
     published = [chunks.published_at(chunk) for chunk in range(len(sizes))]
+    found = {*states, *SharedFiles(path / "shared").states().values()}
     return {
-        "state": "corrupt" if "corrupt" in states else "incomplete" if "missing" in states else "complete",
+        "state": "corrupt" if "corrupt" in found else "incomplete" if "missing" in found else "complete",
         "models_done": sum(size for size, state in zip(sizes, states, strict=True) if state == "done"),
         "models_total": sum(sizes),
         "changed": _time(max([made, *(when for when in published if when is not None)])),

@@ -1,4 +1,4 @@
-"""Run: results of a run folder as numpy and pandas. Loading executes nothing.
+"""Run: results of a run folder as numpy and pandas. Loading executes nothing that a run folder says.
 
 Shapes: M models, H recorded steps, S snapshots. Models are named by their number in the plan.
 """
@@ -6,19 +6,22 @@ Shapes: M models, H recorded steps, S snapshots. Models are named by their numbe
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from types import MethodType
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from superpos.errors import IncompleteError
+from superpos.errors import IncompleteError, SuperposError
+from superpos.family import DEFAULT, Family, Label, UnknownFamilyError, find
 from superpos.store import formats
 from superpos.store.by_setting import by_setting
+from superpos.store.files import write_file
 from superpos.store.find import locate
 from superpos.store.folder import RunFolder
 from superpos.store.formats import Array
@@ -27,6 +30,9 @@ from superpos.user.functions import Own
 _log = logging.getLogger(__name__)
 
 Rows = Sequence[int] | NDArray[Any] | pd.Series | pd.Index
+
+_FIRST_LABEL: Final = Label("geometry", "geometries")
+"""Of runs whose manifest says none, because they were made when there was one family."""
 
 
 def load(path: str | Path) -> Run:
@@ -61,22 +67,105 @@ class Run:
         return bool((self._chunk_of >= 0).all())
 
     @cached_property
+    def family(self) -> Family | None:
+        """The kind of the models, with a user's own functions where they trained it; None for an unknown kind.
+
+        Of such functions a run knows the text, which cannot be run.
+        """
+        try:
+            known = find(self._family_name)
+        except UnknownFamilyError:
+            return None
+        functions = self.manifest["plan"].get("own")
+        if functions is None or known.with_functions is None:
+            return known
+        return known.with_functions(Own.from_json(functions))
+
+    @property
     def own(self) -> Own | None:
-        """What is known of a user's own model, data and target; None where superpos's were trained."""
-        plan = self.manifest["plan"]
-        return Own.from_json(plan["own"]) if "own" in plan else None
+        """What is known of a user's own functions; None where superpos's were trained."""
+        return self.family.functions if self.family else None
+
+    def require_family(self) -> Family:
+        """`family`. Raises `SuperposError` where this program does not know it."""
+        if self.family is None:
+            raise SuperposError(
+                f"{self.path} is a run of the family {self._family_name!r}, which this program does not know: "
+                "its table and tensors can be read, and nothing else be done with it"
+            )
+        return self.family
+
+    @property
+    def _family_name(self) -> str:
+        return str(self.manifest.get("family", DEFAULT))
+
+    @property
+    def label(self) -> Label | None:
+        """The column of text by which models are counted; None where the family has none."""
+        names = self.manifest.get("label", _FIRST_LABEL)
+        return Label(*names) if names else None
 
     @property
     def swept(self) -> list[str]:
         """The keys that the sweep varies, in the order of its axes."""
         return [key for axis in self.manifest["plan"]["axes"] for key in axis["keys"]]
 
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """A view of the family: one of its own methods of runs."""
+        if hasattr(type(self), name):  # a property that failed: its own error says more
+            return object.__getattribute__(self, name)  # type: ignore[no-any-return]
+        if name.startswith("_"):  # asked for by copy, pickle and notebooks, also of a run that is not made yet
+            raise AttributeError(f"a run has no {name!r}")
+        if self.family is None:
+            raise AttributeError(f"a run of the unknown family {self._family_name!r} has no {name!r}")
+        if name not in self.family.views:
+            views = ", ".join(self.family.views) or "nothing"
+            raise AttributeError(f"a run of the family {self.family.name!r} has no {name!r}; its family adds {views}")
+        return MethodType(self.family.views[name], self)
+
+    def __dir__(self) -> list[str]:
+        """All names, those of the family's views too."""
+        return sorted({*super().__dir__(), *(self.family.views if self.family else ())})
+
     def by_setting(self) -> pd.DataFrame:
-        """A row a setting, all seeds together: best and spread of the loss, how often each geometry was found."""
-        return by_setting(self.table, self.swept) if len(self.table) else pd.DataFrame()
+        """One row per setting, all seeds together: best and spread of the loss, how often each label was found.
+
+        See `store.by_setting`. The family's own columns stand before the last one.
+        """
+        if self.table.empty:
+            return pd.DataFrame()
+        columns = self.family.setting_columns if self.family else {}
+        bound = {name: partial(measure, self) for name, measure in columns.items()}
+        return by_setting(self.table, self.swept, self.label, bound)
+
+    def export(self, kind: str, model: int, to: str | Path) -> Path:
+        """Write one model as a file that another tool loads; returns its path.
+
+        `kind` is one of the family's formats. Raises `SuperposError` where it is none of them or the file cannot be
+        written, and as `weights`.
+        """
+        family = self.require_family()
+        if kind not in family.exporters:
+            known = f"allowed: {', '.join(family.exporters)}" if family.exporters else "it has none"
+            raise SuperposError(f"{kind!r} is no format of the family {family.name!r}; {known}")
+        return write_file(Path(to), family.exporters[kind](self, model))
+
+    def shared(self, name: str) -> dict[str, Array]:
+        """The tensors of a file that the run keeps for all of its models, such as "source-DIGEST".
+
+        Raises `IncompleteError` where there is no such file, or a damaged one.
+        """
+        found = self.folder.shared(name)
+        if found is None:
+            names = self.folder.shared_states()
+            if name in names:
+                raise IncompleteError(f"shared file {name!r} of {self.path} is damaged: train again to replace it")
+            known = ", ".join(names) or "none"
+            raise IncompleteError(f"{self.path} keeps no shared file {name!r}; there is {known}")
+        return found
 
     def weights(self, model: int) -> dict[str, Array]:
-        """Weights of one model by name, without the axis of models: {"W": [n, m], "b": [n]}, or W1, W2, b.
+        """Tensors of one model by their public names, without the axis of models: {"W": [n, m], "b": [n]}.
 
         Raises `IndexError` for a model that is not in the plan, `IncompleteError` for one that is not finished.
         """
@@ -95,7 +184,7 @@ class Run:
         """Steps [H] and training loss [H] of one model, H = 0 where it was not recorded. Raises as `weights`."""
         if "history/loss" not in self._names(model):
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-        return self._shared("history/step", model), self._gather("history/loss", [model])[0].astype(np.float32)
+        return self._steps("history/step", model), self._gather("history/loss", [model])[0].astype(np.float32)
 
     def snapshots(self, model: int) -> tuple[NDArray[np.int64], dict[str, Array]]:
         """Finished steps [S] and the weights then, {"W": [S, n, m], ...}; empty without snapshots. As `weights`."""
@@ -103,7 +192,7 @@ class Run:
         if not names:
             return np.zeros(0, dtype=np.int64), {}
         weights = {name.removeprefix("snapshots/"): self._gather(name, [model])[0] for name in names}
-        return self._shared("snapshots/step", model), weights
+        return self._steps("snapshots/step", model), weights
 
     def digest(self) -> str:
         """One digest over all results, see `RunFolder.digest`. Raises `IncompleteError`."""
@@ -160,7 +249,7 @@ class Run:
         with safe_open(self._tensors(int(self._chunk_of[model])), framework="np") as file:
             return sorted(file.keys())
 
-    def _shared(self, name: str, model: int) -> NDArray[np.int64]:
+    def _steps(self, name: str, model: int) -> NDArray[np.int64]:
         with safe_open(self._tensors(int(self._chunk_of[model])), framework="np") as file:
             return np.asarray(file.get_tensor(name), dtype=np.int64)
 

@@ -1,21 +1,17 @@
-"""Texts that the command line prints on stdout."""
+"""How large a sweep is and what it costs: what `train --dry-run`, `submit` and `config` print."""
 
 from __future__ import annotations
 
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from superpos.config.wording import show
-from superpos.units import count, duration, quantity
+from superpos.config.wording import plain
+from superpos.units import count, duration, number, quantity
 
 if TYPE_CHECKING:
-    from superpos.claims.verdicts import Result
     from superpos.cluster.submit import Submission
     from superpos.plan.sweep import Axis, Sweep
     from superpos.training.estimate import Estimate
-
-VERDICTS = ("holds", "fails", "skipped")
 
 
 def of_estimate(estimate: Estimate) -> str:
@@ -27,44 +23,6 @@ def of_estimate(estimate: Estimate) -> str:
         f"memory  {quantity(estimate.memory_bytes, 'B')}\n"
         f"time    about {duration(estimate.seconds)} on this machine"
     )
-
-
-def of_result(result: Result, first: bool) -> str:
-    """A claim of `verify` in lines, below a header where it is the first of its experiment."""
-    claim, lines = result.claim, []
-    if first:
-        lines.append(f"{claim.row}. {claim.experiment}")
-    expected = "" if result.expected is None else f"expected {_number(result.expected)}"
-    published = "" if claim.published is None else f"published {_number(claim.published)}"
-    measured = "" if result.verdict == "skipped" else f"measured {_number(result.measured)}{_spread(result)}"
-    numbers = ", ".join(part for part in (measured, expected, published, _band(result)) if part)
-    lines.append(f"  {result.verdict:<7} {claim.text} [{claim.source}]")
-    lines.append(f"{'':10}{numbers}")
-    if result.verdict == "fails":
-        lines.append(f"{'':10}{result.why}: {claim.reason}")
-    return "\n".join(lines)
-
-
-def of_results(results: list[Result]) -> str:
-    """The last line of `verify`."""
-    counts = [f"{sum(result.verdict == verdict for result in results)} {verdict}" for verdict in VERDICTS]
-    return f"{len(results)} claims: {', '.join(counts)}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.4g}"
-
-
-def _spread(result: Result) -> str:
-    if result.spread is None or result.trials < 2:
-        return ""
-    low, high = map(_number, result.spread)
-    return f" ({low} to {high}, {result.trials:,} trials)"
-
-
-def _band(result: Result) -> str:
-    ends = [f"{word} {_number(end)}" for word, end in (("from", result.low), ("to", result.high)) if isfinite(end)]
-    return f"allowed {' '.join(ends)}" if ends else ""
 
 
 def of_jobs(array: str, finish: str) -> str:
@@ -86,11 +44,11 @@ def of_shards(cost: dict[str, Any]) -> str:
     """`shards` as lines."""
     lines = [
         f"shard {k:<5} {shard['chunks']:>5,} chunks  {shard['models']:>8,} models  {'~' + _time(shard['hours']):>8}"
-        f"  {shard['core_hours']:.3g} core-hours"
+        f"  {number(shard['core_hours'], 3)} core-hours"
         for k, shard in enumerate(cost["shards"])
     ]
     longest = _time(max(shard["hours"] for shard in cost["shards"]))
-    together = f"longest ~{longest} on {cost['cores']} cores each, together {cost['core_hours']:.3g} core-hours"
+    together = f"longest ~{longest} on {cost['cores']} cores each, together {number(cost['core_hours'], 3)} core-hours"
     return "\n".join([*lines, f"{together}, at the speed of this machine's cores"])
 
 
@@ -110,20 +68,16 @@ def config_facts(sweep: Sweep, out: Path) -> dict[str, Any]:
 def of_config(sweep: Sweep, out: Path) -> list[tuple[str, str]]:
     """What `config` prints, as fields: every key, the size of the sweep, the run folder."""
     swept = {key: _values(axis, key) for axis in sweep.axes for key in axis.keys}
-    keys = [(key, swept.get(key) or _plain(value)) for key, value in sweep.base.items()]
+    keys = [(key, swept.get(key) or plain(value)) for key, value in sweep.base.items()]
     shape = f" ({' x '.join(map(str, sweep.shape))})" if len(sweep.shape) > 1 else ""
     size = f"{sweep.n_models:,}{shape} in {count(len(sweep.plan.rows), 'chunk')}"
     folder = str(out / str(sweep.base["name"]) / sweep.run_id)
     return [*keys, ("", ""), ("models", size), ("run folder", folder)]
 
 
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else show(value)
-
-
 def _values(axis: Axis, key: str) -> str:
     """The values of a swept key, shortened."""
-    column = [_plain(point[axis.keys.index(key)]) for point in axis.values]
+    column = [plain(point[axis.keys.index(key)]) for point in axis.values]
     shown = column if len(column) <= 10 else [*column[:3], "...", column[-1]]
     others = [other for other in axis.keys if other != key]
     return f"swept: {', '.join(shown)} ({len(column)} values{', with ' + ', '.join(others) if others else ''})"

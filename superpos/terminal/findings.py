@@ -1,4 +1,4 @@
-"""What the models of a run found: the lowest loss, geometries, diverged models, a row a setting.
+"""What the models of a run found: the lowest loss, how often each label, diverged models, one row per setting.
 
 Ready for JSON, and as the fields and tables that `superpos status` and `superpos train` print.
 """
@@ -14,41 +14,47 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from superpos.config.wording import show
+from superpos.config.wording import plain
+from superpos.store.rows import best, healthy
 from superpos.terminal.tables import Column, Table
-from superpos.units import count, duration
+from superpos.units import count, duration, number
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from superpos.family import Label
     from superpos.store import Run
     from superpos.terminal.progress import Reporter
 
 NEXT = ("plot", "report")  # commands for a run that is complete
-MAX_NAMED = 10  # models, chunks, geometries named in a line
+MAX_NAMED = 10  # models, chunks, labels named in a line
 _SPARE = ("models", "diverged", "best", "loss_median", "loss_worst")  # what a narrow terminal may do without
 
 
 def findings(run: Run) -> dict[str, Any]:
     """What the finished models found, ready for JSON.
 
-    "best": number, loss and setting (the swept keys) of the model of lowest loss, or None; "geometries": {name: how
-    many models}, the most frequent first; "diverged": numbers of the models that diverged.
+    "best": number, loss and setting (the swept keys) of the model of lowest loss, or None; "diverged": numbers of
+    the models that diverged; and, where the family counts by a label, under its plural, such as "geometries":
+    {name: how many models}, the most frequent first.
     """
     table = run.table
-    if table.empty:
-        return {"best": None, "geometries": {}, "diverged": []}
-    healthy = table[(table["status"] == "ok") & table["loss"].notna()]
-    named: list[str] = healthy["geometry"].dropna().tolist() if "geometry" in healthy else []
+    good = healthy(table)
+    diverged = [] if table.empty else table.loc[table["status"] == "diverged", "model"].tolist()
     return {
-        "best": None if healthy.empty else _best(healthy, run.swept),
-        "geometries": dict(Counter(named).most_common()),
-        "diverged": table.loc[table["status"] == "diverged", "model"].tolist(),
+        "best": None if good.empty else _best(good, run.swept),
+        **({run.label.plural: _counts(good, run.label.column)} if run.label else {}),
+        "diverged": diverged,
     }
 
 
-def _best(healthy: pd.DataFrame, keys: list[str]) -> dict[str, Any]:
-    row = healthy.iloc[int(healthy["loss"].astype(float).argmin())]
+def _counts(good: pd.DataFrame, column: str) -> dict[str, int]:
+    named: list[str] = good[column].dropna().tolist() if column in good else []
+    return dict(Counter(named).most_common())
+
+
+def _best(good: pd.DataFrame, keys: list[str]) -> dict[str, Any]:
+    row = best(good, ()).iloc[0]
     setting = {key: _value(row[key]) for key in keys}
     return {"model": int(row["model"]), "loss": float(row["loss"]), "setting": setting}
 
@@ -62,24 +68,26 @@ def _value(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def of_findings(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """Lowest loss and geometries as fields."""
-    fields, best, geometries = [], found["best"], found["geometries"]
-    if best:
-        words = [f"{best['loss']:.4g} at best: model {best['model']:,}"]
-        words += [f"{key}={value if isinstance(value, str) else show(value)}" for key, value in best["setting"].items()]
+def findings_fields(found: dict[str, Any], label: Label | None) -> list[tuple[str, str]]:
+    """Lowest loss and labels as fields."""
+    fields = []
+    if best := found["best"]:
+        words = [f"{number(best['loss'])} at best: model {best['model']:,}"]
+        words += [f"{key}={plain(value)}" for key, value in best["setting"].items()]
         fields.append(("loss", ", ".join(words)))
-    if geometries:
-        fields.append(("found", some([f"{name} ({models:,})" for name, models in geometries.items()])))
+    counts = found[label.plural] if label else {}
+    if counts:
+        fields.append(("found", some([f"{name} ({models:,})" for name, models in counts.items()])))
     return fields
 
 
-def of_training(run: Run, path: Path, progress: Reporter, seconds: float) -> list[tuple[str, str]]:
+def training_fields(run: Run, path: Path, progress: Reporter, seconds: float) -> list[tuple[str, str]]:
     """What `train` says at its end, as fields: what it did, what the run at `path` found so far, what to run next."""
-    found, left = findings(run), run.n_models - len(run.table)
+    found = findings(run)
+    left = run.n_models - len(run.table)
     before = f"; {progress.models_before:,} were done before" if progress.models_before else ""
     trained = f"{count(progress.models_now, 'model')} in {duration(seconds)}{before}"
-    fields = [("trained", trained), *of_findings(found)]
+    fields = [("trained", trained), *findings_fields(found, run.label)]
     if found["diverged"]:
         which = f"{count(len(found['diverged']), 'model')} ({some(found['diverged'])})"
         fields.append(("diverged", f"{which}: their last finite weights are kept; run.table has the step"))
@@ -96,28 +104,29 @@ def some(names: Sequence[Any]) -> str:
 
 
 def settings(run: Run) -> list[dict[str, Any]]:
-    """A row a setting, ready for JSON; empty where no two models share a setting."""
+    """One row per setting, ready for JSON; empty where no two models share a setting."""
     table = run.by_setting()
     if len(table) == run.n_models:
         return []
     return [{str(key): _value(value) for key, value in row.items()} for row in table.to_dict("records")]
 
 
-def of_settings(rows: list[dict[str, Any]]) -> Table:
-    """`settings` as a table: best and spread over the seeds of each setting, how often each geometry was found."""
-    named = [key for key in rows[0] if key != "geometries"]
+def settings_table(rows: list[dict[str, Any]], label: Label | None) -> Table:
+    """`settings` as a table: best and spread over the seeds of each setting, how often each label was found."""
+    counts = label.plural if label and label.plural in rows[0] else None
+    named = [key for key in rows[0] if key != counts]
     leaves = [key.rpartition(".")[2] for key in named]
     columns = [
         Column(key, right=True, spare=key in _SPARE, short=leaf if leaves.count(leaf) == 1 else "")
         for key, leaf in zip(named, leaves, strict=True)
     ]
-    if "geometries" not in rows[0]:
+    if counts is None:
         return Table(columns, [[_cell(row[key]) for key in named] for row in rows])
-    cells = [[*(_cell(row[key]) for key in named), _cell(row["geometries"])] for row in rows]
-    return Table([*columns, Column("geometries")], cells, note=True)
+    cells = [[*(_cell(row[key]) for key in named), _cell(row[counts])] for row in rows]
+    return Table([*columns, Column(counts)], cells, note=True)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return "" if isnan(value) else f"{value:.4g}"
-    return "" if value is None else value if isinstance(value, str) else show(value)
+        return "" if isnan(value) else number(value)
+    return "" if value is None else plain(value)

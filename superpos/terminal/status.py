@@ -5,11 +5,12 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from superpos.terminal.findings import MAX_NAMED, findings, of_findings, some
+from superpos.terminal.findings import MAX_NAMED, findings, findings_fields, some
 from superpos.training.stopwatch import PHASES
 from superpos.units import duration
 
 if TYPE_CHECKING:
+    from superpos.family import Label
     from superpos.store import Run
 
 
@@ -17,13 +18,16 @@ def facts(run: Run) -> dict[str, Any]:
     """What `status` says of a run, ready for JSON. Recomputes every checksum."""
     states = run.folder.states(verify=True)
     whole = [len(rows) for rows, state in zip(run.folder.rows, states, strict=True) if state == "done"]
+    shared = run.folder.shared_states(verify=True)
+    functions = run.family.functions if run.family else None
     found = findings(run)
     return {
         "run": str(run.path),
-        **({"own": str(run.own)} if run.own else {}),
-        "complete": all(state == "done" for state in states),
+        **({"own": str(functions)} if functions else {}),
+        "complete": all(state == "done" for state in [*states, *shared.values()]),
         "chunks": {state: states.count(state) for state in ("done", "missing", "corrupt")},
         "corrupt": [chunk for chunk, state in enumerate(states) if state == "corrupt"],
+        **({"shared": shared} if shared else {}),
         "models": {"total": run.n_models, "finished": sum(whole), "diverged": len(found["diverged"])},
         "digest": run.digest(),
         "seconds": _seconds(run),
@@ -50,25 +54,37 @@ def _shards(run: Run) -> dict[str, Any]:
     return {"shards": shards.counts(found), "logs": failed, **times}
 
 
-def of_facts(found: dict[str, Any]) -> list[tuple[str, str]]:
+def fields_of(found: dict[str, Any], label: Label | None) -> list[tuple[str, str]]:
     """`facts` as fields, a name and a text each."""
-    models, corrupt = found["models"], found["corrupt"]
-    chunks = ", ".join(f"{count:,} {state}" for state, count in found["chunks"].items())
-    chunks += f" (corrupt: {some(corrupt)})" if corrupt else ""
+    models = found["models"]
     diverged = f" (models {some(found['diverged'])})" if found["diverged"] else ""
     return [
         ("run", found["run"]),
         *([("own", f"superpos.train(..., {found['own']}) trained it, from Python")] if "own" in found else []),
-        ("chunks", chunks),
+        ("chunks", _counted(found["chunks"], found["corrupt"])),
+        *_of_shared(found.get("shared", {})),
         (
             "models",
             f"{models['finished']:,} of {models['total']:,} finished, {models['diverged']:,} diverged{diverged}",
         ),
         ("digest", found["digest"]),
         *_of_seconds(found["seconds"]),
-        *of_findings(found),
+        *findings_fields(found, label),
         *_of_shards(found),
     ]
+
+
+def _of_shared(states: dict[str, str]) -> list[tuple[str, str]]:
+    """The files that all models share as a field."""
+    counts = {state: list(states.values()).count(state) for state in ("done", "corrupt")}
+    corrupt = [name for name, state in states.items() if state == "corrupt"]
+    return [("shared", _counted(counts, corrupt))] if states else []
+
+
+def _counted(counts: dict[str, int], corrupt: list[Any]) -> str:
+    """ "2 done, 1 missing, 1 corrupt (corrupt: 3)"."""
+    text = ", ".join(f"{count:,} {state}" for state, count in counts.items())
+    return text + (f" (corrupt: {some(corrupt)})" if corrupt else "")
 
 
 def _of_seconds(seconds: dict[str, float]) -> list[tuple[str, str]]:
@@ -89,7 +105,7 @@ def _of_shards(found: dict[str, Any]) -> list[tuple[str, str]]:
     return fields
 
 
-def of_logs(found: dict[str, Any]) -> str:
+def failed_logs(found: dict[str, Any]) -> str:
     """The ends of the logs of failed shards, as they are."""
     logs = list(found.get("logs", {}).items())[:MAX_NAMED]
     return "\n".join(f"shard {number}:\n{textwrap.indent(log, '    ')}" for number, log in logs)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from superpos.families.tms import explorer
 from superpos.family import Exhibits
 
 if TYPE_CHECKING:
     from superpos.user.functions import Own
 
-SHOWS = Exhibits(measures="superpos.families.tms.measures")
+SHOWS = Exhibits(measures="superpos.families.tms.measures", explorer=explorer.EXPLORER)
 
 
 def shows_with(own: Own) -> Exhibits:
     """What there is to show of models with functions of a user's own."""
-    return SHOWS
+    return replace(SHOWS, explorer=explorer.of_own_functions(own.has_params))

@@ -4,8 +4,7 @@ function drawControls() {
   const controls = document.getElementById("controls");
   const metric = METRICS.find((own) => own.name === state.metric);
   const choices = [chooser("metric", "Show", METRICS.map((own) => [own.name, own.label]), state.metric, (metric) => set({ metric }))];
-  const most = Math.max(0, ...RUN.weights.map((part) => part.arrays.norm?.shape[1] ?? 0));
-  if (metric.kind === "phase") choices.push(chooser("feature", "feature", Array.from({ length: most }, (_, i) => [i, i + 1]), state.feature, (feature) => set({ feature: Number(feature) })));
+  if (metric.features) choices.push(chooser("feature", "feature", Array.from({ length: metric.features }, (_, i) => [i, i + 1]), state.feature, (feature) => set({ feature: Number(feature) })));
   if (SETTINGS.length > 1) {
     const axes = SETTINGS.map((axis) => [axis, axisWords(axis)]);
     const swap = (name, other) => (value) => set(value === "" ? { y: null } : Number(value) === state[other] ? { x: state.y, y: state.x } : { [name]: Number(value) });

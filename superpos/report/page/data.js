@@ -1,7 +1,7 @@
 // The run: a JSON object that names arrays, which lie compressed in script elements and are read when they are needed.
 
 const RUN = JSON.parse(document.getElementById("run").textContent);
-const LOOK = RUN.look;
+const PALETTE = JSON.parse(document.getElementById("palette").textContent);
 
 const bytesOf = (text) => {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
@@ -81,10 +81,11 @@ const lossOf = (model) => (isHealthy(model) ? cell(model, "loss") : Infinity);
 const bestOf = (model) => LISTED.best.get(settingOf(model)) ?? -1;
 
 async function openTable() {
-  LISTED.models = await valuesOf(RUN.listed);
+  const [rows] = RUN.parts.rows;
+  LISTED.models = await valuesOf(rows.models);
   LISTED.rowOf = new Int32Array(RUN.models).fill(-1);
   LISTED.models.forEach((model, row) => (LISTED.rowOf[model] = row));
-  for (const column of RUN.columns) COLUMNS.set(column.name, { values: await valuesOf(column), names: column.names });
+  for (const [name, column] of Object.entries(rows.arrays)) COLUMNS.set(name, { values: await valuesOf(column), names: column.names });
   LISTED.best = new Map();
   for (const model of LISTED.models) {
     const setting = settingOf(model), known = LISTED.best.get(setting);
@@ -116,11 +117,11 @@ function commandOf(model) {
   return [RUN.command, ...RUN.axes.map((axis, i) => axis.overrides[pointOf(model, i)])].join(" ");
 }
 
-// --- weights, histories, snapshots: each for the models of one shape --------------------------------------------------
+// --- weights, histories, snapshots, what a family adds: each for the models of one shape --------------------------------------------------
 
 /** The part of a section that holds a model, and its place there; null where none does. */
 async function partOf(kind, model) {
-  for (const part of RUN[kind]) {
+  for (const part of RUN.parts[kind] ?? []) {
     const at = placeIn(await valuesOf(part.models), model);
     if (at >= 0) return { part, at };
   }
@@ -138,37 +139,48 @@ function placeIn(list, wanted) {
   return list[low] === wanted ? low : -1;
 }
 
-/** The arrays of one model in a section, {name: {values, shape}}, with the steps where there are any; null without. */
+/** The arrays of one model in a section, {name: {values, shape, names}}; null where the page has none. */
 async function arraysOf(kind, model) {
   const found = await partOf(kind, model);
   if (!found) return null;
-  const arrays = { steps: found.part.steps };
+  const arrays = {};
   for (const [name, array] of Object.entries(found.part.arrays)) {
-    const shape = array.shape.slice(1), size = shape.reduce((product, side) => product * side, 1);
-    arrays[name] = { values: await valuesOf(array, found.at * size, (found.at + 1) * size), shape };
+    const shape = array.shape.slice(1), size = sizeOf(shape);
+    arrays[name] = { values: await valuesOf(array, found.at * size, (found.at + 1) * size), shape, names: array.names };
   }
   return arrays;
 }
+const sizeOf = (shape) => shape.reduce((product, side) => product * side, 1);
 
 /** The rows of a matrix {values, shape: [rows, columns]}. */
 const rowsOf = ({ values, shape: [n, m] }) => Array.from({ length: n }, (_, i) => Array.from(values.subarray(i * m, (i + 1) * m)));
 
 /** Training loss of a model: steps and loss; null where it is not in the page. */
 async function historyOf(model) {
-  const found = await arraysOf("history", model);
-  return found && { step: found.steps, loss: Array.from(found.loss.values, (log) => 10 ** log) };
+  const found = await partOf("history", model);
+  return found && { step: found.part.steps, loss: Array.from((await arraysOf("history", model)).loss.values, (log) => 10 ** log) };
 }
 
-/** Weights and features of a model, at a snapshot or (null) at the end. */
+/** Weights of a model and what follows from them, at a snapshot or (null) at the end. */
 async function weightsOf(model, frame = null) {
-  const last = await arraysOf("weights", model);
-  const all = frame === null ? null : await arraysOf("snapshots", model);
-  if (!all) return last;
-  const at = Math.min(frame, all.steps.length - 1), then = { ...last, step: all.steps[at] };
-  for (const [name, array] of Object.entries(all)) {
-    if (name === "steps") continue;
-    const shape = array.shape.slice(1), size = shape.reduce((product, side) => product * side, 1);
+  const last = await arraysOf("weights", model), at = await snapshotOf(model, frame);
+  if (at === null) return last;
+  const then = { ...last };
+  for (const [name, array] of Object.entries(await arraysOf("snapshots", model))) {
+    const shape = array.shape.slice(1), size = sizeOf(shape);
     then[name] = { values: array.values.subarray(at * size, (at + 1) * size), shape };
   }
   return then;
+}
+
+/** The step of a snapshot; undefined at the end of training. */
+async function stepOf(model, frame) {
+  const at = await snapshotOf(model, frame);
+  return at === null ? undefined : (await partOf("snapshots", model)).part.steps[at];
+}
+
+/** Which snapshot of a model a frame is; null at the end, and where the page has none of it. */
+async function snapshotOf(model, frame) {
+  const found = frame === null ? null : await partOf("snapshots", model);
+  return found && Math.min(frame, found.part.steps.length - 1);
 }

@@ -1,17 +1,13 @@
 // One model in detail: a title, its numbers, a card for every panel. The pinned model has the same beside it.
 
 const CARDS = [
-  // name, title, drawing: (target, view, card) → false where there is nothing to show, whether it moves in time
-  ["matrix", "WᵀW and b", drawMatrix, true],
-  ["directions", "Directions of the features", drawDirections, true],
-  ["norms", "Length of the features, by interference", drawNorms, true],
-  ["dimensionality", "Dimensionality of the features", drawDimensionality, true],
-  ["graph", "Feature graph", drawGraph, false],
-  ["neurons", "Weights by neuron", drawNeurons, true],
-  ["history", "Training loss", drawHistory, true],
-  ["seeds", "Seeds of this setting", drawSeeds, false],
+  // draw: (target, view {model, row, weights, tensors, step}, card) → false where there is nothing to show
+  // moves: whether it changes in time; across: whether it has a row of the page for itself
+  ...FAMILY.cards,
+  { name: "history", title: "Training loss", draw: drawHistory, moves: true },
+  { name: "seeds", title: "Seeds of this setting", draw: drawSeeds, moves: false },
 ];
-const FIRST = ["loss", "geometry", "d_star", "n_represented", "monosemantic_neurons", "interference_mean", "interference_max", "dimensionality_sum"];
+const FIRST = ["loss", ...(RUN.label === null ? [] : [RUN.label]), ...FAMILY.columns];
 const MINOR = ["status", "diverged_at", "loss_kind", "backend", "loss_se"]; // said elsewhere, or of no weight
 
 /**
@@ -24,10 +20,11 @@ async function drawDetail(article, model, moved) {
   if (!article.childElementCount) build(article);
   article.dataset.model = model;
   article.classList.toggle("is-pinned", article.id === "pinned");
-  const view = { model, row: rowOf(model), weights: await weightsOf(model, state.frame) };
+  const [weights, found, step] = await Promise.all([weightsOf(model, state.frame), partOf("weights", model), stepOf(model, state.frame)]);
+  const view = { model, row: rowOf(model), weights, tensors: found?.part.tensors ?? [], step };
   drawHead(article.querySelector(".head"), view);
   drawConfig(article.querySelector(".config"), view);
-  for (const [name, , draw, moves] of CARDS) {
+  for (const { name, draw, moves } of CARDS) {
     if (moved && !moves) continue;
     const card = article.querySelector(`.card.${name}`);
     if (waiting) return false;
@@ -45,14 +42,15 @@ async function drawDetail(article, model, moved) {
 }
 
 function build(article) {
-  article.append(el("div", { className: "card head" })); // with the cards and the config: the ten rows of the style
-  for (const [name, title] of CARDS) {
-    article.append(el("section", { className: `card ${name}` }, el("h3", {}, title), el("p", { className: "words note" }), el("div", { className: "plot", "data-testid": name })));
+  article.append(el("div", { className: "card head" }));
+  for (const { name, title, across } of CARDS) {
+    article.append(el("section", { className: `card ${name}${across ? " across" : ""}` }, el("h3", {}, title), el("p", { className: "words note" }), el("div", { className: "plot", "data-testid": name })));
   }
   article.append(el("section", { className: "card config" }));
+  article.style.setProperty("--rows", CARDS.length + 2);
 }
 
-function drawHead(head, { model, row, weights }) {
+function drawHead(head, { model, row, step }) {
   const isPinned = head.parentElement.id === "pinned";
   const swap = isPinned
     ? [el("button", { type: "button", id: "unpin", "data-testid": "unpin", onclick: () => set({ pin: null }) }, "Unpin"), el("button", { type: "button", onclick: () => set({ pin: state.model, model }) }, "Swap")]
@@ -62,7 +60,7 @@ function drawHead(head, { model, row, weights }) {
   const chips = swept.map((key) => el("span", { className: "chip" }, `${words(key)} = ${number(row[key])}`));
   if (best === model && seedsOf(model).length > 1) chips.push(el("span", { className: "chip good" }, "best of its seeds"));
   if (row.status !== "ok") chips.push(el("span", { className: "chip bad" }, `${row.status}${Number.isFinite(row.diverged_at) ? ` at step ${row.diverged_at}` : ""}`));
-  if (weights?.step !== undefined) chips.push(el("span", { className: "chip" }, "numbers: end of training"));
+  if (step !== undefined) chips.push(el("span", { className: "chip" }, "numbers: end of training"));
   const names = [...FIRST.filter((name) => COLUMNS.has(name)), ...[...COLUMNS.keys()].filter((name) => !FIRST.includes(name) && !MINOR.includes(name))];
   keepFocus(head, () => head.replaceChildren(
     el("div", { className: "title" }, el("h2", { "data-testid": "title" }, `${isPinned ? "Pinned: model" : "Model"} ${model}`), el("div", { className: "buttons" }, ...swap)),
@@ -74,7 +72,7 @@ function drawHead(head, { model, row, weights }) {
 function valueOf(name, row) {
   const error = name === "loss" && row.loss_se > 0 ? ` ± ${number(row.loss_se)}` : "";
   const value = el("dd", { "data-testid": `value-${name}`, "data-value": String(row[name]) }, number(row[name]) + error);
-  const meaning = name === "geometry" ? unnamed(row[name]) : "";
+  const meaning = name === RUN.label ? FAMILY.meaning(row[name]) : "";
   return el("div", { className: typeof row[name] === "string" ? "wide" : "" }, el("dt", {}, words(name)), value, meaning ? el("dd", { className: "words" }, meaning) : null);
 }
 

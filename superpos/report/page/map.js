@@ -20,7 +20,7 @@ const isLogarithmic = (values) => {
 
 /** Colours of a heat map by kind: values to draw, scale, and the key beside it. */
 function coloursOf(metric, z) {
-  if (metric.kind === "phase") return { z, colorscale: PHASE, zmin: 0, zmax: LOOK.phase.length ** 2 - 1, showscale: false };
+  if (metric.kind === "pair") return { z, colorscale: PAIRS, zmin: 0, zmax: PALETTE.pairs.length ** 2 - 1, showscale: false };
   if (metric.kind === "text") return categories(metric, z);
   const flat = z.flat(), shown = flat.filter((value) => Number.isFinite(value));
   if (!isLogarithmic(shown)) return { z, colorscale: SEQUENCE, showscale: true, colorbar: bar(metric.label) };
@@ -34,8 +34,8 @@ function coloursOf(metric, z) {
 function categories(metric, z) {
   const counts = new Map();
   for (const value of z.flat()) if (Number.isFinite(value)) counts.set(value, (counts.get(value) ?? 0) + 1);
-  const common = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a)).slice(0, LOOK.cycle.length);
-  const others = counts.size > common.length, colours = [...LOOK.cycle.slice(0, common.length), ...(others ? [LOOK.grey] : [])];
+  const common = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a)).slice(0, PALETTE.cycle.length);
+  const others = counts.size > common.length, colours = [...PALETTE.cycle.slice(0, common.length), ...(others ? [PALETTE.grey] : [])];
   const names = [...common.map((value) => metric.names[value]), ...(others ? ["other"] : [])];
   const steps = colours.flatMap((colour, i) => [[i / colours.length, colour], [(i + 1) / colours.length, colour]]);
   const place = (value) => (common.includes(value) ? common.indexOf(value) : common.length);
@@ -101,16 +101,16 @@ async function drawStrip(metric) {
 
 async function drawPoints(metric, models, best, across, xaxis) {
   const isText = metric.kind === "text", up = (model) => (isText ? plain(metric.names[metric.value(model)]) : metric.value(model));
-  const colour = (model) => (metric.kind === "phase" && metric.interference ? phaseColour(1, metric.interference[model]) : blue());
+  const colour = (model) => (metric.hue ? pairColour(1, metric.hue(model)) : blue());
   const points = {
     type: models.length > 3000 ? "scattergl" : "scatter", mode: "markers", x: models.map(across), y: models.map(up), customdata: models,
     text: models.map((model) => hoverOf(model, metric)), hovertemplate: "%{text}<extra></extra>",
-    marker: { size: isText ? bubbles(models, across, up) : 7, opacity: best.length && !isText && !metric.ofSetting ? 0.45 : 0.85, color: metric.kind === "phase" ? models.map(colour) : blue(), line: { width: 0 } },
+    marker: { size: isText ? bubbles(models, across, up) : 7, opacity: best.length && !isText && !metric.ofSetting ? 0.45 : 0.85, color: metric.hue ? models.map(colour) : blue(), line: { width: 0 } },
   };
   const line = { type: "scatter", mode: "lines", x: best.map(across), y: best.map(up), line: { color: css("--ink"), width: 1.5 }, hoverinfo: "skip" };
   const heights = isText ? [] : models.map(up), low = Math.min(...heights), high = Math.max(...heights);
   const upwards = isText ? { type: "category", automargin: true } : isLogarithmic(heights) ? logAxis(heights) : { type: "linear", rangemode: low > 0.7 * high ? "normal" : "tozero" };
-  const layout = { xaxis, yaxis: { title: { text: isText ? "" : metric.kind === "phase" ? `norm of feature ${state.feature + 1}` : metric.label }, automargin: true, ...upwards }, margin: { l: 72, r: 12, t: 8, b: below(state.x) } };
+  const layout = { xaxis, yaxis: { title: { text: isText ? "" : metric.kind === "pair" ? `${FAMILY.pair.strength} of feature ${state.feature + 1}` : metric.label }, automargin: true, ...upwards }, margin: { l: 72, r: 12, t: 8, b: below(state.x) } };
   await plot(map, [points, ...(isText ? [] : [line]), ...exactCurves(metric), ...rings(across, up)], layout, `${metric.label} of every model over ${state.x === null ? "seeds" : axisWords(state.x)}`);
 }
 
@@ -126,25 +126,25 @@ function bubbles(models, across, up) {
 function exactCurves(metric) {
   if (!state.theory) return [];
   return RUN.layers.curves.filter(({ axis, column }) => axis === state.x && column === metric.name).map(({ label, x, y }, i) => ({
-    type: "scatter", mode: "lines", x, y, name: label, hovertemplate: `${label}<extra></extra>`, line: { color: LOOK.cycle[(i + 1) % LOOK.cycle.length], width: 2, dash: "6px 3px" },
+    type: "scatter", mode: "lines", x, y, name: label, hovertemplate: `${label}<extra></extra>`, line: { color: PALETTE.cycle[(i + 1) % PALETTE.cycle.length], width: 2, dash: "6px 3px" },
   }));
 }
 
 /** The two-dimensional colour key, or what the lines mean. */
 async function drawKey(metric) {
   const key = document.getElementById("key");
-  key.hidden = metric.kind !== "phase" || state.y === null;
+  key.hidden = metric.kind !== "pair" || state.y === null;
   if (!key.hidden) {
-    const side = LOOK.phase.length, steps = Array.from({ length: side }, (_, i) => i / (side - 1));
+    const { strength, hue, corners, label } = FAMILY.pair, side = PALETTE.pairs.length, steps = Array.from({ length: side }, (_, i) => i / (side - 1));
     const z = steps.map((_, i) => steps.map((_, j) => i * side + j));
     const small = { tickvals: [0, 1], tickfont: { size: 10 }, range: [0, 1], showgrid: false };
     const layout = {
       width: 190, height: 150, margin: { l: 44, r: 4, t: 4, b: 36 },
-      xaxis: { ...small, title: { text: "interference", standoff: 2 } }, yaxis: { ...small, title: { text: "norm", standoff: 2 } },
-      annotations: [[0.5, 0.08, "not represented", "#222"], [0.02, 0.93, "dedicated", "#fff"], [0.98, 0.76, "superposed", "#fff"]].map(([x, y, text, color]) => (
+      xaxis: { ...small, title: { text: hue, standoff: 2 } }, yaxis: { ...small, title: { text: strength, standoff: 2 } },
+      annotations: corners.map(([x, y, text, color]) => (
         { x, y, text, showarrow: false, font: { size: 10, color }, xanchor: x < 0.2 ? "left" : x > 0.8 ? "right" : "center" })),
     };
-    await plot(key, [{ type: "heatmap", x: steps, y: steps, z, colorscale: PHASE, showscale: false, hoverinfo: "skip" }], layout, "Colour key: white is not represented, blue a dedicated dimension, red superposed", { displayModeBar: false, responsive: false });
+    await plot(key, [{ type: "heatmap", x: steps, y: steps, z, colorscale: PAIRS, showscale: false, hoverinfo: "skip" }], layout, label, { displayModeBar: false, responsive: false });
   }
   const names = state.y === null ? null : map.data[0].meta;
   document.getElementById("words").replaceChildren(...(names ? [el("span", { className: "names" }, ...legend(names))] : []), explanation(metric));
@@ -157,8 +157,8 @@ function explanation(metric) {
   const shown = isMap ? `Every cell shows the best seed of its setting${grey}.`
     : isCurve ? "Points: every seed; line: the best of each setting." : metric.kind === "text" ? "The larger a point, the more seeds." : "";
   const theory = [...boundariesHere().map(({ label }, i) => `${i ? "dotted" : "line"}: ${label}`), ...exactCurves(metric).map(({ name }) => `dashed: ${name}`)].join("; ");
-  const agreement = state.theory && isMap ? (RUN.layers.words ?? "").replace(/^Line: [^.]*\. /, "") : "";
-  const shapes = metric.name === "geometry" ? unnamed(metric.names.join()) : "";
-  return [shown, shapes, theory && `${capital(theory)}.`, agreement].filter(Boolean).join(" ");
+  const agreement = state.theory && isMap ? RUN.layers.words : "";
+  const meaning = metric.name === RUN.label ? FAMILY.meaning(metric.names.join()) : "";
+  return [shown, meaning, theory && `${capital(theory)}.`, agreement].filter(Boolean).join(" ");
 }
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

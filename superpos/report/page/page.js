@@ -5,7 +5,7 @@
 //   window.superpos.select(model)            shows a model, set({...}) changes the state, pin(model | null); all Promises
 //   window.superpos.row(model)               its row as in run.table; rows(): numbers as filtered and sorted; csv()
 //   window.superpos.best(model)              best model of the same setting; place(model): its pixels in the map, or null
-//   window.superpos.weights(model)           Promise of {W, b} as nested lists; history(model): {step, loss}; null: left out
+//   window.superpos.weights(model)           Promise of its tensors by name as nested lists; history(model): {step, loss}; null: left out
 //   location.hash                            the state as URLSearchParams; data-testid on every part
 
 let drawn = null; // the state that is on the screen
@@ -53,24 +53,22 @@ function setTheme() {
 /** What a page begins with: the best model of the setting in the middle, the view that shows most of such a run. */
 function begin() {
   METRICS.push(...metricsOf());
-  const has = (name) => METRICS.some((metric) => metric.name === name);
   const best = bestOf(SETTINGS.reduce((model, axis) => moved(model, axis, RUN.axes[axis].values.length >> 1), 0));
   const model = isListed(best) ? best : LISTED.models[0];
-  const features = RUN.weights[0]?.arrays.norm?.shape[1] ?? 1, hidden = RUN.weights[0]?.arrays.W?.shape[2] ?? 1;
   const axes = SETTINGS.slice(-2);
   Object.assign(initial, {
-    model, pin: null, feature: features - 1, theory: true, frame: null, filter: "", sort: "model", shown: 100,
+    model, pin: null, metric: "loss", feature: 0, theory: true, frame: null, filter: "", sort: "model", shown: 100,
     x: axes.at(-1) ?? null, y: axes.length > 1 ? axes[0] : null,
-    metric: axes.length > 1 && has("phase") ? "phase" : features > 2 * hidden && hidden > 3 && has("d_star") ? "d_star" : "loss",
     theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
+    ...FAMILY.begin(),
   });
-  if (!has(initial.metric)) initial.metric = METRICS[0]?.name ?? null;
+  if (!hasMetric(initial.metric)) initial.metric = METRICS[0]?.name ?? null;
   Object.assign(state, stateOf(location.hash));
 }
 
 function describe() {
   document.getElementById("name").textContent = RUN.name;
-  const sizes = [...new Set(RUN.weights.map(({ arrays }) => (arrays.norm ? `n = ${arrays.norm.shape[1]}, m = ${(arrays.W ?? arrays.W1).shape[2]}` : "")))].filter(Boolean);
+  const sizes = [...new Set(RUN.parts.weights.map(({ arrays }) => FAMILY.sizes(arrays)))].filter(Boolean);
   const swept = SETTINGS.map((axis) => `${axisWords(axis)} (${RUN.axes[axis].values.length})`).join(" × ");
   const seeds = SEEDS < 0 ? "" : `${count(RUN.axes[SEEDS].values.length)} seeds`;
   document.getElementById("summary").textContent = [`${count(RUN.finished)} model${RUN.finished === 1 ? "" : "s"}`, sizes.slice(0, 3).join("; "), [swept, seeds].filter(Boolean).join(" × ")].filter(Boolean).join(" · ");
@@ -93,7 +91,11 @@ async function openLibrary() {
   document.head.append(el("script", { textContent: code }));
 }
 
-const nested = ({ values, shape }) => (shape.length === 2 ? rowsOf({ values, shape }) : Array.from(values));
+/** An array as lists in lists. */
+function nested({ values, shape: [n, ...rest] }) {
+  const size = sizeOf(rest), part = (i) => values.subarray(i * size, (i + 1) * size);
+  return rest.length ? range(n).map((i) => nested({ values: part(i), shape: rest })) : Array.from(values);
+}
 
 window.superpos = {
   state: () => ({ ...state, at: { ...state.at } }),
@@ -104,8 +106,8 @@ window.superpos = {
   best: bestOf,
   place: placeOf,
   weights: async (model) => {
-    const found = await arraysOf("weights", model);
-    return found && Object.fromEntries(["W", "W1", "W2", "b"].filter((name) => found[name]).map((name) => [name, nested(found[name])]));
+    const found = await partOf("weights", model), arrays = await arraysOf("weights", model);
+    return found && Object.fromEntries(found.part.tensors.map((name) => [name, nested(arrays[name])]));
   },
   history: historyOf,
 };

@@ -1,11 +1,12 @@
 // What is looked at. All of it stands in the address, so that a link shows the same.
 
-const METRICS = []; // {name, label, kind: "phase" | "number" | "text" | "layer"}, filled in once the table is open
+const METRICS = []; // see metrics.js; filled in once the table is open
 const state = {
   model: null, pin: null, metric: null, feature: null, x: null, y: null, at: {}, theory: true,
   frame: null, theme: null, filter: "", sort: "model", shown: 100,
 };
 const initial = {};
+const hasMetric = (name) => METRICS.some((metric) => metric.name === name);
 const NUMBERS = ["model", "pin", "feature", "x", "y", "frame"];
 
 /** The state that an address describes; what it does not name is as at the start. */
@@ -26,7 +27,7 @@ function valid(wanted) {
   const found = { ...wanted };
   if (!isListed(found.model ?? -1)) found.model = initial.model;
   if (found.pin !== null && !isListed(found.pin)) found.pin = null;
-  if (!METRICS.some((metric) => metric.name === found.metric)) found.metric = initial.metric;
+  if (!hasMetric(found.metric)) found.metric = initial.metric;
   if (!isAxis(found.x) || !(isAxis(found.y) || found.y === null) || found.x === found.y) [found.x, found.y] = [initial.x, initial.y];
   found.at = {};
   for (const axis of SETTINGS) {

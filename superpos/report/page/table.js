@@ -64,7 +64,7 @@ function saveCsv() {
 function buildTable() {
   const card = document.getElementById("table-card");
   const filter = el("input", {
-    type: "search", id: "filter", "data-testid": "filter", placeholder: "loss<0.01 geometry~pentagon best", "aria-describedby": "filter-help",
+    type: "search", id: "filter", "data-testid": "filter", placeholder: ["loss<0.01", FAMILY.examples.label, "best"].filter(Boolean).join(" "), "aria-describedby": "filter-help",
     oninput: () => set({ filter: filter.value, shown: 100 }),
   });
   const names = columnNames();
@@ -72,7 +72,7 @@ function buildTable() {
   card.append(
     el("div", { className: "title" }, el("h2", { id: "table-title" }, "Table"), el("button", { type: "button", "data-testid": "export", onclick: saveCsv }, "Save as CSV")),
     el("label", { for: "filter", className: "filter" }, "Filter ", filter),
-    el("p", { id: "filter-help", className: "words" }, "Conditions such as loss<0.01, data.density>=0.1, status=diverged, geometry~pentagon; a word that any text holds; best for the best model of every setting. ", el("strong", { id: "filter-fault", role: "status" })),
+    el("p", { id: "filter-help", className: "words" }, `Conditions such as ${["loss<0.01", FAMILY.examples.setting, "status=diverged", FAMILY.examples.label].filter(Boolean).join(", ")}; a word that any text holds; best for the best model of every setting. `, el("strong", { id: "filter-fault", role: "status" })),
     el("p", { className: "words", "data-testid": "rows-shown", id: "rows-shown" }),
     el("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Rows of the table" }, el("table", { id: "table", "data-testid": "table" }, el("thead", {}, el("tr", {}, ...heads)), el("tbody"))),
     el("button", { type: "button", id: "more", onclick: () => set({ shown: state.shown + 400 }) }, "Show more"),

@@ -14,6 +14,7 @@ from superpos.families.tms import geometry, metrics
 from superpos.families.tms.figures import feature_graph, polytopes
 from superpos.figures import graph_layout
 from superpos.report.pack import half
+from superpos.report.parts import Arrays, Coded
 
 MAX_FEATURES: Final = 400  # more are a blot
 _MAX_MODELS: Final = 300  # of a shape
@@ -21,7 +22,7 @@ _MAX_PAIRS: Final = 1.5e6  # of features of all models together: springs between
 NO_SHAPE: Final = 255  # of a feature that is not represented
 _MARGIN: Final = 0.9  # between components, in distances of neighbours
 
-Legend = dict[tuple[str, str], int]  # (words, colour) of a shape: its number
+_Legend = dict[tuple[str, str], int]  # (words, colour) of a shape: its number
 
 
 def most(n_features: int) -> int:
@@ -29,22 +30,24 @@ def most(n_features: int) -> int:
     return int(min(_MAX_MODELS, _MAX_PAIRS / n_features**2))
 
 
-def graphs(W: NDArray[Any], legend: Legend) -> dict[str, NDArray[Any]]:
+def graphs(W: NDArray[Any]) -> Arrays:
     """Places [M, F, 2] and shapes [M, F] of the features of W [M, F, H], the hull [M, F, F] where H is 3.
 
-    New shapes get a number in `legend`. Hull: 1 where two features are joined by an edge.
+    A shape has words and a colour. Hull: 1 where two features are joined by an edge.
     """
+    legend: _Legend = {}
     drawn = [_graph(w.astype(np.float64), legend) for w in W]
-    found: dict[str, NDArray[Any]] = {
+    shapes = np.array([shape for _, shape in drawn], dtype=np.uint8)
+    found: Arrays = {
         "place": half(np.array([place for place, _ in drawn])),
-        "shape": np.array([shape for _, shape in drawn], dtype=np.uint8),
+        "shape": Coded(shapes, [{"words": words, "colour": colour} for words, colour in legend]),
     }
     if W.shape[2] == 3 and W.shape[1] <= polytopes.MAX_FEATURES:
         found["hull"] = np.array([_hull(w.astype(np.float64)) for w in W])
     return found
 
 
-def _graph(W: NDArray[np.float64], legend: Legend) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+def _graph(W: NDArray[np.float64], legend: _Legend) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Places [F, 2], components in rows and the largest first, and shapes [F] of one model."""
     place, shape = np.full((len(W), 2), np.nan), np.full(len(W), NO_SHAPE, dtype=np.uint8)
     labels = geometry.components(W[None])[0]

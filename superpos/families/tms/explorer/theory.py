@@ -5,8 +5,9 @@ The same runs as in the figures, by the same functions. Shapes: R relative impor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,32 +17,32 @@ from superpos.families.tms.analysis import phases
 from superpos.families.tms.analysis.phases import Grid
 from superpos.families.tms.figures import d_star, energy_levels, phase_diagram
 from superpos.figures.points import DENSITY, Floats, points
-from superpos.report.pack import Pack, half
+from superpos.report.layers import Curve, Layers, Line, Map
 from superpos.store import Run
 
 _IMPORTANCE: Final = "importance.last"
 
 
-def layers(run: Run, pack: Pack) -> dict[str, Any]:
-    """ "maps" over the settings, "lines" over a map of two axes, "curves" over one axis; empty where none is known."""
-    found: dict[str, Any] = {"maps": [], "lines": [], "curves": []}
-    if run.own:  # theory knows nothing of a user's functions
-        return found
-    if phase_diagram.applies(run) is None and _axis(run, _IMPORTANCE) is not None and _axis(run, DENSITY) is not None:
-        found |= _phases(run, pack)
-    if d_star.applies(run) is None and _axis(run, DENSITY) is not None:
-        found["curves"] += _d_star(run)
+def layers(run: Run) -> Layers:
+    """The layers of a run; empty where theory knows none."""
+    density, importance = _axis(run, DENSITY), _axis(run, _IMPORTANCE)
+    curves: list[Curve] = []
+    if d_star.applies(run) is None and density is not None:
+        curves += _d_star(run, density)
     if energy_levels.applies(run) is None:
-        found["curves"] += _energy(run)
-    return found
+        curves += _energy(run)
+    if phase_diagram.applies(run) is None and importance is not None and density is not None:
+        return replace(_phases(run, (importance, density)), curves=curves)
+    return Layers(curves=curves)
 
 
 def _axis(run: Run, key: str) -> int | None:
     """The axis of a key that is swept alone."""
-    return next((i for i, axis in enumerate(run.manifest["plan"]["axes"]) if axis["keys"] == [key]), None)
+    axes = run.manifest["plan"]["axes"]
+    return next((i for i, axis in enumerate(axes) if axis["keys"] == [key]), None)
 
 
-def _phases(run: Run, pack: Pack) -> dict[str, Any]:
+def _phases(run: Run, axes: tuple[int, int]) -> Layers:
     """Phase of the exact minimum in every cell, how far the trained models agree, both theories' boundaries."""
     grid, models = phases.trained(run)
     W = models.best()
@@ -49,39 +50,37 @@ def _phases(run: Run, pack: Pack) -> dict[str, Any]:
     best, candidate = phases.phase_of(W), phases.candidate(grid, n)
     minimum, loss = phases.exact(grid, n)
     known = best.label != phases.UNKNOWN
-    excess = np.nanmin(np.where(np.isnan(models.loss), np.inf, models.loss), axis=2) / loss - 1
-    text = phase_diagram.caption(phases.agreement(models, best, minimum, loss, grid)).replace("\n", " ")
-    place = _Place(run, grid)
+    lowest = np.nanmin(np.where(np.isnan(models.loss), np.inf, models.loss), axis=2)
+    excess = np.where(known, lowest / loss - 1, np.nan)
     same = np.where(known, best.label == minimum.label, np.nan)
-    maps = [
-        place.map(pack, "agreement", "agreement with the exact minimum", names=["another phase", "same phase"], z=same),
-        place.map(pack, "excess", "loss above the exact minimum, share", z=np.where(known, excess, np.nan)),
-        place.map(pack, "exact", "exact minimum: norm × interference", norm=minimum.norm, hue=minimum.interference),
-    ]
-    lines = [place.line("exact boundary", minimum.label), place.line("candidate theory", candidate.label)]
-    return {"maps": maps, "lines": lines, "words": text}
+    _, agreement = phase_diagram.caption(phases.agreement(models, best, minimum, loss, grid)).split(". ", 1)
+    order = _order(run, grid, axes)
+    names = ("another phase", "same phase")
+    return Layers(
+        maps=(
+            Map("agreement", "agreement with the exact minimum", axes, same[order], names=names),
+            Map("excess", "loss above the exact minimum, share", axes, excess[order]),
+            Map(
+                "exact",
+                "exact minimum: norm × interference",
+                axes,
+                minimum.norm[order],
+                hue=minimum.interference[order],
+            ),
+        ),
+        lines=(
+            _line("exact boundary", minimum.label, grid, axes),
+            _line("candidate theory", candidate.label, grid, axes),
+        ),
+        words=agreement.replace("\n", " "),
+    )
 
 
-class _Place:
-    """Cells of a grid in the order of the run's axes."""
-
-    def __init__(self, run: Run, grid: Grid) -> None:
-        self.grid = grid
-        self.axes = [_axis(run, _IMPORTANCE), _axis(run, DENSITY)]
-        plan = run.manifest["plan"]["axes"]
-        importance, density = ([point[0] for point in plan[axis]["values"]] for axis in self.axes)
-        self.order = np.ix_(_nearest(grid.importance, importance), _nearest(grid.density, density))
-
-    def map(self, pack: Pack, name: str, label: str, names: Sequence[str] = (), **values: Floats) -> dict[str, Any]:
-        """One map: its values [R, P] by name."""
-        arrays = {key: pack.add(half(table[self.order])) for key, table in values.items()}
-        return {"name": name, "label": label, "names": list(names), "axes": self.axes, "arrays": arrays}
-
-    def line(self, label: str, phase: NDArray[np.int8]) -> dict[str, Any]:
-        """Boundary of phases [R, P], coordinates along both axes; None where a stretch ends."""
-        stretches = phase_diagram.outline(phase, self.grid)
-        density, importance = ([x for stretch in stretches for x in (*stretch[:, k].tolist(), None)] for k in (0, 1))
-        return {"label": label, "axes": self.axes, "at": [importance, density]}
+def _order(run: Run, grid: Grid, axes: tuple[int, int]) -> tuple[NDArray[np.intp], ...]:
+    """Cells of a grid [R, P] in the order of the run's axes, as an index."""
+    plan = run.manifest["plan"]["axes"]
+    importance, density = ([point[0] for point in plan[axis]["values"]] for axis in axes)
+    return np.ix_(_nearest(grid.importance, importance), _nearest(grid.density, density))
 
 
 def _nearest(values: Floats, wanted: Sequence[float]) -> NDArray[np.intp]:
@@ -90,32 +89,37 @@ def _nearest(values: Floats, wanted: Sequence[float]) -> NDArray[np.intp]:
     return places
 
 
-def _d_star(run: Run) -> list[dict[str, Any]]:
+def _line(label: str, phase: NDArray[np.int8], grid: Grid, axes: tuple[int, int]) -> Line:
+    """Boundary of phases [R, P], coordinates along both axes."""
+    density: list[float | None] = []
+    importance: list[float | None] = []
+    for stretch in phase_diagram.outline(phase, grid):
+        density += [*stretch[:, 0].tolist(), None]
+        importance += [*stretch[:, 1].tolist(), None]
+    return Line(label, axes, (importance, density))
+
+
+def _d_star(run: Run, axis: int) -> list[Curve]:
     """D* of the best polytopes for n ≫ m."""
     chosen = points(run)
     crowded = min(n / m for n, m in (point.shape for point in chosen)) >= d_star.MANY
     if not crowded or d_star.uniform_reason(run) is not None:
         return []
     exact = d_star.exact_curve(np.array([point.density for point in chosen]))
-    return [_curve(run, DENSITY, "d_star", "best polytope, exact (n ≫ m)", exact.density, exact.d_star)]
+    return [Curve("best polytope, exact (n ≫ m)", axis, "d_star", exact.density, exact.d_star)]
 
 
-def _energy(run: Run) -> list[dict[str, Any]]:
+def _energy(run: Run) -> list[Curve]:
     """The exact loss of the most frequent shapes over the perturbed factor."""
     chosen = points(run)
     found = levels.setting(chosen)
     assert found is not None
     key, perturbed = found
+    axis = _axis(run, key)
+    if axis is None:
+        return []
     names = energy_levels.coloured(run.table["geometry"].tolist())
     values = np.array([float(point.varied[key]) for point in chosen])
     factor = np.geomspace(values.min(), values.max(), energy_levels.CURVE_POINTS)
     curves = levels.levels(perturbed, [name for name in names if name != energy_levels.OTHER], factor)
-    return [_curve(run, key, "loss", f"{name}, exact", factor, loss) for name, loss in curves.items()]
-
-
-def _curve(run: Run, key: str, column: str, label: str, x: Floats, y: Floats) -> dict[str, Any]:
-    finite: Mapping[str, list[float | None]] = {
-        name: [float(value) if np.isfinite(value) else None for value in values]
-        for name, values in (("x", x), ("y", y))
-    }
-    return {"label": label, "axis": _axis(run, key), "column": column, **finite}
+    return [Curve(f"{name}, exact", axis, "loss", factor, loss) for name, loss in curves.items()]

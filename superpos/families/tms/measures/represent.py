@@ -19,6 +19,7 @@ from superpos.families.tms import metrics, theory
 from superpos.families.tms.theory.candidates import SUPERPOSED_INTERFERENCE
 from superpos.figures.points import points
 from superpos.store import Run
+from superpos.store.rows import best
 
 Where = Mapping[str, Any] | None
 
@@ -27,7 +28,7 @@ _POINT: Final = ["model.output", "data.density", "importance.last"]
 
 def _best(run: Run, where: Where) -> pd.DataFrame:
     """The row of lowest loss at every point of the sweep that `where` selects, the densest first."""
-    rows = select.best(select.where(run, where), _POINT)
+    rows = best(select.where(run, where), _POINT)
     return rows.sort_values("data.density", ascending=False, kind="stable")
 
 

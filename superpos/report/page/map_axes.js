@@ -44,13 +44,13 @@ function settingAt(points) {
 const isShown = (model) => SETTINGS.every((axis) => axis === state.x || axis === state.y || pointOf(model, axis) === state.at[axis]);
 
 const titleOf = (model) => swept.filter((key) => key !== "seed").map((key) => `${key} = ${number(settingsOf(model)[key])}`).join("<br>");
-/** A text in which no name of a key or a geometry can be HTML. */
+/** A text in which no name of a key or a label can be HTML. */
 const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 function hoverOf(model, metric) {
   const value = metric.value(model);
   const lines = [titleOf(model), `model ${model}${SEEDS < 0 ? "" : `, seed ${settingsOf(model).seed}`}`, `loss ${number(cell(model, "loss"))}`];
-  if (metric.kind === "phase") lines.push(`norm ${number(value)}`);
+  if (metric.kind === "pair") lines.push(`${FAMILY.pair.strength} ${number(value)}`);
   else if (metric.name !== "loss") lines.push(`${metric.label} ${metric.kind === "text" ? plain(metric.names[value] ?? "–") : number(value)}`);
   return lines.filter(Boolean).join("<br>");
 }

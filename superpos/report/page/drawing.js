@@ -11,15 +11,8 @@ function el(tag, properties = {}, ...children) {
   return element;
 }
 
-const SHORT = {
-  "data.density": "density 1 − S", "data.sparsity": "sparsity S", "importance.last": "importance of the last feature r",
-  "model.n_features": "features n", "model.n_hidden": "hidden dimensions m", "data.last": "density factor of the last feature",
-  loss: "loss", d_star: "dimensions per feature D*", n_represented: "features represented",
-  interference_mean: "interference, mean", interference_max: "interference, largest",
-  dimensionality_sum: "Σ dimensionality", monosemantic_neurons: "monosemantic neurons", loss_se: "standard error of the loss",
-  diverged_at: "diverged at step", loss_kind: "kind of loss",
-};
-const words = (name) => SHORT[name] ?? (name.includes(".") ? name : name.replaceAll("_", " "));
+const WORDS = { loss: "loss", loss_se: "standard error of the loss", diverged_at: "diverged at step", loss_kind: "kind of loss" };
+const words = (name) => FAMILY.words[name] ?? WORDS[name] ?? (name.includes(".") ? name : name.replaceAll("_", " "));
 const axisWords = (i) => RUN.axes[i].keys.map((key) => (RUN.axes[i].keys.length > 1 ? key.split(".").pop() : words(key))).join(", ");
 
 /** A number with four digits, as short as it can be; "–" where there is none. */
@@ -30,29 +23,27 @@ function number(value) {
   const size = Math.abs(value);
   return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 }
-/** What names such as "24/8" in a text of geometries mean, where there are any. */
-const unnamed = (geometry) => (/\d\/\d/.test(geometry) ? "k/d: k features in d dimensions, a shape without a name." : "");
 const count = (value) => value.toLocaleString("en");
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const isDark = () => document.documentElement.dataset.theme === "dark";
-const blue = () => LOOK.cycle[isDark() ? 4 : 0]; // of points and pale lines: light enough on dark
+const blue = () => PALETTE.cycle[isDark() ? 4 : 0]; // of points and pale lines: light enough on dark
 const scale = (colours) => colours.map((colour, i) => [i / (colours.length - 1), colour]);
 const pick = (colours, share) => colours[Math.round(Math.min(Math.max(share || 0, 0), 1) * (colours.length - 1))];
 /** The colour of an importance from 0 to 1: what is important stands out from the background, dark or light. */
-const importanceColour = (share) => pick(LOOK.importance, isDark() ? 0.7 * (1 - share) : share);
-const SIGNED = scale(LOOK.signed), SUPERPOSED = scale(LOOK.superposed), SEQUENCE = scale(LOOK.sequence);
+const importanceColour = (share) => pick(PALETTE.importance, isDark() ? 0.7 * (1 - share) : share);
+const SIGNED = scale(PALETTE.signed), SUPERPOSED = scale(PALETTE.superposed), SEQUENCE = scale(PALETTE.sequence);
 
-/** The colour of a feature of that norm and interference; NaN is grey. */
-function phaseColour(norm, interference) {
-  const index = phaseIndex(norm, interference), side = LOOK.phase.length;
-  return Number.isNaN(index) ? LOOK.grey : LOOK.phase[Math.floor(index / side)][index % side];
+/** The colour of two shares: how far from white, and which hue; NaN is grey. */
+function pairColour(strength, hue) {
+  const index = pairIndex(strength, hue), side = PALETTE.pairs.length;
+  return Number.isNaN(index) ? PALETTE.grey : PALETTE.pairs[Math.floor(index / side)][index % side];
 }
-function phaseIndex(norm, interference) {
-  const side = LOOK.phase.length, step = (value) => Math.round(Math.min(Math.max(value, 0), 1) * (side - 1));
-  return step(norm) * side + step(interference);
+function pairIndex(strength, hue) {
+  const side = PALETTE.pairs.length, step = (value) => Math.round(Math.min(Math.max(value, 0), 1) * (side - 1));
+  return step(strength) * side + step(hue);
 }
-const PHASE = scale(LOOK.phase.flat());
+const PAIRS = scale(PALETTE.pairs.flat());
 
 const CONFIG = {
   displaylogo: false, responsive: true, showTips: false,
@@ -106,4 +97,14 @@ function plot(target, traces, layout, label, more = {}) {
   if (target.getAttribute("role") !== "application") target.setAttribute("role", "figure");
   target.setAttribute("aria-label", label);
   return Plotly.react(target, traces, layoutOf(layout), { ...CONFIG, ...more });
+}
+
+const range = (n) => Array.from({ length: n }, (_, i) => i);
+const listOf = (array) => Array.from(array.values, (value) => value);
+/** Write the note of a card. */
+const note = (card, text) => (card.querySelector(".note").textContent = text);
+/** Ticks at whole numbers from 1 to n, at most eight where there are many. */
+function whole(n) {
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500].find((size) => n / size <= 8) ?? 10 ** Math.ceil(Math.log10(n / 8));
+  return { dtick: n <= 10 ? 1 : step, tick0: n <= 10 ? 1 : 0, tickangle: 0, showgrid: false, zeroline: false };
 }

@@ -1,18 +1,14 @@
-// The panels of one model. Each takes its place, the view {model, row, weights} and its card; false means nothing to show.
+// What the page shows of toy models: a card for each view of their features, the map of norm and interference.
 
-const FEW = LOOK.few;
+const FEW = RUN.constants.few;
 const MOST = 400; // features of a matrix; more are finer than the screen
 const MANY_POINTS = 1500; // from here on points are drawn by the graphics card
 const isReluLayer = (model) => settingsOf(model)["model.hidden"] === "relu";
-const note = (card, text) => (card.querySelector(".note").textContent = text);
 /** The weights whose rows are directions of the features; null where a user's own parameters mean something else. */
 const encoderOf = (weights) => (weights?.norm ? (weights.W ?? weights.W1) : null);
-const listOf = (array) => Array.from(array.values, (value) => value);
-const range = (n) => Array.from({ length: n }, (_, i) => i);
 
 /** A @ Bᵀ of two matrices given as rows. */
 const product = (A, B) => A.map((a) => B.map((b) => a.reduce((sum, value, k) => sum + value * b[k], 0)));
-const isMatrix = (array, n) => array?.shape.length === 2 && array.shape[0] === n;
 
 /** How input j reaches output i through linear layers, WᵀW or W₂W₁ᵀ with features in rows of W, and b beside it. */
 async function drawMatrix(target, { weights, model }, card) {
@@ -37,16 +33,11 @@ function linearNote(settings) {
   const lost = settings["model.target"] === "abs" ? ": neurons for x > 0 and x < 0 cancel, a perfect |x| gives 0" : "";
   return `From input to pre-activation of the output, with the hidden ReLU left out${lost}.`;
 }
-/** Ticks at whole numbers from 1 to n, at most eight where there are many. */
-function whole(n) {
-  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500].find((size) => n / size <= 8) ?? 10 ** Math.ceil(Math.log10(n / 8));
-  return { dtick: n <= 10 ? 1 : step, tick0: n <= 10 ? 1 : 0, tickangle: 0, showgrid: false, zeroline: false };
-}
 
 /** Colours of the features: by set where there are sets, else by importance. */
 function featureColours({ model, weights }, n) {
   const settings = settingsOf(model);
-  if (settings["data.correlation"] !== "none") return range(n).map((i) => LOOK.cycle[Math.floor(i / settings["data.set_size"]) % LOOK.cycle.length]);
+  if (settings["data.correlation"] !== "none") return range(n).map((i) => PALETTE.cycle[Math.floor(i / settings["data.set_size"]) % PALETTE.cycle.length]);
   const importance = weights.importance ? listOf(weights.importance) : range(n).map(() => 1);
   const most = Math.max(...importance), least = Math.min(...importance);
   return importance.map((value) => importanceColour(most > least ? (value - least) / (most - least) : 1));
@@ -108,7 +99,7 @@ async function drawNorms(target, { weights }) {
   const isMany = norms.length > MANY_POINTS;
   await plot(target, [key, {
     type: isMany ? "scattergl" : "bar", mode: "markers", x: features, y: norms, customdata: hue, hovertemplate: "feature %{x}<br>norm %{y:.3f}<br>interference %{customdata:.3f}<extra></extra>",
-    marker: { color: hue.map((value) => pick(LOOK.superposed, value)), line: { width: 0 }, ...(isMany ? { size: 3 } : {}) },
+    marker: { color: hue.map((value) => pick(PALETTE.superposed, value)), line: { width: 0 }, ...(isMany ? { size: 3 } : {}) },
   }], { bargap: norms.length > 60 ? 0 : 0.15, xaxis: { title: { text: "feature" }, ...whole(norms.length) }, yaxis: { title: { text: "norm ‖Wᵢ‖" }, range: [0, Math.max(1.25, ...norms.filter(Number.isFinite).map((v) => 1.05 * v))] } }, `Norms of ${norms.length} features, coloured by interference`);
   return true;
 }
@@ -117,8 +108,8 @@ async function drawDimensionality(target, { weights }, card) {
   if (!weights?.dimensionality) return false;
   const all = listOf(weights.dimensionality), order = range(all.length).sort((i, j) => all[j] - all[i]);
   note(card, "The share of a dimension that each feature has, in order of size; lines: the shares in polytopes.");
-  const rules = LOOK.fractions.map(({ value }) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value, line: { color: css("--line"), width: 1 }, layer: "below" }));
-  const names = LOOK.fractions.map(({ name, text, place }) => ({ xref: "paper", x: 1.01, xanchor: "left", y: place, text: `${text} ${name}`, showarrow: false, font: { size: 10, color: css("--grey") } }));
+  const rules = RUN.constants.fractions.map(({ value }) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value, line: { color: css("--line"), width: 1 }, layer: "below" }));
+  const names = RUN.constants.fractions.map(({ name, text, place }) => ({ xref: "paper", x: 1.01, xanchor: "left", y: place, text: `${text} ${name}`, showarrow: false, font: { size: 10, color: css("--grey") } }));
   await plot(target, [{
     type: all.length > MANY_POINTS ? "scattergl" : "scatter", mode: "markers", x: range(all.length).map((i) => i + 1), y: order.map((i) => all[i]), customdata: order.map((i) => i + 1),
     marker: { size: all.length > 60 ? 4 : 8, color: blue() }, hovertemplate: "feature %{customdata}: D = %{y:.3f}<extra></extra>",
@@ -130,10 +121,10 @@ async function drawDimensionality(target, { weights }, card) {
 async function drawGraph(target, { model, row }, card) {
   const found = await arraysOf("graphs", model), last = found && (await arraysOf("weights", model));
   if (!found || !last) return false;
-  const W = rowsOf(encoderOf(last)), place = rowsOf(found.place), shape = listOf(found.shape);
-  const nodes = range(W.length).filter((i) => shape[i] < RUN.shapes.length && Number.isFinite(place[i][0]));
-  note(card, `At the end of training: ${row.geometry ?? ""}. Joined where |Wᵢ·Wⱼ| > ${LOOK.tau}.`);
-  const levels = [[LOOK.tau, 0.25], [0.4, 0.5], [0.7, 0.9]].map(([low, strength], i, all) => ({ low, high: all[i + 1]?.[0] ?? Infinity, strength, x: [], y: [] }));
+  const W = rowsOf(encoderOf(last)), place = rowsOf(found.place), shape = listOf(found.shape), { names } = found.shape;
+  const nodes = range(W.length).filter((i) => shape[i] < names.length && Number.isFinite(place[i][0]));
+  note(card, `At the end of training: ${row.geometry ?? ""}. Joined where |Wᵢ·Wⱼ| > ${RUN.constants.tau}.`);
+  const levels = [[RUN.constants.tau, 0.25], [0.4, 0.5], [0.7, 0.9]].map(([low, strength], i, all) => ({ low, high: all[i + 1]?.[0] ?? Infinity, strength, x: [], y: [] }));
   nodes.forEach((i, a) => nodes.slice(a + 1).forEach((j) => {
     const strength = Math.abs(W[i].reduce((sum, value, k) => sum + value * W[j][k], 0));
     const level = levels.find(({ low, high }) => strength > low && strength <= high);
@@ -142,8 +133,8 @@ async function drawGraph(target, { model, row }, card) {
   const thin = Math.min(1, 25 / nodes.length); // so that a tangle does not become a blot
   const edges = levels.map(({ x, y, strength }) => ({ type: "scatter", mode: "lines", x, y, opacity: Math.max(0.06, thin * strength), line: { color: css("--ink"), width: Math.max(0.5, thin) * (1 + strength) }, hoverinfo: "skip", showlegend: false }));
   const kinds = [...new Set(nodes.map((i) => shape[i]))].map((kind) => {
-    const own = nodes.filter((i) => shape[i] === kind), colour = RUN.shapes[kind].colour;
-    return { type: "scatter", mode: "markers", name: RUN.shapes[kind].words, x: own.map((i) => place[i][0]), y: own.map((i) => place[i][1]), marker: { size: 8, color: colour === "#222222" ? css("--ink") : colour, line: { width: 1, color: css("--card") } }, customdata: own.map((i) => i + 1), hovertemplate: "feature %{customdata}<extra></extra>", showlegend: true };
+    const own = nodes.filter((i) => shape[i] === kind), { words, colour } = names[kind];
+    return { type: "scatter", mode: "markers", name: words, x: own.map((i) => place[i][0]), y: own.map((i) => place[i][1]), marker: { size: 8, color: colour === "#222222" ? css("--ink") : colour, line: { width: 1, color: css("--card") } }, customdata: own.map((i) => i + 1), hovertemplate: "feature %{customdata}<extra></extra>", showlegend: true };
   });
   const bare = { visible: false, constrain: "domain" };
   await plot(target, [...edges, ...kinds], { showlegend: true, legend: { orientation: "h", y: -0.02, font: { size: 11 } }, margin: { l: 4, r: 4, t: 4, b: 4 }, xaxis: bare, yaxis: { ...bare, scaleanchor: "x" } }, `Feature graph: ${row.geometry ?? ""}`);
@@ -160,8 +151,8 @@ async function drawNeurons(target, { weights, model }, card) {
   const neurons = range(m).sort((a, b) => top[a] - top[b] || into[features[top[b]]][b] - into[features[top[a]]][a]);
   const counts = weights.neurons && state.frame === null ? listOf(weights.neurons) : null;
   const drawn = [["W", "weights W"], ["W1", "input W₁"], ["W2", "output W₂"]].filter(([name]) => weights[name]);
-  const colour = (rank, k) => (n <= FEW || !counts ? importanceColour(1 - rank / Math.max(1, n - 1)) : counts[k] === 0 ? LOOK.grey : pick(LOOK.superposed, (Math.min(counts[k], LOOK.many) - 1) / (LOOK.many - 1)));
-  note(card, n <= FEW ? `A bar is a neuron, a colour a feature, ${isDark() ? "light" : "dark"} for the most important.` : `A bar is a neuron; blue has one feature, red ${LOOK.many} or more.`);
+  const colour = (rank, k) => (n <= FEW || !counts ? importanceColour(1 - rank / Math.max(1, n - 1)) : counts[k] === 0 ? PALETTE.grey : pick(PALETTE.superposed, (Math.min(counts[k], RUN.constants.many) - 1) / (RUN.constants.many - 1)));
+  note(card, n <= FEW ? `A bar is a neuron, a colour a feature, ${isDark() ? "light" : "dark"} for the most important.` : `A bar is a neuron; blue has one feature, red ${RUN.constants.many} or more.`);
   const share = 1 / drawn.length, more = {};
   const traces = drawn.map(([name, label], place) => {
     const axis = place ? String(place + 1) : "";
@@ -190,46 +181,71 @@ function stack(W, features, neurons, colour) {
   return { type: "bar", x: found.x, y: found.y, base: found.base, text: found.text, textposition: "none", hovertemplate: "%{text}<extra></extra>", marker: { color: found.colours, line: { width: 0.3, color: css("--card") } } };
 }
 
-/** This model's training loss over that of the other seeds. */
-async function drawHistory(target, { model, weights }, card) {
-  const own = await historyOf(model);
-  if (!own) return false;
-  const others = { x: [], y: [] }, all = seedsOf(model).filter((other) => other !== model).slice(0, 30);
-  for (const other of all) {
-    const found = await historyOf(other);
-    if (found) { others.x.push(...found.step, null); others.y.push(...found.loss, null); }
-  }
-  note(card, others.x.length ? `${isDark() ? "White" : "Black"}: this model; blue: other seeds of its setting.` : "");
-  const step = weights?.step;
-  await plot(target, [
-    { type: "scatter", mode: "lines", ...others, line: { color: blue(), width: 1 }, opacity: 0.35, hoverinfo: "skip" },
-    { type: "scatter", mode: "lines", x: own.step, y: own.loss, line: { color: css("--ink"), width: 2 }, hovertemplate: "step %{x}: %{y:.4g}<extra></extra>" },
-  ], {
-    xaxis: { title: { text: "step" } }, yaxis: { title: { text: "loss on training batches" }, automargin: true, ...logAxis([...own.loss, ...others.y]) },
-    shapes: step === undefined ? [] : [{ type: "line", x0: step, x1: step, yref: "paper", y0: 0, y1: 1, line: { color: css("--select"), width: 2 } }],
-  }, `Training loss of model ${model}, from ${number(own.loss[0])} to ${number(own.loss.at(-1))}`);
-  return true;
+// --- the map --------------------------------------------------------------------------------------------------------
+
+const featuresOf = (arrays) => arrays.norm?.shape[1] ?? 0;
+
+/** Norm × interference of one feature, where there are features. */
+function featureMetrics() {
+  const features = Math.max(0, ...RUN.parts.weights.map(({ arrays }) => featuresOf(arrays)));
+  const open = async () => {
+    const { norm, interference } = await shownFeature();
+    return { value: (model) => norm[model], hue: (model) => interference[model], index: (model) => pairIndex(norm[model], interference[model]) };
+  };
+  return features ? [{ name: "phase", label: "norm × interference of a feature", kind: "pair", features, open }] : [];
 }
 
-/** The models of the setting from the best to the worst. */
-async function drawSeeds(target, { model }, card) {
-  const all = seedsOf(model);
-  if (all.length < 2) return false;
-  const ranked = all.filter(isHealthy).sort((a, b) => lossOf(a) - lossOf(b)), losses = ranked.map(lossOf);
-  const diverged = all.length - ranked.length, reached = agreeing(model) * all.length;
-  note(card, ranked.length ? `Loss: best ${number(losses[0])}, median ${number(losses[Math.floor((losses.length - 1) / 2)])}, worst ${number(losses.at(-1))}; ${Math.round(reached)} of ${all.length} within 1% of the best${diverged ? `; ${diverged} diverged` : ""}.` : "All diverged.");
-  const names = COLUMNS.get("geometry")?.names ?? [""], kinds = [...new Set(ranked.map((own) => (COLUMNS.has("geometry") ? cell(own, "geometry") : "")))];
-  const colour = (own) => LOOK.cycle[kinds.indexOf(names.length > 1 ? cell(own, "geometry") : kinds[0])] ?? LOOK.grey;
-  if (kinds.length > 1) card.querySelector(".note").append(` ${unnamed(kinds.join())}`, ...legend(kinds.slice(0, LOOK.cycle.length).map((kind, i) => [kind, LOOK.cycle[i]])));
-  const hover = ranked.map((own) => `model ${own}, seed ${settingsOf(own).seed}<br>loss ${number(lossOf(own))}${COLUMNS.has("geometry") ? `<br>${plain(cell(own, "geometry"))}` : ""}`);
-  const at = ranked.indexOf(model);
-  await plot(target, [
-    { type: "scatter", mode: "markers", x: ranked.map((_, i) => i + 1), y: losses, customdata: ranked, text: hover, hovertemplate: "%{text}<extra></extra>", marker: { size: 8, color: ranked.map(colour) } },
-    { type: "scatter", mode: "markers", x: at < 0 ? [] : [at + 1], y: at < 0 ? [] : [losses[at]], hoverinfo: "skip", marker: { symbol: "circle-open", size: 15, color: css("--select"), line: { width: 3 } } },
-  ], { margin: { l: 72, r: 12, t: 8, b: 40 }, xaxis: { title: { text: "seeds, the best first" }, ...whole(ranked.length) }, yaxis: { title: { text: "loss" }, automargin: true, ...(isLogarithmic(losses) ? logAxis(losses) : { type: "linear" }) } }, `Losses of ${all.length} seeds`);
-  if (!target.dataset.listens) {
-    target.dataset.listens = "true";
-    target.on("plotly_click", ({ points: [point] }) => Number.isInteger(point.customdata) && select(point.customdata));
+/** Norm and interference of the chosen feature of every model; NaN where the page has no weights. */
+async function shownFeature() {
+  const found = { norm: new Float32Array(RUN.models).fill(NaN), interference: new Float32Array(RUN.models).fill(NaN) };
+  for (const { models: numbers, arrays } of RUN.parts.weights) {
+    const n = featuresOf(arrays);
+    if (state.feature >= n) continue;
+    const models = await valuesOf(numbers);
+    for (const name of ["norm", "interference"]) {
+      const values = await valuesOf(arrays[name]);
+      models.forEach((model, i) => (found[name][model] = values[i * n + state.feature]));
+    }
   }
-  return true;
+  return found;
 }
+
+/** A map begins with the last feature, a curve of many features in few dimensions with D*. */
+function begin() {
+  const arrays = RUN.parts.weights[0]?.arrays ?? {}, features = featuresOf(arrays) || 1, hidden = arrays.W?.shape[2] ?? 1;
+  const isCrowded = features > 2 * hidden && hidden > 3;
+  const metric = SETTINGS.length > 1 && hasMetric("phase") ? "phase" : isCrowded && hasMetric("d_star") ? "d_star" : "loss";
+  return { metric, feature: features - 1 };
+}
+
+const sizes = (arrays) => (arrays.norm ? `n = ${arrays.norm.shape[1]}, m = ${(arrays.W ?? arrays.W1).shape[2]}` : "");
+/** What names such as "24/8" in a text of geometries mean, where there are any. */
+const meaning = (geometry) => (/\d\/\d/.test(geometry) ? "k/d: k features in d dimensions, a shape without a name." : "");
+
+family({
+  words: {
+    "data.density": "density 1 − S", "data.sparsity": "sparsity S", "importance.last": "importance of the last feature r",
+    "model.n_features": "features n", "model.n_hidden": "hidden dimensions m", "data.last": "density factor of the last feature",
+    d_star: "dimensions per feature D*", n_represented: "features represented",
+    interference_mean: "interference, mean", interference_max: "interference, largest",
+    dimensionality_sum: "Σ dimensionality", monosemantic_neurons: "monosemantic neurons",
+  },
+  columns: ["d_star", "n_represented", "monosemantic_neurons", "interference_mean", "interference_max", "dimensionality_sum"],
+  meaning,
+  examples: { setting: "data.density>=0.1", label: "geometry~pentagon" },
+  cards: [
+    { name: "matrix", title: "WᵀW and b", draw: drawMatrix, moves: true },
+    { name: "directions", title: "Directions of the features", draw: drawDirections, moves: true },
+    { name: "norms", title: "Length of the features, by interference", draw: drawNorms, moves: true },
+    { name: "dimensionality", title: "Dimensionality of the features", draw: drawDimensionality, moves: true },
+    { name: "graph", title: "Feature graph", draw: drawGraph, moves: false },
+    { name: "neurons", title: "Weights by neuron", draw: drawNeurons, moves: true, across: true },
+  ],
+  metrics: featureMetrics,
+  pair: {
+    strength: "norm", hue: "interference", label: "Colour key: white is not represented, blue a dedicated dimension, red superposed",
+    corners: [[0.5, 0.08, "not represented", "#222"], [0.02, 0.93, "dedicated", "#fff"], [0.98, 0.76, "superposed", "#fff"]],
+  },
+  sizes,
+  begin,
+});

@@ -1,0 +1,25 @@
+"""Numbers and words that the cards of the page share with metrics and figures, so that one definition rules both."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from superpos.families.tms import geometry
+from superpos.families.tms.figures import dimensionality, neurons
+
+_LABEL_GAP: Final = 0.075  # of D_i, between two labels
+
+
+def constants() -> dict[str, Any]:
+    """What the scripts read as `RUN.constants`."""
+    return {"fractions": _fractions(), "tau": geometry.TAU, "few": neurons.FEW, "many": neurons.MANY}
+
+
+def _fractions() -> list[dict[str, Any]]:
+    """The polytopes' lines of the dimensionality, and where their labels stand."""
+    values = [value for value, _ in dimensionality.FRACTIONS.values()]
+    places = dimensionality.spread(values, _LABEL_GAP)
+    return [
+        {"name": name, "value": value, "text": text, "place": place}
+        for (name, (value, text)), place in zip(dimensionality.FRACTIONS.items(), places, strict=True)
+    ]
