@@ -15,9 +15,11 @@ from superpos.claims import claim_files, find_measure, verdicts
 from superpos.claims.claim_files import Claim, load_claims
 from superpos.claims.measured import Measured
 from superpos.claims.verdicts import Result
-from superpos.cli import app, measuring
+from superpos.cli import app
+from superpos.compose import experiments
 from superpos.compose.experiments import experiment_files, place, shipped_folder
 from superpos.errors import ConfigError
+from superpos.family import DEFAULT, find
 from superpos.store import Run
 
 CLAIMS = load_claims(shipped_folder() / "claims")
@@ -38,7 +40,7 @@ RUNS = {"trained": {"full": SIZE, "quick": SIZE}, "other": {"full": ["model.n_fe
 def folder_of(tmp_path: Path, *entries: dict[str, Any], name: str = "07_own.yaml", **changes: Any) -> Path:
     """A folder with one file of claims."""
     folder = tmp_path / "claims"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     content = {"experiment": "intro", "runs": RUNS, "claims": [ENTRY | entry for entry in entries]} | changes
     (folder / name).write_text(yaml.safe_dump(content))
     return folder
@@ -167,6 +169,20 @@ def test_faults_of_a_file(tmp_path: Path) -> None:
     assert twice == "intro: 'twice' is claimed twice"
 
 
+def test_a_file_of_an_unknown_family(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_claims(folder_of(tmp_path, {}, family="tsm"))
+    assert caught.value.faults == ["07_own.yaml: family: there is no 'tsm'; did you mean tms? allowed: tms"]
+
+
+def test_claims_of_several_folders_follow_each_other(tmp_path: Path) -> None:
+    first = folder_of(tmp_path / "a", {})
+    second = folder_of(tmp_path / "b", {}, name="01_other.yaml", experiment="geometry")
+    assert [claim.experiment for claim in load_claims(first, second)] == ["intro", "geometry"]
+    with pytest.raises(ConfigError, match="intro: 'weights are finite' is claimed twice"):
+        load_claims(first, first)
+
+
 # --- the command ----------------------------------------------------------------------------------------------------
 
 
@@ -175,7 +191,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of claims in place of the shipped ones: one holds, one fails, one is for the full size only."""
     wrong = {"claim": "fails", "low": 7, "high": 8, "published": 7.5}
     folder = folder_of(tmp_path, {}, wrong, {"claim": "slow", "quick": False})
-    monkeypatch.setattr(measuring, "claims_folder", lambda: folder)
+    monkeypatch.setattr(experiments, "claims_folders", lambda: [folder])
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -223,7 +239,7 @@ def test_the_shipped_claims_cover_every_experiment_of_the_paper() -> None:
 
 def test_every_measure_is_used() -> None:
     used = {claim.measure for claim in CLAIMS}
-    assert used == set(find_measure.every().values())
+    assert used == set(find_measure.every(find(DEFAULT)).values())
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ TABLE = {
     "config": "errors units family",
     "user": "errors",
     "engines": "errors family maths user",
-    "store": "errors family user",
+    "store": "errors family user config.schema",
     "plan": "errors config family user engines.task",
     "figures": "errors units family user store",
     "claims": "errors family user store config.wording",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,23 @@ import pytest
 from typer.testing import CliRunner
 
 from superpos.cli import app
+from superpos.config.schema import key
 from superpos.errors import SuperposError
 from superpos.family import Family, Label, UnknownFamilyError
 from superpos.store import Run, RunFolder, load
 from superpos.store import run as module
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of the family; all but the first were added later."""
+
+    size: int = key("int", 1, "a size")
+    shift: float = key("number", 0.5, "a shift", later=True)
+    limit: int | None = key("int", None, "a limit", null="none", later=True)
+    weights: tuple[float, ...] = key("list", (1.0, 2.0), "weights", later=True)
+    shape: str = key("choice", "round", "a shape", choices=("round", "flat"), later=True)
+    given: float = key("number", 0.0, "what the plan sets", later=True)
 
 
 def unused(*_: Any) -> Any:
@@ -35,7 +49,7 @@ def mean_bias(run: Run, models: Any) -> float:
 
 FAMILY = Family(
     name="toy",
-    keys={},
+    keys={"toy": Keys},
     rules=(),
     settings=unused,
     task=unused,
@@ -79,6 +93,7 @@ def run_of(tmp_path: Path, family: str = "toy", label: Any = ("kind", "kinds")) 
         {
             "model": range(4),
             "toy.size": [1, 1, 2, 2],
+            "toy.given": 7.0,
             "seed": [0, 1, 0, 1],
             "status": ["ok", "ok", "ok", "diverged"],
             "loss": [2.0, 1.0, 3.0, 0.0],
@@ -135,6 +150,23 @@ def test_settings_have_the_columns_of_the_family_and_count_its_label(tmp_path: P
     run.table["status"] = ["ok", "ok", "diverged", "diverged"]
     assert run.by_setting()["bias"].isna().tolist() == [False, True]
     assert "kinds" not in run_of(tmp_path / "none", label=None).by_setting()
+
+
+def test_keys_that_were_added_later_have_their_defaults(tmp_path: Path) -> None:
+    table = run_of(tmp_path).table
+    assert table["toy.given"].tolist() == [7.0] * 4
+    assert table["toy.shift"].tolist() == [0.5] * 4
+    assert table["toy.limit"].dtype == pd.Int64Dtype()
+    assert table["toy.limit"].isna().all()
+    assert [cell.tolist() for cell in table["toy.weights"]] == [[1.0, 2.0]] * 4
+    assert table["toy.shape"].tolist() == ["round"] * 4
+    assert "train.steps" not in table  # is none of the later ones: such a run would be damaged
+    assert "toy.shift" not in run_of(tmp_path / "unknown", family="alien").table
+
+
+def test_keys_that_were_added_later_change_no_digest(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    assert run.digest() == run.folder.digest() == run_of(tmp_path / "unknown", family="alien").digest()
 
 
 def test_status_counts_by_the_label_of_the_family(tmp_path: Path) -> None:

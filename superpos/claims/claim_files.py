@@ -1,10 +1,11 @@
 """Claims about experiments, read from `configs/claims/*.yaml`: data with a source, a band and a negative control.
 
 A file holds the claims of one experiment; its name begins with the row of the experiment, in the order of the paper.
-`runs` names the sweeps that are measured: overrides on top of the experiment, at full size and, where it is cheap
-enough, a quick one. A claim names a measure (module.function) with its arguments, the statistic that makes
-one number of its values, the expected number and the band in which the number must lie, with the reason for the band,
-and a run that must fall outside of it.
+`family` is the kind of its models (without it, the default one), whose measures the claims name. `runs` names the
+sweeps that are measured: overrides on top of the experiment, at full size and, where it is cheap enough, a quick one.
+A claim names a measure (module.function) with its arguments, the statistic that makes one number of its values, the
+expected number and the band in which the number must lie, with the reason for the band, and a run that must fall
+outside of it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ import yaml
 
 from superpos.claims import find_measure
 from superpos.claims.measured import STATISTICS, Measured
-from superpos.config.wording import show
+from superpos.config.wording import did_you_mean, show
 from superpos.errors import ConfigError
+from superpos.family import DEFAULT, Family
+from superpos.family import find as find_family
+from superpos.family import names as family_names
 
 FULL, QUICK = "full", "quick"
 
@@ -69,15 +73,15 @@ class Claim:
     control: Mapping[str, Overrides]
 
 
-def load_claims(folder: Path) -> list[Claim]:
-    """All claims of a folder, in the order of the paper.
+def load_claims(*folders: Path) -> list[Claim]:
+    """All claims of some folders, those of each in the order of its paper.
 
     Raises:
         ConfigError: everything that is wrong with the files.
     """
     found: list[Claim] = []
     faults: list[str] = []
-    for path in sorted(folder.glob("*.yaml")):
+    for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
         try:
             found += _read(path)
         except ConfigError as error:
@@ -98,8 +102,11 @@ def _read(path: Path) -> list[Claim]:
     if not named:
         raise ConfigError("the name of a file of claims is its row in two digits, _ and a word")
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or set(content) != _FILE_KEYS:
-        raise ConfigError(f"a file of claims holds {', '.join(sorted(_FILE_KEYS))}")
+    if not isinstance(content, dict) or set(content) - {"family"} != _FILE_KEYS:
+        raise ConfigError(
+            f"a file of claims holds {', '.join(sorted(_FILE_KEYS))}, and family where it is not {DEFAULT}"
+        )
+    family = _family(content.get("family", DEFAULT))
     runs = {name: {size: tuple(run[size]) for size in run} for name, run in content["runs"].items()}
     faults = [
         f"runs.{name}: holds {', '.join(run)}; allowed: {FULL} and {QUICK}"
@@ -108,17 +115,24 @@ def _read(path: Path) -> list[Claim]:
     ]
     found = []
     for entry in content["claims"]:
-        own = _faults(entry, runs)
-        if own:
-            faults += [f"{entry.get('claim', '?')}: {fault}" for fault in own]
+        wrong = _faults(entry, runs, family)
+        if wrong:
+            faults += [f"{entry.get('claim', '?')}: {fault}" for fault in wrong]
         else:
-            found.append(_claim(int(named[1]), content["experiment"], entry, runs))
+            found.append(_claim(int(named[1]), content["experiment"], entry, runs, family))
     if faults:
         raise ConfigError(faults)
     return found
 
 
-def _faults(entry: dict[str, Any], runs: Mapping[str, Any]) -> list[str]:
+def _family(name: Any) -> Family:
+    """The family of a name. ConfigError: there is none."""
+    if name not in family_names():
+        raise ConfigError(f"family: there is no {show(name)}; {did_you_mean(str(name), family_names())}")
+    return find_family(name)
+
+
+def _faults(entry: dict[str, Any], runs: Mapping[str, Any], family: Family) -> list[str]:
     """What is wrong with one claim as it is written."""
     faults = [f"{key} is missing" for key in sorted(_NEEDED - set(entry))]
     faults += [f"{key} is unknown" for key in sorted(set(entry) - _NEEDED - _OPTIONAL)]
@@ -132,21 +146,23 @@ def _faults(entry: dict[str, Any], runs: Mapping[str, Any]) -> list[str]:
         faults.append(f"statistic {show(entry['statistic'])}; allowed: {', '.join(STATISTICS)}")
     if ("within" in entry) == ("low" in entry or "high" in entry):
         faults.append("needs a band: either within, or low or high or both")
-    return faults + _measure_faults(entry["measure"])
+    return faults + _measure_faults(entry["measure"], family)
 
 
-def _measure_faults(measure: Any) -> list[str]:
+def _measure_faults(measure: Any, family: Family) -> list[str]:
     if not isinstance(measure, dict) or len(measure) != 1:
         return ["measure is one module.function with its arguments"]
     [(name, arguments)] = measure.items()
     try:
-        inspect.signature(find_measure.find(name)).bind(None, **(arguments or {}))
+        inspect.signature(find_measure.find(family, name)).bind(None, **(arguments or {}))
     except (KeyError, TypeError) as error:
         return [f"measure {name}: {error.args[0]}"]
     return []
 
 
-def _claim(row: int, experiment: str, entry: dict[str, Any], runs: Mapping[str, Mapping[str, Overrides]]) -> Claim:
+def _claim(
+    row: int, experiment: str, entry: dict[str, Any], runs: Mapping[str, Mapping[str, Overrides]], family: Family
+) -> Claim:
     [(name, arguments)] = entry["measure"].items()
     run, control = runs[entry.get("run", "trained")], runs[entry["control"]]
     if not (entry.get("quick", True) and QUICK in run and QUICK in control):
@@ -159,7 +175,7 @@ def _claim(row: int, experiment: str, entry: dict[str, Any], runs: Mapping[str, 
         text=entry["claim"],
         source=entry["source"],
         reason=entry["reason"],
-        measure=find_measure.find(name),
+        measure=find_measure.find(family, name),
         arguments=arguments or {},
         statistic=entry.get("statistic", "median"),
         expected=None if expected is None else float(expected),

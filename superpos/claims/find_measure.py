@@ -1,4 +1,4 @@
-"""Measures that claims name: every public function of the modules here, as module.function.
+"""Measures that claims name: every public function of a family's measures and of `claims.table`, as module.function.
 
 A measure takes a run and keyword arguments and returns `Measured`. It measures whatever run it is given, a negative
 control too: what cannot be measured there is NaN, which lies in no band.
@@ -11,37 +11,49 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 
+from superpos.claims import table
 from superpos.claims.measured import Measured
-from superpos.families.tms import measures
+from superpos.family import Family
 
-_SHARED = "table"
+Measure = Callable[..., Measured]
 
 
-def find(name: str) -> Callable[..., Measured]:
+def find(family: Family, name: str) -> Measure:
     """The measure of a name; KeyError says which there are."""
+    modules = _modules(family)
     module, _, function = name.partition(".")
-    if module not in _modules():
-        raise KeyError(f"there is no module {module!r}; there are {', '.join(_modules())}")
-    here = _functions(module)
+    if module not in modules:
+        raise KeyError(f"there is no module {module!r}; there are {', '.join(sorted(modules))}")
+    here = _functions(modules[module])
     if function not in here:
         raise KeyError(f"there is no function {function!r}; there are {', '.join(here)}")
     return here[function]
 
 
-def every() -> dict[str, Callable[..., Measured]]:
-    """All measures by name."""
-    return {f"{module}.{name}": found for module in _modules() for name, found in _functions(module).items()}
+def every(family: Family) -> dict[str, Measure]:
+    """All measures of a family by name."""
+    return {
+        f"{module}.{name}": measure
+        for module, path in sorted(_modules(family).items())
+        for name, measure in _functions(path).items()
+    }
 
 
-def _modules() -> list[str]:
-    return sorted({_SHARED, *(info.name for info in pkgutil.iter_modules(measures.__path__))})
+def _modules(family: Family) -> dict[str, str]:
+    """The modules that hold measures, by the names that claims use."""
+    shared = {"table": table.__name__}
+    package = family.shows.measures
+    if package is None:
+        return shared
+    folder = importlib.import_module(package).__path__
+    return {info.name: f"{package}.{info.name}" for info in pkgutil.iter_modules(folder)} | shared
 
 
-def _functions(module: str) -> dict[str, Callable[..., Measured]]:
-    home = "superpos.claims" if module == _SHARED else measures.__name__
-    loaded = importlib.import_module(f"{home}.{module}")
+def _functions(path: str) -> dict[str, Measure]:
+    """The public functions that a module defines."""
+    module = importlib.import_module(path)
     return {
         name: value
-        for name, value in vars(loaded).items()
-        if inspect.isfunction(value) and value.__module__ == loaded.__name__ and not name.startswith("_")
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
     }

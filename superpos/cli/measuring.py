@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -33,9 +32,10 @@ def verify(
     Trains what the claims need, prints what was measured beside what is expected; the exit code is 1 if a claim fails.
     """
     from superpos.claims import verdicts
+    from superpos.compose import experiments
     from superpos.store import load
 
-    claims = verdicts.load_claims(claims_folder())
+    claims = verdicts.load_claims(*experiments.claims_folders())
     known = list(dict.fromkeys(claim.experiment for claim in claims))
     common.check_names("EXPERIMENT", experiment or [], known)
     chosen = [claim for claim in claims if not experiment or claim.experiment in experiment]
@@ -77,10 +77,3 @@ def bench(
     from superpos.bench import main
 
     typer.echo(main(case or [], repeat, scaling, device, json_, lambda text: say(f"superpos: {text}")))
-
-
-def claims_folder() -> Path:
-    """Where the claims of the shipped experiments lie."""
-    from superpos.compose.experiments import shipped_folder
-
-    return shipped_folder() / "claims"

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from superpos.compose.experiments import description, experiment_files, shipped_folder
+from superpos.compose.experiments import claims_folders, description, experiment_files, shipped_folder
 from superpos.config.schema import KeySpec, Schema, schema_of
 from superpos.errors import ConfigError
 from superpos.family import DEFAULT, find, names
@@ -49,7 +49,8 @@ def experiments(config_dir: Path | None = None) -> Suggestions:
 
 def claimed() -> Suggestions:
     """Experiments that `verify` knows claims of."""
-    stems = {re.sub(r"^\d+_", "", path.stem) for path in (shipped_folder() / "claims").glob("*.yaml")}
+    files = [path for folder in claims_folders() for path in folder.glob("*.yaml")]
+    stems = {re.sub(r"^\d+_", "", path.stem) for path in files}
     return [(name, doc) for name, doc in experiments() if name in stems]
 
 

@@ -49,6 +49,11 @@ def config_folders() -> list[Path]:
     return [family.configs for family in every() if family.configs is not None]
 
 
+def claims_folders() -> list[Path]:
+    """Folders of claims: those about the shipped experiments first."""
+    return [folder / "claims" for folder in (shipped_folder(), *config_folders())]
+
+
 def shipped_folder() -> Path:
     """`configs` inside the installed package, or beside it in a source tree."""
     package = Path(__file__).resolve().parent.parent

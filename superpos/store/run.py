@@ -25,6 +25,7 @@ from superpos.store.files import write_file
 from superpos.store.find import locate
 from superpos.store.folder import RunFolder
 from superpos.store.formats import Array
+from superpos.store.later_keys import with_later_keys
 from superpos.user.functions import Own
 
 _log = logging.getLogger(__name__)
@@ -123,6 +124,10 @@ class Run:
             raise AttributeError(f"a run of the family {self.family.name!r} has no {name!r}; its family adds {views}")
         return MethodType(self.family.views[name], self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles hold: the family is found again by its name."""
+        return {name: value for name, value in vars(self).items() if name != "family"}
+
     def __dir__(self) -> list[str]:
         """All names, those of the family's views too."""
         return sorted({*super().__dir__(), *(self.family.views if self.family else ())})
@@ -199,7 +204,10 @@ class Run:
         return self.folder.digest()
 
     def _read_tables(self) -> pd.DataFrame:
-        """The rows of finished chunks in the order of the models, indexed by model number."""
+        """The rows of finished chunks in the order of the models, indexed by model number.
+
+        Of a known family they have all of its keys, see `later_keys`.
+        """
         tables = []
         for chunk, rows in enumerate(self.folder.rows):
             if self.folder.state(chunk) == "missing":
@@ -213,7 +221,8 @@ class Run:
             self._place_of[rows] = np.arange(len(rows))
         if not tables:
             return pd.DataFrame({"model": pd.Series(dtype=np.int64)})
-        return formats.to_frame(tables).sort_values("model").set_index("model", drop=False).rename_axis(None)
+        table = formats.to_frame(tables).sort_values("model").set_index("model", drop=False).rename_axis(None)
+        return with_later_keys(table, self.family) if self.family else table
 
     @cached_property
     def _finished(self) -> NDArray[np.intp]:
