@@ -73,7 +73,7 @@ def _some(family: Family, chunk: Chunk) -> NDArray[np.intp]:
 
 def _seconds_per_model(family: Family, task: Task, choice: Choice) -> float:
     """Time to train one model to the end, measured on a few steps of several."""
-    steps = task.structure.steps
+    steps: int = task.structure.steps
     if not steps:
         return 0.0
     state = initial_state(family, task)

@@ -1,7 +1,6 @@
 """How 32-bit draws become feature values.
 
-docs/science.md, Data; *Toy Models of Superposition*, "Demonstrating superposition" (data), "The geometry of superposition"
-(correlated features), "Computation in superposition" (signed). Shapes: M models, B samples, F features.
+Definitions and sources: docs/science.md, Data. Shapes: M models, B samples, F features.
 """
 
 from __future__ import annotations
