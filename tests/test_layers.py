@@ -22,7 +22,7 @@ TABLE = {
     "family": "",
     "maths": "errors",
     "config": "errors units family",
-    "user": "errors",
+    "user": "errors family",
     "engines": "errors family maths user",
     "store": "errors family user config.schema",
     "plan": "errors config family user engines.task",

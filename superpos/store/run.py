@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from superpos.errors import IncompleteError, SuperposError
-from superpos.family import DEFAULT, Family, Label, UnknownFamilyError, find
+from superpos.family import DEFAULT, Family, Label, UnknownFamilyError
 from superpos.store import formats
 from superpos.store.by_setting import by_setting
 from superpos.store.files import write_file
@@ -26,7 +26,7 @@ from superpos.store.find import locate
 from superpos.store.folder import RunFolder
 from superpos.store.formats import Array
 from superpos.store.later_keys import with_later_keys
-from superpos.user.functions import Own
+from superpos.user.functions import Own, recorded_family
 
 _log = logging.getLogger(__name__)
 
@@ -74,13 +74,9 @@ class Run:
         Of such functions a run knows the text, which cannot be run.
         """
         try:
-            known = find(self._family_name)
+            return recorded_family(self._family_name, self.manifest["plan"])
         except UnknownFamilyError:
             return None
-        functions = self.manifest["plan"].get("own")
-        if functions is None or known.with_functions is None:
-            return known
-        return known.with_functions(Own.from_json(functions))
 
     @property
     def own(self) -> Own | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from superpos.errors import ConfigError
+from superpos.family import Family, find
 from superpos.user.source_text import described
 
 if TYPE_CHECKING:
@@ -93,6 +94,14 @@ class Own:
     def __str__(self) -> str:
         """As in a call of `superpos.train`: "model=leaky, target=squares"."""
         return ", ".join(f"{name}={function}" for name, function in self.names.items())
+
+
+def recorded_family(name: str, plan: Mapping[str, Any]) -> Family:
+    """The family of a name, with the functions that a plan holds the text of. Raises `UnknownFamilyError`."""
+    family = find(name)
+    if "own" not in plan or family.with_functions is None:
+        return family
+    return family.with_functions(Own.from_json(plan["own"]))
 
 
 def _shape_faults(params: Any, with_model: bool) -> list[str]:
