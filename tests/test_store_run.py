@@ -133,10 +133,10 @@ def test_history_and_snapshots(run: Run, tmp_path: Path) -> None:
     np.testing.assert_array_equal(weights["W"], np.full((2, 5, 2), 4.0))
     steps, weights = run.snapshots(0)
     assert (steps.tolist(), weights) == ([], {})
-    bare = RunFolder.open(tmp_path / "bare", "demo", "b", {"plan": 1, "engine": 1, "chunks": [[0]]})
+    bare = RunFolder.open(tmp_path / "bare", "demo", "b", {"plan": {}, "engine": 1, "chunks": [[0]]})
     bare.publish(0, {"W": np.zeros((1, 2, 1)), "history/loss": np.zeros((1, 0))}, pd.DataFrame({"model": [0]}))
     assert load(bare.path).tensor("history/loss").shape == (1, 0)
-    bare = RunFolder.open(tmp_path / "bare", "demo", "c", {"plan": 1, "engine": 1, "chunks": [[0]]})
+    bare = RunFolder.open(tmp_path / "bare", "demo", "c", {"plan": {}, "engine": 1, "chunks": [[0]]})
     bare.publish(0, {"W": np.zeros((1, 2, 1))}, pd.DataFrame({"model": [0]}))
     assert [part.tolist() for part in load(bare.path).history(0)] == [[], []]
 
@@ -337,7 +337,7 @@ def test_tables_survive_the_file(n_rows: int, kinds: dict[str, str], data: st.Da
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 33)])
 def test_transposed_weights_are_stored_as_they_read(tmp_path: Path, n: int, m: int) -> None:
-    folder = RunFolder.open(tmp_path, "demo", "b", {"plan": 1, "engine": 1, "chunks": [[0, 1]]})
+    folder = RunFolder.open(tmp_path, "demo", "b", {"plan": {}, "engine": 1, "chunks": [[0, 1]]})
     W = np.arange(2 * n * m, dtype=np.float32).reshape(m, n, 2).T  # not in C order
     folder.publish(0, {"W": W}, pd.DataFrame({"model": [0, 1]}))
     np.testing.assert_array_equal(load(folder.path).tensor("W"), W)

@@ -281,9 +281,7 @@ def test_spacings_that_cannot_be(kind: str, numbers: list[float], words: str) ->
         spaced(kind, numbers)
 
 
-def test_read_block(
-    SCHEMA,
-) -> None:
+def test_read_block() -> None:
     block = {
         "seed": {"range": [0, 2]},
         "data.density": {"geomspace": [1, 0.25, 3]},
