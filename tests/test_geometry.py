@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from superpos.families.tms import geometry
 from superpos.families.tms.geometry import shapes
+from superpos.families.tms.geometry.polytopes import polytope_names
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) / np.sqrt(3)
 
@@ -203,7 +204,7 @@ def test_a_stretched_polygon_keeps_its_name_up_to_twenty_degrees(gaps: tuple[flo
 )  # fmt: skip
 def test_random_directions_seldom_have_a_name(k: int, d: int, at_most: float) -> None:
     W = np.random.default_rng(0).normal(size=(6000, k, d))
-    names = geometry._names(W)
+    names = polytope_names(W)
     assert np.mean(["/" not in name for name in names]) <= at_most
 
 

@@ -14,10 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from superpos.figures import style
+from superpos.maths.types import Floats
 from superpos.user.functions import Own
 
 Array = NDArray[Any]
-Floats = NDArray[np.float64]
 
 DENSITY: Final = "data.density"
 NOTHING: Final = "has no model that finished without diverging"
