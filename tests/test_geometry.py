@@ -11,7 +11,7 @@ from scipy.linalg import block_diag
 from scipy.sparse.csgraph import connected_components
 
 from superpos.families.tms import geometry
-from superpos.families.tms.geometry import shapes
+from superpos.families.tms.geometry import graph, shapes
 from superpos.families.tms.geometry.polytopes import polytope_names
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) / np.sqrt(3)
@@ -262,7 +262,7 @@ def test_labels_of_many_models_are_those_of_each_alone() -> None:
 def test_describe_does_not_depend_on_the_block_of_models(monkeypatch: pytest.MonkeyPatch) -> None:
     W = np.random.default_rng(0).normal(size=(40, 5, 2))
     whole = geometry.describe(W).tolist()
-    monkeypatch.setattr(geometry, "_GRAM_ENTRIES", 3 * 25)  # three models at a time
+    monkeypatch.setattr(graph, "GRAM_ENTRIES", 3 * 25)  # three models at a time
     assert geometry.describe(W).tolist() == whole
     assert [geometry.describe(w[None])[0] for w in W] == whole
 

@@ -16,7 +16,7 @@ from superpos.maths.types import Floats
 TAU: Final = 0.1
 TAUS: Final = (0.05, TAU, 0.2)
 """A label that is the same for all of these does not hang on the choice of τ."""
-_GRAM_ENTRIES: Final = 2**22  # inner products held at once; 32 MiB
+GRAM_ENTRIES: Final = 2**22  # inner products held at once; 32 MiB
 
 
 def components(W: Weights, tau: float = TAU) -> NDArray[np.int64]:
@@ -25,7 +25,7 @@ def components(W: Weights, tau: float = TAU) -> NDArray[np.int64]:
     nodes = represented(W)
     models, features = nodes.shape
     numbers = np.empty(nodes.shape, dtype=np.int64)
-    step = max(1, _GRAM_ENTRIES // features**2)
+    step = max(1, GRAM_ENTRIES // features**2)
     for start in range(0, models, step):
         part = slice(start, start + step)
         joined = (np.abs(W64[part] @ W64[part].mT) > tau) & nodes[part, :, None] & nodes[part, None, :]
