@@ -153,7 +153,9 @@ class Exhibits:
     bench: Callable[[], Any] | None = None
     """() -> `bench.Bench`: the cases of `superpos bench` and who trains them."""
     words: Mapping[str, str] = field(default_factory=dict)
-    """How papers write a key: {"data.density": "1 − S"}."""
+    """How papers write a key, or a key with a value: {"data.density": "1 − S", "model.output=relu": "ReLU output"}."""
+    ordered_by: str | None = None
+    """The key by which figures of every family order settings, the greatest value first; None is as they are swept."""
 
 
 def _nothing(*_: Any) -> dict[str, Any]:

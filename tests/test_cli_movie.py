@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 import superpos
 from superpos.cli import app
-from superpos.figures.registry import FIGURES
+from superpos.figures import registry
 
 SMALL = [
     "model.n_features=4",
@@ -53,6 +53,6 @@ def test_a_run_without_snapshots_says_what_it_needs(tmp_path: Path) -> None:
 
 
 def test_its_description_says_how_to_make_it() -> None:
-    description = FIGURES["training_movie"].description
+    description = registry.every_figure()["training_movie"].description
     assert "GIF" in description
     assert "--figure" in description

@@ -19,7 +19,7 @@ import superpos
 from superpos.claims.verdicts import load_claims
 from superpos.cli import app, completion, suggestions
 from superpos.compose.experiments import shipped_folder
-from superpos.figures.registry import FIGURES
+from superpos.figures.registry import every_figure
 
 ROOT = Path(superpos.__file__).parents[1]
 
@@ -109,7 +109,7 @@ def test_a_key_is_given_once() -> None:
 
 
 def test_names_that_are_read_without_their_modules_are_the_names() -> None:
-    assert [name for name, _ in suggestions.figures()] == list(FIGURES)
+    assert [name for name, _ in suggestions.figures()] == list(every_figure())
     claims = {claim.experiment for claim in load_claims(shipped_folder() / "claims")}
     assert {name for name, _ in suggestions.claimed()} == claims
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,76 +17,19 @@ from hypothesis import strategies as st
 from matplotlib.collections import FillBetweenPolyCollection, LineCollection, QuadMesh
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from memory_run import DIGON_AND_ONE, MemoryRun, make_run, plan, texts, titles
 from numpy.typing import NDArray
-from tms import KEYS
 
 import superpos
 from superpos import store
 from superpos.errors import SuperposError
 from superpos.families.tms import theory
-from superpos.families.tms.analysis import phases
-from superpos.families.tms.figures import dimensionality, features, phase_diagram
+from superpos.families.tms.analysis import fractions, phases
+from superpos.families.tms.analysis.points import by_density, points
+from superpos.families.tms.figures import dimensionality, features
 from superpos.families.tms.figures import superposition as heat_maps
 from superpos.families.tms.geometry.shapes import polygon
-from superpos.figures import loss, points, registry, style
-from superpos.plan.sweep import Axis, Sweep
-from superpos.user.functions import Own
-
-DIGON_AND_ONE = np.array([[1.0, 0.0], [0.0, 0.9], [-0.8, 0.0], [0.1, 0.0], [0.0, 0.0]])  # features 0 and 2 share a line
-
-
-@dataclass
-class MemoryRun:
-    """A run whose models are in memory."""
-
-    table: pd.DataFrame
-    W: list[NDArray[Any]]
-    b: list[NDArray[Any]]
-    steps: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    losses: NDArray[Any] | None = None
-    name: str = "memory"
-    own: Own | None = None
-
-    def weights(self, i: int, /) -> dict[str, NDArray[Any]]:
-        return {"W": self.W[i], "b": self.b[i]}
-
-    def tensor(self, name: str, rows: NDArray[np.intp], /) -> NDArray[Any]:
-        if name == "history/loss":
-            assert self.losses is not None
-            return self.losses[rows]
-        return np.stack([self.weights(int(i))[name] for i in rows])
-
-    def history(self, i: int, /) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        return self.steps, np.zeros(0) if self.losses is None else self.losses[i]
-
-    def snapshots(self, _: int, /) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
-        return np.zeros(0, dtype=np.int64), {}
-
-
-def plan(base: dict[str, Any], axes: dict[str, Sequence[Any]]) -> Sweep:
-    defaults = {key: spec.default for key, spec in KEYS.items()}
-    swept = tuple(
-        Axis(tuple(keys.split(",")), tuple(v if isinstance(v, tuple) else (v,) for v in values))
-        for keys, values in axes.items()
-    )
-    return Sweep(defaults | base, swept)
-
-
-def make_run(
-    base: dict[str, Any],
-    axes: dict[str, Sequence[Any]],
-    W: Callable[[dict[str, Any]], NDArray[Any]],
-    loss_of: Callable[[dict[str, Any]], float] = lambda row: 0.1,
-) -> MemoryRun:
-    """A run with the weights and loss that the functions give for each row; b is minus a tenth."""
-    table = plan(base, axes).table()
-    rows = table.to_dict("records")
-    weights = [W(row) for row in rows]
-    table["status"] = "ok"
-    table["loss"] = [loss_of(row) for row in rows]
-    table["d_star"] = [w.shape[1] / (w**2).sum() if (w**2).sum() else np.inf for w in weights]
-    return MemoryRun(table, weights, [np.full(len(w), -0.1) for w in weights])
-
+from superpos.figures import graph_layout, loss, registry, style
 
 SMALL = {"model.n_features": 5, "model.n_hidden": 2, "importance.decay": 0.9}
 SPARSE = [0.05, 1.0, 0.3]
@@ -104,51 +46,43 @@ def small() -> MemoryRun:
     )
 
 
-def titles(figure: Figure) -> list[str]:
-    return [axes.get_title() for axes in figure.axes if axes.get_title()]
-
-
-def texts(figure: Figure) -> str:
-    return "\n".join(text.get_text() for text in figure.findobj(mpl.text.Text))
-
-
 # --- records -------------------------------------------------------------------------------------------------------
 
 
 def test_points_group_seeds_and_put_the_lowest_loss_first(small: MemoryRun) -> None:
-    found = points.points(small)
+    found = points(small)
     assert [dict(point.varied) for point in found] == [{"data.density": p} for p in SPARSE]
     assert [point.models.tolist() for point in found] == [[1, 0], [3, 2], [5, 4]]
-    assert [point.density for point in points.by_density(found)] == [1.0, 0.3, 0.05]
+    assert [point.density for point in by_density(found)] == [1.0, 0.3, 0.05]
     np.testing.assert_allclose(found[0].importance, [1, 0.9, 0.81, 0.729, 0.6561])
 
 
 def test_diverged_models_are_left_out(small: MemoryRun) -> None:
     small.table.loc[[1, 2, 3], "status"] = "diverged"
-    assert [point.models.tolist() for point in points.points(small)] == [[0], [5, 4]]
+    assert [point.models.tolist() for point in points(small)] == [[0], [5, 4]]
 
 
 def test_importance_of_a_point_has_the_factor_on_the_last_feature_or_is_the_list() -> None:
     run = make_run(SMALL | {"importance.last": 3.0}, {}, lambda row: DIGON_AND_ONE)
-    np.testing.assert_allclose(points.points(run)[0].importance, [1, 0.9, 0.81, 0.729, 3 * 0.6561])
+    np.testing.assert_allclose(points(run)[0].importance, [1, 0.9, 0.81, 0.729, 3 * 0.6561])
     run = make_run(SMALL | {"importance.values": (1.0, 2.0, 3.0, 4.0, 5.0)}, {}, lambda row: DIGON_AND_ONE)
-    np.testing.assert_allclose(points.points(run)[0].importance, [1, 2, 3, 4, 5])
+    np.testing.assert_allclose(points(run)[0].importance, [1, 2, 3, 4, 5])
 
 
 def test_a_density_list_has_no_one_density_unless_all_are_equal() -> None:
     run = make_run(SMALL, {"data.density": [((0.1, 0.1, 0.1, 0.1, 0.5),), 0.1]}, lambda row: DIGON_AND_ONE)
-    lists, equal = points.points(run)
+    lists, equal = points(run)
     assert np.isnan(lists.density)
     assert equal.density == 0.1
-    assert registry.FIGURES["geometry"].applies(run) == "needs one density for all features"
+    assert registry.reasons(run)["geometry"] == "needs one density for all features"
 
 
 def test_what_follows_from_other_settings_does_not_count_as_varied() -> None:
     run = make_run(
         {}, {"model.n_features,model.n_hidden": [(5, 2), (6, 3)]}, lambda row: np.eye(row["model.n_features"])
     )
-    assert [list(point.varied) for point in points.points(run)] == [["model.n_features", "model.n_hidden"]] * 2
-    assert points.points(run)[0].label() == "n = 5\nm = 2"
+    assert [list(point.varied) for point in points(run)] == [["model.n_features", "model.n_hidden"]] * 2
+    assert points(run)[0].label() == "n = 5\nm = 2"
 
 
 # --- features ------------------------------------------------------------------------------------------------------
@@ -352,7 +286,7 @@ def test_agreement_by_hand() -> None:
 
 def test_the_caption_of_a_fine_grid_tells_the_cells_away_from_the_boundary() -> None:
     found = phases.Agreement(100, 10, agree=0.97, far=80, agree_far=1.0, seeds_found=0.5, cells_found=0.99)
-    assert phase_diagram.caption(found).splitlines() == [
+    assert phases.caption(found).splitlines() == [
         "Line: boundary of the exact minimum. Trained (best of 10 seeds) is in the same phase in 97.0% of 100 cells,",
         "and in 100.0% of the 80 cells more than 10% from that boundary.",
         "50.0% of the models reach a loss within 1% of the exact minimum; in 99.0% of the cells the best one does.",
@@ -360,7 +294,7 @@ def test_the_caption_of_a_fine_grid_tells_the_cells_away_from_the_boundary() -> 
 
 
 def test_cell_edges_are_midway_on_log_axes() -> None:
-    np.testing.assert_allclose(phase_diagram.edges(np.array([1.0, 0.1, 0.01])), 10 ** np.array([0.5, -0.5, -1.5, -2.5]))
+    np.testing.assert_allclose(phases.edges(np.array([1.0, 0.1, 0.01])), 10 ** np.array([0.5, -0.5, -1.5, -2.5]))
 
 
 # --- geometry and dimensionality -----------------------------------------------------------------------------------
@@ -425,11 +359,11 @@ def test_the_caption_counts_what_stands_out_and_its_label_is_bold() -> None:
 
 
 def test_the_caption_says_when_nothing_stands_out() -> None:
-    lines = dimensionality.lines_found(np.linspace(0, 1, 2000))
+    lines = fractions.lines_found(np.linspace(0, 1, 2000))
     assert lines == {}
     assert dimensionality.caption(lines).endswith("either side: none.")
-    assert dimensionality.lines_found(np.zeros(50)) == {}  # not represented is no shape
-    assert set(dimensionality.lines_found(np.full(15, 0.4))) == {"pentagon"}
+    assert fractions.lines_found(np.zeros(50)) == {}  # not represented is no shape
+    assert set(fractions.lines_found(np.full(15, 0.4))) == {"pentagon"}
 
 
 def test_features_of_one_density_stand_in_order_of_dimensionality() -> None:
@@ -441,12 +375,12 @@ def test_features_of_one_density_stand_in_order_of_dimensionality() -> None:
 
 def test_labels_are_spread_by_hand() -> None:
     # 0.4 and 0.38 are too near: 0.05 apart about their middle 0.39
-    np.testing.assert_allclose(dimensionality.spread([1.0, 0.4, 0.38], 0.05), [1, 0.415, 0.365])
+    np.testing.assert_allclose(graph_layout.spread([1.0, 0.4, 0.38], 0.05), [1, 0.415, 0.365])
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_spread_labels_keep_their_order_and_their_distance(positions: list[float]) -> None:
-    placed = dimensionality.spread(sorted(positions, reverse=True), 0.05)
+    placed = graph_layout.spread(sorted(positions, reverse=True), 0.05)
     assert (-np.diff(placed) >= 0.05 - 1e-9).all()
     assert np.isclose(np.mean(placed), np.mean(positions))
 
@@ -539,7 +473,7 @@ REASONS = {
 def test_a_figure_says_why_a_run_cannot_show_it(name: str) -> None:
     base, axes, reason = REASONS[name]
     run = make_run(base, axes, lambda row: np.ones((row["model.n_features"], row["model.n_hidden"])))
-    assert registry.FIGURES[name].applies(run) == reason
+    assert registry.reasons(run)[name] == reason
     with pytest.raises(SuperposError, match=f"figure '{name}'"):
         registry.draw(run, name)
 
@@ -561,9 +495,9 @@ def test_a_run_without_finished_models_has_no_figures(small: MemoryRun, columns:
 )
 def test_the_same_run_gives_the_same_file(small: MemoryRun, name: str, file_format: Any) -> None:
     run = with_history(small)
-    first = registry.render(registry.draw(run, name), file_format)
+    first = style.render(registry.draw(run, name), file_format)
     assert len(first) > 1000
-    assert first == registry.render(registry.draw(run, name), file_format)
+    assert first == style.render(registry.draw(run, name), file_format)
 
 
 def test_every_text_is_at_least_seven_points(small: MemoryRun) -> None:
@@ -599,7 +533,7 @@ def test_figures_of_a_run_on_disk(tmp_path: Path, small: MemoryRun) -> None:
 
 
 def test_a_share_is_rounded_down() -> None:
-    assert [phase_diagram._percent(share) for share in (1.0, 2499 / 2500, 0.619, 0.0)] == [
+    assert [phases.percent(share) for share in (1.0, 2499 / 2500, 0.619, 0.0)] == [
         "100.0%",
         "99.9%",
         "61.9%",
@@ -611,6 +545,6 @@ def test_a_sampler_that_follows_from_the_density_is_no_setting_of_its_own(tmp_pa
     every = ["model.n_features=16", "train.steps=0", "train.batch_size=128", "seed=0,1", "data.density=0.01,0.5"]
     run = superpos.train(every, out=tmp_path)
     assert run.table["data.sampler"].nunique() == 2
-    assert len(points.points(run)) == 2
+    assert len(points(run)) == 2
     both = superpos.train([*every[:-1], "data.density=0.01", "data.sampler=dense,sparse"], out=tmp_path)
-    assert len(points.points(both)) == 2
+    assert len(points(both)) == 2

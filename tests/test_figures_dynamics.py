@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
-from tms import KEYS
+from tms import DEFAULTS
 
 from superpos.errors import SuperposError
 from superpos.families.tms import exact_loss, geometry, metrics, theory
-from superpos.families.tms.analysis import trajectory
+from superpos.families.tms.analysis import courses, trajectory
+from superpos.families.tms.analysis.points import points
 from superpos.families.tms.figures import directions, dynamics, training_movie
 from superpos.families.tms.structure import Structure, Task
-from superpos.figures import points, registry
+from superpos.family import Family, find
+from superpos.figures import registry
 from superpos.plan.sweep import Axis, Sweep
 
 Floats = NDArray[np.float64]
@@ -139,8 +141,9 @@ class Filmed:
     def __init__(self, axes: dict[str, list[Any]] | None = None, snapshots: int = 81, **base: Any) -> None:
         swept = tuple(Axis((key,), tuple((value,) for value in values)) for key, values in (axes or {}).items())
         small = {"model.n_features": 2, "data.density": 0.1, "record.snapshots": snapshots} | base
-        plan = Sweep({key: spec.default for key, spec in KEYS.items()} | small, swept)
-        self.name, self.own = "filmed", None
+        plan = Sweep({**DEFAULTS, **small}, swept)
+        self.name = "filmed"
+        self.manifest = {"plan": plan.to_json()}
         self.table: pd.DataFrame = plan.table().assign(status="ok", loss=0.1)
         self.steps = np.linspace(0, 8000, snapshots).astype(np.int64)
         angle = np.pi * step(snapshots // 2, 0.3, 1.0, snapshots)
@@ -148,6 +151,9 @@ class Filmed:
         self.W = np.zeros((snapshots, 2, hidden))
         self.W[:, 0, 0] = 1
         self.W[:, 1, 0], self.W[:, 1, 1] = np.cos(angle), np.sin(angle)
+
+    def require_family(self) -> Family:
+        return find("tms")
 
     def weights(self, _: int, /) -> dict[str, NDArray[Any]]:
         return {"W": self.W[-1], "b": np.zeros(2)}
@@ -186,8 +192,8 @@ def test_without_jumps_the_caption_has_no_coincidence() -> None:
 
 
 def test_the_task_of_a_point_has_its_density_importance_and_seed() -> None:
-    run = Filmed(**{"data.last": 0.5, "importance.last": 3.0, "train.steps": 7})
-    built = dynamics.task_of(points.points(run)[0], 5)
+    run = Filmed(**{"data.last": 0.5, "importance.last": 3.0, "train.steps": 7, "seed": 5})
+    built = points(run)[0].task(0)
     np.testing.assert_allclose(built.sparsity, [[0.9, 0.95]])
     np.testing.assert_allclose(built.importance, [[1, 3]])
     assert (built.structure.steps, int(built.seed[0])) == (7, 5)
@@ -230,7 +236,7 @@ def test_the_movie_moves_and_is_the_same_every_time(hidden: int) -> None:
 
 def test_the_movie_has_a_panel_a_point_and_at_most_a_hundred_frames() -> None:
     run = Filmed({"data.density": [1.0, 0.3, 0.05]}, snapshots=301)
-    film = training_movie.movie([dynamics.course(run, point, point.best) for point in points.points(run)])
+    film = training_movie.movie([courses.course(run, point, point.best) for point in points(run)])
     assert [axes.get_title() for axes in film.figure.axes if axes.get_title()] == [
         "1 − S = 1",
         "1 − S = 0.3",

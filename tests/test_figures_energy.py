@@ -9,18 +9,19 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from memory_run import MemoryRun, make_run, texts
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
-from test_figures import MemoryRun, make_run, texts
 
 import superpos
 from superpos.families.tms import geometry, theory
 from superpos.families.tms.analysis import energy_levels as levels
+from superpos.families.tms.analysis import hulls
 from superpos.families.tms.analysis.energy_levels import Crossing, Perturbed
+from superpos.families.tms.analysis.points import points
 from superpos.families.tms.figures import energy_levels, polytopes
 from superpos.families.tms.geometry.shapes import polygon, simplex
 from superpos.figures import registry, style
-from superpos.figures.points import points
 
 PAIRS = np.concatenate([polygon(4), np.zeros((1, 2))])  # two digons, the last feature dropped
 DIGONS = "2 digons + 1 not represented"
@@ -161,16 +162,16 @@ def test_a_factor_in_words(what: str, factor: float, text: str) -> None:
 )  # fmt: skip
 def test_levels_say_why_a_run_cannot_be_drawn(base: dict[str, Any], axes: dict[str, Any], reason: str) -> None:
     run = make_run(base, axes, lambda row: np.ones((row["model.n_features"], row["model.n_hidden"])))
-    assert registry.FIGURES["energy_levels"].applies(run) == reason
+    assert registry.reasons(run)["energy_levels"] == reason
 
 
 def test_levels_of_a_small_run_are_drawn_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three features in two dimensions, through the exact theory."""
-    monkeypatch.setattr(energy_levels, "CURVE_POINTS", 3)
+    monkeypatch.setattr(levels, "CURVE_POINTS", 3)
     three = FIVE | {"model.n_features": 3, "data.density": 0.1}
     triangle, pair = polygon(3), np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     run = make_run(three, {"importance.last": FACTORS}, lambda row: triangle if row["importance.last"] > 0.3 else pair)
-    assert registry.FIGURES["energy_levels"].applies(run) is None
+    assert registry.reasons(run)["energy_levels"] is None
     figure = registry.draw(run, "energy_levels")
     assert "published" not in texts(figure)
     assert min(text.get_fontsize() for text in figure.findobj(mpl.text.Text) if text.get_text()) >= 7
@@ -199,11 +200,11 @@ def turned(W: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
 def test_the_hull_has_the_edges_of_the_shape(name: str) -> None:
     W, n_edges = SOLIDS[name]
     for seed in range(3):
-        assert len(polytopes.hull(turned(W, seed)).edges) == n_edges
+        assert len(hulls.hull(turned(W, seed)).edges) == n_edges
 
 
 def test_what_faces_away_is_hidden() -> None:
-    found = polytopes.hull(np.array([[1, 1, 0], [1, -1, 0], [-1, -1, 0], [-1, 1, 0], [0, 0, 1.0], [0, 0, -1.5]]))
+    found = hulls.hull(np.array([[1, 1, 0], [1, -1, 0], [-1, -1, 0], [-1, 1, 0], [0, 0, 1.0], [0, 0, -1.5]]))
     hidden = {tuple(edge) for edge in found.edges[found.hidden].tolist()}
     assert hidden == {(0, 5), (1, 5), (2, 5), (3, 5)}  # those to the corner at the back
     assert {tuple(sorted(face)) for face in found.faces.tolist()} == {(0, 1, 4), (1, 2, 4), (2, 3, 4), (0, 3, 4)}
@@ -263,7 +264,7 @@ def test_flat_short_and_coinciding_features_are_drawn(W: NDArray[np.float64]) ->
 )  # fmt: skip
 def test_polytopes_say_why_a_run_cannot_be_drawn(base: dict[str, Any], axes: dict[str, Any], reason: str) -> None:
     run = make_run(base, axes, lambda row: np.ones((row["model.n_features"], row["model.n_hidden"])))
-    assert registry.FIGURES["polytopes"].applies(run) == reason
+    assert registry.reasons(run)["polytopes"] == reason
 
 
 def test_a_hidden_relu_has_no_polytopes(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from memory_run import MemoryRun, make_run
 from numpy.typing import NDArray
-from test_figures import MemoryRun, make_run
 
 from superpos.families.tms import geometry, theory
+from superpos.families.tms.analysis import feature_graph as drawn
+from superpos.families.tms.analysis import vulnerability as attacks
 from superpos.families.tms.figures import d_star, feature_graph, vulnerability
 from superpos.families.tms.geometry.shapes import polygon, simplex
 from superpos.figures import graph_layout, registry, style
@@ -132,7 +134,7 @@ def test_components_are_named_the_largest_first() -> None:
 
 def test_edges_are_products_above_the_threshold() -> None:
     W = np.array([[1.0, 0.0], [-0.5, 0.5], [0.09, 1.0]])  # products −.5, .09, .455
-    np.testing.assert_allclose(feature_graph.strengths(W), [[0, 0.5, 0], [0.5, 0, 0.455], [0, 0.455, 0]])
+    np.testing.assert_allclose(geometry.strengths(W), [[0, 0.5, 0], [0.5, 0, 0.455], [0, 0.455, 0]])
 
 
 def test_panels_are_where_each_kind_of_shape_has_most_features(uniform: MemoryRun) -> None:
@@ -179,8 +181,8 @@ def test_colours_and_key_name_the_shapes_that_occur(uniform: MemoryRun) -> None:
     key = [text.get_text() for text in figure.legends[0].get_texts()]
     assert key[:3] == ["dedicated (D = 1)", "digon (D = 1/2)", "pentagon (D = 2/5)"]
     assert "> 0.1" in key[3]
-    assert feature_graph.kind("58/20") == ("no named shape", style.GREY)
-    assert feature_graph.kind("hexagon")[0] == "another named shape"
+    assert drawn.kind("58/20") == ("no named shape", style.GREY)
+    assert drawn.kind("hexagon")[0] == "another named shape"
 
 
 def test_a_caption_breaks_between_shapes_only() -> None:
@@ -230,46 +232,46 @@ def test_geometry_has_the_exact_curve_of_crowded_uniform_models() -> None:
 
 @pytest.mark.parametrize("density", [1.0, 0.3])
 def test_inputs_are_the_data_of_the_models(density: float) -> None:
-    X = vulnerability.inputs(density, 50)
-    assert X.shape == (vulnerability.N_INPUTS, 50)
+    X = attacks.inputs(density, 50)
+    assert X.shape == (attacks.N_INPUTS, 50)
     active = X[X > 0]
     assert active.size / X.size == pytest.approx(density, abs=0.02)  # 10,000 draws: four standard errors
     assert active.mean() == pytest.approx(0.5, abs=0.025)
     assert active.max() <= 1
-    np.testing.assert_array_equal(X, vulnerability.inputs(density, 50))
+    np.testing.assert_array_equal(X, attacks.inputs(density, 50))
 
 
 def test_an_attack_on_dedicated_features_costs_its_squared_length() -> None:
-    assert vulnerability.rise(np.eye(3), np.zeros(3), 1.0, "linear") == pytest.approx(1)
+    assert attacks.rise(np.eye(3), np.zeros(3), 1.0, "linear") == pytest.approx(1)
     # 2 for a digon: see the metric's own test; inputs so sparse that never both features are active
-    assert vulnerability.rise(np.array([[1.0], [-1.0]]), np.zeros(2), 0.01) == pytest.approx(2)
+    assert attacks.rise(np.array([[1.0], [-1.0]]), np.zeros(2), 0.01) == pytest.approx(2)
 
 
 def test_vulnerability_is_relative_to_the_dense_model(uniform: MemoryRun) -> None:
-    found = vulnerability.measure(uniform)
+    found = attacks.measure(uniform)
     np.testing.assert_array_equal(found.density, DENSITIES)
     np.testing.assert_allclose(found.per_dimension, [1, 2, 2])
-    own = [vulnerability.rise(OF_DENSITY[p], np.full(9, -0.1), p) for p in DENSITIES]
+    own = [attacks.rise(OF_DENSITY[p], np.full(9, -0.1), p) for p in DENSITIES]
     np.testing.assert_allclose(found.relative, np.array(own) / own[0])
     sparse = found.take(found.density < 1)
     assert np.isnan(sparse.relative).all()
     np.testing.assert_array_equal(sparse.models, [1, 2])
 
 
-def measured(per_dimension: list[float], rise: list[float]) -> vulnerability.Vulnerability:
+def measured(per_dimension: list[float], rise: list[float]) -> attacks.Vulnerability:
     count = len(rise)
     density = np.geomspace(1, 0.1, count)
-    return vulnerability.Vulnerability(np.arange(count), density, np.array(per_dimension), np.array(rise))
+    return attacks.Vulnerability(np.arange(count), density, np.array(per_dimension), np.array(rise))
 
 
 def test_rank_correlation_and_slope_by_hand() -> None:
     squares = measured([1, 2, 3], [2, 8, 18])
     np.testing.assert_allclose(squares.relative, [1, 4, 9])
-    assert vulnerability.rank_correlation(squares) == pytest.approx(1)
-    assert vulnerability.exponent(squares) == pytest.approx(2)
+    assert attacks.rank_correlation(squares) == pytest.approx(1)
+    assert attacks.exponent(squares) == pytest.approx(2)
     # ranks 1 2 3 against 1 3 2: 1 − 6·(0 + 1 + 1)/(3·8) = 1/2
-    assert vulnerability.rank_correlation(measured([1, 2, 3], [1, 3, 2])) == pytest.approx(0.5)
-    assert np.isnan(vulnerability.rank_correlation(measured([2, 2, 2], [1, 3, 2])))
+    assert attacks.rank_correlation(measured([1, 2, 3], [1, 3, 2])) == pytest.approx(0.5)
+    assert np.isnan(attacks.rank_correlation(measured([2, 2, 2], [1, 3, 2])))
 
 
 def test_the_vulnerability_figure_shows_every_model_and_the_correlation() -> None:
@@ -284,7 +286,7 @@ def test_the_vulnerability_figure_shows_every_model_and_the_correlation() -> Non
 
 
 def test_seeds_are_averaged_and_shown_each() -> None:
-    found = vulnerability.Vulnerability(np.arange(4), np.array([1, 1, 0.5, 0.5]), np.arange(1.0, 5), np.arange(1.0, 5))
+    found = attacks.Vulnerability(np.arange(4), np.array([1, 1, 0.5, 0.5]), np.arange(1.0, 5), np.arange(1.0, 5))
     upper = vulnerability.panels(found).axes[0]
     dots, means = upper.get_lines()[:2]
     np.testing.assert_allclose(dots.get_ydata(), np.arange(1, 5) / 1.5)

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
+from memory_run import MemoryRun, make_run, texts, titles
 from numpy.typing import NDArray
-from test_figures import MemoryRun, make_run, texts, titles
 from test_neurons import motif as sketch
 
 from superpos.families.tms.figures import motif, neurons
@@ -45,7 +45,7 @@ def make_untied(
     base = ABSOLUTE | {"model.n_features": n, "model.n_hidden": m}
     run = make_run(base, axes, lambda row: weights(row)[0], loss_of)
     rows = run.table.to_dict("records")
-    return UntiedRun(run.table, run.W, run.b, W2=[weights(row)[1] for row in rows])
+    return UntiedRun(run.sweep, run.table, run.W, run.b, W2=[weights(row)[1] for row in rows])
 
 
 @pytest.fixture
@@ -151,8 +151,7 @@ def test_the_motif_of_any_model_is_drawn_with_its_weights() -> None:
 
 
 def test_features_of_the_motif_are_numbered_by_importance() -> None:
-    run = motif_run()
-    run.table["importance.values"] = [(1.0, 2.0, 3.0)] * len(run.table)
+    run = motif_run(**{"importance.values": [((1.0, 2.0, 3.0),)]})
     assert {"$x_{1}$", "$x_{2}$"} <= {text.get_text() for text in registry.draw(run, "motif").axes[0].texts}
 
 

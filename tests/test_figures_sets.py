@@ -11,8 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from memory_run import MemoryRun, make_run
 from numpy.typing import NDArray
-from test_figures import MemoryRun, make_run
 
 from superpos.families.tms import geometry
 from superpos.families.tms.figures import pca, sets
@@ -153,7 +153,7 @@ def test_collapsed_sets_of_all_seeds_and_of_the_best() -> None:
     counts = next(axes for axes in figure.axes if axes.get_ylabel() == "collapsed sets")
     dots = counts.collections[0]
     assert dots.get_offsets().tolist() == [[0.01, 0], [0.05, 0], [0.1, 2], [0.1, 3], [0.4, 2], [0.4, 3]]
-    np.testing.assert_allclose(dots.get_sizes(), pca._AREA * np.array([1, 1, 0.5, 0.5, 0.5, 0.5]))
+    np.testing.assert_allclose(dots.get_sizes(), pca.AREA * np.array([1, 1, 0.5, 0.5, 0.5, 0.5]))
     x, y = counts.lines[0].get_data()
     assert x.tolist() == [0.01, 0.05, 0.1, 0.4]
     assert y[:2].tolist() == [0, 0]
@@ -166,15 +166,15 @@ def test_families_are_measured_from_the_best_at_each_density() -> None:
     lines = {line.get_label(): line.get_ydata() for line in families.lines}
     both = np.array([lines["0 collapsed"], lines["1 collapsed"]])
     np.testing.assert_allclose(np.nanmin(both, axis=0), 0, atol=1e-12)
-    assert np.nanmax(both) <= pca._LIMIT
+    assert np.nanmax(both) <= pca.LIMIT
     assert np.isnan(lines["3 collapsed"]).all()
 
 
 def test_arrows_show_both_ends_of_every_stretch() -> None:
-    assert pca._panels([0, 0, 0, 1, 2, 2]) == [0, 2, 3, 4, 5]
-    assert pca._panels([3]) == [0]
-    assert pca._panels(list(range(30)))[:1] == [0]
-    assert len(pca._panels(list(range(30)))) == 8
+    assert pca.shown_densities([0, 0, 0, 1, 2, 2]) == [0, 2, 3, 4, 5]
+    assert pca.shown_densities([3]) == [0]
+    assert pca.shown_densities(list(range(30)))[:1] == [0]
+    assert len(pca.shown_densities(list(range(30)))) == 8
     figure = registry.draw(pca_run(lambda row: 0), "pca")
     assert [axes.get_title() for axes in figure.axes if axes.get_title()] == ["1−S = 0.01", "0.4"]
 

@@ -11,7 +11,8 @@ from scipy.linalg import block_diag
 from scipy.sparse.csgraph import connected_components
 
 from superpos.families.tms import geometry
-from superpos.families.tms.geometry import shapes
+from superpos.families.tms.geometry import graph, shapes
+from superpos.families.tms.geometry.polytopes import polytope_names
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) / np.sqrt(3)
 
@@ -203,7 +204,7 @@ def test_a_stretched_polygon_keeps_its_name_up_to_twenty_degrees(gaps: tuple[flo
 )  # fmt: skip
 def test_random_directions_seldom_have_a_name(k: int, d: int, at_most: float) -> None:
     W = np.random.default_rng(0).normal(size=(6000, k, d))
-    names = geometry._names(W)
+    names = polytope_names(W)
     assert np.mean(["/" not in name for name in names]) <= at_most
 
 
@@ -261,7 +262,7 @@ def test_labels_of_many_models_are_those_of_each_alone() -> None:
 def test_describe_does_not_depend_on_the_block_of_models(monkeypatch: pytest.MonkeyPatch) -> None:
     W = np.random.default_rng(0).normal(size=(40, 5, 2))
     whole = geometry.describe(W).tolist()
-    monkeypatch.setattr(geometry, "_GRAM_ENTRIES", 3 * 25)  # three models at a time
+    monkeypatch.setattr(graph, "GRAM_ENTRIES", 3 * 25)  # three models at a time
     assert geometry.describe(W).tolist() == whole
     assert [geometry.describe(w[None])[0] for w in W] == whole
 

@@ -26,7 +26,7 @@ TABLE = {
     "engines": "errors family maths user",
     "store": "errors family user config.schema",
     "plan": "errors config family user engines.task",
-    "figures": "errors units family user store",
+    "figures": "errors units family maths store",
     "claims": "errors family user store config.wording",
     "report": "errors units family store plan figures",
     "bench": "errors family engines maths config.wording",

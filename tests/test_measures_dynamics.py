@@ -31,6 +31,8 @@ def run_of(base: dict[str, Any], W: NDArray[Any], snapshots: NDArray[Any] | None
     steps = np.arange(film.shape[1])
     tensors = {"W": W, "b": np.zeros(W.shape[:2])}
     made = SimpleNamespace(
+        manifest={"plan": plan.to_json()},
+        require_family=lambda: plan.family,
         table=table,
         tensor=lambda name, rows: tensors[name][np.asarray(rows)],
         snapshots=lambda i: (steps, {"W": film[i], "b": np.zeros(film[i].shape[:2])}),

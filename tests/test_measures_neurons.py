@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_figures import MemoryRun, make_run
+from memory_run import MemoryRun, make_run
 from test_figures_neurons import RELU, UntiedRun, absolute, make_untied
 from test_neurons import motif
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from memory_run import MemoryRun, make_run
 from numpy.typing import NDArray
-from test_figures import MemoryRun, make_run
 
 from superpos.families.tms import theory
 from superpos.families.tms.analysis.phases import Grid
@@ -30,7 +30,7 @@ def run_of(grid: Grid, n: int, change: Weights = lambda W: W) -> MemoryRun:
     seed = np.arange(len(cell)) % 2
     made = make_run({"model.n_features": n, "model.n_hidden": n - 1}, axes, lambda _: np.zeros((n, n - 1)))
     W = [np.zeros((n, n - 1)) if k else change(minimum.W[i, j]) for (i, j), k in zip(cell, seed, strict=True)]
-    return Hashable(made.table, W, [minimum.b[i, j] for i, j in cell])
+    return Hashable(made.sweep, made.table, W, [minimum.b[i, j] for i, j in cell])
 
 
 COARSE = Grid(np.array([0.1, 0.5, 2, 10]), np.array([1, 0.5, 0.3, 0.1]))

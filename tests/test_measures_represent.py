@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_figures import DIGON_AND_ONE, MemoryRun, make_run
+from memory_run import DIGON_AND_ONE, MemoryRun, make_run
 
 from superpos.families.tms.geometry.shapes import polygon
 from superpos.families.tms.measures import represent

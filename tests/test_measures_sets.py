@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_figures import MemoryRun, make_run
+from memory_run import MemoryRun, make_run
 from test_figures_sets import HEXAGON, PAIRS, THREE, collapsed
 
 from superpos.families.tms import theory

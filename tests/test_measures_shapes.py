@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from memory_run import MemoryRun, make_run
 from numpy.typing import NDArray
-from test_figures import MemoryRun, make_run
 
 from superpos.families.tms import theory
+from superpos.families.tms.analysis import energy_levels
 from superpos.families.tms.geometry.shapes import polygon
 from superpos.families.tms.measures import shapes
 
@@ -103,7 +104,7 @@ def test_settled_models_keep_their_label_on_the_exact_loss(exact: MemoryRun) -> 
 def test_room_is_half_the_angle_between_the_neighbours() -> None:
     angle = np.deg2rad([90, 180, 300, 45, 10])  # beside 10: 45 and 300, that is 35 and 70 away
     W = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    np.testing.assert_allclose(shapes._room(W[None]), [(35 + 70) / 2])
+    np.testing.assert_allclose(energy_levels.room(W[None]), [(35 + 70) / 2])
 
 
 def test_room_of_the_exact_pentagon(exact: MemoryRun) -> None:

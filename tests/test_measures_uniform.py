@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_figures import MemoryRun, make_run
+from memory_run import MemoryRun, make_run
 from test_figures_graph import DENSITIES, OF_DENSITY, ONE, UNIFORM, blocks
 
 from superpos.families.tms import theory
-from superpos.families.tms.figures import vulnerability
+from superpos.families.tms.analysis import vulnerability
 from superpos.families.tms.geometry.shapes import simplex
 from superpos.families.tms.measures import adversarial, uniform
 

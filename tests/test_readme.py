@@ -11,7 +11,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from superpos.cli import app
-from superpos.figures.registry import FIGURES
+from superpos.figures.registry import every_figure
 
 ROOT = Path(__file__).parent.parent
 README, GALLERY = ((ROOT / name).read_text() for name in ("README.md", "docs/gallery.md"))
@@ -67,8 +67,8 @@ def test_the_gallery_shows_every_figure_and_how_it_is_made() -> None:
         for option, name in pairwise(command)
         if option == "--figure"
     ]
-    assert {name for _, name in drawn} == set(FIGURES)
-    files = {f"gallery/{run}_{name}.{'gif' if FIGURES[name].animate else 'png'}" for run, name in drawn}
+    assert {name for _, name in drawn} == set(every_figure())
+    files = {f"gallery/{run}_{name}.{'gif' if every_figure()[name].movie else 'png'}" for run, name in drawn}
     assert files <= set(re.findall(r"\((gallery/[^)]+)\)", GALLERY))
     assert all((ROOT / "docs" / file).is_file() for file in files)
 

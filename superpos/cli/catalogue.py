@@ -55,9 +55,9 @@ def _experiments(config_dir: Path | None) -> list[dict[str, Any]]:
 
 
 def _figures() -> list[dict[str, str]]:
-    from superpos.figures.registry import FIGURES
+    from superpos.figures.registry import every_figure
 
-    return [{"name": name, "description": entry.description} for name, entry in FIGURES.items()]
+    return [{"name": name, "description": figure.description} for name, figure in every_figure().items()]
 
 
 def _list_runs(out: Path, json_: bool) -> None:

@@ -42,14 +42,14 @@ def plot(
 
     loaded = common.load(run)
     loaded.require_family()
-    common.check_names("--figure", figure or [], list(registry.FIGURES))
+    figures = registry.figures_of(loaded.require_family())
+    common.check_names("--figure", figure or [], list(figures))
     if loaded.table.empty:
         raise IncompleteError(f"{loaded.path} has no finished models; train it first")
     if not loaded.complete:
         say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are drawn")
     reasons = registry.reasons(loaded)
-    entries = registry.FIGURES
-    names = figure or [name for name, reason in reasons.items() if reason is None and entries[name].animate is None]
+    names = figure or [name for name, reason in reasons.items() if reason is None and not figures[name].movie]
     if not names:
         because = "; ".join(f"{name} {reason or 'is drawn by --figure only'}" for name, reason in reasons.items())
         raise SuperposError(f"no figure can show {loaded.path}: {because}")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Collection, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 from superpos.compose.experiments import claims_folders, description, experiment_files, shipped_folder
 from superpos.config.schema import KeySpec, Schema, schema_of
 from superpos.errors import ConfigError
 from superpos.family import DEFAULT, find, names
+from superpos.figures.registry import every_figure
 
 Suggestions = list[tuple[str, str]]
 """(word, what it means), in the order in which they are shown."""
@@ -61,13 +60,8 @@ def clusters(config_dir: Path | None = None) -> Suggestions:
 
 
 def figures() -> Suggestions:
-    """Names of the figures, read from the source of their registry: to import it takes a second of matplotlib."""
-    origin = find_spec("superpos").submodule_search_locations[0]  # type: ignore[union-attr, index]  # a package
-    tree = ast.parse((Path(origin) / "figures" / "__init__.py").read_text(encoding="utf-8"))
-    declared = [node for node in tree.body if isinstance(node, ast.AnnAssign)]
-    [registry] = [node.value for node in declared if ast.unparse(node.target) == "FIGURES"]
-    keys = registry.keys if isinstance(registry, ast.Dict) else []
-    return [(str(key.value), "") for key in keys if isinstance(key, ast.Constant)]
+    """Names of the figures of all kinds of models."""
+    return [(name, "") for name in every_figure()]
 
 
 def runs(out: Path = Path("outputs")) -> Suggestions:

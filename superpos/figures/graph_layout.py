@@ -1,15 +1,16 @@
-"""Places in the plane for the nodes of a graph, and for drawings beside each other. Pure and deterministic.
+"""Places for the nodes of a graph, for drawings beside each other, for labels on an axis. Pure and deterministic.
 
 Shapes: K nodes, H coordinates of their directions, V views, C boxes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from superpos.figures.points import Floats
+from superpos.maths.types import Floats
 
 _VIEWS: Final = 3000  # of a polytope, from which its drawing is chosen: some 2° apart in three dimensions
 _SPAN_SHARE: Final = 0.05  # singular values below this share of the greatest are noise of training
@@ -122,3 +123,19 @@ def _placed(sizes: Floats, rows: list[list[int]]) -> Packing:
         corner[row, 0] = (widths.max() - width) / 2 + own[:, 0].cumsum() - own[:, 0]
         corner[row, 1] = middle - own[:, 1] / 2
     return Packing(corner, np.array([widths.max(), heights.sum()]))
+
+
+def spread(positions: Sequence[float], gap: float) -> list[float]:
+    """Descending positions moved apart to at least `gap`, each crowded group about its own middle."""
+    groups: list[list[float]] = []
+    for position in positions:
+        groups.append([position])
+        while len(groups) > 1 and _ends(groups[-2], gap)[1] - _ends(groups[-1], gap)[0] < gap:
+            groups[-2:] = [groups[-2] + groups[-1]]
+    return [_ends(group, gap)[0] - gap * i for group in groups for i in range(len(group))]
+
+
+def _ends(group: Sequence[float], gap: float) -> tuple[float, float]:
+    """Highest and lowest place of a group laid out about its middle."""
+    middle, half = float(np.mean(group)), gap * (len(group) - 1) / 2
+    return middle + half, middle - half

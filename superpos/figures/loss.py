@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from superpos.figures import style
-from superpos.figures.points import NOTHING, Point, Run, by_density, points
+from superpos.figures.points import NOTHING, Point, Run, ordered, points
 
 MAX_LINES: Final = 24
 MAX_NAMED: Final = 8  # lines in the legend, evenly over all
@@ -85,7 +85,7 @@ def applies(run: Run) -> str | None:
 
 def draw(run: Run) -> Figure:
     """A curve for each point of the sweep when there are few, one for all models when there are many."""
-    chosen = by_density(points(run))
+    chosen = ordered(points(run), run.require_family().shows.ordered_by)
     if len(chosen) <= MAX_LINES:
         shown = [curve for point in chosen for curve in _curves_of(run, _label(point), [point], _some(point.models))]
     else:

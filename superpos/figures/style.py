@@ -20,15 +20,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from superpos.figures.colours import CYCLE as CYCLE
+from superpos.figures.colours import FAINT as FAINT
+from superpos.figures.colours import GREY as GREY
+from superpos.figures.colours import INK as INK
+
 HALF: Final = 3.3  # inches: one column of a page
 FULL: Final = 6.9  # inches: the whole width
-
-INK: Final = "#222222"
-GREY: Final = "#8a8a8a"
-FAINT: Final = "#dddddd"
-
-# Okabe and Ito 2008, without the yellow, which is too pale for lines on white.
-CYCLE: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 SETTINGS: Final[Mapping[str, Any]] = {
     "font.size": 7.5,
@@ -95,11 +93,6 @@ def phase_colours(norm: NDArray[np.float64], interference: NDArray[np.float64]) 
     strength = np.clip(np.where(known, norm, 0.0), 0, 1)[..., None]
     colours: NDArray[np.float64] = np.where(known[..., None], 1 - strength * (1 - hue), 0.6)
     return colours
-
-
-def number(value: float) -> str:
-    """A number for a label, three digits: "0.05", "1", "0.368"."""
-    return f"{value:.3g}"
 
 
 def plain_log_numbers(axis: Axis) -> None:

@@ -34,6 +34,7 @@ FAMILY = Family(
     ),
     measure=Late(f"{_HERE}.measure:measure"),
     label=Label("geometry", "geometries"),
+    follows=Late(f"{_HERE}.analysis.points:follows"),
     # shows
     shows=SHOWS,
     # a user's own functions

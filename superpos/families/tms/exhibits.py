@@ -2,18 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Final
 
 from superpos.families.tms import explorer
-from superpos.family import Exhibits
+from superpos.family import Exhibits, Figure, Functions
 
-if TYPE_CHECKING:
-    from superpos.user.functions import Own
-
-SHOWS = Exhibits(measures="superpos.families.tms.measures", explorer=explorer.EXPLORER)
+_HERE: Final = "superpos.families.tms"
 
 
-def shows_with(own: Own) -> Exhibits:
-    """What there is to show of models with functions of a user's own."""
-    return replace(SHOWS, explorer=explorer.of_own_functions(own.has_params))
+def _figure(module: str, description: str, *, movie: bool = False) -> Figure:
+    return Figure(description, f"{_HERE}.figures.{module}", movie)
+
+
+_FIGURES: Final[Mapping[str, Figure]] = {
+    "features": _figure("features", "feature directions as arrows, one panel a density (m = 2)"),
+    "superposition": _figure("superposition", "WᵀW, b and feature norms coloured by interference"),
+    "phase_diagram": _figure("phase_diagram", "phases of the last feature: trained, candidate theory, exact minimum"),
+    "geometry": _figure("d_star", "dimensions per feature D* against sparsity"),
+    "dimensionality": _figure(
+        "dimensionality", "dimensionality D_i of every feature against sparsity, with the polytopes' fractions"
+    ),
+    "feature_graph": _figure(
+        "feature_graph", "graphs of the represented features: their polytopes, where each shows best"
+    ),
+    "sets": _figure("sets", "correlated and anticorrelated sets: arrows, WᵀW, geometries found"),
+    "pca": _figure("pca", "correlated sets that collapse as they get denser (m = 2)"),
+    "vulnerability": _figure("vulnerability", "adversarial vulnerability and features per dimension against sparsity"),
+    "neurons": _figure("neurons", "weights of every neuron of a ReLU hidden layer, stacked and as a heat map"),
+    "motif": _figure("motif", "the asymmetric superposition motif: two neurons and their weights"),
+    "energy_levels": _figure(
+        "energy_levels", "loss against one perturbed feature: models on the exact curves of their shapes (m = 2)"
+    ),
+    "polytopes": _figure("polytopes", "the polytopes of models with three hidden dimensions"),
+    "dynamics": _figure(
+        "dynamics", "D_i of every feature and the loss along training, with the jumps (needs snapshots)"
+    ),
+    "training_movie": _figure(
+        "training_movie",
+        "training as a GIF: directions and loss (m = 2 or 3; needs snapshots); only with --figure",
+        movie=True,
+    ),
+}
+
+_OF_WEIGHTS: Final = frozenset(
+    {"features", "superposition", "geometry", "dimensionality", "feature_graph", "neurons", "motif", "polytopes"}
+)
+"""Figures that need nothing but the parameters: whatever data and target they were trained on."""
+
+SHOWS: Final = Exhibits(
+    figures=_FIGURES,
+    measures=f"{_HERE}.measures",
+    explorer=explorer.EXPLORER,
+    words={
+        "data.density": "1 − S",
+        "model.n_features": "n",
+        "model.n_hidden": "m",
+        "model.output=relu": "ReLU output",
+        "model.output=linear": "linear output",
+        "importance.last": "r",
+    },
+    ordered_by="data.density",
+)
+
+
+def shows_with(functions: Functions) -> Exhibits:
+    """What there is to show of models with a user's own functions: figures that need others are barred, and say so."""
+    others = f"needs superpos's own model, data and target, found {functions}"
+    parameters = ""
+    if functions.has_params:
+        parameters = f"needs the parameters of superpos's own model, found those of {functions}"
+    figures = {
+        name: replace(figure, barred=parameters if name in _OF_WEIGHTS else others)
+        for name, figure in SHOWS.figures.items()
+    }
+    return replace(SHOWS, figures=figures, explorer=explorer.of_own_functions(functions.has_params))

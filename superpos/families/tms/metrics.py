@@ -9,13 +9,46 @@ Sources: TMS is Elhage et al. 2022, *Toy Models of Superposition*.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Weights = NDArray[np.floating[Any]]
-Floats = NDArray[np.float64]
+from superpos.maths.dimensionality import (
+    Weights,
+    dimensionality,
+    directions,
+    feature_norms,
+    finite_or_nan,
+    interference,
+)
+from superpos.maths.types import Floats
+
+__all__ = [
+    "COLLAPSED_COSINE",
+    "FLANK_DISTANCE",
+    "LINE_CONTRAST",
+    "LINE_FEATURES",
+    "LINE_HALF_WIDTH",
+    "MONOSEMANTIC_SHARE",
+    "REPRESENTED_NORM",
+    "LineCounts",
+    "Weights",
+    "adversarial_vulnerability",
+    "collapsed",
+    "datapoint_dimensionality",
+    "dimensionality",
+    "dimensions_per_feature",
+    "feature_norms",
+    "interference",
+    "line_counts",
+    "neuron_monosemanticity",
+    "represented",
+    "set_cosines",
+    "side_by_side",
+    "stands_out",
+    "summary",
+]
 
 REPRESENTED_NORM: Final = 0.5  # weight decay shrinks an unused feature by only 10% in 10,000 steps: never test for 0
 MONOSEMANTIC_SHARE: Final = 0.1
@@ -36,66 +69,17 @@ class LineCounts(NamedTuple):
     above: int
 
 
-def _finite_or_nan(array: Weights) -> Floats:
-    """Float64 with every infinity made NaN, so that no infinity cancels or overflows into a warning."""
-    array64 = np.asarray(array, dtype=np.float64)
-    return np.where(np.isfinite(array64), array64, np.nan)
-
-
-def feature_norms(W: Weights) -> Floats:
-    """Lengths ‖W_i‖ [..., F] of the features (TMS, "Demonstrating superposition")."""
-    norms: Floats = np.sqrt(np.square(_finite_or_nan(W)).sum(axis=-1))
-    return norms
-
-
 def represented(W: Weights) -> NDArray[np.bool_]:
     """Whether each feature [..., F] is represented: ‖W_i‖ > ½."""
     mask: NDArray[np.bool_] = feature_norms(W) > REPRESENTED_NORM
     return mask
 
 
-def _directions(W: Floats) -> Floats:
-    """Ŵ_i = W_i / ‖W_i‖ [..., F, H]; 0 for a row of zeros."""
-    norms = feature_norms(W)[..., None]
-    unit: Floats = np.divide(W, norms, out=np.zeros_like(W), where=norms != 0)
-    return unit
-
-
-def _overlaps(W: Floats) -> Floats:
-    """Σ_j (Ŵ_i·W_j)² [..., F], j = i included: Ŵ_iᵀ (Σ_j W_j W_jᵀ) Ŵ_i needs no F×F matrix."""
-    unit = _directions(W)
-    second_moment = W.mT @ W  # [..., H, H]
-    overlaps: Floats = ((unit @ second_moment) * unit).sum(axis=-1)
-    return overlaps
-
-
-def interference(W: Weights) -> Floats:
-    """Interference (superposition) of each feature, Σ_{j≠i} (Ŵ_i·W_j)² [..., F] (TMS, "Demonstrating superposition").
-
-    0 for a row of zeros. Figures clip it to [0, 1] for colour.
-    """
-    W64 = _finite_or_nan(W)
-    return np.maximum(_overlaps(W64) - np.square(feature_norms(W64)), 0.0)
-
-
 def dimensions_per_feature(W: Weights) -> Floats:
     """D* = m / ‖W‖_F² [...], hidden dimensions per represented feature (TMS, "Uniform superposition"); ∞ for W = 0."""
-    squared = np.square(_finite_or_nan(W)).sum(axis=(-2, -1))
+    squared = np.square(finite_or_nan(W)).sum(axis=(-2, -1))
     per_feature: Floats = np.divide(W.shape[-1], squared, out=np.full_like(squared, np.inf), where=squared != 0)
     return per_feature
-
-
-def dimensionality(W: Weights) -> Floats:
-    """Fraction of a dimension that each feature has for itself, D_i = ‖W_i‖² / Σ_j (Ŵ_i·W_j)² [..., F].
-
-    The sum includes j = i. 0 for a row of zeros. TMS, "Feature dimensionality"; it equals the capacity
-    C_i = ‖W_i‖⁴ / Σ_j (W_i·W_j)² of Scherlis et al. 2022. Σ_i D_i ≤ rank W.
-    """
-    W64 = _finite_or_nan(W)
-    overlaps = _overlaps(W64)
-    squared = np.square(feature_norms(W64))
-    share: Floats = np.divide(squared, overlaps, out=np.zeros_like(overlaps), where=overlaps != 0)
-    return share
 
 
 def set_cosines(W: Weights, set_size: int) -> Floats:
@@ -103,7 +87,7 @@ def set_cosines(W: Weights, set_size: int) -> Floats:
 
     0 for a row of zeros.
     """
-    unit = _directions(_finite_or_nan(W))
+    unit = directions(finite_or_nan(W))
     sets = unit.reshape(*unit.shape[:-2], -1, set_size, unit.shape[-1])
     first, second = np.triu_indices(set_size, 1)
     cosines: Floats = (sets @ sets.mT)[..., first, second]
@@ -123,7 +107,7 @@ def side_by_side(W: Weights, set_size: int) -> NDArray[np.bool_]:
 
     TMS, "The geometry of superposition": where correlated features cannot be orthogonal.
     """
-    x, y = np.moveaxis(_finite_or_nan(W), -1, 0)
+    x, y = np.moveaxis(finite_or_nan(W), -1, 0)
     around = np.arctan2(y, x).argsort(axis=-1) // set_size  # [..., F] the sets in the order of angle
     entered = around != np.roll(around, 1, axis=-1)
     sets = np.arange(W.shape[-2] // set_size)[:, None]
@@ -149,7 +133,7 @@ def stands_out(values: Weights, fraction: float) -> bool:
 
 def datapoint_dimensionality(W: Weights, X: Weights) -> Floats:
     """Dimensionality [..., T] of T data points X[..., T, F]: that of h_t = W X_t (Henighan et al. 2023)."""
-    hidden = _finite_or_nan(X) @ _finite_or_nan(W)  # [..., T, H]
+    hidden = finite_or_nan(X) @ finite_or_nan(W)  # [..., T, H]
     return dimensionality(hidden)
 
 
@@ -158,7 +142,7 @@ def neuron_monosemanticity(W: Weights) -> NDArray[np.int64]:
 
     TMS, "Superposition in a privileged basis". A neuron with a weight that is not finite counts 0.
     """
-    size = np.abs(_finite_or_nan(W))
+    size = np.abs(finite_or_nan(W))
     threshold = MONOSEMANTIC_SHARE * size.max(axis=-2, keepdims=True)
     counts: NDArray[np.int64] = (size > threshold).sum(axis=-2)
     return counts
@@ -179,12 +163,12 @@ def adversarial_vulnerability(
 
     Shapes: W[M, F, H], b[M, F], X[B, F] or X[M, B, F], importance[M, F].
     """
-    W64, root = _finite_or_nan(W), np.sqrt(np.asarray(importance, dtype=np.float64))[:, None, :]
+    W64, root = finite_or_nan(W), np.sqrt(np.asarray(importance, dtype=np.float64))[:, None, :]
     G = W64 @ W64.mT  # [M, F, F]
     # The root of I_i goes into what output i is and should be: I (x - z⁺)² = (√I x - (√I z)⁺)².
     target = root * np.broadcast_to(X, (len(W), *X.shape[-2:])).astype(np.float64)
-    clean = root * (X @ G + _finite_or_nan(b)[:, None, :])
-    shifts = attack_norm * root * (_directions(G) @ G)  # [M, F, F]; row i is what attack i adds before the output
+    clean = root * (X @ G + finite_or_nan(b)[:, None, :])
+    shifts = attack_norm * root * (directions(G) @ G)  # [M, F, F]; row i is what attack i adds before the output
     error = np.empty_like(clean)  # [M, B, F]; one for all attacks, because making it takes longer than filling it
 
     def losses(shift: Floats | float) -> Floats:  # [M, 1, F] -> [M, B]

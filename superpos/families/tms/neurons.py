@@ -14,8 +14,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from superpos.maths.types import Floats
+
 Weights = NDArray[np.floating[Any]]
-Floats = NDArray[np.float64]
 
 HELD: Final = 0.25  # of abs x_i that a neuron must add to output i to hold feature i; sparse features share neurons
 CODE_SHARE: Final = 0.5  # of the feature's largest weight: what counts as one of its neurons

@@ -6,6 +6,7 @@ Shapes: M models, P values of the perturbed factor, F features, H hidden dimensi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
@@ -14,7 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.families.tms import geometry, theory
-from superpos.figures.points import Array, Floats, Point, Run
+from superpos.families.tms.analysis.points import Point, points
+from superpos.figures.points import Array, Run, all_equal
+from superpos.maths.types import Floats
+
+MAX_FEATURES: Final = 5  # one more costs seven times as long: minutes for the exact loss of some thousand models
+MIN_VALUES: Final = 5
+SHAPES: Final = 3  # labels that have a curve and a colour: the most frequent, unless RARE
+RARE: Final = 0.05  # share of the models
+CURVE_POINTS: Final = 25
+_PLAIN: Final = {
+    "model.tied": True,
+    "model.n_hidden": 2,
+    "model.output": "relu",
+    "model.hidden": "linear",
+    "model.target": "identity",
+    "data.correlation": "none",
+    "data.signed": False,
+    "data.n_points": None,
+    "importance.decay": 1.0,
+    "importance.values": None,
+}
 
 _PERTURBED: Final[Mapping[str, Literal["density", "importance"]]] = {
     "data.last": "density",
@@ -52,6 +73,15 @@ class Models(NamedTuple):
         return order[np.unique(self.factor[order], return_index=True)[1]]
 
 
+class Levels(NamedTuple):
+    """The exact curves beside the models of a run."""
+
+    key: str  # that is swept
+    perturbed: Perturbed
+    factor: Floats  # [P], ascending
+    curves: Mapping[str, Floats]  # the exact loss [P] of the most frequent shapes, NaN where one is no minimum
+
+
 class Crossing(NamedTuple):
     """Two shapes are equally good at a factor; below it the first is better."""
 
@@ -70,11 +100,56 @@ def setting(chosen: Sequence[Point]) -> tuple[str, Perturbed] | None:
     return (key, Perturbed(*chosen[0].shape, chosen[0].density, _PERTURBED[key])) if others == [1.0] else None
 
 
+def perturbation(run: Run) -> tuple[str, Perturbed]:
+    """The swept key and what it perturbs. Raises `ValueError` for a run that is no sweep of the last feature alone."""
+    found = setting(points(run))
+    if found is None:
+        raise ValueError(f"{run.name} is no sweep of data.last or importance.last alone")
+    return found
+
+
+def levels_reason(run: Run) -> str | None:
+    """Why the run is no sweep of one perturbed feature; None when it is."""
+    reason = all_equal(run, _PLAIN)
+    if reason:
+        return reason
+    chosen = points(run)
+    found = setting(chosen)
+    if found is None:
+        return "needs a sweep of data.last or importance.last, the other 1, and of nothing else but seeds"
+    key, perturbed = found
+    if perturbed.n_features > MAX_FEATURES:
+        return f"needs at most {MAX_FEATURES} features"
+    values = [float(point.varied[key]) for point in chosen]
+    return None if len(values) >= MIN_VALUES and min(values) > 0 else f"needs at least {MIN_VALUES} values above 0"
+
+
+def frequent(label: Sequence[str]) -> list[str]:
+    """The labels that have a curve, the most frequent first."""
+    counts = Counter(label).most_common(SHAPES)
+    return [name for name, count in counts if count >= RARE * len(label)]
+
+
+def exact_levels(run: Run) -> Levels:
+    """The exact curves of the shapes that are most frequent among the healthy models of a run.
+
+    Raises `ValueError` as `perturbation`.
+    """
+    chosen = points(run)
+    key, perturbed = perturbation(run)
+    values = [float(point.varied[key]) for point in chosen]
+    factor = np.geomspace(min(values), max(values), CURVE_POINTS)
+    rows = np.concatenate([point.models for point in chosen])
+    label = geometry.describe(run.tensor("W", rows)).tolist()
+    return Levels(key, perturbed, factor, levels(perturbed, frequent(label), factor))
+
+
 def trained(run: Run, chosen: Sequence[Point], key: str, perturbed: Perturbed) -> Models:
     """All models of the points with their exact loss, which has no sampling noise."""
     factor = np.repeat([float(point.varied[key]) for point in chosen], [len(point.models) for point in chosen])
     rows = np.concatenate([point.models for point in chosen])
-    W, b = run.tensor("W", rows), run.tensor("b", rows)
+    W = run.tensor("W", rows)
+    b = run.tensor("b", rows)
     return Models(factor, W, theory.expected_loss(W, b, *perturbed.settings(factor)), geometry.describe(W))
 
 
@@ -87,7 +162,8 @@ def levels(perturbed: Perturbed, names: Sequence[str], factor: Floats) -> dict[s
 
 def crossings(perturbed: Perturbed, factor: Floats, curves: Mapping[str, Floats]) -> list[Crossing]:
     """Every change of the best shape along ascending factors [P], where both shapes are minima on either side."""
-    names, found = list(curves), list[Crossing]()
+    names = list(curves)
+    found: list[Crossing] = []
     if not names:
         return found
     table = np.array([np.where(np.isnan(curves[name]), np.inf, curves[name]) for name in names])
@@ -98,3 +174,10 @@ def crossings(perturbed: Perturbed, factor: Floats, curves: Mapping[str, Floats]
             at = theory.crossing(*pair, perturbed.settings, factor[i], factor[j], perturbed.n_hidden)
             found.append(Crossing(at, *pair))
     return found
+
+
+def room(W: Floats) -> Floats:
+    """Half the angle [M] between the neighbours of the last feature of W[M, F, 2] on either side; 180 alone."""
+    angle = np.arctan2(W[..., 1], W[..., 0])
+    around = np.mod(angle[:, :-1] - angle[:, -1:], 2 * np.pi)
+    return np.asarray(np.rad2deg(around.min(axis=1) + 2 * np.pi - around.max(axis=1)) / 2)

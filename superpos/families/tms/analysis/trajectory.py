@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from superpos.families.tms import metrics
 from superpos.families.tms.exact_loss import exact_loss, has_exact_loss
 from superpos.families.tms.structure import Task
+from superpos.maths.types import Floats
 
-Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Params = Mapping[str, NDArray[np.floating[Any]]]
 

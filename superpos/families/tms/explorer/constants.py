@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from superpos.families.tms import geometry
-from superpos.families.tms.figures import dimensionality, neurons
+from superpos.families.tms.analysis import neurons
+from superpos.families.tms.analysis.fractions import FRACTIONS
+from superpos.figures.graph_layout import spread
 
 _LABEL_GAP: Final = 0.075  # of D_i, between two labels
 
@@ -17,9 +19,9 @@ def constants() -> dict[str, Any]:
 
 def _fractions() -> list[dict[str, Any]]:
     """The polytopes' lines of the dimensionality, and where their labels stand."""
-    values = [value for value, _ in dimensionality.FRACTIONS.values()]
-    places = dimensionality.spread(values, _LABEL_GAP)
+    values = [value for value, _ in FRACTIONS.values()]
+    places = spread(values, _LABEL_GAP)
     return [
         {"name": name, "value": value, "text": text, "place": place}
-        for (name, (value, text)), place in zip(dimensionality.FRACTIONS.items(), places, strict=True)
+        for (name, (value, text)), place in zip(FRACTIONS.items(), places, strict=True)
     ]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.families.tms import geometry, metrics
-from superpos.families.tms.figures import feature_graph, polytopes
+from superpos.families.tms.analysis import feature_graph, hulls
 from superpos.figures import graph_layout
 from superpos.report.pack import half
 from superpos.report.parts import Arrays, Coded
@@ -42,7 +42,7 @@ def graphs(W: NDArray[Any]) -> Arrays:
         "place": half(np.array([place for place, _ in drawn])),
         "shape": Coded(shapes, [{"words": words, "colour": colour} for words, colour in legend]),
     }
-    if W.shape[2] == 3 and W.shape[1] <= polytopes.MAX_FEATURES:
+    if W.shape[2] == 3 and W.shape[1] <= hulls.MAX_FEATURES:
         found["hull"] = np.array([_hull(w.astype(np.float64)) for w in W])
     return found
 
@@ -50,19 +50,16 @@ def graphs(W: NDArray[Any]) -> Arrays:
 def _graph(W: NDArray[np.float64], legend: _Legend) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Places [F, 2], components in rows and the largest first, and shapes [F] of one model."""
     place, shape = np.full((len(W), 2), np.nan), np.full(len(W), NO_SHAPE, dtype=np.uint8)
-    labels = geometry.components(W[None])[0]
-    members = [np.flatnonzero(labels == label) for label in range(labels.max(initial=-1) + 1)]
-    names = {tuple(own.tolist()): geometry.polytope(W[own]) for own in members}
-    members.sort(key=lambda own: (-len(own), names[tuple(own.tolist())]))
-    if not members:
+    components = geometry.named_components(W)
+    if not components:
         return place, shape
-    nodes = [feature_graph.places(W[own]) for own in members]
+    nodes = [feature_graph.places(W[own]) for _, own in components]
     low = np.array([own.min(axis=0) for own in nodes]) - _MARGIN / 2
     high = np.array([own.max(axis=0) for own in nodes]) + _MARGIN / 2
     shifts = graph_layout.pack(high - low).corner - low
-    for own, at, shift in zip(members, nodes, shifts, strict=True):
+    for (name, own), at, shift in zip(components, nodes, shifts, strict=True):
         place[own] = at + shift
-        shape[own] = legend.setdefault(feature_graph.kind(names[tuple(own.tolist())]), len(legend))
+        shape[own] = legend.setdefault(feature_graph.kind(name), len(legend))
     return place, shape
 
 
@@ -71,6 +68,6 @@ def _hull(W: NDArray[np.float64]) -> NDArray[np.uint8]:
     joined = np.zeros((len(W), len(W)), dtype=np.uint8)
     alive = np.flatnonzero(metrics.represented(W))
     if len(alive) > 1:
-        edges = alive[polytopes.hull(W[alive]).edges]
+        edges = alive[hulls.hull(W[alive]).edges]
         joined[edges[:, 0], edges[:, 1]] = 1
     return joined

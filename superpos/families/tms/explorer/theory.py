@@ -7,31 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.families.tms.analysis import energy_levels as levels
-from superpos.families.tms.analysis import phases
-from superpos.families.tms.analysis.phases import Grid
-from superpos.families.tms.figures import d_star, energy_levels, phase_diagram
-from superpos.figures.points import DENSITY, Floats, points
+from superpos.families.tms.analysis import d_star, energy_levels, phases
+from superpos.families.tms.analysis.phases import IMPORTANCE, Grid
+from superpos.families.tms.analysis.points import DENSITY
+from superpos.maths.types import Floats
 from superpos.report.layers import Curve, Layers, Line, Map
 from superpos.store import Run
-
-_IMPORTANCE: Final = "importance.last"
 
 
 def layers(run: Run) -> Layers:
     """The layers of a run; empty where theory knows none."""
-    density, importance = _axis(run, DENSITY), _axis(run, _IMPORTANCE)
+    density, importance = _axis(run, DENSITY), _axis(run, IMPORTANCE)
     curves: list[Curve] = []
-    if d_star.applies(run) is None and density is not None:
+    if d_star.density_reason(run) is None and density is not None:
         curves += _d_star(run, density)
-    if energy_levels.applies(run) is None:
+    if energy_levels.levels_reason(run) is None:
         curves += _energy(run)
-    if phase_diagram.applies(run) is None and importance is not None and density is not None:
+    if phases.map_reason(run) is None and importance is not None and density is not None:
         return replace(_phases(run, (importance, density)), curves=curves)
     return Layers(curves=curves)
 
@@ -53,7 +49,7 @@ def _phases(run: Run, axes: tuple[int, int]) -> Layers:
     lowest = np.nanmin(np.where(np.isnan(models.loss), np.inf, models.loss), axis=2)
     excess = np.where(known, lowest / loss - 1, np.nan)
     same = np.where(known, best.label == minimum.label, np.nan)
-    _, agreement = phase_diagram.caption(phases.agreement(models, best, minimum, loss, grid)).split(". ", 1)
+    _, agreement = phases.caption(phases.agreement(models, best, minimum, loss, grid)).split(". ", 1)
     order = _order(run, grid, axes)
     names = ("another phase", "same phase")
     return Layers(
@@ -93,7 +89,7 @@ def _line(label: str, phase: NDArray[np.int8], grid: Grid, axes: tuple[int, int]
     """Boundary of phases [R, P], coordinates along both axes."""
     density: list[float | None] = []
     importance: list[float | None] = []
-    for stretch in phase_diagram.outline(phase, grid):
+    for stretch in phases.outline(phase, grid):
         density += [*stretch[:, 0].tolist(), None]
         importance += [*stretch[:, 1].tolist(), None]
     return Line(label, axes, (importance, density))
@@ -101,25 +97,16 @@ def _line(label: str, phase: NDArray[np.int8], grid: Grid, axes: tuple[int, int]
 
 def _d_star(run: Run, axis: int) -> list[Curve]:
     """D* of the best polytopes for n ≫ m."""
-    chosen = points(run)
-    crowded = min(n / m for n, m in (point.shape for point in chosen)) >= d_star.MANY
-    if not crowded or d_star.uniform_reason(run) is not None:
+    exact = d_star.best_polytopes(run)
+    if exact is None:
         return []
-    exact = d_star.exact_curve(np.array([point.density for point in chosen]))
     return [Curve("best polytope, exact (n ≫ m)", axis, "d_star", exact.density, exact.d_star)]
 
 
 def _energy(run: Run) -> list[Curve]:
     """The exact loss of the most frequent shapes over the perturbed factor."""
-    chosen = points(run)
-    found = levels.setting(chosen)
-    assert found is not None
-    key, perturbed = found
+    key, _, factor, curves = energy_levels.exact_levels(run)
     axis = _axis(run, key)
     if axis is None:
         return []
-    names = energy_levels.coloured(run.table["geometry"].tolist())
-    values = np.array([float(point.varied[key]) for point in chosen])
-    factor = np.geomspace(values.min(), values.max(), energy_levels.CURVE_POINTS)
-    curves = levels.levels(perturbed, [name for name in names if name != energy_levels.OTHER], factor)
     return [Curve(f"{name}, exact", axis, "loss", factor, loss) for name, loss in curves.items()]

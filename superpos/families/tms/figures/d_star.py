@@ -10,16 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from superpos.families.tms import theory
+from superpos.families.tms.analysis.d_star import Exact, best_polytopes, by_other_settings, density_reason
+from superpos.families.tms.analysis.points import points
 from superpos.figures import style
-from superpos.figures.points import DENSITY, Floats, Point, Run, all_equal, healthy, points
+from superpos.figures.points import Run
+from superpos.maths.types import Floats
+from superpos.store.rows import healthy
 
 STICKY: Final = {1.0: "a dimension each", 0.5: "digons"}  # where D* stays while the sparsity changes
-MIN_DENSITIES: Final = 3
-EXACT_POINTS: Final = 60
 EXACT_LABEL: Final = r"best polytope, exact ($n \gg m$)"
-MANY: Final = 5  # features per dimension from which on the exact curve for n >> m is drawn
-MAX_LINES: Final = len(style.CYCLE)  # settings beside the density
 
 
 class Line(NamedTuple):
@@ -30,19 +29,6 @@ class Line(NamedTuple):
     best: Floats  # [P], of the seed with the lowest loss
     all_density: Floats  # [S]
     all_seeds: Floats  # [S]
-
-
-class Exact(NamedTuple):
-    """D* of the best polytopes for many more features than dimensions."""
-
-    density: Floats  # [P]
-    d_star: Floats  # [P]; NaN where a shape too large for exact losses is best
-
-
-def exact_curve(density: Floats) -> Exact:
-    """The exact D* from the highest to the lowest of the densities."""
-    grid = np.geomspace(density.max(), density.min(), EXACT_POINTS)
-    return Exact(grid, theory.d_star(grid))
 
 
 def sparsity_axis(axes: Axes, density: Floats) -> None:
@@ -84,41 +70,6 @@ def d_star(lines: Sequence[Line], exact: Exact | None = None) -> Figure:
     return figure
 
 
-def families(chosen: Sequence[Point]) -> dict[str, list[Point]]:
-    """The points by what varies beside the density; in each the densest first."""
-    groups: dict[str, list[Point]] = {}
-    for point in sorted(chosen, key=lambda point: -point.density):
-        others = [key for key in point.varied if key != DENSITY]
-        groups.setdefault(point.label(others).replace("\n", ", "), []).append(point)
-    return groups
-
-
-def density_reason(run: Run, min_features: int = 1) -> str | None:
-    """Why the run is no sweep of the density of all features of tied models; None when it is."""
-    reason = all_equal(run, {"model.tied": True, "model.hidden": "linear", "data.last": 1.0})
-    if reason:
-        return reason
-    chosen = points(run)
-    densities = {point.density for point in chosen}
-    if not np.isfinite(list(densities)).all():
-        return "needs one density for all features"
-    if len(densities) < MIN_DENSITIES:
-        return f"needs at least {MIN_DENSITIES} densities in the sweep, found {len(densities)}"
-    if min(point.shape[0] for point in chosen) < min_features:
-        return f"needs at least {min_features} features"
-    lines = len(families(chosen))
-    return None if lines <= MAX_LINES else f"needs at most {MAX_LINES} settings beside the density, found {lines}"
-
-
-def uniform_reason(run: Run) -> str | None:
-    """Why the models are not those of uniform superposition; None when they are."""
-    reason = all_equal(run, {"model.output": "relu", "model.hidden": "linear", "data.correlation": "none"})
-    if reason or run.own:
-        return reason or f"needs superpos's own model, data and target, found {run.own}"
-    equal = all(np.ptp(point.importance) == 0 for point in points(run))
-    return None if equal else "needs features of equal importance"
-
-
 def applies(run: Run) -> str | None:
     """Why D* cannot be drawn for this run; None when it can."""
     return density_reason(run)
@@ -126,14 +77,12 @@ def applies(run: Run) -> str | None:
 
 def draw(run: Run) -> Figure:
     """A line for every setting beside the density."""
-    table = healthy(run)
+    table = healthy(run.table)
     d_star_of = dict(zip(table["model"].tolist(), table["d_star"].astype(float).tolist(), strict=True))
     lines = []
-    for label, group in families(points(run)).items():
+    for label, group in by_other_settings(points(run)).items():
         density = np.array([point.density for point in group])
         seeds = [np.array([d_star_of[model] for model in point.models.tolist()]) for point in group]
         repeated = np.repeat(density, [len(values) for values in seeds])
         lines.append(Line(label, density, np.array([values[0] for values in seeds]), repeated, np.concatenate(seeds)))
-    crowded = min(n / m for n, m in (point.shape for point in points(run))) >= MANY
-    known = crowded and uniform_reason(run) is None
-    return d_star(lines, exact_curve(np.concatenate([line.density for line in lines])) if known else None)
+    return d_star(lines, best_polytopes(run))

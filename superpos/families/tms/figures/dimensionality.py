@@ -14,47 +14,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from superpos.families.tms import metrics
-from superpos.families.tms.figures.d_star import density_reason, families, sparsity_axis
+from superpos.families.tms.analysis.d_star import by_other_settings, density_reason
+from superpos.families.tms.analysis.fractions import FRACTIONS, lines_found
+from superpos.families.tms.analysis.points import points
+from superpos.families.tms.figures.d_star import sparsity_axis
 from superpos.figures import style
-from superpos.figures.points import Floats, Run, points
+from superpos.figures.graph_layout import spread
+from superpos.figures.points import Run
+from superpos.maths.types import Floats
 
-FRACTIONS: Final = {  # name: (share of a dimension, as it is written)
-    "dedicated": (1.0, "1"),
-    "tetrahedron": (3 / 4, "3/4"),
-    "triangle": (2 / 3, "2/3"),
-    "digon": (1 / 2, "1/2"),
-    "pentagon": (2 / 5, "2/5"),
-    "square antiprism": (3 / 8, "3/8"),
-    "not represented": (0.0, "0"),
-}
 MIN_FEATURES: Final = 5
 _LABEL_GAP: Final = 0.055  # of D_i, between the middles of two labels
-_NO_SHAPE: Final = "not represented"
 _CAPTION_WIDTH: Final = 76  # letters
-
-
-def spread(positions: Sequence[float], gap: float) -> list[float]:
-    """Descending positions moved apart to at least `gap`, each crowded group about its own middle."""
-    groups: list[list[float]] = []
-    for position in positions:
-        groups.append([position])
-        while len(groups) > 1 and _ends(groups[-2], gap)[1] - _ends(groups[-1], gap)[0] < gap:
-            groups[-2:] = [groups[-2] + groups[-1]]
-    return [_ends(group, gap)[0] - gap * i for group in groups for i in range(len(group))]
-
-
-def _ends(group: Sequence[float], gap: float) -> tuple[float, float]:
-    """Highest and lowest place of a group laid out about its middle."""
-    middle, half = float(np.mean(group)), gap * (len(group) - 1) / 2
-    return middle + half, middle - half
-
-
-def lines_found(values: Floats) -> dict[str, metrics.LineCounts]:
-    """The polytopes at whose fraction the values of D_i stand out, with the counts that say so."""
-    shapes = {name: value for name, (value, _) in FRACTIONS.items() if name != _NO_SHAPE}
-    return {
-        name: metrics.line_counts(values, value) for name, value in shapes.items() if metrics.stands_out(values, value)
-    }
 
 
 def caption(found: Mapping[str, metrics.LineCounts]) -> str:
@@ -112,7 +83,7 @@ def applies(run: Run) -> str | None:
     reason = density_reason(run, MIN_FEATURES)
     if reason:
         return reason
-    settings = len(families(points(run)))
+    settings = len(by_other_settings(points(run)))
     return None if settings == 1 else f"needs a sweep of the density alone, found {settings} settings beside it"
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from superpos.families.tms import geometry, metrics
 from superpos.figures import style
-from superpos.figures.points import Floats
+from superpos.maths.types import Floats
 
 DRAWN_IN: Final = (2, 3)  # hidden dimensions
 _AZIMUTH, _ELEVATION = np.deg2rad((28, 22))  # of the viewer: no axis hides another, nor its opposite

@@ -7,7 +7,7 @@ Shapes: S snapshots, F features, H hidden.
 from __future__ import annotations
 
 import textwrap
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,56 +15,23 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from numpy.typing import NDArray
 
-from superpos.config.schema import schema_of
 from superpos.families.tms import geometry
 from superpos.families.tms.analysis import trajectory
-from superpos.families.tms.exact_loss import has_exact_loss
+from superpos.families.tms.analysis.courses import Course, course, snapshots_reason
+from superpos.families.tms.analysis.fractions import FRACTIONS
+from superpos.families.tms.analysis.points import by_density, points
 from superpos.families.tms.figures import directions
-from superpos.families.tms.figures.dimensionality import FRACTIONS
-from superpos.families.tms.structure import Structure, Task
-from superpos.family import find
 from superpos.figures import style
-from superpos.figures.points import DENSITY, NOTHING, Floats, Point, Run, all_equal, by_density, points
+from superpos.figures.points import Run, all_equal
+from superpos.maths.types import Floats
+
+Colours: TypeAlias = NDArray[np.float64]
+"""RGBA [F, 4] of the features."""
 
 MIN_SNAPSHOTS: Final = 40  # two in a window
 _LETTERS: Final = "abcde"  # of the geometries drawn, five at most
 _NEAR: Final = 0.02  # of a fraction: a feature has come to it
 _CAPTION_WIDTH: Final = 95  # letters
-
-
-class Course(NamedTuple):
-    """One model along its training."""
-
-    title: str
-    steps: NDArray[np.int64]  # [S]
-    W: Floats  # [S, F, H]
-    loss: Floats  # [S]
-    kind: str  # how the loss was computed
-    colours: NDArray[np.float64]  # RGBA [F, 4]
-    meaning: str = ""  # of the colours, where they need words
-
-
-def task_of(point: Point, seed: int) -> Task:
-    """The model of a point and a seed, as the loss needs it."""
-    known = [
-        key for key in schema_of(find("tms")).structure_keys if key in point.settings
-    ]  # not the sampler: both draw from one distribution
-    structure = Structure(**{key.rpartition(".")[2]: point.settings[key] for key in known})
-    density = np.ones(structure.n_features) * np.array(point.settings["data.density"], dtype=np.float64)
-    density[-1] *= float(point.settings.get("data.last", 1.0))
-    one = np.ones(1)
-    return Task(structure, np.array([seed], np.uint64), one, one, 1 - density[None], point.importance[None], one)
-
-
-def course(run: Run, point: Point, model: int) -> Course:
-    """A model of a point with the loss at each of its snapshots."""
-    steps, params = run.snapshots(model)
-    task = task_of(point, int(run.table.loc[run.table["model"] == model, "seed"].iloc[0]))
-    loss = trajectory.losses(task, params)
-    title = point.label(list(point.varied) or [DENSITY]).replace("\n", ", ")
-    kind = "exact" if has_exact_loss(task.structure) else f"on {trajectory.SAMPLES:,} inputs"
-    W = np.asarray(params["W"], dtype=np.float64)
-    return Course(title, steps, W, loss, kind, *directions.colours(point.settings, W[-1]))
 
 
 def resting(loss: Floats) -> NDArray[np.intp]:
@@ -79,14 +46,15 @@ def draw_course(shown: Course) -> Figure:
     D = trajectory.dimensionality(shown.W)
     jumps = trajectory.jumps(D)
     drawn = resting(shown.loss) if shown.W.shape[-1] in directions.DRAWN_IN else np.zeros(0, dtype=np.intp)
-    text = caption(jumps, trajectory.coincidence(jumps.at, shown.loss), int(np.ptp(shown.steps)), shown.meaning)
+    colours, meaning = directions.colours(shown.settings, shown.W[-1])
+    text = caption(jumps, trajectory.coincidence(jumps.at, shown.loss), int(np.ptp(shown.steps)), meaning)
     with style.context():
         figure = style.new_figure(0.75 * style.FULL, 3.6 + 1.2 * (len(drawn) > 0) + 0.14 * len(text.splitlines()))
         grid = GridSpec(3, 1, figure, height_ratios=[1.2 if len(drawn) else 1e-3, 2, 1.5])
-        _drawings(figure, grid, shown, drawn)
+        _drawings(figure, grid, shown, drawn, colours)
         upper = figure.add_subplot(grid[1])
         lower = figure.add_subplot(grid[2], sharex=upper)
-        _dimensionality(upper, shown, D, jumps)
+        _dimensionality(upper, shown, D, jumps, colours)
         _loss(lower, shown, jumps, drawn)
         upper.set_title("" if len(drawn) else shown.title)
         figure.suptitle(shown.title if len(drawn) else "")
@@ -94,7 +62,7 @@ def draw_course(shown: Course) -> Figure:
     return figure
 
 
-def _drawings(figure: Figure, grid: GridSpec, shown: Course, drawn: NDArray[np.intp]) -> None:
+def _drawings(figure: Figure, grid: GridSpec, shown: Course, drawn: NDArray[np.intp], colours: Colours) -> None:
     """The directions at some snapshots, lettered."""
     if not len(drawn):
         return
@@ -103,13 +71,13 @@ def _drawings(figure: Figure, grid: GridSpec, shown: Course, drawn: NDArray[np.i
     row = grid[0].subgridspec(1, len(drawn))
     for i, (at, name, letter) in enumerate(zip(drawn, names, _LETTERS, strict=False)):
         axes = figure.add_subplot(row[i])
-        directions.Arrows(axes, shown.colours, limit).show(steady[at])
+        directions.Arrows(axes, colours, limit).show(steady[at])
         axes.set_title(f"{letter}  step {shown.steps[at]:,}")
         axes.set_xlabel(str(name).replace(" + ", "\n+ "), fontsize=7, labelpad=1)
 
 
-def _dimensionality(axes: Axes, shown: Course, D: Floats, jumps: trajectory.Jumps) -> None:
-    """A line a feature, a dot a jump; the fractions at which features end are named at the right."""
+def _dimensionality(axes: Axes, shown: Course, D: Floats, jumps: trajectory.Jumps, colours: Colours) -> None:
+    """A line per feature, a dot per jump; the fractions at which features end are named at the right."""
     values = np.array([value for value, _ in FRACTIONS.values()])
     off = np.abs(D[-1][:, None] - values)  # [F, fractions]
     reached = set(off.argmin(axis=1)[off.min(axis=1) <= _NEAR].tolist())
@@ -118,7 +86,7 @@ def _dimensionality(axes: Axes, shown: Course, D: Floats, jumps: trajectory.Jump
             continue
         axes.axhline(value, color=style.FAINT, linewidth=0.7, zorder=0)
         axes.annotate(f"{text} {name}", (1.01, value), xycoords=("axes fraction", "data"), fontsize=7, va="center")
-    for values, colour in zip(D.T, shown.colours, strict=True):
+    for values, colour in zip(D.T, colours, strict=True):
         axes.plot(shown.steps, values, color=colour, linewidth=0.8, alpha=0.8)
     axes.plot(shown.steps[jumps.at], D[jumps.at, jumps.feature], ".", color=style.INK, markersize=3.5, mew=0, zorder=5)
     _mark(axes, shown, jumps)
@@ -154,15 +122,6 @@ def caption(jumps: trajectory.Jumps, coincidence: float, steps: int, meaning: st
     found = f"Dots and lines: {len(jumps.at)} jumps, changes of $D_i$ by {trajectory.JUMP:g} or more within {window}."
     falls = f"At a jump the loss falls faster than at {coincidence:.0%} of all steps (50% by chance)."
     return textwrap.fill(" ".join([found, falls if len(jumps.at) else "", meaning]).rstrip(), _CAPTION_WIDTH)
-
-
-def snapshots_reason(run: Run, fewest: int) -> str | None:
-    """Why a run has too few snapshots for a figure; None when it has enough."""
-    chosen = points(run)
-    if not chosen:
-        return NOTHING
-    found = len(run.snapshots(chosen[-1].best)[0])
-    return None if found >= fewest else f"needs record.snapshots of at least {fewest}, found {found}"
 
 
 def applies(run: Run) -> str | None:

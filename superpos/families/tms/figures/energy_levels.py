@@ -8,7 +8,6 @@ Shapes: M models, P values of the perturbed factor, F features (n), H hidden (m 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
@@ -23,35 +22,22 @@ from superpos.families.tms.analysis.energy_levels import (
     Models,
     Perturbed,
     crossings,
-    levels,
-    setting,
+    exact_levels,
+    frequent,
+    levels_reason,
     trained,
 )
+from superpos.families.tms.analysis.phases import edges
+from superpos.families.tms.analysis.points import points
 from superpos.figures import style
-from superpos.figures.points import Floats, Run, all_equal, points
+from superpos.figures.points import Run, short
+from superpos.maths.types import Floats
 
-MAX_FEATURES: Final = 5  # one more costs seven times as long: minutes for the exact loss of some thousand models
-MIN_VALUES: Final = 5
-SHAPES: Final = 3  # labels with a colour of their own: the most frequent, unless RARE
-RARE: Final = 0.05  # share of the models
 OTHER: Final = "other"
 DRAWN: Final = 9  # drawings of best models along the axis
-CURVE_POINTS: Final = 25
 
 PUBLISHED: Final = 1 / 2.5  # relative density where the paper sees the change, for n = 5, m = 2, p = 0.05
 _WORDS: Final = {"density": ("sparser", "denser"), "importance": ("less important", "more important")}
-_PLAIN: Final = {
-    "model.tied": True,
-    "model.n_hidden": 2,
-    "model.output": "relu",
-    "model.hidden": "linear",
-    "model.target": "identity",
-    "data.correlation": "none",
-    "data.signed": False,
-    "data.n_points": None,
-    "importance.decay": 1.0,
-    "importance.values": None,
-}
 
 
 KEY: Final = "lines: exact minimum of each shape\ndots: the best model full, all pale"
@@ -62,9 +48,7 @@ CAPTION: Final = (
 
 def coloured(label: Sequence[str]) -> dict[str, str]:
     """Colours of the labels that get one, the most frequent first; grey for all others, under `OTHER`."""
-    counts = Counter(label).most_common(SHAPES)
-    named = [name for name, count in counts if count >= RARE * len(label)]
-    return dict(zip(named, style.CYCLE, strict=False)) | {OTHER: style.GREY}
+    return dict(zip(frequent(label), style.CYCLE, strict=False)) | {OTHER: style.GREY}
 
 
 def _losses(
@@ -97,9 +81,7 @@ def _shares(axes: Axes, models: Models, colours: Mapping[str, str]) -> None:
     np.add.at(count, (row, column), 1)
     share = count / count.sum(axis=0)
     base = np.cumsum(share, axis=0) - share
-    logs = np.log(factor)
-    middle = (logs[1:] + logs[:-1]) / 2
-    ends = np.exp(np.concatenate(([2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]])))
+    ends = edges(factor)
     for height, bottom, name in zip(share, base, names, strict=True):
         axes.bar(ends[:-1], height, np.diff(ends), bottom, align="edge", color=colours[name], linewidth=0)
     axes.set(ylim=(0, 1), ylabel="share of\nmodels", yticks=[0, 0.5, 1])
@@ -139,7 +121,7 @@ def _mark(axes: Axes, factor: float, text: str, colour: str, side: Literal["left
 def words(what: str, factor: float) -> str:
     """A factor in words: "2.5 times sparser"."""
     less, more = _WORDS[what]
-    return f"{style.number(1 / factor)} times {less}" if factor < 1 else f"{style.number(factor)} times {more}"
+    return f"{short(1 / factor)} times {less}" if factor < 1 else f"{short(factor)} times {more}"
 
 
 def energy_levels(
@@ -177,28 +159,12 @@ def energy_levels(
 
 def applies(run: Run) -> str | None:
     """Why the run is no sweep of one perturbed feature; None when it is."""
-    reason = all_equal(run, _PLAIN)
-    if reason:
-        return reason
-    chosen = points(run)
-    found = setting(chosen)
-    if found is None:
-        return "needs a sweep of data.last or importance.last, the other 1, and of nothing else but seeds"
-    key, perturbed = found
-    if perturbed.n_features > MAX_FEATURES:
-        return f"needs at most {MAX_FEATURES} features"
-    values = [float(point.varied[key]) for point in chosen]
-    return None if len(values) >= MIN_VALUES and min(values) > 0 else f"needs at least {MIN_VALUES} values above 0"
+    return levels_reason(run)
 
 
 def draw(run: Run) -> Figure:
     """All models of the run, with the exact curves of their shapes."""
-    chosen = points(run)
-    found = setting(chosen)
-    assert found is not None
-    key, perturbed = found
-    models = trained(run, chosen, key, perturbed)
-    factor = np.geomspace(models.factor.min(), models.factor.max(), CURVE_POINTS)
-    curves = levels(perturbed, [name for name in coloured(models.label.tolist()) if name != OTHER], factor)
+    key, perturbed, factor, curves = exact_levels(run)
+    models = trained(run, points(run), key, perturbed)
     published = PUBLISHED if perturbed == Perturbed(5, 2, 0.05, "density") else None
     return energy_levels(models, factor, curves, crossings(perturbed, factor, curves), perturbed.what, published)

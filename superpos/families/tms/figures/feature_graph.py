@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,30 +18,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from superpos.families.tms import geometry, metrics
-from superpos.families.tms.figures.dimensionality import FRACTIONS
+from superpos.families.tms.analysis.feature_graph import kind, kinds, places
+from superpos.families.tms.analysis.points import by_density, points
 from superpos.families.tms.figures.dimensionality import applies as one_density_sweep
 from superpos.figures import graph_layout, style
-from superpos.figures.points import Floats, Run, by_density, points
+from superpos.figures.points import Run, short
+from superpos.maths.types import Floats
 
 MIN_HIDDEN: Final = 3
 _LETTERS: Final = 20  # in an inch of a caption
 _KEY_WIDTH: Final = 1.7  # inches of a column of the key
-_PROJECTED: Final = 12  # features; a larger component is a tangle from every side
-_NEAREST: Final = 0.2  # distance of two unit vectors in a projection, below which one hides the other
 _MARGIN: Final = 0.9  # between components, in distances of neighbours
 _FULL_WIDTH: Final = 25  # features of a component from which on its edges become thinner
-_THRESHOLDS: Final = (0.05, geometry.TAU, 0.2)  # between which the number of components should not change
 _NO_BREAK: Final = "\xa0"  # a space at which a line does not break
-_COLOURS: Final[Mapping[str, str]] = {
-    geometry.DEDICATED: style.INK,
-    "tetrahedron": style.CYCLE[4],
-    "triangle": style.CYCLE[2],
-    "digon": style.CYCLE[0],
-    "pentagon": style.CYCLE[1],
-    "square antiprism": style.CYCLE[3],
-}
-_OTHER: Final = ("another named shape", style.CYCLE[5])
-_NAMELESS: Final = ("no named shape", style.GREY)
 
 
 class Component(NamedTuple):
@@ -53,36 +42,13 @@ class Component(NamedTuple):
 
 def components(W: Floats) -> list[Component]:
     """The components of one model W[F, H], the largest first."""
-    labels = geometry.components(W[None])[0]
-    members = [W[labels == label].astype(np.float64) for label in range(labels.max(initial=-1) + 1)]
-    found = [Component(geometry.polytope(rows), rows) for rows in members]
-    return sorted(found, key=lambda shape: (-len(shape.W), shape.name))
-
-
-def strengths(W: Floats) -> Floats:
-    """Edges [K, K] among the features W[K, H]: abs(W_i·W_j) above τ, else 0."""
-    products = np.abs(W @ W.T) * (1 - np.eye(len(W)))
-    return np.where(products > geometry.TAU, products, 0.0)
-
-
-def places(W: Floats) -> Floats:
-    """Where the features W[K, H] of a component are drawn, [K, 2], neighbours about 1 apart."""
-    place = graph_layout.project(W / np.linalg.norm(W, axis=1, keepdims=True)) if len(W) <= _PROJECTED else None
-    if place is None or graph_layout.nearest(place) < _NEAREST:
-        place = graph_layout.springs(strengths(W))
-    return graph_layout.upright(graph_layout.unit_spacing(place))
-
-
-def kind(name: str) -> tuple[str, str]:
-    """What the key says of a shape, and its colour."""
-    if name in _COLOURS:
-        return f"{name} (D = {FRACTIONS[name][1]})", _COLOURS[name]
-    return _NAMELESS if "/" in name else _OTHER
+    W64 = W.astype(np.float64)
+    return [Component(name, W64[features]) for name, features in geometry.named_components(W64)]
 
 
 def _draw(axes: Axes, shape: Component, place: Floats) -> None:
     """One component at its place [K, 2]; the stronger an edge, the darker, wider and higher up."""
-    strength = np.triu(strengths(shape.W)).clip(0, 1)
+    strength = np.triu(geometry.strengths(shape.W)).clip(0, 1)
     i, j = np.nonzero(strength)
     order = strength[i, j].argsort()
     i, j, strength = i[order], j[order], strength[i, j][order]
@@ -136,9 +102,9 @@ def caption(W: Floats, width: int) -> str:
     """What the components of W[F, H] are, in lines that break between shapes; their numbers where those hang on τ."""
     label = str(geometry.describe(W[None])[0]).replace(" ", _NO_BREAK).replace(f"{_NO_BREAK}+", " +")
     lines = [textwrap.fill(label, width).replace(_NO_BREAK, " ")]
-    counts = [int(geometry.n_components(W[None], tau)[0]) for tau in _THRESHOLDS]
+    counts = [int(geometry.n_components(W[None], tau)[0]) for tau in geometry.TAUS]
     if len(set(counts)) > 1:
-        lines.append(textwrap.fill(f"components at τ = {_listed(_THRESHOLDS)}: {_listed(counts)}", width))
+        lines.append(textwrap.fill(f"components at τ = {_listed(geometry.TAUS)}: {_listed(counts)}", width))
     return "\n".join(lines)
 
 
@@ -149,10 +115,9 @@ def _listed(numbers: Sequence[float]) -> str:
 def _key(figure: Figure, columns: int, names: set[str]) -> None:
     """The colours that occur, in the order of the table, and what an edge is."""
     found = {kind(name) for name in names}
-    order = [*(kind(name) for name in _COLOURS), _OTHER, _NAMELESS]
     nodes = [
         Line2D([], [], marker="o", linestyle="", color=colour, markersize=4, label=text)
-        for text, colour in order
+        for text, colour in kinds()
         if (text, colour) in found
     ]
     edge = Line2D([], [], color=style.INK, linewidth=1, label=rf"$|W_i\cdot W_j|$ > {geometry.TAU:g}, darker = larger")
@@ -184,5 +149,5 @@ def draw(run: Run) -> Figure:
     chosen = by_density(points(run))
     W = [run.weights(point.best)["W"] for point in chosen]
     shown = panels([components(w) for w in W])
-    titles = [f"1 − S = {chosen[i].density:.3g},  D* = {metrics.dimensions_per_feature(W[i]):.2f}" for i in shown]
+    titles = [f"1 − S = {short(chosen[i].density)},  D* = {metrics.dimensions_per_feature(W[i]):.2f}" for i in shown]
     return graphs([W[i] for i in shown], titles)

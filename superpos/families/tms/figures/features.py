@@ -17,8 +17,10 @@ from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from superpos.families.tms import geometry
+from superpos.families.tms.analysis.points import DENSITY, by_density, points
 from superpos.figures import style
-from superpos.figures.points import Floats, Run, all_equal, by_density, points, points_reason
+from superpos.figures.points import Run, all_equal, points_reason, short
+from superpos.maths.types import Floats
 
 MAX_PANELS: Final = 30
 _PER_ROW: Final = 5
@@ -70,7 +72,7 @@ def arrows(
 def _importance_bar(figure: Figure, scale: Normalize, panels: list[Axes]) -> None:
     bar = figure.colorbar(ScalarMappable(scale, style.IMPORTANCE), ax=panels, shrink=0.7, aspect=25, pad=0.01)
     ends = [float(scale.vmin or 0), float(scale.vmax or 1)]
-    bar.set_ticks(ends, labels=[style.number(end) for end in ends])
+    bar.set_ticks(ends, labels=[short(end) for end in ends])
     bar.minorticks_off()
     bar.set_label("importance", labelpad=-6)
     bar.outline.set_visible(False)
@@ -87,7 +89,7 @@ def applies(run: Run) -> str | None:
 def draw(run: Run) -> Figure:
     """A panel for each point of the sweep, the best seed of each."""
     chosen = by_density(points(run))
-    keys = list(chosen[0].varied) or ["data.density"]
+    keys = list(chosen[0].varied) or [DENSITY]
     return arrows(
         [run.weights(point.best)["W"] for point in chosen],
         [point.label(keys) for point in chosen],

@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 
 from superpos.families.tms import neurons
+from superpos.families.tms.analysis.points import Point, points
 from superpos.figures import style
-from superpos.figures.points import Floats, Point, Run, all_equal, points
+from superpos.figures.points import Run, all_equal
+from superpos.maths.types import Floats
 
 POSITIVE, NEGATIVE = style.SIGNED(0.85), style.SIGNED(0.15)
 _RADIUS: Final = 0.17

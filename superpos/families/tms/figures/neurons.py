@@ -19,15 +19,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from superpos.families.tms import metrics
+from superpos.families.tms.analysis.neurons import FEW, MANY, features_used
+from superpos.families.tms.analysis.points import DENSITY, Point, by_density, points
 from superpos.figures import style
-from superpos.figures.points import Floats, Point, Run, all_equal, by_density, points, points_reason
+from superpos.figures.points import Run, all_equal, points_reason, short
+from superpos.maths.types import Floats
 
 MAX_MODELS: Final = 8
 MAX_FEATURES: Final = 200
 MAX_NEURONS: Final = 64
-FEW: Final = 12  # up to here every feature has its colour, and models of so few neurons stand side by side
-MANY: Final = 5  # features of a neuron from which the colour stays
-SHOWN: Final = 0.1  # product of input and output weight from which a feature comes through a neuron
 WORDS: Final = {"W": "weights $W$", "W1": "input $W_1$", "W2": "output $W_2$"}
 Place = Literal["right", "bottom"]
 _SLIVER: Final = 0.02  # of the largest weight of a panel: thinner pieces of a bar are left out
@@ -50,13 +50,6 @@ class Panel(NamedTuple):
     def monosemantic(self) -> str:
         """How many neurons have one feature."""
         return f"{(self.counts == 1).sum()} of {len(self.counts)}"
-
-    @property
-    def features_used(self) -> int:
-        """Features up to the last one that comes through a neuron; all where none does."""
-        first, *others = self.weights.values()
-        through = np.abs(first * (others[0] if others else first)).max(axis=1) > SHOWN
-        return int(np.flatnonzero(through)[-1]) + 1 if through.any() else len(through)
 
 
 def stack(axes: Axes, W: Floats, colours: NDArray[np.float64]) -> None:
@@ -96,7 +89,7 @@ def neurons(panels: Sequence[Panel]) -> Figure:
     """
     names, (n, m) = list(panels[0].weights), panels[0].shape
     columns = m <= FEW
-    shown = max(panel.features_used for panel in panels) if n > FEW else n
+    shown = max(features_used(panel.weights) for panel in panels) if n > FEW else n
     with style.context():
         figure, grid = _grid(len(panels), len(names), shown if columns else None)
         for models_axes, panel in zip(grid.T, panels, strict=True):
@@ -218,7 +211,7 @@ def _panel(run: Run, point: Point) -> Panel:
     into = ranked[next(iter(ranked))]
     top = np.abs(into).argmax(axis=0)
     order = np.lexsort((-into[top, np.arange(len(top))], top))
-    density = f"1−S = {style.number(point.density)}" if np.isfinite(point.density) else ""
-    others = point.label([key for key in point.varied if key != "data.density"])
+    density = f"1−S = {short(point.density)}" if np.isfinite(point.density) else ""
+    others = point.label([key for key in point.varied if key != DENSITY])
     title = "\n".join(part for part in (density, others) if part)
     return Panel(title, {name: w[:, order] for name, w in ranked.items()}, metrics.neuron_monosemanticity(into)[order])

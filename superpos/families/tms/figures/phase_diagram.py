@@ -15,41 +15,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from superpos.families.tms.analysis import phases
-from superpos.families.tms.analysis.phases import Agreement, Grid, Phase
+from superpos.families.tms.analysis.phases import Grid, Phase, caption, edges, outline
 from superpos.figures import style
-from superpos.figures.points import DENSITY, Floats, Run, all_equal, points
+from superpos.figures.points import Run
 
-SIZES: Final = ((2, 1), (3, 2))  # (n, m) with candidate theory
-MIN_SIDE: Final = 3  # cells along each axis
 _KEY_CELLS: Final = 64
-_PLAIN: Final = {
-    "model.tied": True,
-    "model.output": "relu",
-    "model.hidden": "linear",
-    "model.target": "identity",
-    "data.correlation": "none",
-    "data.last": 1.0,
-    "data.signed": False,
-    "data.n_points": None,
-    "importance.decay": 1.0,
-    "importance.values": None,
-}
-
-
-def edges(centres: Floats) -> Floats:
-    """Edges [N + 1] of cells on a logarithmic axis, midway between their centres [N]."""
-    logs = np.log(centres)
-    middle = (logs[1:] + logs[:-1]) / 2
-    ends = np.concatenate(([2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]))
-    return np.asarray(np.exp(ends))
-
-
-def outline(label: NDArray[np.int8], grid: Grid) -> list[Floats]:
-    """Segments [2, 2] of (p, r) along the cell edges where the phase changes."""
-    x, y = edges(grid.density), edges(grid.importance)
-    level = [np.array([[x[j], y[i + 1]], [x[j + 1], y[i + 1]]]) for i, j in np.argwhere(label[1:] != label[:-1])]
-    upright = np.argwhere(label[:, 1:] != label[:, :-1])
-    return level + [np.array([[x[j + 1], y[i]], [x[j + 1], y[i + 1]]]) for i, j in upright]
 
 
 def _panel(axes: Axes, grid: Grid, phase: Phase, title: str) -> None:
@@ -82,31 +52,6 @@ def _key(axes: Axes) -> None:
         axes.text(x, y, text, ha=side, va="center", fontsize=7, color=colour)
 
 
-def caption(found: Agreement) -> str:
-    """The comparison in words, with the share of agreeing cells and how often the best basin was found."""
-    best = f"best of {found.seeds} seeds" if found.seeds > 1 else "one seed"
-    lines = [
-        f"Line: boundary of the exact minimum. Trained ({best}) is in the same phase in {_percent(found.agree)} of "
-        f"{found.cells:,} cells" + _far(found) + ".",
-        f"{_percent(found.seeds_found)} of the models reach a loss within 1% of the exact minimum",
-    ]
-    if found.seeds > 1:
-        lines[1] += f"; in {_percent(found.cells_found)} of the cells the best one does"
-    return "\n".join(lines) + "."
-
-
-def _percent(share: float) -> str:
-    """Rounded down: what is called 100.0% has no exception."""
-    return f"{np.floor(1000 * share + 1e-9) / 10:.1f}%"
-
-
-def _far(found: Agreement) -> str:
-    """The share away from the boundary, where that is another one."""
-    if found.far in (0, found.cells):
-        return ""
-    return f",\nand in {_percent(found.agree_far)} of the {found.far:,} cells more than 10% from that boundary"
-
-
 def phase_diagram(
     grid: Grid, panels: Sequence[tuple[str, Phase]], exact_label: NDArray[np.int8], text: str, feature: str
 ) -> Figure:
@@ -128,17 +73,7 @@ def phase_diagram(
 
 def applies(run: Run) -> str | None:
     """Why the run is no phase diagram; None when it is."""
-    reason = all_equal(run, _PLAIN)
-    if reason:
-        return reason
-    chosen = points(run)
-    sizes = {point.shape for point in chosen}
-    if len(sizes) != 1 or not sizes <= set(SIZES):
-        return "needs models of one size, n=2 with m=1 or n=3 with m=2"
-    if set(chosen[0].varied) != {"importance.last", DENSITY}:
-        return "needs a sweep of importance.last and the density, and of nothing else but seeds"
-    sides = [len({point.varied[key] for point in chosen}) for key in ("importance.last", DENSITY)]
-    return None if min(sides) >= MIN_SIDE else f"needs at least {MIN_SIDE} values of importance.last and of the density"
+    return phases.map_reason(run)
 
 
 def draw(run: Run) -> Figure:

@@ -20,14 +20,14 @@ from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
 from superpos.families.tms import geometry, metrics
-from superpos.families.tms.theory.strata import stratified_loss
+from superpos.families.tms.analysis.points import Point, points
+from superpos.families.tms.analysis.set_losses import losses, set_size, sets_reason
 from superpos.figures import style
-from superpos.figures.points import Floats, Point, Run, all_equal, points, points_reason
+from superpos.figures.points import Run, points_reason, short
 
 Weights = NDArray[np.floating[Any]]
 
 MAX_POINTS: Final = 5
-MAX_SETS: Final = len(style.CYCLE)
 MAX_FEATURES: Final = 60
 _MARKERS: Final = "osD^v"  # members of a set; the first is large and hollow, so that a collapsed pair shows both
 _SHOWN: Final = 4  # geometries a setting: the three most frequent and that of the best
@@ -133,42 +133,12 @@ def _title(point: Point) -> str:
     """ "3 × 2 correlated" and the shape and density below."""
     n, m = point.shape
     size = set_size(point)
-    return (
-        f"{n // size} × {size} {point.settings['data.correlation']}\n"
-        f"n = {n}, m = {m}, 1−S = {style.number(point.density)}"
-    )
-
-
-def set_size(point: Point) -> int:
-    """Features in a set."""
-    return int(point.settings["data.set_size"])
-
-
-def losses(run: Run, point: Point) -> Floats:
-    """Loss of the models of a point on the same inputs: sampled evaluations differ too much to rank sparse models."""
-    W, b = run.tensor("W", point.models), run.tensor("b", point.models)
-    correlation = point.settings["data.correlation"]
-    return stratified_loss(W, b, point.density, point.importance, correlation, set_size(point))
-
-
-def has_sets(run: Run) -> str | None:
-    """Why the features of the run form no sets that can be drawn; None when they do."""
-    expected = {"model.tied": True, "model.hidden": "linear", "model.output": "relu", "data.signed": False}
-    reason = all_equal(run, expected)
-    if reason:
-        return reason
-    for point in points(run):
-        n, size = point.shape[0], set_size(point)
-        if point.settings["data.correlation"] == "none" or not 1 < size < n <= MAX_SETS * size:
-            return f"needs 2 to {MAX_SETS} correlated or anticorrelated sets of 2 or more features in every model"
-        if not np.isfinite(point.density):
-            return "needs one density for all features"
-    return None
+    return f"{n // size} × {size} {point.settings['data.correlation']}\nn = {n}, m = {m}, 1−S = {short(point.density)}"
 
 
 def applies(run: Run) -> str | None:
     """Why the run cannot be drawn; None when it can."""
-    reason = has_sets(run)
+    reason = sets_reason(run)
     if reason:
         return reason
     chosen = points(run)

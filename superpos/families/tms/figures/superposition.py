@@ -18,8 +18,9 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from superpos.families.tms import metrics
+from superpos.families.tms.analysis.points import DENSITY, Point, by_density, points
 from superpos.figures import style
-from superpos.figures.points import Point, Run, all_equal, by_density, points, points_reason
+from superpos.figures.points import Run, all_equal, points_reason, short
 
 MAX_COLUMNS: Final = 8
 MAX_MODELS: Final = 32
@@ -99,11 +100,11 @@ def _title(point: Point) -> str:
     """ "linear" or "ReLU" and the density, and whatever else varies."""
     others = [key for key in point.varied if key not in _IN_TITLE]
     output = "ReLU" if point.settings["model.output"] == "relu" else "linear"
-    density = f"\n1−S = {style.number(point.density)}" if np.isfinite(point.density) else ""
+    density = f"\n1−S = {short(point.density)}" if np.isfinite(point.density) else ""
     return output + density + (f"\n{point.label(others)}" if others else "")
 
 
-_IN_TITLE: Final = {"model.output", "data.density", "model.n_features", "model.n_hidden", "importance.decay"}
+_IN_TITLE: Final = {"model.output", DENSITY, "model.n_features", "model.n_hidden", "importance.decay"}
 
 
 def applies(run: Run) -> str | None:

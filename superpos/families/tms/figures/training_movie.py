@@ -19,10 +19,12 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from PIL import Image
 
-from superpos.families.tms.figures.directions import DRAWN_IN, Arrows, limit, steady
-from superpos.families.tms.figures.dynamics import Course, course, snapshots_reason
+from superpos.families.tms.analysis.courses import Course, course, snapshots_reason
+from superpos.families.tms.analysis.points import by_density, points
+from superpos.families.tms.figures.directions import DRAWN_IN, Arrows, colours, limit, steady
 from superpos.figures import style
-from superpos.figures.points import Floats, Run, all_equal, by_density, points
+from superpos.figures.points import Run, all_equal
+from superpos.maths.types import Floats
 
 MAX_PANELS: Final = 15
 MAX_FRAMES: Final = 100
@@ -56,7 +58,7 @@ def movie(courses: Sequence[Course]) -> Movie:
     columns = min(_PER_ROW, len(courses))
     rows = -(-len(courses) // columns)
     several = mpl.colormaps["viridis"](np.linspace(0.85, 0, len(courses)))
-    colours = list(several) if len(courses) > 1 else [style.INK]
+    inks = list(several) if len(courses) > 1 else [style.INK]
     turned = [steady(shown.W) for shown in courses]
     with style.context():
         width = style.FULL if columns > 2 else 1.3 * style.HALF
@@ -64,8 +66,8 @@ def movie(courses: Sequence[Course]) -> Movie:
         upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[rows, 0.9]).ravel()
         counter = figure.suptitle("step 0", fontfamily="DejaVu Sans Mono")
         parts = [
-            *_panels(upper.subplots(rows, columns, squeeze=False).ravel(), courses, turned, colours),
-            *_losses(lower.subplots(), courses, colours),
+            *_panels(upper.subplots(rows, columns, squeeze=False).ravel(), courses, turned, inks),
+            *_losses(lower.subplots(), courses, inks),
             Part([counter], lambda at: counter.set_text(f"step {steps[at]:{len(f'{steps[-1]:,}')},}")),
         ]
     for part in parts:
@@ -83,13 +85,13 @@ def _times(turned: Sequence[Floats], snapshots: NDArray[np.intp]) -> NDArray[np.
 
 
 def _panels(
-    panels: Sequence[Axes], courses: Sequence[Course], turned: Sequence[Floats], colours: Sequence[Any]
+    panels: Sequence[Axes], courses: Sequence[Course], turned: Sequence[Floats], inks: Sequence[Any]
 ) -> Iterator[Part]:
     """The directions of every course, titled in the colour of its loss."""
     widest = max(limit(W[-1]) for W in turned)
-    for axes, shown, W, colour in zip(panels, courses, turned, colours, strict=False):
-        axes.set_title(shown.title, color=colour)
-        yield _turning(Arrows(axes, shown.colours, widest), W)
+    for axes, shown, W, ink in zip(panels, courses, turned, inks, strict=False):
+        axes.set_title(shown.title, color=ink)
+        yield _turning(Arrows(axes, colours(shown.settings, shown.W[-1])[0], widest), W)
     for axes in panels[len(courses) :]:
         axes.set_axis_off()
 
@@ -98,11 +100,11 @@ def _turning(arrows: Arrows, W: Floats) -> Part:
     return Part(arrows.artists, lambda at: arrows.show(W[at]))
 
 
-def _losses(axes: Axes, courses: Sequence[Course], colours: Sequence[Any]) -> Iterator[Part]:
+def _losses(axes: Axes, courses: Sequence[Course], inks: Sequence[Any]) -> Iterator[Part]:
     """The loss of every course, with a point that moves along it."""
-    for shown, colour in zip(courses, colours, strict=True):
-        axes.plot(shown.steps, shown.loss, color=colour, linewidth=0.9)
-        (point,) = axes.plot([], [], "o", color=colour, markersize=4, mew=0, clip_on=False)
+    for shown, ink in zip(courses, inks, strict=True):
+        axes.plot(shown.steps, shown.loss, color=ink, linewidth=0.9)
+        (point,) = axes.plot([], [], "o", color=ink, markersize=4, mew=0, clip_on=False)
         yield _sliding(point, shown)
     axes.set(xlabel="training step", ylabel="loss", yscale="log", xlim=(courses[0].steps[0], courses[0].steps[-1]))
     style.plain_log_numbers(axes.yaxis)

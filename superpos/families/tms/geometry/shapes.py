@@ -1,4 +1,7 @@
-"""Ideal weight matrices: dedicated features, digons, polygons and simplexes in orthogonal subspaces."""
+"""Ideal shapes as unit vectors, and the weight matrices that they make in orthogonal subspaces.
+
+Shapes: k vectors in d dimensions; n features, m hidden dimensions.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,8 @@ from collections.abc import Iterator
 from itertools import combinations, permutations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from superpos.maths.types import Floats
 
 
 def polygon(n_sides: int) -> Floats:
@@ -22,6 +24,27 @@ def simplex(n_hidden: int) -> Floats:
     corners = np.eye(n_hidden + 1) - 1 / (n_hidden + 1)
     flat = corners @ np.linalg.qr(corners[:, :n_hidden])[0]
     return np.asarray(flat / np.linalg.norm(flat, axis=1, keepdims=True))
+
+
+def square_antiprism() -> Floats:
+    """Eight unit vectors [8, 3]: two squares turned by 45°, at the height 1/√3 where they are a tight frame."""
+    angle = np.pi / 4 * np.arange(8)
+    height = np.where(np.arange(8) % 2, -1.0, 1.0) / np.sqrt(3)
+    radius = np.sqrt(2 / 3)
+    return np.stack((radius * np.cos(angle), radius * np.sin(angle), height), axis=-1)
+
+
+def octahedron() -> Floats:
+    """Six unit vectors [6, 3]: ± each axis. Exact ones are three components, each a digon."""
+    return np.concatenate((np.eye(3), -np.eye(3)))
+
+
+def icosahedron() -> Floats:
+    """Twelve unit vectors [12, 3]: cyclic orders of (0, ±1, ±φ) with the golden ratio φ; six digons, not orthogonal."""
+    golden = (1 + np.sqrt(5)) / 2
+    corners = np.array([[0, x, y * golden] for x in (1, -1) for y in (1, -1)])
+    unit: Floats = np.concatenate([np.roll(corners, turn, axis=1) for turn in range(3)]) / np.hypot(1, golden)
+    return unit
 
 
 def ideal_shapes(n_features: int, n_hidden: int) -> Iterator[Floats]:

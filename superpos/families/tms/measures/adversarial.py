@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from superpos.claims.measured import Measured
-from superpos.families.tms.figures import vulnerability
-from superpos.families.tms.figures.vulnerability import Vulnerability
+from superpos.families.tms.analysis import vulnerability
+from superpos.families.tms.analysis.vulnerability import Vulnerability
 from superpos.store import Run
 
 

@@ -14,9 +14,10 @@ from superpos.claims import select
 from superpos.claims.measured import Measured
 from superpos.families.tms import geometry, metrics, theory
 from superpos.families.tms.analysis import trajectory
-from superpos.families.tms.figures.dynamics import Course, course
+from superpos.families.tms.analysis.courses import Course, course
+from superpos.families.tms.analysis.points import points
 from superpos.families.tms.theory.active import Correlation
-from superpos.figures.points import Floats, points
+from superpos.maths.types import Floats
 from superpos.store import Run
 
 

@@ -14,8 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from superpos.claims import select
-from superpos.claims.measured import Floats, Measured
+from superpos.claims.measured import Measured
 from superpos.families.tms import metrics, neurons, theory
+from superpos.maths.types import Floats
 from superpos.store import Run
 
 Code = Literal["nothing", "dedicated", "absolute_value", "pair_code"]

@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.claims.measured import Floats, Measured
+from superpos.claims.measured import Measured
 from superpos.families.tms import geometry, metrics, theory
 from superpos.families.tms.analysis import phases
 from superpos.families.tms.analysis.phases import Grid
+from superpos.maths.types import Floats
 from superpos.store import Run
 
 LEAST_JUMP: Final = 0.1  # of a norm between two densities: the exact one is 0.23, smooth changes stay below 0.05

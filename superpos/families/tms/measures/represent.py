@@ -5,19 +5,20 @@ Shapes: K points, F features (n), H hidden (m).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
 from superpos.claims import select
-from superpos.claims.measured import Floats, Measured
+from superpos.claims.measured import Measured
 from superpos.families.tms import metrics, theory
+from superpos.families.tms.analysis.points import points
 from superpos.families.tms.theory.candidates import SUPERPOSED_INTERFERENCE
-from superpos.figures.points import points
+from superpos.maths.types import Floats
 from superpos.store import Run
 from superpos.store.rows import best
 
@@ -37,12 +38,24 @@ def _weights(run: Run, models: pd.Series) -> Floats:
     return run.tensor("W", models).astype(np.float64)
 
 
-def _setting(run: Run, row: pd.Series) -> tuple[Floats, Floats, Floats, Floats]:
-    """W [F, H], b, density and importance [F] of one model."""
-    weights = run.weights(int(row["model"]))
-    [point] = [point for point in points(run) if row["model"] in point.models]
-    W, b = weights["W"].astype(np.float64), weights["b"].astype(np.float64)
-    return W, b, np.full(len(W), point.density), point.importance
+class _Model(NamedTuple):
+    """A model and what it was trained on."""
+
+    W: Floats  # [F, H]
+    b: Floats  # [F]
+    loss: float
+    density: Floats  # [F]
+    importance: Floats  # [F]
+
+
+def _best_models(run: Run, where: Where) -> Iterator[_Model]:
+    """The models of `_best`."""
+    point_of = {model: point for point in points(run) for model in point.models.tolist()}
+    for model, loss in _best(run, where)[["model", "loss"]].itertuples(index=False):
+        weights = {name: value.astype(np.float64) for name, value in run.weights(int(model)).items()}
+        point = point_of[int(model)]
+        density = np.full(len(weights["W"]), point.density)
+        yield _Model(weights["W"], weights["b"], float(loss), density, point.importance)
 
 
 def named(run: Run, geometry: str, where: Where = None) -> Measured:
@@ -69,8 +82,7 @@ def cosine(run: Run, where: Where = None) -> Measured:
 def gap(run: Run, where: Where = None) -> Measured:
     """Exact loss of each best ReLU model over the exact multi-start minimum of its setting, minus 1. For n up to 6."""
     found = []
-    for _, row in _best(run, where).iterrows():
-        W, b, density, importance = _setting(run, row)
+    for W, b, _, density, importance in _best_models(run, where):
         minimum = _minimum_loss(tuple(density), tuple(importance), W.shape[1])
         found.append(theory.expected_loss(W, b, density, importance) / minimum - 1)
     return Measured(np.array(found))
@@ -92,10 +104,10 @@ def dimensionality(run: Run, geometry: str, where: Where = None) -> Measured:
 def over_floor(run: Run, where: Where = None) -> Measured:
     """Loss of each best model over V(p) Σ_{i≥m} I_i, the smallest loss of a linear model."""
     found = []
-    for _, row in _best(run, where).iterrows():
-        W, _, density, importance = _setting(run, row)
-        lost = np.sort(importance)[: len(W) - W.shape[1]]
-        found.append(row["loss"] / (theory.variance(density[0]) * lost.sum()))
+    for model in _best_models(run, where):
+        n, m = model.W.shape
+        lost = np.sort(model.importance)[: n - m]
+        found.append(model.loss / (theory.variance(model.density[0]) * lost.sum()))
     return Measured(np.array(found))
 
 

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from superpos.claims import select
-from superpos.claims.measured import Floats, Measured
+from superpos.claims.measured import Measured
 from superpos.families.tms import geometry, metrics, theory
 from superpos.families.tms.theory.active import ActiveSets, Correlation
 from superpos.families.tms.theory.strata import stratified_loss
+from superpos.maths.types import Floats
 from superpos.store import Run
 
 Where = Mapping[str, Any] | None

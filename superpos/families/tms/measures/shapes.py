@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from superpos.claims import select
-from superpos.claims.measured import Floats, Measured
+from superpos.claims.measured import Measured
 from superpos.families.tms import geometry, theory
-from superpos.families.tms.analysis.energy_levels import Perturbed, setting
-from superpos.figures.points import points
+from superpos.families.tms.analysis import energy_levels
+from superpos.families.tms.analysis.energy_levels import Perturbed, perturbation
+from superpos.maths.types import Floats
 from superpos.store import Run
 
 Where = Mapping[str, Any] | None
@@ -25,10 +26,7 @@ Where = Mapping[str, Any] | None
 
 def _swept(run: Run, where: Where) -> tuple[Perturbed, pd.DataFrame, Floats]:
     """What is perturbed, the rows of the selected models and their factors [K]."""
-    found = setting(points(run))
-    if found is None:
-        raise ValueError(f"{run.name} is no sweep of data.last or importance.last alone")
-    key, perturbed = found
+    key, perturbed = perturbation(run)
     rows = select.where(run, where)
     return perturbed, rows, rows[key].to_numpy(dtype=np.float64)
 
@@ -134,11 +132,4 @@ def room(run: Run, label: str, where: Where = None, restarts: int = 10) -> Measu
     perturbed, table = _models(run, where, restarts)
     W = run.tensor("W", _best(table)["model"]).astype(np.float64)
     exact = _minimum(perturbed, label, float(table["factor"].min())).W
-    return Measured(_room(W), float(_room(exact[None])[0]))
-
-
-def _room(W: Floats) -> Floats:
-    """Half the angle [M] between the neighbours of the last feature of W[M, F, 2] on either side; 180 alone."""
-    angle = np.arctan2(W[..., 1], W[..., 0])
-    around = np.mod(angle[:, :-1] - angle[:, -1:], 2 * np.pi)
-    return np.asarray(np.rad2deg(around.min(axis=1) + 2 * np.pi - around.max(axis=1)) / 2)
+    return Measured(energy_levels.room(W), float(energy_levels.room(exact[None])[0]))

@@ -11,8 +11,9 @@ from typing import Any, Final
 import numpy as np
 
 from superpos.claims import select
-from superpos.claims.measured import Floats, Measured
+from superpos.claims.measured import Measured
 from superpos.families.tms import geometry, metrics, theory
+from superpos.maths.types import Floats
 from superpos.store import Run
 
 JITTER: Final = 0.02  # of D_i, which a real line does not survive
@@ -61,10 +62,9 @@ def share(run: Run, shapes: list[str], where: Mapping[str, Any] | None = None) -
 
 
 def _share(W: Floats, shapes: list[str]) -> float:
-    labels = geometry.components(W[None])[0]
-    members = [W[labels == label] for label in range(labels.max(initial=-1) + 1)]
-    inside = sum(len(rows) for rows in members if geometry.polytope(rows) in shapes)
-    return inside / max(1, int((labels >= 0).sum()))
+    components = geometry.named_components(W)
+    inside = sum(len(features) for name, features in components if name in shapes)
+    return inside / max(1, sum(len(features) for _, features in components))
 
 
 def components_ratio(run: Run, where: Mapping[str, Any] | None = None) -> Measured:

@@ -1,6 +1,6 @@
 """Which features are active together: each on its own, in correlated sets, or in anticorrelated ones.
 
-Neighbouring features form sets that are independent of each other (SCIENCE.md section 1). With probability p the set
+Neighbouring features form sets that are independent of each other (docs/science.md, Data). With probability p the set
 is active: all of its features (correlated), or exactly one of them (anticorrelated), each as likely as the others. An
 independent feature is a correlated set of one. Active values are uniform on [0, 1] and independent.
 
@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.families.tms.geometry.shapes import Floats
 from superpos.maths.moments import Monomial
+from superpos.maths.types import Floats
 
 Correlation = Literal["none", "correlated", "anticorrelated"]
 

@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from superpos.families.tms import geometry
-from superpos.families.tms.geometry.shapes import Floats, polygon, simplex
+from superpos.families.tms.geometry.shapes import polygon, simplex
 from superpos.families.tms.theory.exact import variance
+from superpos.maths.types import Floats
 
 GRID = 200  # values of t tried before the best is refined
 BISECTIONS = 45  # of two steps of the grid, to rounding
@@ -128,7 +129,7 @@ def _output(cosines: tuple[float, ...], t: Floats, p: Floats) -> _Output:
 def _moments(cosines: tuple[float, ...], t: Floats, p: Floats) -> list[Floats]:
     """E ((g - t)+)^q for q = 1, 2, 3, where g = sum_j c_j x_j without x_0; `t`, `p`: broadcast.
 
-    Sums over the sets of r active features of box integrals (SCIENCE.md section 3), which do not depend on p.
+    Sums over the sets of r active features of box integrals (docs/science.md, Exact theory), which do not depend on p.
     """
     size, sums, signs = _states(cosines)
     most = int(size.max())

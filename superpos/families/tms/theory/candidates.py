@@ -1,4 +1,6 @@
-"""The paper's candidate solutions of the phase-change experiments, and phases of weights (SCIENCE.md section 4, 2-3).
+"""The paper's candidate solutions of the phase-change experiments, and phases of weights.
+
+Both are defined in docs/science.md, Exact theory.
 
 The last of n = m + 1 features has importance r, the others 1; all have density p. The candidates are ideal shapes
 with zero or mean bias, so the exact minimum (`minimise_loss`) lies below each of them: their phase map is the paper's
@@ -12,14 +14,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from superpos.families.tms.geometry.shapes import Floats
+from superpos.families.tms.metrics import REPRESENTED_NORM
 from superpos.families.tms.theory.exact import variance
+from superpos.maths.types import Floats
 
 Labels = NDArray[np.int8]
 
 PHASES = ("not represented", "dedicated", "superposed")  # what a label counts: the last feature's fate
 TRIPLE_POINT = (4 / 7, 1.0)  # (p, r) where the three candidates of n = 2 are equal
-REPRESENTED_NORM = 0.5  # weight decay never brings a norm to 0 (SCIENCE.md section 1, trap 7)
 SUPERPOSED_INTERFERENCE = 0.25
 
 

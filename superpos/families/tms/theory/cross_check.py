@@ -1,7 +1,8 @@
 """The exact ReLU loss of one model, twice, as plainly as it can be written: what `exact` is tested against.
 
-Both sum L = sum_A P(A) sum_i I_i E[(x_i - relu(a.x + b_i))^2] over the active sets A, with a = G_i on A (SCIENCE.md
-section 3). The closed form loses digits when a coefficient is tiny, the quadrature never does but is slow.
+Both sum L = sum_A P(A) sum_i I_i E[(x_i - relu(a.x + b_i))^2] over the active sets A, with a = G_i on A
+(docs/science.md, Exact theory). The closed form loses digits when a coefficient is tiny, the quadrature never does but
+is slow.
 
 Shapes: n features, m hidden, K active features with a coefficient, N nodes.
 """
@@ -11,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, product
 from math import factorial
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Correlation = Literal["none", "correlated", "anticorrelated"]
+from superpos.families.tms.theory.active import Correlation
+from superpos.maths.types import Floats
+
 ActiveSet = tuple[tuple[int, ...], float]
 OutputLoss = Callable[[Floats, float, int | None], float]
 

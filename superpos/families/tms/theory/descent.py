@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from superpos.families.tms.geometry.shapes import Floats
 from superpos.families.tms.theory.active import ActiveSets, Correlation
 from superpos.families.tms.theory.exact import Gradient, loss_and_gradient
 from superpos.maths.bfgs import Minima, bfgs
+from superpos.maths.types import Floats
 
 FINISH_STEPS = 500  # BFGS steps at most until a row has converged
 

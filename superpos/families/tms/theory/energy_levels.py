@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from superpos.families.tms import geometry
-from superpos.families.tms.geometry.shapes import Floats, ideal_shapes
+from superpos.families.tms.geometry.shapes import ideal_shapes
 from superpos.families.tms.theory.active import ActiveSets
 from superpos.families.tms.theory.descent import Cells, Minimum, grid_of_cells, parameters, refine
 from superpos.families.tms.theory.exact import expected_loss
 from superpos.families.tms.theory.minimise import DISTINCT, GAIN, neighbours_of
 from superpos.maths.bfgs import Minima
+from superpos.maths.types import Floats
 
 Settings = Callable[[Floats], tuple[ArrayLike, ArrayLike]]
 

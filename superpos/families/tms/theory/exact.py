@@ -1,4 +1,4 @@
-"""Exact expected loss of a tied model and its gradient, without sampling (SCIENCE.md section 3).
+"""Exact expected loss of a tied model and its gradient, without sampling (docs/science.md, Exact theory).
 
 L = E sum_i I_i (x_i - x'_i)^2 with x' = relu(G x + b) or x' = G x + b, G = W W^T. Features are uniform on [0, 1] when
 active, else 0; each is active with probability density_i, or they are active in sets (module `active`).
@@ -21,9 +21,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from superpos.families.tms.geometry.shapes import Floats
 from superpos.families.tms.theory.active import ActiveSets, Correlation
 from superpos.maths.moments import Monomial, half_space_moments, second_order
+from superpos.maths.types import Floats
 
 Output = Literal["relu", "linear"]
 MAX_BLOCK = 10  # features that one output may depend on: 3^10 states take about a second an output

@@ -15,8 +15,8 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike
 
-from superpos.families.tms.geometry.shapes import Floats
 from superpos.families.tms.theory.exact import variance
+from superpos.maths.types import Floats
 
 
 def dedicated_floor(density: float, importance: ArrayLike, n_neurons: int) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from superpos.families.tms.geometry.shapes import Floats
 from superpos.families.tms.theory.active import ActiveSets, Correlation
+from superpos.maths.types import Floats
 
 
 def linear_floor(

@@ -15,10 +15,11 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from superpos.families.tms.geometry.shapes import Floats, ideal_shapes
+from superpos.families.tms.geometry.shapes import ideal_shapes
 from superpos.families.tms.theory.active import ActiveSets, Correlation
 from superpos.families.tms.theory.descent import FINISH_STEPS, Cells, Minimum, grid_of_cells, parameters
 from superpos.maths.bfgs import Minima
+from superpos.maths.types import Floats
 
 SCREEN_STEPS = 12  # BFGS steps of every start before all but the best are dropped
 FINALISTS = 4  # starts a cell that run to convergence, or one in FINAL_SHARE where there are many

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.families.tms.geometry.shapes import Floats
 from superpos.families.tms.theory.active import Correlation
+from superpos.maths.types import Floats
 
 N_POINTS: Final = 2**11  # a stratum; a power of two keeps a Sobol sequence balanced
 

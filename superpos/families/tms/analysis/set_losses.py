@@ -1,0 +1,42 @@
+"""Correlated and anticorrelated sets of a run: which runs have them, and losses that rank their models."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from superpos.families.tms.analysis.points import Point, points
+from superpos.families.tms.theory.strata import stratified_loss
+from superpos.figures.colours import CYCLE
+from superpos.figures.points import Run, all_equal
+from superpos.maths.types import Floats
+
+MAX_SETS: Final = len(CYCLE)  # each has a colour
+
+
+def set_size(point: Point) -> int:
+    """Features in a set."""
+    return int(point.settings["data.set_size"])
+
+
+def losses(run: Run, point: Point) -> Floats:
+    """Loss of the models of a point on the same inputs: sampled evaluations differ too much to rank sparse models."""
+    W, b = run.tensor("W", point.models), run.tensor("b", point.models)
+    correlation = point.settings["data.correlation"]
+    return stratified_loss(W, b, point.density, point.importance, correlation, set_size(point))
+
+
+def sets_reason(run: Run) -> str | None:
+    """Why the features of the run form no sets that can be drawn; None when they do."""
+    expected = {"model.tied": True, "model.hidden": "linear", "model.output": "relu", "data.signed": False}
+    reason = all_equal(run, expected)
+    if reason:
+        return reason
+    for point in points(run):
+        n, size = point.shape[0], set_size(point)
+        if point.settings["data.correlation"] == "none" or not 1 < size < n <= MAX_SETS * size:
+            return f"needs 2 to {MAX_SETS} correlated or anticorrelated sets of 2 or more features in every model"
+        if not np.isfinite(point.density):
+            return "needs one density for all features"
+    return None

@@ -1,0 +1,56 @@
+"""What weight matrices of the toy models represent, and how much their features disturb each other.
+
+`metrics.dimensionality(run.weights(0)["W"])` is D_i of every feature of model 0.
+"""
+
+from superpos.families.tms.metrics import (
+    COLLAPSED_COSINE,
+    FLANK_DISTANCE,
+    LINE_CONTRAST,
+    LINE_FEATURES,
+    LINE_HALF_WIDTH,
+    MONOSEMANTIC_SHARE,
+    REPRESENTED_NORM,
+    LineCounts,
+    Weights,
+    adversarial_vulnerability,
+    collapsed,
+    datapoint_dimensionality,
+    dimensionality,
+    dimensions_per_feature,
+    feature_norms,
+    interference,
+    line_counts,
+    neuron_monosemanticity,
+    represented,
+    set_cosines,
+    side_by_side,
+    stands_out,
+    summary,
+)
+
+__all__ = [
+    "COLLAPSED_COSINE",
+    "FLANK_DISTANCE",
+    "LINE_CONTRAST",
+    "LINE_FEATURES",
+    "LINE_HALF_WIDTH",
+    "MONOSEMANTIC_SHARE",
+    "REPRESENTED_NORM",
+    "LineCounts",
+    "Weights",
+    "adversarial_vulnerability",
+    "collapsed",
+    "datapoint_dimensionality",
+    "dimensionality",
+    "dimensions_per_feature",
+    "feature_norms",
+    "interference",
+    "line_counts",
+    "neuron_monosemanticity",
+    "represented",
+    "set_cosines",
+    "side_by_side",
+    "stands_out",
+    "summary",
+]
