@@ -6,12 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from superpos.families.tms import explorer
-from superpos.family import Exhibits
+from superpos.family import Exhibits, Late
 
 if TYPE_CHECKING:
     from superpos.user.functions import Own
 
-SHOWS = Exhibits(measures="superpos.families.tms.measures", explorer=explorer.EXPLORER)
+SHOWS = Exhibits(
+    measures="superpos.families.tms.measures",
+    explorer=explorer.EXPLORER,
+    bench=Late("superpos.families.tms.bench:bench"),
+)
 
 
 def shows_with(own: Own) -> Exhibits:
