@@ -16,8 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from superpos.bench.measure import Report, Row
-from superpos.bench.sides import EAGER, ENGINE, JAX
+from superpos.bench.sides import ENGINE
 from superpos.bench.table import machine, markdown
+from superpos.families.tms.bench import EAGER, JAX, bench
 from superpos.families.tms.bench.cases import BASE, Case
 from superpos.figures import style
 from superpos.units import duration
@@ -41,14 +42,19 @@ CURVES = {
 
 def sections() -> dict[str, str]:
     """Text of each section whose measurements are there."""
-    makers = {"table": lambda data: markdown(Report.from_json(data)), "scaling": scaling, "experiments": experiments}
+    makers = {"table": table, "scaling": scaling, "experiments": experiments}
     files = {name: HERE / f"{name}.json" for name in makers}
     return {name: make(json.loads(files[name].read_text())) for name, make in makers.items() if files[name].exists()}
 
 
+def table(data: dict[str, Any]) -> str:
+    """Speed, times and losses of all cases."""
+    return markdown(Report.from_json(data, Case), bench().standard)
+
+
 def scaling(data: dict[str, Any]) -> str:
     """Links to the figures, and where they were measured."""
-    report = Report.from_json(data)
+    report = Report.from_json(data, Case)
     pictures = "\n".join(f"![Cost over {label}](benchmarks/{field}.png)" for field, label in LABELS.items())
     return f"{pictures}\n\n{machine(report)}"
 
@@ -126,7 +132,7 @@ def main() -> None:
     PAGE.write_text(rewritten(PAGE.read_text(), sections()))
     measured = HERE / "scaling.json"
     if measured.exists():
-        report = Report.from_json(json.loads(measured.read_text()))
+        report = Report.from_json(json.loads(measured.read_text()), Case)
         for field in LABELS:
             (HERE / f"{field}.png").write_bytes(style.render(draw(report, field), "png"))
 

@@ -7,6 +7,7 @@ import sys
 
 from superpos.bench import main
 from superpos.errors import SuperposError
+from superpos.family import DEFAULT
 
 
 def _note(text: str) -> None:
@@ -20,13 +21,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scaling", action="store_true", help="How cost grows with models, n, m, batch and S.")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--json", action="store_true", help="Print JSON.")
+    parser.add_argument("--family", default=DEFAULT, metavar="NAME", help="Kind of models.")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     options = _arguments()
     try:
-        text = main(options.case, options.repeat, options.scaling, options.device, options.json, _note)
+        text = main(options.case, options.repeat, options.scaling, options.device, options.json, _note, options.family)
     except SuperposError as error:
         _note(str(error))
         sys.exit(error.exit_code)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.bench import machine
-from superpos.bench.sides import EAGER, ONE_SEED, SIDES, EngineSide, MissingError, Side
-from superpos.families.tms.bench.cases import RUN_STEPS, Case
+from superpos.bench.cases import Bench, Case
+from superpos.bench.sides import ONE_SEED, EngineSide, Maker, MissingError, Side, sides_of
+from superpos.family import Family
 
 PART_STEPS: Final = 16
 COMPARED_STEPS: Final = 3 * PART_STEPS  # the first part compiles, the last one says how long a step takes
@@ -29,7 +30,7 @@ class Row(NamedTuple):
     engine: str | None  # "fused" or "reference", where the side is an engine
     ms: list[float]  # a step of all models, in milliseconds: one number a run, the median of its blocks
     loss: float | None  # mean over the models after COMPARED_STEPS steps; None with one seed for all
-    z: float | None  # its distance from the eager loop's, model by model, in standard errors
+    z: float | None  # its distance from the standard's, model by model, in standard errors
 
     @property
     def ns(self) -> float:
@@ -38,18 +39,18 @@ class Row(NamedTuple):
 
     @property
     def gflops(self) -> float:
-        """Billion operations a second, 10nm a sample, whether they are done or skipped."""
-        return 10 * self.case.n_features * self.case.n_hidden / self.ns
+        """Billion operations a second, whether they are done or skipped."""
+        return self.case.flops / self.ns
 
     def to_json(self) -> dict[str, Any]:
         """Flat: the fields of the case, then those of the row."""
         return self.case._asdict() | {field: getattr(self, field) for field in self._fields[1:]}
 
     @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> Row:
-        """The inverse of `to_json`."""
-        case = Case(**{field: row[field] for field in Case._fields})
-        return cls(case, **{field: row[field] for field in cls._fields[1:]})
+    def from_json(cls, row: Mapping[str, Any], case: Callable[..., Case]) -> Row:
+        """The inverse of `to_json`, for the family's type of case."""
+        own = {field: row[field] for field in cls._fields[1:]}
+        return cls(case(**{field: value for field, value in row.items() if field not in own}), **own)
 
 
 class Report(NamedTuple):
@@ -65,19 +66,19 @@ class Report(NamedTuple):
         return self._asdict() | {"rows": [row.to_json() for row in self.rows]}
 
     @classmethod
-    def from_json(cls, report: Mapping[str, Any]) -> Report:
-        """The inverse of `to_json`."""
-        return cls(**{**report, "rows": [Row.from_json(row) for row in report["rows"]]})
+    def from_json(cls, report: Mapping[str, Any], case: Callable[..., Case]) -> Report:
+        """The inverse of `to_json`, for the family's type of case."""
+        return cls(**{**report, "rows": [Row.from_json(row, case) for row in report["rows"]]})
 
 
 class _Racer:
     """A side of a case: it has trained COMPARED_STEPS steps, and can be timed."""
 
-    def __init__(self, name: str, side: Side) -> None:
+    def __init__(self, name: str, side: Side, most_steps: int) -> None:
         self.name, self.side = name, side
         seconds = [_seconds(lambda: side.advance(PART_STEPS)) for _ in range(COMPARED_STEPS // PART_STEPS)]
         self.params = {key: value.copy() for key, value in side.params().items()}
-        self.steps = min(max(1, round(STRETCH_SECONDS * PART_STEPS / seconds[-1])), RUN_STEPS)
+        self.steps = min(max(1, round(STRETCH_SECONDS * PART_STEPS / seconds[-1])), most_steps)
         self.ms: list[float] = []
         self.stretch_ms()  # JAX compiles a scan of this length
 
@@ -89,9 +90,11 @@ class _Racer:
 class _Race:
     """All sides of a case."""
 
-    def __init__(self, case: Case, sides: Mapping[str, Side], device: str) -> None:
-        self.case, self.racers = case, [_Racer(name, side) for name, side in sides.items()]
-        self.losses = _losses(case, self.racers, device)
+    def __init__(self, case: Case, sides: Mapping[str, Side], judge: EngineSide, standard: str | None) -> None:
+        steps = judge.task.structure.steps
+        self.case, self.standard = case, standard
+        self.racers = [_Racer(name, side, steps) for name, side in sides.items()]
+        self.losses = _losses(judge, self.racers)
 
     def run(self) -> None:
         """Time every side once more."""
@@ -105,12 +108,17 @@ class _Race:
 
     def _row(self, racer: _Racer) -> Row:
         engine = racer.side.engine.name if isinstance(racer.side, EngineSide) else None
-        loss, eager = self.losses.get(racer.name), self.losses.get(EAGER)
-        z = None if loss is None or eager is None or racer.name == EAGER else standard_errors(loss - eager)
-        return Row(self.case, racer.name, engine, racer.ms, None if loss is None else float(loss.mean()), z)
+        loss = self.losses.get(racer.name)
+        if loss is None:
+            return Row(self.case, racer.name, engine, racer.ms, None, None)
+        compared = self.losses.get(self.standard) if self.standard and racer.name != self.standard else None
+        z = None if compared is None else standard_errors(loss - compared)
+        return Row(self.case, racer.name, engine, racer.ms, float(loss.mean()), z)
 
 
 def run(
+    family: Family,
+    bench: Bench,
     cases: Iterable[Case],
     sides: Callable[[Case], Iterable[str]],
     repeat: int = 1,
@@ -119,9 +127,12 @@ def run(
 ) -> Report:
     """Time these sides of every case `repeat` times; a run goes through all cases, so that runs are minutes apart."""
     facts, peak, skipped, races = machine.facts(device), 0.0, dict[str, str](), list[_Race]()
+    makers = sides_of(family, bench.baselines)
+    standard = bench.standard.name if bench.standard else None
     for case in cases:
         note(f"{case.label}: training")
-        races.append(_Race(case, _start(case, sides(case), device, skipped), device))
+        started = _start(case, {name: makers[name] for name in sides(case)}, device, skipped)
+        races.append(_Race(case, started, EngineSide(family, case.task(), device), standard))
     for number in range(repeat):
         for race in races:
             note(f"{race.case.label}: run {number + 1} of {repeat}")
@@ -130,13 +141,13 @@ def run(
     return Report(facts, peak, skipped, [row for race in races for row in race.rows()])
 
 
-def _start(case: Case, names: Iterable[str], device: str, skipped: dict[str, str]) -> dict[str, Side]:
+def _start(case: Case, makers: Mapping[str, Maker], device: str, skipped: dict[str, str]) -> dict[str, Side]:
     """The sides by name; those that cannot train here are left out and join `skipped`."""
     started = {}
-    for name in names:
+    for name, make in makers.items():
         try:
             if name not in skipped:
-                started[name] = SIDES[name](case.task(), device)
+                started[name] = make(case.task(), device)
         except MissingError as error:
             skipped[name] = str(error)
     return started
@@ -149,9 +160,8 @@ def standard_errors(differences: NDArray[np.float64]) -> float | None:
     return float(differences.mean() / max(differences.std(ddof=1) / len(differences) ** 0.5, 1e-300))
 
 
-def _losses(case: Case, racers: list[_Racer], device: str) -> dict[str, NDArray[np.float64]]:
+def _losses(judge: EngineSide, racers: list[_Racer]) -> dict[str, NDArray[np.float64]]:
     """Loss of every model [M] of every side with seeds of its own, all on the same samples."""
-    judge = EngineSide(case.task(), device)
     own = [racer for racer in racers if racer.name != ONE_SEED]
     return {racer.name: judge.engine.evaluate(judge.task, racer.params, EVALUATION_SAMPLES)[0] for racer in own}
 

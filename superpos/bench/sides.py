@@ -1,20 +1,19 @@
-"""Who trains: the fused or reference engine, and the baselines beside it. All start from the same weights."""
+"""Who trains: the engine that a family's models get, and the baselines beside it. All start from the same weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from superpos.engines import choose
+from superpos.engines import Params, choose
 from superpos.engines.task import State
-from superpos.families.tms.bench.cases import Case
-from superpos.family import DEFAULT, find
+from superpos.family import Family
 
-Arrays = dict[str, NDArray[np.float32]]
+ENGINE: Final = "engine"
+ONE_SEED: Final = "engine, one seed"
 
 
 class MissingError(Exception):
@@ -22,22 +21,28 @@ class MissingError(Exception):
 
 
 class Side(Protocol):
-    """Trains the models of a task from `model.initial_params`."""
+    """Trains the models of a task from the weights that their family's `init` gives."""
 
     def advance(self, steps: int) -> None:
         """Train so many more steps; returns once the device has finished them."""
         ...
 
-    def params(self) -> Arrays:
-        """The weights now: W [M, F, H] and b [M, F]."""
+    def params(self) -> Params:
+        """The weights now, [M, ...] by the names that the family's engines use."""
         ...
+
+
+Maker: TypeAlias = Callable[[Any, str], Side]
+"""(task, device) -> who trains it; raises `MissingError` where it cannot."""
 
 
 class EngineSide:
     """The engine that `choose` takes; it starts again where a run would end."""
 
-    def __init__(self, task: Any, device: str) -> None:
-        self.task, self.engine = task, choose(find(DEFAULT), task.structure, device=device).engine
+    def __init__(self, family: Family, task: Any, device: str) -> None:
+        self.family = family
+        self.task = task
+        self.engine = choose(family, task.structure, device=device).engine
         self._restart()
 
     def advance(self, steps: int) -> None:
@@ -46,56 +51,22 @@ class EngineSide:
             self._restart()
         self.engine.advance(self.task, self.state, self.state.step + steps)
 
-    def params(self) -> Arrays:
+    def params(self) -> Params:
         """The weights now."""
         return self.state.params
 
     def _restart(self) -> None:
-        self.state = State.initial(self.task, dict(find(DEFAULT).init(self.task)))
+        params = dict(self.family.init(self.task))
+        self.state = State.initial(self.task, params, self.family.extra_state(self.task))
 
 
-def _one_seed(task: Any, device: str) -> Side:
-    return EngineSide(replace(task, seed=np.zeros_like(task.seed)), device)
+def sides_of(family: Family, baselines: Mapping[str, Maker]) -> dict[str, Maker]:
+    """All sides by name: the baselines, the engine, and the engine where all models share one seed."""
 
+    def engine(task: Any, device: str) -> Side:
+        return EngineSide(family, task, device)
 
-def _eager(task: Any, device: str) -> Side:
-    from superpos.families.tms.bench.eager import EagerSide
+    def one_seed(task: Any, device: str) -> Side:
+        return engine(replace(task, seed=np.zeros_like(task.seed)), device)
 
-    return EagerSide(task, device)
-
-
-def _compiled(task: Any, device: str) -> Side:
-    from superpos.families.tms.bench.eager import compiled_side
-
-    return compiled_side(task, device)
-
-
-def _jax(task: Any, device: str) -> Side:
-    from superpos.families.tms.bench.jit_scan import JaxSide
-
-    return JaxSide(task, device)
-
-
-EAGER: Final = "eager"
-ENGINE: Final = "engine"
-ONE_SEED: Final = "engine, one seed"
-COMPILED: Final = "torch.compile"
-JAX: Final = "JAX"
-SIDES: Final[dict[str, Callable[[Any, str], Side]]] = {
-    EAGER: _eager,
-    COMPILED: _compiled,
-    JAX: _jax,
-    ENGINE: EngineSide,
-    ONE_SEED: _one_seed,
-}
-"""By name; each raises `MissingError` where it cannot train."""
-
-
-def for_table(_: Case) -> Iterable[str]:
-    """Everything."""
-    return SIDES
-
-
-def for_scaling(case: Case) -> Iterable[str]:
-    """Without what compiles for half a minute; a baseline knows one sampler."""
-    return (EAGER, JAX, ENGINE) if case.sampler == "dense" else (ENGINE,)
+    return {**baselines, ENGINE: engine, ONE_SEED: one_seed}

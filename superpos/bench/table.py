@@ -5,29 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import median
 
+from superpos.bench.cases import Case, Standard
 from superpos.bench.measure import COMPARED_STEPS, Report, Row
-from superpos.bench.sides import COMPILED, EAGER, ENGINE, JAX, ONE_SEED
-from superpos.families.tms.bench.cases import Case
+from superpos.bench.sides import ENGINE, ONE_SEED
 
 _Rows = dict[str, Row]  # of one case, by side
 _Column = Callable[[_Rows], str]
 _EQUAL = 6.0  # standard errors: of 8 models, one comparison in 2000 is further apart by chance
 
 
-def markdown(report: Report) -> str:
-    """Speed, times and losses, each a table with a line for every case, and the machine."""
+def markdown(report: Report, standard: Standard | None) -> str:
+    """Speed, times and losses, each a table with a line for every case, and the machine.
+
+    `standard` is the baseline that losses are compared with.
+    """
     cases: dict[Case, _Rows] = {}
     for row in report.rows:
         cases.setdefault(row.case, {})[row.side] = row
     sides = list(dict.fromkeys(row.side for row in report.rows))
     runs = len(report.rows[0].ms)
+    baselines = [side for side in sides if side not in (ENGINE, ONE_SEED)]
+    speed = "How many times faster the engine is than each baseline" if baselines else "Speed of the engine"
+    losses = f"Loss after {COMPARED_STEPS} steps, mean over the models"
+    if standard is not None:
+        losses += f", and its distance from {standard.words}'s in standard errors, model by model"
     parts = [
-        f"How many times faster the engine is than each baseline{_of(runs)}:",
-        _table(cases, _speed(sides, report.peak_gflops)),
+        f"{speed}{_of(runs)}:",
+        _table(cases, _about_engine(baselines, ONE_SEED in sides, standard, report.peak_gflops)),
         f"Milliseconds a step of all models{_of(runs)}:",
         _table(cases, {side: _of_side(side, lambda row: _spread(row.ms)) for side in sides}),
-        f"Loss after {COMPARED_STEPS} steps, mean over the models, and its distance from the eager loop's in "
-        "standard errors, model by model:",
+        f"{losses}:",
         _table(cases, {side: _of_side(side, _loss) for side in sides if side != ONE_SEED}),
         *_other_work(report.rows),
         *[f"Left out: {reason}." for reason in report.skipped.values()],
@@ -42,11 +49,13 @@ def machine(report: Report) -> str:
     return f"Machine: {facts}; best float32 matrix product {report.peak_gflops:.0f} GFLOP/s."
 
 
-def _speed(sides: Sequence[str], peak: float) -> dict[str, _Column]:
-    """Columns about the engine with seeds of its own."""
-    columns = {f"than {side}": _ratio(side, ENGINE) for side in (EAGER, COMPILED, JAX) if side in sides}
-    if ONE_SEED in sides:
-        columns[f"one seed, than {EAGER}"] = _ratio(EAGER, ONE_SEED)
+def _about_engine(
+    baselines: Sequence[str], one_seed: bool, standard: Standard | None, peak: float
+) -> dict[str, _Column]:
+    """Columns about the engine with seeds of its own, and how it fares with one seed for all."""
+    columns = {f"than {side}": _ratio(side, ENGINE) for side in baselines}
+    if one_seed and standard is not None:
+        columns[f"one seed, than {standard.name}"] = _ratio(standard.name, ONE_SEED)
     return columns | {
         "ns a sample": _of_side(ENGINE, lambda row: _number(row.ns)),
         "GFLOP/s": _of_side(ENGINE, lambda row: f"{row.gflops:,.0f}"),
@@ -97,13 +106,9 @@ def _of(runs: int) -> str:
 
 def _table(cases: dict[Case, _Rows], columns: dict[str, _Column]) -> str:
     """A line a case; columns are as wide as their widest cell."""
-    head = ["n/m × models", "S", "sampler", "batch", *columns]
-    body = [[*_case(case), *(column(rows) for column in columns.values())] for case, rows in cases.items()]
+    head = [*next(iter(cases)).columns, *columns]
+    body = [[*case.columns.values(), *(column(rows) for column in columns.values())] for case, rows in cases.items()]
     widths = [max(map(len, cells)) for cells in zip(head, *body, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [[cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])] for cells in (head, *body)]
     return "\n".join("| " + " | ".join(line) + " |" for line in (lines[0], rule, *lines[1:]))
-
-
-def _case(case: Case) -> list[str]:
-    return [f"{case.shape} × {case.models}", f"{case.sparsity:g}", case.sampler, str(case.batch_size)]

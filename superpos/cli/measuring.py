@@ -10,6 +10,7 @@ import typer
 from superpos.cli import common, completion
 from superpos.cli.common import OUTPUTS, Json, Out
 from superpos.cli.training import trained
+from superpos.family import DEFAULT
 from superpos.terminal import verdicts as blocks
 from superpos.terminal.progress import reporter, say
 
@@ -68,6 +69,7 @@ def bench(
         bool, typer.Option("--scaling", help="How cost grows with models, n, m, batch and sparsity.")
     ] = False,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
+    family: Annotated[str, typer.Option(metavar="NAME", help="Kind of models.")] = DEFAULT,
     json_: Json = False,
 ) -> None:
     """Measure the speed of the engines.
@@ -76,4 +78,4 @@ def bench(
     """
     from superpos.bench import main
 
-    typer.echo(main(case or [], repeat, scaling, device, json_, lambda text: say(f"superpos: {text}")))
+    typer.echo(main(case or [], repeat, scaling, device, json_, lambda text: say(f"superpos: {text}"), family))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from superpos.families.tms import explorer
-from superpos.family import Exhibits, Figure, Functions
+from superpos.family import Exhibits, Figure, Functions, Late
 
 _HERE: Final = "superpos.families.tms"
 
@@ -55,6 +55,7 @@ SHOWS: Final = Exhibits(
     figures=_FIGURES,
     measures=f"{_HERE}.measures",
     explorer=explorer.EXPLORER,
+    bench=Late(f"{_HERE}.bench:bench"),
     words={
         "data.density": "1 − S",
         "model.n_features": "n",

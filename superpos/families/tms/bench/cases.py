@@ -6,8 +6,6 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from superpos.config.wording import did_you_mean
-from superpos.errors import ConfigError
 from superpos.families.tms.structure import Structure, Task
 
 RUN_STEPS: Final = 10_000  # of the runs that a benchmark stands for: no engine is asked for a step beyond
@@ -32,6 +30,21 @@ class Case(NamedTuple):
     def label(self) -> str:
         """All that tells a case from another."""
         return f"{self.shape} × {self.models}, S {self.sparsity:g}, {self.sampler}, batch {self.batch_size}"
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The same as cells of a table."""
+        return {
+            "n/m × models": f"{self.shape} × {self.models}",
+            "S": f"{self.sparsity:g}",
+            "sampler": self.sampler,
+            "batch": str(self.batch_size),
+        }
+
+    @property
+    def flops(self) -> float:
+        """10nm for a sample of a model: two products forward, and three back."""
+        return 10 * self.n_features * self.n_hidden
 
     @property
     def samples(self) -> int:
@@ -81,11 +94,3 @@ SCALING: Final = tuple(
         + [BASE._replace(sparsity=value, sampler="sparse") for value in AXES["sparsity"] if value >= 0.7]
     )
 )
-
-
-def chosen(cases: tuple[Case, ...], shapes: list[str]) -> tuple[Case, ...]:
-    """The cases of these shapes, such as "20/5" (none: all). Raises `ConfigError` for a shape that no case has."""
-    known = list(dict.fromkeys(case.shape for case in cases))
-    if wrong := [shape for shape in shapes if shape not in known]:
-        raise ConfigError([f"--case: there is no {shape!r}; {did_you_mean(shape, known)}" for shape in wrong])
-    return tuple(case for case in cases if not shapes or case.shape in shapes)

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from superpos.bench.sides import Arrays, MissingError
+from superpos.bench.sides import MissingError
+from superpos.engines import Params
 from superpos.families.tms import FAMILY, model
 from superpos.families.tms.structure import Task
 
@@ -43,7 +44,7 @@ class EagerSide:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def params(self) -> Arrays:
+    def params(self) -> Params:
         """The weights now."""
         return {name: value.detach().cpu().numpy() for name, value in (("W", self.weight), ("b", self.bias))}
 

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from superpos.bench.sides import Arrays, MissingError
+from superpos.bench.sides import MissingError
+from superpos.engines import Params
 from superpos.engines.machine import available_threads
 from superpos.families.tms import FAMILY, model
 from superpos.families.tms.data.feature_values import cells
@@ -78,7 +79,7 @@ class JaxSide:
         self.carry = self._advance(self.carry, self.models, steps)
         self.carry.step.block_until_ready()
 
-    def params(self) -> Arrays:
+    def params(self) -> Params:
         """The weights now."""
         return {name: np.array(value) for name, value in self.carry.params.items()}
 
