@@ -73,12 +73,9 @@ class Run:
 
         Of such functions a run knows the text, which cannot be run.
         """
-        try:
-            known = find(self._family_name)
-        except UnknownFamilyError:
-            return None
+        known = self._found_family()
         functions = self.manifest["plan"].get("own")
-        if functions is None or known.with_functions is None:
+        if known is None or known.with_functions is None or functions is None:
             return known
         return known.with_functions(Own.from_json(functions))
 
@@ -97,10 +94,6 @@ class Run:
         return self.family
 
     @property
-    def _family_name(self) -> str:
-        return str(self.manifest.get("family", DEFAULT))
-
-    @property
     def label(self) -> Label | None:
         """The column of text by which models are counted; None where the family has none."""
         names = self.manifest.get("label", _FIRST_LABEL)
@@ -116,12 +109,14 @@ class Run:
         if hasattr(type(self), name):  # a property that failed: its own error says more
             return object.__getattribute__(self, name)  # type: ignore[no-any-return]
         if name.startswith("_"):  # asked for by copy, pickle and notebooks, also of a run that is not made yet
-            raise AttributeError(f"a run has no {name!r}")
+            raise AttributeError(f"a run has no {name!r}", name=name, obj=self)
         if self.family is None:
-            raise AttributeError(f"a run of the unknown family {self._family_name!r} has no {name!r}")
+            fault = f"a run of the unknown family {self._family_name!r} has no {name!r}"
+            raise AttributeError(fault, name=name, obj=self)
         if name not in self.family.views:
             views = ", ".join(self.family.views) or "nothing"
-            raise AttributeError(f"a run of the family {self.family.name!r} has no {name!r}; its family adds {views}")
+            fault = f"a run of the family {self.family.name!r} has no {name!r}; its family adds {views}"
+            raise AttributeError(fault, name=name, obj=self)
         return MethodType(self.family.views[name], self)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -135,7 +130,7 @@ class Run:
     def by_setting(self) -> pd.DataFrame:
         """One row per setting, all seeds together: best and spread of the loss, how often each label was found.
 
-        See `store.by_setting`. The family's own columns stand before the last one.
+        See `store.by_setting`.
         """
         if self.table.empty:
             return pd.DataFrame()
@@ -143,17 +138,17 @@ class Run:
         bound = {name: partial(measure, self) for name, measure in columns.items()}
         return by_setting(self.table, self.swept, self.label, bound)
 
-    def export(self, kind: str, model: int, to: str | Path) -> Path:
+    def export(self, format: str, model: int, to: str | Path) -> Path:
         """Write one model as a file that another tool loads; returns its path.
 
-        `kind` is one of the family's formats. Raises `SuperposError` where it is none of them or the file cannot be
+        `format` is one of the family's formats. Raises `SuperposError` where it is none of them or the file cannot be
         written, and as `weights`.
         """
         family = self.require_family()
-        if kind not in family.exporters:
+        if format not in family.exporters:
             known = f"allowed: {', '.join(family.exporters)}" if family.exporters else "it has none"
-            raise SuperposError(f"{kind!r} is no format of the family {family.name!r}; {known}")
-        return write_file(Path(to), family.exporters[kind](self, model))
+            raise SuperposError(f"{format!r} is no format of the family {family.name!r}; {known}")
+        return write_file(Path(to), family.exporters[format](self, model))
 
     def shared(self, name: str) -> dict[str, Array]:
         """The tensors of a file that the run keeps for all of its models, such as "source-DIGEST".
@@ -203,6 +198,17 @@ class Run:
         """One digest over all results, see `RunFolder.digest`. Raises `IncompleteError`."""
         return self.folder.digest()
 
+    @property
+    def _family_name(self) -> str:
+        return str(self.manifest.get("family", DEFAULT))
+
+    def _found_family(self) -> Family | None:
+        """The kind of the models, without functions of a user's own."""
+        try:
+            return find(self._family_name)
+        except UnknownFamilyError:
+            return None
+
     def _read_tables(self) -> pd.DataFrame:
         """The rows of finished chunks in the order of the models, indexed by model number.
 
@@ -222,7 +228,8 @@ class Run:
         if not tables:
             return pd.DataFrame({"model": pd.Series(dtype=np.int64)})
         table = formats.to_frame(tables).sort_values("model").set_index("model", drop=False).rename_axis(None)
-        return with_later_keys(table, self.family) if self.family else table
+        known = self._found_family()
+        return table if known is None else with_later_keys(table, known)
 
     @cached_property
     def _finished(self) -> NDArray[np.intp]:
