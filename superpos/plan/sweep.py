@@ -25,7 +25,7 @@ from superpos.errors import SuperposError
 from superpos.family import DEFAULT, Family, Shared, UnknownFamilyError, find
 from superpos.plan.columns import array_of, table_column
 from superpos.plan.settings import Settings
-from superpos.user.functions import recorded_family
+from superpos.user.functions import with_recorded_functions
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -263,9 +263,10 @@ class Sweep:
         values = {key: _frozen(value) for key, value in plan["values"].items()}
         axes = tuple(Axis(tuple(axis["keys"]), tuple(map(_frozen, axis["values"]))) for axis in plan["axes"])
         try:
-            family = recorded_family(values.get("family", DEFAULT), plan)
+            family = find(values.get("family", DEFAULT))
         except UnknownFamilyError as error:
             raise SuperposError(f"this superpos knows no family {error.args[0]!r}") from error
+        family = with_recorded_functions(family, plan)
         return cls({**schema_of(family).defaults, **values}, axes, family)
 
     @property

@@ -26,7 +26,7 @@ from superpos.store.find import locate
 from superpos.store.folder import RunFolder
 from superpos.store.formats import Array
 from superpos.store.later_keys import with_later_keys
-from superpos.user.functions import Own, recorded_family
+from superpos.user.functions import Own, with_recorded_functions
 
 _log = logging.getLogger(__name__)
 
@@ -73,10 +73,8 @@ class Run:
 
         Of such functions a run knows the text, which cannot be run.
         """
-        try:
-            return recorded_family(self._family_name, self.manifest["plan"])
-        except UnknownFamilyError:
-            return None
+        known = self._found_family()
+        return None if known is None else with_recorded_functions(known, self.manifest["plan"])
 
     @property
     def own(self) -> Own | None:
@@ -91,10 +89,6 @@ class Run:
                 "its table and tensors can be read, and nothing else be done with it"
             )
         return self.family
-
-    @property
-    def _family_name(self) -> str:
-        return str(self.manifest.get("family", DEFAULT))
 
     @property
     def label(self) -> Label | None:
@@ -112,12 +106,14 @@ class Run:
         if hasattr(type(self), name):  # a property that failed: its own error says more
             return object.__getattribute__(self, name)  # type: ignore[no-any-return]
         if name.startswith("_"):  # asked for by copy, pickle and notebooks, also of a run that is not made yet
-            raise AttributeError(f"a run has no {name!r}")
+            raise AttributeError(f"a run has no {name!r}", name=name, obj=self)
         if self.family is None:
-            raise AttributeError(f"a run of the unknown family {self._family_name!r} has no {name!r}")
+            fault = f"a run of the unknown family {self._family_name!r} has no {name!r}"
+            raise AttributeError(fault, name=name, obj=self)
         if name not in self.family.views:
             views = ", ".join(self.family.views) or "nothing"
-            raise AttributeError(f"a run of the family {self.family.name!r} has no {name!r}; its family adds {views}")
+            fault = f"a run of the family {self.family.name!r} has no {name!r}; its family adds {views}"
+            raise AttributeError(fault, name=name, obj=self)
         return MethodType(self.family.views[name], self)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -131,7 +127,7 @@ class Run:
     def by_setting(self) -> pd.DataFrame:
         """One row per setting, all seeds together: best and spread of the loss, how often each label was found.
 
-        See `store.by_setting`. The family's own columns stand before the last one.
+        See `store.by_setting`.
         """
         if self.table.empty:
             return pd.DataFrame()
@@ -139,17 +135,17 @@ class Run:
         bound = {name: partial(measure, self) for name, measure in columns.items()}
         return by_setting(self.table, self.swept, self.label, bound)
 
-    def export(self, kind: str, model: int, to: str | Path) -> Path:
+    def export(self, format: str, model: int, to: str | Path) -> Path:
         """Write one model as a file that another tool loads; returns its path.
 
-        `kind` is one of the family's formats. Raises `SuperposError` where it is none of them or the file cannot be
+        `format` is one of the family's formats. Raises `SuperposError` where it is none of them or the file cannot be
         written, and as `weights`.
         """
         family = self.require_family()
-        if kind not in family.exporters:
+        if format not in family.exporters:
             known = f"allowed: {', '.join(family.exporters)}" if family.exporters else "it has none"
-            raise SuperposError(f"{kind!r} is no format of the family {family.name!r}; {known}")
-        return write_file(Path(to), family.exporters[kind](self, model))
+            raise SuperposError(f"{format!r} is no format of the family {family.name!r}; {known}")
+        return write_file(Path(to), family.exporters[format](self, model))
 
     def shared(self, name: str) -> dict[str, Array]:
         """The tensors of a file that the run keeps for all of its models, such as "source-DIGEST".
@@ -199,6 +195,17 @@ class Run:
         """One digest over all results, see `RunFolder.digest`. Raises `IncompleteError`."""
         return self.folder.digest()
 
+    @property
+    def _family_name(self) -> str:
+        return str(self.manifest.get("family", DEFAULT))
+
+    def _found_family(self) -> Family | None:
+        """The kind of the models, without functions of a user's own."""
+        try:
+            return find(self._family_name)
+        except UnknownFamilyError:
+            return None
+
     def _read_tables(self) -> pd.DataFrame:
         """The rows of finished chunks in the order of the models, indexed by model number.
 
@@ -218,7 +225,8 @@ class Run:
         if not tables:
             return pd.DataFrame({"model": pd.Series(dtype=np.int64)})
         table = formats.to_frame(tables).sort_values("model").set_index("model", drop=False).rename_axis(None)
-        return with_later_keys(table, self.family) if self.family else table
+        known = self._found_family()
+        return table if known is None else with_later_keys(table, known)
 
     @cached_property
     def _finished(self) -> NDArray[np.intp]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from superpos.errors import ConfigError
-from superpos.family import Family, find
+from superpos.family import Family
 from superpos.user.source_text import described
 
 if TYPE_CHECKING:
@@ -96,9 +96,8 @@ class Own:
         return ", ".join(f"{name}={function}" for name, function in self.names.items())
 
 
-def recorded_family(name: str, plan: Mapping[str, Any]) -> Family:
-    """The family of a name, with the functions that a plan holds the text of. Raises `UnknownFamilyError`."""
-    family = find(name)
+def with_recorded_functions(family: Family, plan: Mapping[str, Any]) -> Family:
+    """The family with the functions that a plan holds the text of, where it holds some."""
     if "own" not in plan or family.with_functions is None:
         return family
     return family.with_functions(Own.from_json(plan["own"]))
