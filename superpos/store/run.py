@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from superpos.errors import IncompleteError, SuperposError
-from superpos.family import DEFAULT, Family, Label, UnknownFamilyError
+from superpos.family import DEFAULT, Family, Label, UnknownFamilyError, find
 from superpos.store import formats
 from superpos.store.by_setting import by_setting
 from superpos.store.files import write_file
