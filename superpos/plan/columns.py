@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from superpos.config.schema import KeySpec
 
+Rows = NDArray[np.intp]
+"""Numbers of models in a sweep."""
+
 _TYPES: Final[dict[str, type]] = {"int": np.int64, "number": np.float64, "numbers": np.float64, "bool": np.bool_}
 
 
@@ -36,7 +39,7 @@ def table_column(spec: KeySpec, values: NDArray[Any]) -> Any:
     return objects([None if value is None else list(value) for value in values])
 
 
-def groups_of(code: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+def groups_of(code: NDArray[np.int64]) -> list[Rows]:
     """Positions of equal codes, in order of their first."""
     _, first, group = np.unique(code, return_index=True, return_inverse=True)
     ordered = np.argsort(group, kind="stable").astype(np.intp)

@@ -7,13 +7,11 @@ is; one that fills values in, or whose structure depends on more, overrides what
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from superpos.engines.task import Structure
-from superpos.plan.columns import groups_of
-
-if TYPE_CHECKING:
-    from superpos.plan.sweep import Rows, Sweep
+from superpos.family import Sweep
+from superpos.plan.columns import Rows, groups_of
 
 
 class Settings:

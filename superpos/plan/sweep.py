@@ -23,7 +23,7 @@ from superpos.config.schema import Schema, schema_of
 from superpos.engines.task import Structure
 from superpos.errors import SuperposError
 from superpos.family import DEFAULT, Family, Shared, UnknownFamilyError, find
-from superpos.plan.columns import array_of, table_column
+from superpos.plan.columns import Rows, array_of, table_column
 from superpos.plan.settings import Settings
 from superpos.user.functions import with_recorded_functions
 
@@ -36,7 +36,6 @@ MAX_CHUNK_MODELS = 1000
 WORK_LIMIT = 1e13
 """Nominal floating-point operations in a chunk, minutes of one machine."""
 
-Rows = NDArray[np.intp]
 _NOT_IDENTITY = ("name", "engine.device", "engine.threads", "engine.memory_gb")
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from superpos.errors import SuperposError
+from superpos.plan.columns import Rows
 from superpos.plan.shards import Shard, part
-from superpos.plan.sweep import Rows, Sweep
+from superpos.plan.sweep import Sweep
 from superpos.store import RunFolder
 
 

@@ -17,8 +17,8 @@ from superpos.families.tms.keys import DEFAULT_SPARSITY, complement
 from superpos.families.tms.structure import Structure, Task
 from superpos.family import Shared
 from superpos.plan import settings
-from superpos.plan.columns import groups_of, objects
-from superpos.plan.sweep import Rows, Sweep
+from superpos.plan.columns import Rows, groups_of, objects
+from superpos.plan.sweep import Sweep
 
 SPARSITY = "data.sparsity"
 DENSITY = "data.density"
@@ -30,6 +30,8 @@ _SAMPLERS = ("dense", "sparse")
 
 class Settings(settings.Settings):
     """Structures, and the columns data.sparsity, data.density, data.sampler and model.init_std as they were used."""
+
+    sweep: Sweep
 
     def __init__(self, sweep: Sweep, make: Callable[..., Structure] = Structure) -> None:
         super().__init__(sweep, make)
