@@ -1,4 +1,4 @@
-"""A row a setting: best and spread over the seeds, geometries counted."""
+"""One row per setting: best and spread over the seeds, geometries counted."""
 
 import numpy as np
 import pandas as pd

@@ -138,7 +138,8 @@ def _faults(entry: dict[str, Any], runs: Mapping[str, Any], family: Family) -> l
     faults += [f"{key} is unknown" for key in sorted(set(entry) - _NEEDED - _OPTIONAL)]
     if faults:
         return faults
-    run, control = entry.get("run", "trained"), entry["control"]
+    run = entry.get("run", "trained")
+    control = entry["control"]
     faults += [f"there is no run {name!r}" for name in (run, control) if name not in runs]
     if run == control:
         faults.append("control is the run itself")
@@ -164,11 +165,14 @@ def _claim(
     row: int, experiment: str, entry: dict[str, Any], runs: Mapping[str, Mapping[str, Overrides]], family: Family
 ) -> Claim:
     [(name, arguments)] = entry["measure"].items()
-    run, control = runs[entry.get("run", "trained")], runs[entry["control"]]
+    run = runs[entry.get("run", "trained")]
+    control = runs[entry["control"]]
     if not (entry.get("quick", True) and QUICK in run and QUICK in control):
-        run, control = {FULL: run[FULL]}, {FULL: control[FULL]}
+        run = {FULL: run[FULL]}
+        control = {FULL: control[FULL]}
     ends = {key: float(entry[key]) for key in ("low", "high", "within") if key in entry}
-    expected, published = entry.get("expected"), entry.get("published")
+    expected = entry.get("expected")
+    published = entry.get("published")
     return Claim(
         row=row,
         experiment=experiment,

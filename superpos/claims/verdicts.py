@@ -82,8 +82,10 @@ def _judged(claim: Claim, found: Measured, control: Measured) -> Result:
     """
     expected = found.expected if claim.expected is None else claim.expected
     low, high = claim.band.ends(expected)
-    measured, other = _number(found, claim.statistic), _number(control, claim.statistic)
-    holds, control_passes = low <= measured <= high, low <= other <= high
+    measured = _number(found, claim.statistic)
+    other = _number(control, claim.statistic)
+    holds = low <= measured <= high
+    control_passes = low <= other <= high
     values = np.asarray(found.values, dtype=np.float64)
     finite = values[np.isfinite(values)]
     return Result(

@@ -100,7 +100,8 @@ def status(
     from superpos.terminal import findings
     from superpos.terminal import status as states
 
-    facts, settings = states.facts(loaded), findings.settings(loaded)
+    facts = states.facts(loaded)
+    settings = findings.settings(loaded)
     if json_:
         typer.echo(json.dumps(facts | {"settings": settings}, indent=2))
     else:

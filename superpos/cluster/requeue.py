@@ -18,7 +18,8 @@ def job_of(environment: Mapping[str, str] = os.environ) -> str | None:
 
     In an array SLURM_JOB_ID can be the number of the whole array, which would requeue every task.
     """
-    array, task = environment.get("SLURM_ARRAY_JOB_ID"), environment.get("SLURM_ARRAY_TASK_ID")
+    array = environment.get("SLURM_ARRAY_JOB_ID")
+    task = environment.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else environment.get("SLURM_JOB_ID")
 
 

@@ -28,7 +28,7 @@ class Job:
 
 
 def array(site: Site, job: Job, shards: str) -> str:
-    """A task a shard, each of them `superpos train ... --shard K/N`; `shards` as in "0-15" or "3,7"."""
+    """One task per shard, each of them `superpos train ... --shard K/N`; `shards` as in "0-15" or "3,7"."""
     parallel = f"%{site.max_parallel}" if site.max_parallel else ""
     options = [
         f"--job-name=superpos-{job.name}",

@@ -17,7 +17,7 @@ from superpos.plan.sweep import Sweep
 from superpos.store import RunFolder
 
 JOBS = "submit/jobs"
-"""A line a submission: the number of the array's job, and into how many shards it splits the run."""
+"""One line per submission: the number of the array's job, and into how many shards it splits the run."""
 MAX_SHARDS = 100_000
 
 

@@ -3,7 +3,8 @@
     outputs/<name>/<run_id>/manifest.json    what the run is; sealed before training
                             chunks/          results; a chunk is whole or absent
                             checkpoints/     states of chunks in training
-                            attempts/        one file a start of the program, and where its time went
+                            attempts/        one file per start of the program, and where its time went
+                            shared/          what a run keeps for all of its models, where its family has any
                             logs/ figures/ report.html submit/
     outputs/<name>/latest -> <run_id>
 

@@ -132,7 +132,8 @@ class FileGroup:
         path = self.path(suffix)
         try:
             expected = json.loads(patiently(self.record.read_bytes))["files"][path.name]
-            size, checksum = int(expected["bytes"]), str(expected["sha256"])
+            size = int(expected["bytes"])
+            checksum = str(expected["sha256"])
         except (ValueError, KeyError, TypeError):
             return f"{self.record} is damaged"
         try:

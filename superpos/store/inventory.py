@@ -73,7 +73,8 @@ def _is_run(path: Path) -> bool:
 
 
 def _look(path: Path) -> RunOnDisk:
-    made, latest = (path / manifest.FILE_NAME).stat().st_mtime, path.parent / LATEST
+    made = (path / manifest.FILE_NAME).stat().st_mtime
+    latest = path.parent / LATEST
     known: dict[str, Any] = {
         "path": path,
         "name": path.parent.name,

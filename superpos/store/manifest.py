@@ -83,7 +83,7 @@ def _brief(value: object, width: int = 80) -> str:
 
 
 def _to_bytes(fields: Mapping[str, Any]) -> bytes:
-    """Canonical JSON, one field a line, with a checksum of the fields."""
+    """Canonical JSON, one field per line, with a checksum of the fields."""
     signed = {**fields, "sha256": _checksum(fields)}
     lines = (f"{canonical_json(key)}:{canonical_json(signed[key])}" for key in sorted(signed))
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()

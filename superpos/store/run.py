@@ -292,7 +292,8 @@ def _take(path: Path, name: str, places: NDArray[np.intp]) -> Array:
         names = sorted(file.keys())
         if name not in names:
             raise KeyError(f"no tensor {name!r}; there is {', '.join(names)}")
-        low, high = int(places.min()), int(places.max()) + 1
+        low = int(places.min())
+        high = int(places.max()) + 1
         stretch = file.get_slice(name)
         if 0 in stretch.get_shape():
             return np.asarray(file.get_tensor(name))[places]

@@ -32,7 +32,8 @@ def of_jobs(array: str, finish: str) -> str:
 
 def shards(planned: Submission, whole: Estimate, threads: int) -> dict[str, Any]:
     """What `submit --dry-run` says: time and cost of each shard at the speed of this machine's `threads` cores."""
-    cores, core_hours = planned.site.cpus or 1, whole.seconds * threads / 3600
+    cores = planned.site.cpus or 1
+    core_hours = whole.seconds * threads / 3600
     found = [
         {"chunks": chunks, "models": models, "core_hours": share * core_hours, "hours": share * core_hours / cores}
         for chunks, models, share in planned.shares()

@@ -77,7 +77,8 @@ class Reporter(ABC):
             self._start = time.monotonic()
 
     def _state(self, progress: Progress) -> str:
-        seconds, left = time.monotonic() - self._start, progress.work_total - progress.work_done
+        seconds = time.monotonic() - self._start
+        left = progress.work_total - progress.work_done
         text = f"{progress.models_done:,} of {progress.models_total:,} models"
         if progress.steps_done and seconds > 0:
             text += f", {quantity(progress.steps_done / seconds)} model-steps/s"

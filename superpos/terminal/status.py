@@ -46,7 +46,8 @@ def _shards(run: Run) -> dict[str, Any]:
     """Of a run that was submitted: its shards by state, the ends of the logs of those that failed, the pace."""
     from superpos.cluster import shards
 
-    found, pace = shards.shards(run.folder), shards.pace(run.folder)
+    found = shards.shards(run.folder)
+    pace = shards.pace(run.folder)
     if not found:
         return {}
     failed = {shard.number: shard.log for shard in found if shard.log}

@@ -1,4 +1,4 @@
-"""Tables on stdout: fitted to a terminal by rich; elsewhere plain text, one line a row, nothing left out.
+"""Tables on stdout: fitted to a terminal by rich; elsewhere plain text, one line per row, nothing left out.
 
 On a terminal that is too narrow the note of a row (its last, long text) goes below it, titles get shorter, and spare
 columns are left out, the last one first.
