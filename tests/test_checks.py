@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +238,24 @@ def test_the_shipped_claims_cover_every_experiment_of_the_paper() -> None:
     assert {claim.experiment: place(files[claim.experiment]) for claim in CLAIMS} == {
         claim.experiment: claim.row for claim in CLAIMS
     }
+
+
+def test_no_measure_draws() -> None:
+    """To import what draws takes longer than to measure."""
+    folder = shipped_folder() / "claims"
+    script = (
+        "import sys; from pathlib import Path; from superpos.claims.claim_files import load_claims\n"
+        f"load_claims(Path({str(folder)!r})); print('matplotlib' in sys.modules)"
+    )
+    root = str(Path(superpos.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "False\n"
 
 
 def test_every_measure_is_used() -> None:

@@ -226,7 +226,7 @@ def test_loading_needs_and_runs_no_code(tmp_path: Path) -> None:
     (tmp_path / "script.py").unlink()
     run = superpos.load(tmp_path / "custom" / "latest")
     assert len(run.table) == 4
-    assert str(run.own) == "data=squares"
+    assert str(run.require_family().functions) == "data=squares"
     assert run.manifest["plan"]["own"]["data"]["source"] == "def squares(x):\n    return x ** 2"
     assert {path.suffix for path in run.path.rglob("*") if path.is_file()} == {".json", ".safetensors", ".parquet"}
 

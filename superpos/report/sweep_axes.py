@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from superpos.units import number
+
 Scale = Literal["linear", "log", "ordinal"]
 
 SEED: Final = "seed"
@@ -56,7 +58,7 @@ def short(value: Any) -> str:
     """A value as a label: numbers with four digits."""
     if isinstance(value, list):
         return f"[{', '.join(map(short, value))}]" if len(value) <= 4 else f"list of {len(value)}"
-    return f"{value:.4g}" if isinstance(value, float) else written(value)
+    return number(value) if isinstance(value, float) else written(value)
 
 
 def written(value: Any) -> str:
