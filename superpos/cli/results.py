@@ -41,7 +41,6 @@ def plot(
     from superpos.store import write_file
 
     loaded = common.load(run)
-    loaded.require_family()
     figures = registry.figures_of(loaded.require_family())
     common.check_names("--figure", figure or [], list(figures))
     if loaded.table.empty:
