@@ -88,7 +88,7 @@ def repeat(
 
 
 def main(n: int, m: int, density: float) -> None:
-    """Print a line a pass."""
+    """Print one line per pass."""
     for sampler, numbers in (("dense", (0, 1, 2, 3, 4, 5, 7, 14)), ("sparse", (8, 9, 10, 11, 12, 13, 6))):
         ones = np.ones(1)
         task = Task(

@@ -197,7 +197,7 @@ def _cell(b: Value, x: Value, cell: Value, number: Value) -> tuple[Value, Value,
 
 @vector_pass
 def to_lanes(b: Value, rows: Floats, out: Floats, n_hidden: Value, vectors: Value) -> None:
-    """out[k, lane] = rows[lane, k]: from a row of whole vectors a lane to a row a hidden unit."""
+    """out[k, lane] = rows[lane, k]: from one row of whole vectors per lane to one row per hidden unit."""
     for by_lane, by_unit in _tiles(b, n_hidden, vectors):
         _turn(b, (rows, by_lane), (out, by_unit))
 
