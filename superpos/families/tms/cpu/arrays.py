@@ -114,7 +114,7 @@ class Crew(NamedTuple):
     thread: int
     threads: int
     barrier: NDArray[np.int64]  # [2] see `barrier.wait`
-    scan: NDArray[np.int64]  # [4] of this thread: see `next_block`
+    scan: NDArray[np.int64]  # [4] of this thread: see `kernel.FIRST`
 
 
 class At(NamedTuple):

@@ -189,7 +189,7 @@ def _parts(b: Value, n_hidden: Value) -> Value:
 
 
 def _cell(b: Value, x: Value, cell: Value, number: Value) -> tuple[Value, Value, Value]:
-    """Lane, feature and value (in all lanes of a vector) of an active cell: see `kernel.next_block`."""
+    """Lane, feature and value (in all lanes of a vector) of an active cell: see `Buffers.cell`."""
     packed = b.zext(b.load(b.gep(cell, [number])), I64)
     lane, feature = b.urem(packed, integer(LANES)), b.udiv(packed, integer(LANES))
     return lane, feature, splat(b, b.load(b.gep(x, [row_at(b, feature, lane)])), VF)
