@@ -151,7 +151,7 @@ class Exhibits:
     """The package whose modules hold the measures that claims name as module.function."""
     explorer: Explorer = field(default_factory=Explorer)
     bench: Callable[[], Any] | None = None
-    """() -> `bench.Bench`: the cases of `superpos bench` and who trains them."""
+    """() -> `bench.cases.Bench`: the cases of `superpos bench` and who trains them."""
     words: Mapping[str, str] = field(default_factory=dict)
     """How papers write a key, or a key with a value: {"data.density": "1 − S", "model.output=relu": "ReLU output"}."""
     ordered_by: str | None = None

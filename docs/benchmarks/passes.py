@@ -41,7 +41,7 @@ def repeat(
     samples = kernel.next_sparse(shape, s, at, 1, 0, scan, kernel.SEGMENT) if shape.sparse else 128
     if not shape.sparse:
         kernel.next_dense(shape, s, at, 1, 0, scan, kernel.SEGMENT)
-    cells, vectors = scan[3], (samples + 31) // 32 * 2
+    cells, vectors = scan[kernel.ACTIVE], (samples + 31) // 32 * 2
     total = blocks * samples
     for block in range(blocks):
         if which == 0:
@@ -66,8 +66,8 @@ def repeat(
             total = 64 * blocks
         elif which == 9:
             total -= samples
-            kernel.clear_block(shape, s, scan[3])
-            scan[0] = scan[0] % kernel.SEGMENT
+            kernel.clear_block(shape, s, scan[kernel.ACTIVE])
+            scan[kernel.FIRST] = scan[kernel.FIRST] % kernel.SEGMENT
             total += kernel.next_sparse(shape, s, at, 1, block, scan, kernel.SEGMENT)
         elif which == 10:
             gaps.encode((s.hidden, at.theta, s.x, s.cell, cells, m, vectors * 16))
@@ -83,12 +83,12 @@ def repeat(
             rates = (np.float32(0), np.float32(0), kernel.ONE, np.float32(1e-3), kernel.ONE, *constants)
             steps.step_adam((at.theta, *moments, work.proposed.ctypes.data, work.check.ctypes.data, at.params, *rates))
             total = 1024 * blocks
-    kernel.clear_block(shape, s, scan[3])
+    kernel.clear_block(shape, s, scan[kernel.ACTIVE])
     return total
 
 
 def main(n: int, m: int, density: float) -> None:
-    """Print a line a pass."""
+    """Print one line per pass."""
     for sampler, numbers in (("dense", (0, 1, 2, 3, 4, 5, 7, 14)), ("sparse", (8, 9, 10, 11, 12, 13, 6))):
         ones = np.ones(1)
         task = Task(

@@ -1,7 +1,8 @@
-"""Speed of the engines beside other ways of training the same models: `superpos bench`, or `python -m` this package.
+"""Speed of the engines beside other ways of training the same models.
 
-`cases` says what a family's benchmark consists of, `sides` who trains (an engine, and the family's baselines that are
-installed), `measure` lets all sides train the same models and times them, `table` prints what was measured.
+`superpos bench`, or `python -m` this package. `cases` says what a family's benchmark consists of,
+`sides` who trains (an engine, and the family's baselines that are installed), `measure` lets all
+sides train the same models and times them, `table` prints what was measured.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def main(
     note: Callable[[str], object],
     family: str = DEFAULT,
 ) -> str:
-    """Measure the speed of the engines beside the notebook's loop, torch.compile and JAX, as far as installed.
+    """Measure the speed of the engines beside other ways of training, as far as installed.
 
     Raises `ConfigError` for what cannot be measured.
     """

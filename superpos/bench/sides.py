@@ -1,4 +1,7 @@
-"""Who trains: the engine that a family's models get, and the baselines beside it. All start from the same weights."""
+"""Who trains: the engine that a family's models get, and the baselines beside it.
+
+All start from the same weights.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ class EngineSide:
 
 
 def sides_of(family: Family, baselines: Mapping[str, Maker]) -> dict[str, Maker]:
-    """All sides by name: the baselines, the engine, and the engine where all models share one seed."""
+    """All sides by name: the baselines, the engine, and the engine with one seed for all models."""
 
     def engine(task: Any, device: str) -> Side:
         return EngineSide(family, task, device)

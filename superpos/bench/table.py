@@ -105,7 +105,7 @@ def _of(runs: int) -> str:
 
 
 def _table(cases: dict[Case, _Rows], columns: dict[str, _Column]) -> str:
-    """A line a case; columns are as wide as their widest cell."""
+    """One line per case; columns are as wide as their widest cell."""
     head = [*next(iter(cases)).columns, *columns]
     body = [[*case.columns.values(), *(column(rows) for column in columns.values())] for case, rows in cases.items()]
     widths = [max(map(len, cells)) for cells in zip(head, *body, strict=True)]

@@ -16,7 +16,7 @@ plane misses the cube, t is clipped to its nearest corner and the relation still
 -c is 0.
 It is the recurrence of box splines (de Boor, Höllig, Riemenschneider 1993, *Box Splines*, chapter I).
 
-Shapes: K features of a block, E elements (one a model and output).
+Shapes: K features of a block, E elements (one for each model and output).
 """
 
 from __future__ import annotations

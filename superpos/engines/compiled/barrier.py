@@ -15,7 +15,10 @@ SPINS: Final = 2000  # looks at the barrier before the processor is given to ano
 
 @KernelCache.inlined
 def wait(barrier: NDArray[np.int64], threads: int) -> None:
-    """Until all threads have come here. The barrier [2] counts arrivals and turns; both begin at 0."""
+    """Until all threads have come here.
+
+    The barrier [2] counts arrivals and turns; both begin at 0.
+    """
     if threads > 1:
         arrivals = barrier.ctypes.data
         turn = atomic_load(arrivals, 1)

@@ -1,8 +1,9 @@
-"""Where compiled kernels are kept: one folder for each version of the sources that an engine's kernels are made of.
+"""Where compiled kernels are kept: one folder for each version of what they are made of.
 
-Numba notices an edit of the file that holds a cached function, not of the functions it calls; a folder named after a
-hash of all sources makes a stale kernel impossible. It lies in the user's cache: the install folder may be
-read-only. An engine has one value beside its kernels, wherever its package lies:
+Numba notices an edit of the file that holds a cached function, not of the functions it calls; a
+folder named after a hash of all sources makes a stale kernel impossible. It lies in the user's
+cache: the install folder may be read-only. An engine has one value beside its kernels, wherever
+its package lies:
 
     KERNELS = KernelCache(Path(__file__).parent)
 
@@ -25,20 +26,24 @@ from numba import config, njit
 
 from superpos.maths import streams
 
-_SHARED = (*sorted(Path(__file__).parent.glob("*.py")), Path(streams.__file__))  # the draws take their numbers there
+# What all engines share; `philox` takes its numbers from `streams`.
+_SHARED = (*sorted(Path(__file__).parent.glob("*.py")), Path(streams.__file__))
 
 
 @dataclass(frozen=True)
 class KernelCache:
-    """The compiled kernels of one engine: another's are neither used nor made anew where its own sources change."""
+    """The compiled kernels of one engine; an edit of another's sources leaves them alone."""
 
     kernels: Path
-    """Folder of the engine's own sources."""
+    """Folder of the engine's own modules; those of folders inside it are named in `more`."""
     more: tuple[Path, ...] = ()
-    """Sources elsewhere whose functions are compiled into its kernels, or whose numbers they hold."""
+    """Sources elsewhere whose functions or numbers are compiled into its kernels."""
 
     def folder(self) -> Path | None:
-        """Folder of this version's kernels; None where no cache can be written, so that they are compiled each time."""
+        """Folder of this version's kernels.
+
+        None where no cache can be written: they are then compiled each time.
+        """
         return _folder(self)
 
     def is_filled(self) -> bool:
@@ -60,7 +65,7 @@ class KernelCache:
 
     @staticmethod
     def inlined(function: Callable[..., Any]) -> Any:
-        """A piece of a compiled function, written apart: compiled with each of its callers, not on its own."""
+        """A piece of a compiled function, written apart: compiled with each of its callers."""
         return njit(inline="always")(function)
 
 

@@ -1,4 +1,4 @@
-"""The pass that draws: Philox4x32-10, the numbers of `maths.streams` bit for bit, a lane block at a time."""
+"""The pass that draws: the numbers of `maths.streams`, bit for bit, for a lane block at a time."""
 
 from __future__ import annotations
 

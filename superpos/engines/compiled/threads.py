@@ -1,4 +1,4 @@
-"""Several threads take what is to be done from one queue; compiled loops hold no GIL, so that they run at once."""
+"""Several threads take what is to be done from one queue; compiled loops hold no GIL."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from typing import TypeVar
 Share = TypeVar("Share")
 
 
-def on_threads(threads: int, shares: Iterable[Share], work: Callable[[Iterator[Share]], None]) -> None:
-    """Call `work` on so many threads, each with an iterator whose next share is the next of one queue for all.
+def on_threads(
+    threads: int,
+    shares: Iterable[Share],
+    work: Callable[[Iterator[Share]], None],
+) -> None:
+    """Call `work` on so many threads, each with an iterator: the shares come from one queue for all.
 
     Raises what a thread has raised, once all have ended.
     """

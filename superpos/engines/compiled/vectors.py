@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 LANES = 128  # samples in a block
 STRIDE = LANES + 16  # row pitch in floats: an odd number of cache lines, so rows do not fight for the same cache sets
 WIDTH = 16  # floats in a vector
-QUADS = LANES // 4  # Philox calls a row
+QUADS = LANES // 4  # Philox calls for a row
 PAIR = 2  # passes take a row by so many vectors at least: blocks are filled up to a multiple
 
 I32, I64, F32, F64 = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()

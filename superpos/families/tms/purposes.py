@@ -8,7 +8,8 @@ from enum import IntEnum
 class Purpose(IntEnum):
     """The last counter word of a stream: of the toy models' block, 0 to 31, see `maths.streams`.
 
-    `SETS` is added for the draw that all features of a set share, `SPARSE` for those of the sparse sampler.
+    `SETS` is added for the draw that all features of a set share, `SPARSE` for those of the sparse
+    sampler.
     """
 
     INIT = 0

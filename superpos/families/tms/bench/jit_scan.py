@@ -1,9 +1,9 @@
 """The same training by an expert of JAX: `jit` of `lax.scan` over steps that train all models at once.
 
-What makes it fast on a CPU: one 32-bit draw a cell for mask and value, not two; samples as the last axis, so that XLA's
-loops run along them (up to three times as fast); Threefry without `jax_threefry_partitionable`, which computes every
-number twice (twice as fast; the "rbg" generators are slower here); state donated, so that it is updated in place; and
-one XLA device a core, each with its share of the models, since XLA runs most of these loops on one core.
+What makes it fast on a CPU: one 32-bit draw per cell for mask and value, not two; samples as the last axis, so that
+XLA's loops run along them (up to three times as fast); Threefry without `jax_threefry_partitionable`, which computes
+every number twice (twice as fast; the "rbg" generators are slower here); state donated, so that it is updated in place;
+and one XLA device per core, each with its share of the models, since XLA runs most of these loops on one core.
 
 Shapes: M models of a device, B batch, F features, H hidden.
 """

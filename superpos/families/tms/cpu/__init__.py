@@ -1,4 +1,4 @@
-"""The fused CPU engine: whole stretches of training in one compiled call, one group of models a thread.
+"""The fused CPU engine: whole stretches of training in one compiled call, one group of models per thread.
 
 Everything but finite data sets. A model's bits depend on its own row alone: models of a group share only their draws.
 """

@@ -54,7 +54,7 @@ class Buffers(NamedTuple):
     dh: int  # [H to whole vectors, STRIDE] gradient of hidden
     zeros: int  # [H]
     inside: int  # [LANES] -1 where a lane holds a sample, else 0
-    hidden: int  # [LANES, H to whole vectors] hidden, or its gradient, a row a lane
+    hidden: int  # [LANES, H to whole vectors] hidden, or its gradient, one row per lane
     cell: int  # [LANES * F] active cells of a block: feature * LANES + lane
     sample: int  # [CANDIDATES] of the candidates
     column: int  # [CANDIDATES] feature, or set
@@ -62,7 +62,7 @@ class Buffers(NamedTuple):
 
 
 class Models(NamedTuple):
-    """What differs between the models and does not change: `cells.Cells`, importances, streams."""
+    """What differs between the models and does not change: `feature_values.Cells`, importances, streams."""
 
     low: I32  # [M, F]
     span: I32  # [M, F]
@@ -114,7 +114,7 @@ class Crew(NamedTuple):
     thread: int
     threads: int
     barrier: NDArray[np.int64]  # [2] see `barrier.wait`
-    scan: NDArray[np.int64]  # [4] of this thread: see `next_block`
+    scan: NDArray[np.int64]  # [4] of this thread: see `kernel.FIRST`
 
 
 class At(NamedTuple):

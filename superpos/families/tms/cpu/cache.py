@@ -10,4 +10,5 @@ from superpos.families.tms import fused, purposes
 from superpos.families.tms.data import sparse
 
 _NUMBERS = (fused, purposes, sparse)  # modules whose constants the kernels hold
-KERNELS: Final = KernelCache(Path(__file__).parent, tuple(Path(str(module.__file__)) for module in _NUMBERS))
+_MORE = tuple(Path(str(module.__file__)) for module in _NUMBERS)
+KERNELS: Final = KernelCache(Path(__file__).parent, _MORE)

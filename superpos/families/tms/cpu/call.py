@@ -1,4 +1,7 @@
-"""Arrays that the compiled loop is called with, and the call. Shapes: M models, G of a group, P parameters of each."""
+"""The arrays that the compiled loop is called with, and the call.
+
+Shapes: M models, G models of a group, P parameters of a model.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passes that make feature values of draws: `data.feature_values`, bit for bit."""
+"""Passes that make feature values of draws, as `data.feature_values` does, bit for bit."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def fill(
     rows: Value,
     set_size: Value,
 ) -> None:
-    """x[row] = float32(u - shift) * scale + offset where switch - low <= span (unsigned), else 0: see `cells.Cells`.
+    """x[row] = float32(u - shift) * scale + offset where switch - low <= span (unsigned), else 0: see `Cells` there.
 
-    `switch` has one row a set of `set_size` features.
+    `switch` has one row for each set of `set_size` features.
     """
     with cgutils.for_range(b, rows) as row:
         rule = _rule(b, (low, span, shift, scale, offset), (VI, VI, VI, VF, VF), row.index)
@@ -70,12 +70,12 @@ def plain_values(b: Value, u: Value, low: Value, scale: Value) -> Value:
 
 
 def _rule(b: Value, fields: Sequence[Value], kinds: Sequence[Value], feature: Value) -> list[Value]:
-    """One feature's `cells.Cells` as vectors."""
+    """One feature's `Cells` as vectors."""
     return [splat(b, b.load(b.gep(p, [feature])), kind) for p, kind in zip(fields, kinds, strict=True)]
 
 
 def feature_values(b: Value, rule: Sequence[Value], u: Value, switch: Value) -> Value:
-    """Values of 16 cells from their draws and `cells.Cells`."""
+    """Values of 16 cells from their draws and `Cells`."""
     low, span, shift, scale, offset = rule
     active = b.icmp_unsigned("<=", b.sub(switch, low), span)
     value = b.fadd(b.fmul(b.uitofp(b.sub(u, shift), VF), scale), offset)

@@ -189,7 +189,7 @@ def _parts(b: Value, n_hidden: Value) -> Value:
 
 
 def _cell(b: Value, x: Value, cell: Value, number: Value) -> tuple[Value, Value, Value]:
-    """Lane, feature and value (in all lanes of a vector) of an active cell: see `kernel.next_block`."""
+    """Lane, feature and value (in all lanes of a vector) of an active cell: see `Buffers.cell`."""
     packed = b.zext(b.load(b.gep(cell, [number])), I64)
     lane, feature = b.urem(packed, integer(LANES)), b.udiv(packed, integer(LANES))
     return lane, feature, splat(b, b.load(b.gep(x, [row_at(b, feature, lane)])), VF)
@@ -197,7 +197,7 @@ def _cell(b: Value, x: Value, cell: Value, number: Value) -> tuple[Value, Value,
 
 @vector_pass
 def to_lanes(b: Value, rows: Floats, out: Floats, n_hidden: Value, vectors: Value) -> None:
-    """out[k, lane] = rows[lane, k]: from a row of whole vectors a lane to a row a hidden unit."""
+    """out[k, lane] = rows[lane, k]: from one row of whole vectors per lane to one row per hidden unit."""
     for by_lane, by_unit in _tiles(b, n_hidden, vectors):
         _turn(b, (rows, by_lane), (out, by_unit))
 

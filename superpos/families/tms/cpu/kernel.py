@@ -25,6 +25,9 @@ from superpos.maths.streams import WORD
 
 TRAIN, GRADIENTS, SCORE = 0, 1, 2
 SETS, SPARSE = int(Purpose.SETS), int(Purpose.SPARSE)
+# What the scan of a thread holds: the first sample of the block or of the segment; of the sparse sampler, candidates of
+# the segment that are taken and drawn, and active cells of the block.
+FIRST, TAKEN, DRAWN, ACTIVE = 0, 1, 2, 3
 ZERO, ONE = np.float32(0), np.float32(1)
 FLOAT, DOUBLE = 4, 8  # bytes
 VECTORS = LANES // WIDTH  # of a block of draws
@@ -60,7 +63,7 @@ def group_at(models: Models, state: Trained, work: Work, start: int, stop: int) 
 @KERNELS.inlined
 def next_dense(shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan: NDArray[np.int64], stop: int) -> int:
     """Draw the next block of a part, shared by all models of the group; its lanes, 0 behind the last sample."""
-    sample = scan[0]
+    sample = scan[FIRST]
     if sample >= stop:
         return 0
     whole = VECTORS // 4
@@ -68,7 +71,7 @@ def next_dense(shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan: 
     if shape.sets:
         philox.draw((s.switch, shape.sets, whole, sample, step, purpose + SETS, at.key_low, at.key_high))
     inside.mark_quads((s.inside, shape.samples - sample))
-    scan[0] += LANES
+    scan[FIRST] += LANES
     return LANES
 
 
@@ -76,23 +79,25 @@ def next_dense(shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan: 
 def next_sparse(shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan: NDArray[np.int64], stop: int) -> int:
     """Fill s.x with the next samples of a part that have a candidate; how many there are, at most LANES, or 0.
 
-    The active cells are listed in s.cell. scan = [first sample of the segment, candidates taken in it, candidates
-    drawn, active cells of the block]. A block lies in one segment.
+    The active cells are listed in s.cell. A block lies in one segment.
     """
-    cells, lane, row, columns = 0, -1, -1, shape.n_features // shape.members
-    while scan[0] < stop and lane < 0:
-        samples = min(shape.samples - scan[0], SEGMENT)
-        candidate, drawn = scan[1], scan[2]
+    columns = shape.n_features // shape.members
+    cells = 0
+    lane = -1
+    row = -1
+    while scan[FIRST] < stop and lane < 0:
+        samples = min(shape.samples - scan[FIRST], SEGMENT)
+        stream = purpose + SPARSE + (scan[FIRST] // SEGMENT << 8)
+        candidate = scan[TAKEN]
+        drawn = scan[DRAWN]
         while True:
             if candidate == drawn:
-                next_candidates(
-                    shape, s, at, purpose + SPARSE + (scan[0] // SEGMENT << 8), step, drawn, samples * columns
-                )
+                next_candidates(shape, s, at, stream, step, drawn, samples * columns)
                 drawn += CANDIDATES
             k = candidate & (CANDIDATES - 1)
             sample = word_at(s.sample, k)
             if sample >= samples:
-                scan[0] += SEGMENT
+                scan[FIRST] += SEGMENT
                 candidate = drawn = 0
                 break
             if sample != row:
@@ -105,7 +110,9 @@ def next_sparse(shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan:
             else:
                 cells = put_members(shape, s, at, k, lane, cells)
             candidate += 1
-        scan[1], scan[2], scan[3] = candidate, drawn, cells
+        scan[TAKEN] = candidate
+        scan[DRAWN] = drawn
+        scan[ACTIVE] = cells
     inside.mark((s.inside, lane + 1))
     return lane + 1
 
@@ -244,7 +251,11 @@ def add_part(
     work.loss[part] = 0
     first = part * shape.part_samples
     stop = min(first + shape.part_samples, shape.samples)
-    scan[0], scan[1], scan[2], scan[3], found = first, 0, 0, 0, 0
+    scan[FIRST] = first
+    scan[TAKEN] = 0
+    scan[DRAWN] = 0
+    scan[ACTIVE] = 0
+    found = 0
     while True:
         if shape.sparse:
             lanes = next_sparse(shape, s, at, purpose, step, scan, stop)
@@ -254,9 +265,9 @@ def add_part(
             break
         vectors = (lanes + PAIR * WIDTH - 1) // (PAIR * WIDTH) * PAIR
         for model in range(at.models):
-            block(shape, s, at, model, rows + model, vectors, scan[3], mode == SCORE)
+            block(shape, s, at, model, rows + model, vectors, scan[ACTIVE], mode == SCORE)
         if shape.sparse:
-            clear_block(shape, s, scan[3])
+            clear_block(shape, s, scan[ACTIVE])
         found += lanes
     work.empty[part] = stop - first - found if shape.sparse else 0
 

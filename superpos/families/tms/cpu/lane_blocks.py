@@ -15,7 +15,7 @@ _CACHE_LINE = 64  # bytes
 
 
 class LaneBlocks:
-    """Lane blocks of one thread, aligned to cache lines; holds the memory that `addresses` points to."""
+    """Lane blocks of one thread, aligned to cache lines; holds the memory behind `addresses`."""
 
     def __init__(self, structure: Structure, fill: float = 0.0) -> None:
         rows = _rows(structure)

@@ -1,4 +1,7 @@
-"""What the compiled loop must know of a structure. It follows from the structure alone, so a model's bits do too."""
+"""What the compiled loop must know of a structure.
+
+It follows from the structure alone, so a model's bits do too.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ from superpos.families.tms.data import sparse
 from superpos.families.tms.fused import OPTIMIZERS
 from superpos.families.tms.structure import Structure
 
-_PART_WORK = 4e6  # nominal operations of a part at least: some 20 microseconds, long beside a barrier
+# Nominal operations of a part at least: some 20 microseconds, long beside a barrier.
+_PART_WORK = 4e6
 _MOST_PARTS = 32
 _PART_MEMORY = 2**25  # parameters of all parts at most
-_FEW_FEATURES = 32  # up to here products over all features take no longer than over the active cells
+# Up to here products over all features take no longer than over the active cells.
+_FEW_FEATURES = 32
 
 
 def shape_of(structure: Structure, samples: int | None = None) -> Shape:
@@ -54,7 +59,7 @@ def n_sets(structure: Structure) -> int:
 def parts_of(structure: Structure) -> tuple[int, int]:
     """How many parts a batch has, and how many samples each but the last.
 
-    The gradients of parts are summed in a fixed order, by however many threads: the bits stay the same.
+    The gradients of parts are summed in a fixed order, by however many threads: bits stay the same.
     """
     samples, params = structure.samples_per_step, padded_params(structure)
     work = samples * structure.n_features * (10 * structure.n_hidden + 60)

@@ -56,7 +56,7 @@ def tiny(
     n_features: Value,
     n_hidden: Value,
 ) -> None:
-    """A whole block of a tiny model at once: fill, contract, residual and outer_pair in registers, one branch a size.
+    """A whole block of a tiny model: fill, contract, residual and outer_pair in registers, a branch for each size.
 
     For tied models with a linear hidden layer and independent unsigned features, whose draws u are active from `low`
     on. Adds the lanes of each parameter's gradient to sums[P, 16] and the losses to loss.

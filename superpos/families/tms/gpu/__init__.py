@@ -1,4 +1,4 @@
-"""The fused GPU engine (Triton): small models are trained for whole stretches in one launch, one program a model.
+"""The fused GPU engine (Triton): small models are trained for whole stretches in one launch, one program per model.
 
 For larger ones a batch is split over several programs; two launches a step, recorded once as a CUDA graph.
 
