@@ -1,4 +1,4 @@
-"""Points of a sweep of toy models: density, size and importance, and what the models of a point were trained on.
+"""Points of a sweep of toy models: density, size, importance, and what their models were trained on.
 
 Shapes: F features (n), H hidden (m).
 """
@@ -51,7 +51,8 @@ class Point(every.Point):
     def task(self, model: int) -> Task:
         """One of the models as it was trained, but for the sampler.
 
-        Both samplers draw from one distribution, and this one shares its draws with the models of other densities.
+        Both samplers draw from one distribution; the dense one shares its draws with the models of
+        other densities.
         """
         task: Task = self.sweep.task(np.array([model]))
         return replace(task, structure=replace(task.structure, sampler="dense"))
