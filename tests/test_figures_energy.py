@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -19,9 +19,11 @@ from superpos.families.tms.analysis import energy_levels as levels
 from superpos.families.tms.analysis import hulls
 from superpos.families.tms.analysis.energy_levels import Crossing, Perturbed
 from superpos.families.tms.analysis.points import points
+from superpos.families.tms.explorer.theory import layers
 from superpos.families.tms.figures import energy_levels, polytopes
 from superpos.families.tms.geometry.shapes import polygon, simplex
 from superpos.figures import registry, style
+from superpos.store import Run
 
 PAIRS = np.concatenate([polygon(4), np.zeros((1, 2))])  # two digons, the last feature dropped
 DIGONS = "2 digons + 1 not represented"
@@ -176,6 +178,21 @@ def test_levels_of_a_small_run_are_drawn_whole(monkeypatch: pytest.MonkeyPatch) 
     assert "published" not in texts(figure)
     assert min(text.get_fontsize() for text in figure.findobj(mpl.text.Text) if text.get_text()) >= 7
     assert len(style.render(figure, "png")) > 1000
+
+
+def test_models_that_diverged_have_no_part_in_the_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the labels of all models two are frequent, of those of the healthy ones one."""
+    monkeypatch.setattr(levels, "CURVE_POINTS", 3)
+    three = FIVE | {"model.n_features": 3, "data.density": 0.1}
+    triangle, pair = polygon(3), np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    run = make_run(three, {"importance.last": FACTORS, "seed": [0, 1]}, lambda row: pair if row["seed"] else triangle)
+    run.table["geometry"] = geometry.describe(np.stack(run.W))
+    run.table.loc[run.table["seed"] == 1, "status"] = "diverged"
+    assert levels.frequent(run.table["geometry"].tolist()) == ["triangle", "2 dedicated + 1 not represented"]
+    assert list(levels.exact_levels(run).curves) == ["triangle"]
+    assert [curve.label for curve in layers(cast("Run", run)).curves] == ["triangle, exact"]
+    legend = registry.draw(run, "energy_levels").axes[1].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["triangle (5 models)"]
 
 
 # --- polytopes -----------------------------------------------------------------------------------------------------

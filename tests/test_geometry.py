@@ -306,3 +306,26 @@ def test_nearly_orthogonal_vectors_are_no_large_simplex() -> None:
     """13 axes and the vector opposite to them all: every angle is within 12° of those of a simplex of 14."""
     assert geometry.polytope(shapes.simplex(13)) == "13-simplex"
     assert geometry.polytope(np.concatenate([np.eye(13), -np.ones((1, 13))])) == "14/13"
+
+
+def test_components_have_the_names_of_their_shapes_the_largest_first() -> None:
+    W = np.zeros((7, 3))
+    W[[5, 1], 0] = 1.0, -0.9
+    W[2, 1] = 0.8
+    W[3, 2] = 1.0
+    W[0] = 0.1  # not represented
+    found = [(name, features.tolist()) for name, features in geometry.named_components(W)]
+    assert found == [("digon", [1, 5]), ("dedicated", [2]), ("dedicated", [3])]
+    assert geometry.named_components(np.zeros((3, 2))) == []
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_components_of_a_model_are_those_that_its_label_counts(seed: int) -> None:
+    W = np.random.default_rng(seed).normal(0, 0.6, size=(8, 3))
+    found = geometry.named_components(W)
+    assert len(found) == geometry.n_components(W[None])[0]
+    assert [name for name, _ in found] == [geometry.polytope(W[features]) for _, features in found]
+    assert (
+        sorted(feature for _, features in found for feature in features)
+        == np.flatnonzero(geometry.components(W[None])[0] >= 0).tolist()
+    )

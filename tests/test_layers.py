@@ -53,7 +53,8 @@ INSIDE = [
     ["theory"],
     ["exact_loss"],
     ["analysis"],
-    ["figures", "measures"],
+    ["measures"],
+    ["figures"],
     ["explorer"],
 ]
 FLOORS = 12  # of the longest chain of rooms
@@ -337,6 +338,7 @@ def test_the_parser_sees_the_package() -> None:
         ("superpos.training.runner", "import typer", "belongs to cli"),
         ("superpos.families.tms.model", "from numba import njit", "belongs to engines.compiled"),
         ("superpos.families.tms.measures.sets", "import matplotlib", "belongs to figures"),
+        ("superpos.families.tms.measures.sets", "from superpos.families.tms.figures import pca", "stands above it"),
         ("superpos.training.runner", "from safetensors import safe_open", "belongs to store"),
         ("superpos.training.runner", "import requests", "belongs to cli"),
         ("superpos.families.tms.data.inputs", "def f():\n    from pathlib import Path", "has no paths"),
@@ -366,21 +368,45 @@ def test_a_good_import_is_let_through(module: str, source: str) -> None:
     assert faults(module, source) == []
 
 
+# What measures, claims and the page know is known without drawing; the page asks for its colours last.
+NO_DRAWING = [f"families.*.{name}" for name in ("analysis", "measures", "explorer")] + ["claims", "report"]
+WITHOUT_MATPLOTLIB = sorted(
+    module for module in MODULES if matches(module, NO_DRAWING) and module != "superpos.report.palette"
+)
+
+
 # What takes long to import, and what a command that only trains (or has nothing to train) does without.
 @pytest.mark.parametrize(
     ("module", "needless"),
     [
         ("superpos.plan.sweep", {"torch", "scipy", "numba", "pandas"}),
-        ("superpos.figures.registry", {"torch", "scipy", "numba", "matplotlib"}),
+        ("superpos.figures.registry", {"numpy", "torch", "scipy", "pandas", "numba", "matplotlib"}),
+        ("superpos.figures.points", {"torch", "scipy", "numba", "matplotlib"}),
         ("superpos.training.already_trained", {"torch", "scipy", "numba", "matplotlib"}),
         ("superpos.training.runner", {"torch", "scipy", "matplotlib", "hydra", "numba"}),
         ("superpos.families.tms", {"numpy", "torch", "scipy", "matplotlib", "pandas"}),
         ("superpos.families.tms.cpu", {"torch", "scipy", "pandas", "matplotlib"}),
+        *((module, {"matplotlib", "PIL"}) for module in WITHOUT_MATPLOTLIB),
     ],
 )
 def test_what_is_slow_to_import_waits_until_it_is_used(module: str, needless: set[str]) -> None:
     reached = reached_at_start(module, MODULES[module].read_text())
     assert {package: importer for package, importer in reached.items() if package in needless} == {}
+
+
+def test_what_claims_measure_is_known_without_matplotlib() -> None:
+    """Imports are followed as a process follows them, through `importlib` too."""
+    assert {"superpos.families.tms.measures.adversarial", "superpos.claims.verdicts"} <= set(WITHOUT_MATPLOTLIB)
+    script = f"""
+import importlib, sys
+for module in {WITHOUT_MATPLOTLIB}:
+    importlib.import_module(module)
+print("matplotlib" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
 
 
 def test_a_module_without_a_room_is_a_fault() -> None:

@@ -1,4 +1,4 @@
-"""What a figure needs to know of a run: the points of its sweep, their settings, the best model of each."""
+"""What a figure needs to know of a run: the points of its sweep, with settings and best models."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Run(Protocol):
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per finished model: "model", its keys by dotted name, "seed", "status", "loss", metrics."""
+        """One row per finished model: "model", its keys, "seed", "status", "loss", metrics."""
 
     def require_family(self) -> Family:
-        """The kind of the models, with a user's own functions. Raises `SuperposError` for a kind that is unknown."""
+        """The kind of the models, with a user's own functions. Raises `SuperposError` if unknown."""
 
     def weights(self, i: int, /) -> Mapping[str, Array]:
         """Parameters of model i by name."""
@@ -48,7 +48,7 @@ class Run(Protocol):
         """Steps and training loss of model i."""
 
     def snapshots(self, i: int, /) -> tuple[Array, Mapping[str, Array]]:
-        """Finished steps [S] and the parameters of model i then, [S, ...] each; S = 0 where none were kept."""
+        """Finished steps [S] and the parameters of model i then, [S, ...]; S = 0 without any."""
 
 
 def short(value: float) -> str:
@@ -58,7 +58,7 @@ def short(value: float) -> str:
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a sweep: the settings that vary, and its models of all seeds, the lowest loss first."""
+    """One point of a sweep: the settings that vary, and models of all seeds, the best first."""
 
     varied: Mapping[str, Any]
     settings: Mapping[str, Any]
@@ -72,7 +72,7 @@ class Point:
         return int(self.models[0])
 
     def number(self, key: str) -> float:
-        """A setting as one number, also a list of equal ones; NaN where it is none, or where features differ."""
+        """A setting as one number, also a list of equal ones; NaN where it is none or several."""
         try:
             values = np.unique(np.array(self.settings[key], dtype=np.float64))
         except (KeyError, TypeError, ValueError):
@@ -108,7 +108,8 @@ def points(run: Run) -> list[Point]:
     if table.empty:
         return []
     left_out = family.follows(table)
-    settings = {key: _column(table[key]) for key in table.columns if "." in key and key not in left_out}
+    keys = [key for key in table.columns if "." in key and key not in left_out]
+    settings = {key: _column(table[key]) for key in keys}
     same = {key: column.values[0] for key, column in settings.items() if len(column.values) == 1}
     varied = {key: column for key, column in settings.items() if key not in same}
     models = table["model"].to_numpy(dtype=np.intp)
@@ -121,7 +122,7 @@ def points(run: Run) -> list[Point]:
 
 
 def ordered(chosen: Sequence[AnyPoint], key: str | None) -> list[AnyPoint]:
-    """The same points, the greatest value of a setting first; those without one number stay in order at the end."""
+    """The same points, the greatest value of a setting first; those without one number at the end."""
     if key is None:
         return list(chosen)
     numbers = np.array([point.number(key) for point in chosen])
@@ -131,7 +132,9 @@ def ordered(chosen: Sequence[AnyPoint], key: str | None) -> list[AnyPoint]:
 
 def points_reason(chosen: Sequence[Point], most: int) -> str | None:
     """Why so many points of a sweep do not fit one figure, in words; None when they do."""
-    return None if 1 <= len(chosen) <= most else f"needs 1 to {most} points in the sweep, found {len(chosen)}"
+    if 1 <= len(chosen) <= most:
+        return None
+    return f"needs 1 to {most} points in the sweep, found {len(chosen)}"
 
 
 def all_equal(run: Run, expected: Mapping[str, Any]) -> str | None:
@@ -149,7 +152,7 @@ def _written(value: object) -> str:
 
 
 class _Column(NamedTuple):
-    """A column of the table: its distinct values in the order of their first rows, and which of them each row has."""
+    """A column: its distinct values in the order of their first rows, and which of them each row has."""
 
     values: list[object]
     codes: NDArray[np.intp]
@@ -173,7 +176,7 @@ def _plain(value: object) -> object:
 
 
 def _groups(codes: Sequence[NDArray[np.intp]], loss: Floats) -> list[NDArray[np.intp]]:
-    """Rows that agree in every code, the lowest loss first; groups in the order of their first rows."""
+    """Rows that agree in every code, the lowest loss first; groups in the order of first rows."""
     group = np.zeros(len(loss), dtype=np.intp)
     for code in codes:
         group = pd.factorize(group * (code.max() + 1) + code)[0]  # numbered by first rows

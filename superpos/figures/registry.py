@@ -1,9 +1,10 @@
 """The figures of a run: which there are, which a run can show, drawing them.
 
-A family names its figures in its `Exhibits`; those that every family has stand here. A figure is a module with
-`applies(run)`, which says in words why a run cannot be drawn (None: it can), and `draw(run)`, a matplotlib figure; a
-movie has `animate(run)` too. Beside them stand pure drawing functions that take arrays. Nothing here writes a file:
-`style.render` gives the bytes. Names and descriptions are known without matplotlib, which takes a second to import.
+A family names its figures in its `Exhibits`; those that every family has stand here. A figure is a
+module with `applies(run)`, which says in words why a run cannot be drawn (None: it can), and
+`draw(run)`, a matplotlib figure; a movie has `animate(run)` too. Beside them stand pure drawing
+functions that take arrays. Nothing here writes a file: `style.render` gives the bytes. Names and
+descriptions are known without matplotlib, which takes a second to import.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
     from superpos.figures.points import Run
 
-SHARED: Final[Mapping[str, Figure]] = {"loss": Figure("training loss over steps", "superpos.figures.loss")}
+SHARED: Final[Mapping[str, Figure]] = {
+    "loss": Figure("training loss over steps", "superpos.figures.loss"),
+}
 """Figures of every family."""
 
 
@@ -44,7 +47,7 @@ def available(run: Run) -> list[str]:
 
 
 def reasons(run: Run) -> dict[str, str | None]:
-    """Why each figure cannot show this run, in words that go on from its name: "needs ..."; None where it can.
+    """Why each figure cannot show this run, in words that go on from its name; None where it can.
 
     Raises `SuperposError` for a run of an unknown family.
     """
@@ -66,7 +69,8 @@ def draw(run: Run, name: str) -> mpl.Figure:
     """One figure of a run.
 
     Raises:
-        SuperposError: there is no figure of that name, or the run cannot show it; says why and what it can show.
+        SuperposError: there is no figure of that name, or the run cannot show it; says why, and
+            what it can show.
     """
     drawn: mpl.Figure = _module(_figure(run, name)).draw(run)
     return drawn

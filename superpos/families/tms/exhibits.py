@@ -69,7 +69,7 @@ SHOWS: Final = Exhibits(
 
 
 def shows_with(functions: Functions) -> Exhibits:
-    """What there is to show of models with a user's own functions: figures that need others are barred, and say so."""
+    """What there is to show of models with a user's own functions, and why not the other figures."""
     others = f"needs superpos's own model, data and target, found {functions}"
     parameters = ""
     if functions.has_params:

@@ -16,11 +16,17 @@ from numpy.typing import NDArray
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
 from superpos.maths.streams import normals
+from superpos.maths.types import Floats
 
 if TYPE_CHECKING:
     import torch
 
 Params: TypeAlias = "Mapping[str, torch.Tensor]"
+
+
+def usual_init_std(n_features: Floats, n_hidden: Floats) -> Floats:
+    """The standard deviation of initial weights that nobody chose, √(2/(n + m)) [M]."""
+    return np.sqrt(2.0 / (n_features + n_hidden))
 
 
 def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from superpos.families.tms.data.which_sampler import prefers_sparse
 from superpos.families.tms.keys import DEFAULT_SPARSITY, complement
+from superpos.families.tms.model import usual_init_std
 from superpos.families.tms.structure import Structure, Task
 from superpos.family import Shared
 from superpos.plan import settings
@@ -79,7 +80,7 @@ class Settings(settings.Settings):
         n = self.sweep.column("model.n_features", rows)
         m = self.sweep.column("model.n_hidden", rows)
         given = self.sweep.column("model.init_std", rows).astype(np.float64)  # null is NaN
-        return np.where(np.isnan(given), np.sqrt(2.0 / (n + m)), given)
+        return np.where(np.isnan(given), usual_init_std(n, m), given)
 
     def sparsity(self, rows: Rows, n: int) -> NDArray[np.float64]:
         """Sparsity S [M, F] of every feature (or of its set) of models with n features."""

@@ -49,4 +49,6 @@ def snapshots_reason(run: Run, fewest: int) -> str | None:
     if not chosen:
         return NOTHING
     found = len(run.snapshots(chosen[-1].best)[0])
-    return None if found >= fewest else f"needs record.snapshots of at least {fewest}, found {found}"
+    if found >= fewest:
+        return None
+    return f"needs record.snapshots of at least {fewest}, found {found}"

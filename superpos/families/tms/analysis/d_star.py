@@ -20,6 +20,7 @@ MIN_DENSITIES: Final = 3
 EXACT_POINTS: Final = 60
 MANY: Final = 5  # features per dimension from which on the exact curve for n >> m is drawn
 MAX_LINES: Final = len(CYCLE)  # settings beside the density
+_UNIFORM: Final = {"model.output": "relu", "model.hidden": "linear", "data.correlation": "none"}
 
 
 class Exact(NamedTuple):
@@ -57,13 +58,15 @@ def density_reason(run: Run, min_features: int = 1) -> str | None:
         return f"needs at least {MIN_DENSITIES} densities in the sweep, found {len(densities)}"
     if min(point.shape[0] for point in chosen) < min_features:
         return f"needs at least {min_features} features"
-    settings = len(by_other_settings(chosen))
-    return None if settings <= MAX_LINES else f"needs at most {MAX_LINES} settings beside the density, found {settings}"
+    found = len(by_other_settings(chosen))
+    if found > MAX_LINES:
+        return f"needs at most {MAX_LINES} settings beside the density, found {found}"
+    return None
 
 
 def uniform_reason(run: Run) -> str | None:
     """Why the models are not those of uniform superposition; None when they are."""
-    reason = all_equal(run, {"model.output": "relu", "model.hidden": "linear", "data.correlation": "none"})
+    reason = all_equal(run, _UNIFORM)
     if reason:
         return reason
     if run.require_family().exact_loss is None:
@@ -73,8 +76,9 @@ def uniform_reason(run: Run) -> str | None:
 
 
 def best_polytopes(run: Run) -> Exact | None:
-    """The exact D* over the densities of a run; None where its models are not many equal features."""
+    """The exact D* over the densities of a run; None unless its models have many equal features."""
     chosen = points(run)
-    if min(n / m for n, m in (point.shape for point in chosen)) < MANY or uniform_reason(run) is not None:
+    fewest = min(n / m for n, m in (point.shape for point in chosen))
+    if fewest < MANY or uniform_reason(run) is not None:
         return None
     return exact_curve(np.array([point.density for point in chosen]))

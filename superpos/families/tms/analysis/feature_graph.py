@@ -1,4 +1,4 @@
-"""How a component of a feature graph is drawn: where its features stand, what its shape is called in a key.
+"""How a component of a feature graph is drawn: places of its features, colour and name of its shape.
 
 Shapes: K features of one component, H hidden (m).
 """
@@ -17,7 +17,7 @@ from superpos.figures.colours import CYCLE, GREY, INK
 from superpos.maths.types import Floats
 
 _PROJECTED: Final = 12  # features; a larger component is a tangle from every side
-_NEAREST: Final = 0.2  # distance of two unit vectors in a projection, below which one hides the other
+_NEAREST: Final = 0.2  # of two unit vectors in a projection; any nearer, one hides the other
 _COLOURS: Final[Mapping[str, str]] = {
     geometry.DEDICATED: INK,
     "tetrahedron": CYCLE[4],
@@ -32,10 +32,18 @@ _NAMELESS: Final = ("no named shape", GREY)
 
 def places(W: Floats) -> Floats:
     """Where the features W[K, H] of a component are drawn, [K, 2], neighbours about 1 apart."""
-    place = graph_layout.project(W / np.linalg.norm(W, axis=1, keepdims=True)) if len(W) <= _PROJECTED else None
-    if place is None or graph_layout.nearest(place) < _NEAREST:
+    place = _projected(W)
+    if place is None:
         place = graph_layout.springs(geometry.strengths(W))
     return graph_layout.upright(graph_layout.unit_spacing(place))
+
+
+def _projected(W: Floats) -> Floats | None:
+    """The features as their directions project to the plane; None where some hide others."""
+    if len(W) > _PROJECTED:
+        return None
+    place = graph_layout.project(W / np.linalg.norm(W, axis=1, keepdims=True))
+    return place if graph_layout.nearest(place) >= _NEAREST else None
 
 
 def kind(name: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The fractions of a dimension that features of ideal shapes have for themselves (TMS, "Feature dimensionality")."""
+"""The share of a dimension that a feature of each ideal shape has (TMS, "Feature dimensionality")."""
 
 from __future__ import annotations
 

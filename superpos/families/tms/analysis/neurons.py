@@ -12,9 +12,12 @@ import numpy as np
 
 from superpos.maths.types import Floats
 
-FEW: Final = 12  # up to here every feature has its colour, and models of so few neurons stand side by side
-MANY: Final = 5  # features of a neuron from which the colour stays
-SHOWN: Final = 0.1  # product of input and output weight from which a feature comes through a neuron
+FEW: Final = 12
+"""Up to here every feature has its colour, and models of so few neurons stand side by side."""
+MANY: Final = 5
+"""Features of a neuron from which on its colour stays the same."""
+SHOWN: Final = 0.1
+"""Product of input and output weight from which on a feature comes through a neuron."""
 
 
 def features_used(weights: Mapping[str, Floats]) -> int:

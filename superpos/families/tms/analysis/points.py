@@ -1,4 +1,4 @@
-"""Points of a sweep of toy models: density, size and importance, and what the models of a point were trained on.
+"""Points of a sweep of toy models: density, size, importance, and what their models were trained on.
 
 Shapes: F features (n), H hidden (m).
 """
@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from superpos.families.tms.model import usual_init_std
 from superpos.families.tms.structure import Task
 from superpos.figures import points as every
 from superpos.figures.points import Run
@@ -51,7 +52,8 @@ class Point(every.Point):
     def task(self, model: int) -> Task:
         """One of the models as it was trained, but for the sampler.
 
-        Both samplers draw from one distribution, and this one shares its draws with the models of other densities.
+        Both samplers draw from one distribution; the dense one shares its draws with the models of
+        other densities.
         """
         task: Task = self.sweep.task(np.array([model]))
         return replace(task, structure=replace(task.structure, sampler="dense"))
@@ -75,8 +77,8 @@ def follows(table: pd.DataFrame) -> list[str]:
     They are the sparsity, an init_std that nobody chose, and a sampler that nobody chose.
     """
     found = [_SPARSITY]
-    size = (table["model.n_features"] + table["model.n_hidden"]).to_numpy(dtype=float)
-    if np.allclose(table[_INIT_STD].to_numpy(dtype=float), np.sqrt(2 / size), rtol=1e-9):
+    sizes = (table[f"model.{name}"].to_numpy(dtype=float) for name in ("n_features", "n_hidden"))
+    if np.allclose(table[_INIT_STD].to_numpy(dtype=float), usual_init_std(*sizes), rtol=1e-9):
         found.append(_INIT_STD)
     if _SAMPLER in table.columns and _sampler_follows(table, found):
         found.append(_SAMPLER)

@@ -1,4 +1,4 @@
-"""Correlated and anticorrelated sets of a run: which runs have them, and losses that rank their models."""
+"""Correlated and anticorrelated sets: which runs have them, and losses that rank their models."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ from superpos.figures.points import Run, all_equal
 from superpos.maths.types import Floats
 
 MAX_SETS: Final = len(CYCLE)  # each has a colour
+_PLAIN: Final = {
+    "model.tied": True,
+    "model.hidden": "linear",
+    "model.output": "relu",
+    "data.signed": False,
+}
 
 
 def set_size(point: Point) -> int:
@@ -21,7 +27,10 @@ def set_size(point: Point) -> int:
 
 
 def losses(run: Run, point: Point) -> Floats:
-    """Loss of the models of a point on the same inputs: sampled evaluations differ too much to rank sparse models."""
+    """Loss of the models of a point on the same inputs.
+
+    Sampled evaluations differ too much to rank sparse models.
+    """
     W, b = run.tensor("W", point.models), run.tensor("b", point.models)
     correlation = point.settings["data.correlation"]
     return stratified_loss(W, b, point.density, point.importance, correlation, set_size(point))
@@ -29,8 +38,7 @@ def losses(run: Run, point: Point) -> Floats:
 
 def sets_reason(run: Run) -> str | None:
     """Why the features of the run form no sets that can be drawn; None when they do."""
-    expected = {"model.tied": True, "model.hidden": "linear", "model.output": "relu", "data.signed": False}
-    reason = all_equal(run, expected)
+    reason = all_equal(run, _PLAIN)
     if reason:
         return reason
     for point in points(run):

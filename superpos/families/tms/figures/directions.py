@@ -45,7 +45,10 @@ def steady(W: NDArray[np.floating[Any]]) -> Floats:
 
 
 def colours(settings: Mapping[str, Any], W: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], str]:
-    """RGBA [F, 4] of the features of W[F, H]: a colour a set, else a feature, else represented or not; in words."""
+    """RGBA [F, 4] of the features of W[F, H], and their meaning in words.
+
+    One colour per set, else one per feature, else one for the represented features and grey.
+    """
     features = np.arange(len(W))
     if settings.get("data.correlation", "none") != "none":
         sets = features // int(settings["data.set_size"])

@@ -36,7 +36,7 @@ def importance_norm(importance: Sequence[Floats]) -> Normalize:
 
 
 def _panel(axes: Axes, W: NDArray[np.floating], colours: NDArray[np.float64], limit: float) -> None:
-    """One model: an arrow a feature, the most important on top, over a faint unit circle."""
+    """One model: one arrow per feature, the most important on top, over a faint unit circle."""
     axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=style.FAINT, linewidth=0.7, zorder=0))
     axes.axhline(0, color=style.FAINT, linewidth=0.5, zorder=0)
     axes.axvline(0, color=style.FAINT, linewidth=0.5, zorder=0)

@@ -53,7 +53,7 @@ class Panel(NamedTuple):
 
 
 def stack(axes: Axes, W: Floats, colours: NDArray[np.float64]) -> None:
-    """A bar a neuron: its positive weights on top of each other upwards, its negative ones downwards.
+    """One bar per neuron: positive weights on top of each other upwards, negative ones downwards.
 
     `colours`: RGBA [F, H, 4]. The most important feature is next to the axis.
     """
@@ -83,7 +83,7 @@ def heat_map(axes: Axes, W: Floats) -> None:
 
 
 def neurons(panels: Sequence[Panel]) -> Figure:
-    """Stacked bars and a heat map of each weight: a column a model, or a row a model where neurons are many.
+    """Stacked bars and a heat map of each weight: one column per model, or one row where neurons are many.
 
     Only features are drawn that come through some neuron of some model, and those before them.
     """
@@ -107,7 +107,7 @@ def neurons(panels: Sequence[Panel]) -> Figure:
 def _grid(models: int, weights: int, features: int | None) -> tuple[Figure, NDArray[Any]]:
     """A figure and its axes [2 weights, models]: first the stacked bars, then the heat maps.
 
-    `features`: rows of a heat map, for a column a model; None for a row a model.
+    `features`: rows of a heat map, for one column per model; None for one row per model.
     """
     if features is not None:
         heights = [1.25] * weights + [max(0.7, min(1.3, 0.13 * features))] * weights

@@ -43,7 +43,7 @@ class Setting(NamedTuple):
 
 
 def arrows(axes: Axes, W: Weights, set_size: int, limit: float = 1.15) -> None:
-    """W[F, 2] over a faint unit circle: a colour a set, a marker for each of its members."""
+    """W[F, 2] over a faint unit circle: one colour per set, one marker per member of a set."""
     axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=style.FAINT, linewidth=0.7, zorder=0))
     for i, (x, y) in enumerate(geometry.align(W[None])[0]):
         colour, member = style.CYCLE[i // set_size], i % set_size
@@ -107,7 +107,7 @@ def _frequencies(axes: Axes, W: Weights, set_size: int) -> None:
 
 
 def settings(chosen: Sequence[Setting]) -> Figure:
-    """A column a setting: its best model as arrows (two hidden dimensions) and as WᵀW, and the geometries of all."""
+    """One column per setting: its best model as arrows (H = 2) and as WᵀW, and the geometries of all."""
     with style.context():
         figure = style.new_figure(style.FULL * max(len(chosen), 2) / 4 + 0.5, 5.1)
         axes = figure.subplots(3, len(chosen), squeeze=False, height_ratios=[1, 1, 0.95])

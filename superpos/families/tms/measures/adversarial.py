@@ -1,4 +1,4 @@
-"""Vulnerability to adversarial examples, as the figure `vulnerability` has it; one value a seed."""
+"""Vulnerability to adversarial examples, as the figure `vulnerability` has it; one value per seed."""
 
 from __future__ import annotations
 

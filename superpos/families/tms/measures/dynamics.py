@@ -116,5 +116,5 @@ def _courses(run: Run) -> list[Course]:
 
 
 def _each(run: Run, value: Callable[[Course], float]) -> Floats:
-    """One value a model."""
+    """One value per model."""
     return np.array([value(found) for found in _courses(run)], dtype=np.float64)

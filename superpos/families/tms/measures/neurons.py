@@ -1,4 +1,4 @@
-"""Neurons of a ReLU hidden layer: features a neuron, neurons a feature, loss against known codes, asymmetric motifs.
+"""Neurons of a ReLU hidden layer: features per neuron, neurons per feature, loss of known codes, motifs.
 
 Losses are sampled, so that seeds of one optimum are ranked by noise: `lowest` takes that many models of lowest loss at
 every density instead of the best. Shapes: F features (n), H neurons (m), K models.
@@ -69,7 +69,7 @@ def pairs(run: Run, where: Mapping[str, Any] | None = None, lowest: int | None =
 
 
 def two_sided(run: Run, first: int, where: Mapping[str, Any] | None = None, lowest: int | None = None) -> Measured:
-    """Share of the first features that have exactly two neurons, one a sign (`neurons.two_sided`); 0 if tied."""
+    """Share of the first features that have exactly two neurons, one per sign (`neurons.two_sided`); 0 if tied."""
     rows = _rows(run, where, lowest)
     found = [neurons.two_sided(*weights)[:first].mean() for weights in _untied(run, rows)]
     return Measured(np.array(found, dtype=np.float64))

@@ -20,6 +20,7 @@ from superpos.families.tms.analysis import energy_levels
 from superpos.families.tms.analysis.energy_levels import Perturbed, perturbation
 from superpos.maths.types import Floats
 from superpos.store import Run
+from superpos.store.rows import best
 
 Where = Mapping[str, Any] | None
 
@@ -58,17 +59,17 @@ def _crossing(perturbed: Perturbed, below: str, above: str, low: float, high: fl
 
 def _best(table: pd.DataFrame) -> pd.DataFrame:
     """The model of lowest loss in every group of seeds at every factor."""
-    return table.loc[table.groupby(["factor", "group"], sort=True)["loss"].idxmin()]
+    return best(table, ["factor", "group"])
 
 
 def named(run: Run, label: str, where: Where = None, restarts: int = 10) -> Measured:
-    """1 where the best of some restarts has this label, else 0; one value a factor and group of seeds."""
+    """1 where the best of some restarts has this label, else 0; one value per factor and group of seeds."""
     _, table = _models(run, where, restarts)
     return Measured(np.array(_best(table)["label"] == label, dtype=np.float64))
 
 
 def gap(run: Run, label: str, where: Where = None) -> Measured:
-    """Lowest loss of the models with a label over the exact minimum of that shape, minus 1; one value a factor.
+    """Lowest loss of the models with a label over the exact minimum of that shape, minus 1; one value per factor.
 
     NaN where no model has the label, or where the shape is no minimum.
     """
@@ -80,7 +81,7 @@ def gap(run: Run, label: str, where: Where = None) -> Measured:
 
 
 def crossing(run: Run, below: str, above: str, where: Where = None, restarts: int = 10) -> Measured:
-    """Factor at which the losses of two shapes cross, among the best of each in a group of seeds; one value a group.
+    """Factor at which the losses of two shapes cross, among the best of each in a group of seeds; one value per group.
 
     Between the factors at which both were found the logarithm of the ratio of the losses is interpolated over log
     factor. NaN for a group in which they do not cross. Expected: the exact crossing.
@@ -102,7 +103,7 @@ def _crossed(rows: pd.DataFrame, below: str, above: str) -> float:
 
 
 def coexist(run: Run, labels: list[str], where: Where = None) -> Measured:
-    """Share of the models that have the rarest of some labels; one value a factor."""
+    """Share of the models that have the rarest of some labels; one value per factor."""
     _, table = _models(run, where)
     share = pd.crosstab(table["factor"], table["label"], normalize="index").reindex(columns=labels, fill_value=0.0)
     return Measured(share.min(axis=1).to_numpy(dtype=np.float64))
@@ -126,7 +127,7 @@ def settled(run: Run, where: Where = None) -> Measured:
 def room(run: Run, label: str, where: Where = None, restarts: int = 10) -> Measured:
     """Angle in degrees from the perturbed feature to its neighbours in the plane, the mean of both sides.
 
-    Of the best of some restarts; one value a group of seeds at each factor. Expected: that of the exact minimum of the
+    Of the best of some restarts; one value per group of seeds and factor. Expected: that of the exact minimum of the
     shape at the first factor that is selected.
     """
     perturbed, table = _models(run, where, restarts)

@@ -4,7 +4,7 @@ Neighbouring features form sets that are independent of each other (docs/science
 is active: all of its features (correlated), or exactly one of them (anticorrelated), each as likely as the others. An
 independent feature is a correlated set of one. Active values are uniform on [0, 1] and independent.
 
-Shapes: n features; E elements (one a model and output), K features of an element's block.
+Shapes: n features; E elements (one per model and output), K features of an element's block.
 """
 
 from __future__ import annotations

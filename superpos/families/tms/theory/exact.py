@@ -10,7 +10,7 @@ With a = row i of G, z = a.x + b_i and the residual's coefficients d = e_i - a, 
 where P, mu, M are the moments of x over z > 0 (module `moments`) and Q is the second moment of x_i over z <= 0.
 Each term is a sum of positive parts, so a small loss keeps its digits too.
 
-Shapes: models [...], n features, m hidden; E elements (one a model and output), K features of an element's block.
+Shapes: models [...], n features, m hidden; E elements (one per model and output), K features of an element's block.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from superpos.maths.moments import Monomial, half_space_moments, second_order
 from superpos.maths.types import Floats
 
 Output = Literal["relu", "linear"]
-MAX_BLOCK = 10  # features that one output may depend on: 3^10 states take about a second an output
+MAX_BLOCK = 10  # features that one output may depend on: 3^10 states take about a second per output
 CACHE_STATES = 80_000  # states computed together, so that a table stays in the processor's cache
 FEWEST_ELEMENTS = 1000  # but no fewer elements: a call of numpy takes as long for one as for some hundred
 MOST_STATES = 800_000  # and no more states, some hundred MB

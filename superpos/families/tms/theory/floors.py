@@ -1,4 +1,4 @@
-"""Losses of models with a ReLU hidden layer: a feature a neuron, two neurons a feature, a pair of neurons shared.
+"""Losses of models with a ReLU hidden layer: a neuron, a pair of neurons, a shared pair for each feature.
 
 The ReLU makes neurons a privileged basis (TMS, "Superposition in a privileged basis", "Computation in superposition").
 V = p/3 - p^2/4 is the variance of a feature, and of |x| for a signed one: both have the same distribution. A feature
@@ -20,7 +20,7 @@ from superpos.maths.types import Floats
 
 
 def dedicated_floor(density: float, importance: ArrayLike, n_neurons: int) -> float:
-    """Smallest L of x' = relu(W^T relu(W x) + b) with one feature a neuron: V sum I_i over all but the m largest I_i.
+    """Smallest L of x' = relu(W^T relu(W x) + b) with one feature per neuron: V sum I_i over all but the m largest I_i.
 
     It is the floor of a linear model with m dimensions too: at p = 1 the hidden ReLU neither helps nor costs anything.
     """
