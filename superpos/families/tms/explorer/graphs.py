@@ -1,4 +1,4 @@
-"""Feature graphs as the page draws them: where every feature stands, which shape it is part of, the hull around all.
+"""Feature graphs as the page draws them: places of the features, their shapes, the hull around all.
 
 Shapes: M models, F features (n), H hidden (m).
 """
@@ -29,9 +29,9 @@ def most(n_features: int) -> int:
 
 
 def graphs(W: NDArray[Any]) -> Arrays:
-    """Places [M, F, 2] and shapes [M, F] of the features of W [M, F, H], the hull [M, F, F] where H is 3.
+    """Places [M, F, 2] and shapes [M, F] of the features of W [M, F, H].
 
-    A shape has words and a colour. Hull: 1 where two features are joined by an edge.
+    A shape has words and a colour. Where H is 3 the hull [M, F, F] is 1 where an edge joins two features.
     """
     drawn = [_graph(w.astype(np.float64)) for w in W]
     shapes = np.array([shape for _, shape in drawn], dtype=np.uint8)
