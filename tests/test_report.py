@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -169,6 +170,33 @@ def test_a_relu_layer_has_neurons_and_no_graph(tmp_path: Path) -> None:
     assert page.parts("graphs") == []
     counts = metrics.neuron_monosemanticity(run.tensor("W1"))
     assert_array_equal(page.array(part["arrays"]["neurons"]), counts)
+
+
+def bent(params: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    return torch.tanh(x @ params["W"] @ params["W"].transpose(1, 2) + params["b"][:, None])
+
+
+def gated(params: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    return x @ params["W"] @ params["V"] * params["gate"][:, None]
+
+
+OWN = [
+    ({"model": bent}, {"W", "b"}, {"W", "b", "norm", "interference", "dimensionality", "importance"}),
+    ({"model": gated, "params": {"W": ["n", "m"], "V": ["m", "n"], "gate": ["n"]}}, {"W", "V", "gate"}, None),
+]
+
+
+@pytest.mark.parametrize(("functions", "tensors", "arrays"), OWN)
+def test_of_a_users_functions_the_page_shows_what_is_known(
+    functions: dict[str, Any], tensors: set[str], arrays: set[str] | None, tmp_path: Path
+) -> None:
+    """Theory knows nothing of them, no command trains them, and a W of their own may mean anything."""
+    page = Page(report.page(trained(tmp_path, "importance.last=1,2,3", "data.density=1,0.3,0.1", **functions)))
+    assert page.run["command"] is None
+    assert page.run["layers"] == {"maps": [], "lines": [], "curves": [], "words": ""}
+    (part,) = page.parts("weights")
+    assert set(part["tensors"]) == tensors
+    assert set(part["arrays"]) == (arrays or tensors)
 
 
 def test_the_same_run_gives_the_same_page(filmed: Run) -> None:
