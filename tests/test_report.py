@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -23,6 +24,7 @@ from superpos import report
 from superpos.cli import app
 from superpos.compose.compose import compose
 from superpos.families.tms import metrics
+from superpos.families.tms.analysis import energy_levels, feature_graph
 from superpos.families.tms.explorer import graphs
 from superpos.report import parts as models
 from superpos.report import sweep_axes
@@ -170,6 +172,33 @@ def test_a_relu_layer_has_neurons_and_no_graph(tmp_path: Path) -> None:
     assert_array_equal(page.array(part["arrays"]["neurons"]), counts)
 
 
+def bent(params: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    return torch.tanh(x @ params["W"] @ params["W"].transpose(1, 2) + params["b"][:, None])
+
+
+def gated(params: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    return x @ params["W"] @ params["V"] * params["gate"][:, None]
+
+
+OWN = [
+    ({"model": bent}, {"W", "b"}, {"W", "b", "norm", "interference", "dimensionality", "importance"}),
+    ({"model": gated, "params": {"W": ["n", "m"], "V": ["m", "n"], "gate": ["n"]}}, {"W", "V", "gate"}, None),
+]
+
+
+@pytest.mark.parametrize(("functions", "tensors", "arrays"), OWN)
+def test_of_a_users_functions_the_page_shows_what_is_known(
+    functions: dict[str, Any], tensors: set[str], arrays: set[str] | None, tmp_path: Path
+) -> None:
+    """Theory knows nothing of them, no command trains them, and a W of their own may mean anything."""
+    page = Page(report.page(trained(tmp_path, "importance.last=1,2,3", "data.density=1,0.3,0.1", **functions)))
+    assert page.run["command"] is None
+    assert page.run["layers"] == {"maps": [], "lines": [], "curves": [], "words": ""}
+    (part,) = page.parts("weights")
+    assert set(part["tensors"]) == tensors
+    assert set(part["arrays"]) == (arrays or tensors)
+
+
 def test_the_same_run_gives_the_same_page(filmed: Run) -> None:
     assert report.page(filmed) == report.page(filmed)
 
@@ -193,6 +222,23 @@ def test_the_exact_minimum_stands_in_the_order_of_the_axes(explored: Page) -> No
     assert (norm[r, dense], hue[r, dense]) == pytest.approx((1, 0), abs=0.01)
     assert hue[r, sparse] > 0.9
     assert norm[values[0].index(0.3), dense] == pytest.approx(0, abs=0.01)
+
+
+LEVELS = ["model.n_features=5", "model.n_hidden=2", "data.density=0.05", "data.last=0.25,0.35,0.5,0.7,1"]
+
+
+def test_the_curves_are_those_of_the_shapes_that_healthy_models_have(tmp_path: Path) -> None:
+    """As in the figure: what a diverged model looks like counts for nothing."""
+    run = superpos.train([*LEVELS, "seed=range(0,4)", "train.steps=600", "engine.threads=1"], out=tmp_path)
+    pentagon = run.table["geometry"] == "pentagon"
+    assert 0 < pentagon.sum() < len(run.table)
+
+    def curves() -> list[str]:
+        return [curve["label"] for curve in Page(report.page(run)).run["layers"]["curves"]]
+
+    assert curves() == ["pentagon, exact"]
+    run.table.loc[pentagon, "status"] = "diverged"
+    assert curves() == [f"{name}, exact" for name in energy_levels.exact_levels(run).curves] == []
 
 
 # --- axes and commands -----------------------------------------------------------------------------------------------
@@ -365,8 +411,8 @@ def test_the_graph_of_an_octahedron_is_three_digons_and_its_hull_has_twelve_edge
     found = graphs.graphs(W)
     shapes = found["shape"]
     assert isinstance(shapes, Coded)
-    assert [shape["words"] for shape in shapes.names] == ["digon (D = 1/2)"]
-    assert_array_equal(shapes.codes, [[0] * 6])
+    assert shapes.codes.shape == (1, 6)
+    assert {shapes.names[code]["words"] for code in shapes.codes[0]} == {"digon (D = 1/2)"}
     assert found["hull"].sum() == 12
     places = found["place"][0].astype(float)
     assert_allclose(np.linalg.norm(places[:3] - places[3:], axis=1), 1, rtol=1e-2)
@@ -374,7 +420,8 @@ def test_the_graph_of_an_octahedron_is_three_digons_and_its_hull_has_twelve_edge
 
 def test_a_feature_that_is_not_represented_has_no_place() -> None:
     found = graphs.graphs(np.array([[[1.0, 0, 0], [0, 0, 0], [0, 1, 0]]]))
-    assert found["shape"].codes[0].tolist() == [0, graphs.NO_SHAPE, 0]
+    alone = [words for words, _ in feature_graph.kinds()].index("dedicated (D = 1)")
+    assert found["shape"].codes[0].tolist() == [alone, graphs.NO_SHAPE, alone]
     assert np.isnan(found["place"][0, 1]).all()
 
 

@@ -34,8 +34,9 @@ _AFTER: Final = ("detail.js", "table.js", "page.js")
 def page(run: Run, budget: int = BUDGET) -> str:
     """The explorer of a run as one HTML file of at most about `budget` bytes.
 
-    Weights, histories and snapshots that do not fit are left out, those of the best model of every setting last; the
-    page says so. Raises `IncompleteError` where no model is finished, `SuperposError` for a family that is not known.
+    Weights, histories and snapshots that do not fit are left out, those of the best model of every
+    setting last; the page says so. Raises `IncompleteError` where no model is finished, and
+    `SuperposError` for a family that is not known.
     """
     family = run.require_family()
     if run.table.empty:
@@ -55,7 +56,7 @@ def write(run: Run, to: Path | None = None, budget: int = BUDGET) -> Path:
 
 @cache
 def _frame(added: Sequence[str]) -> str:
-    """The page without a run: HTML with style, colours, library and scripts in their places, those `added` too."""
+    """The page without a run: HTML with style, colours, library and all scripts, those `added` too."""
     from plotly.offline import get_plotlyjs  # takes its time
 
     from superpos.report.palette import palette  # and so does this
@@ -72,7 +73,7 @@ def _page(name: str) -> str:
 
 
 def _alone(scripts: Sequence[str]) -> str:
-    """Scripts "package:file.js" in a scope of their own: their names cannot be those of the page."""
+    """Scripts "package:file.js" in a scope of their own: no name of theirs is one of the page."""
     texts = [_read(script) for script in scripts]
     return "\n".join(["(() => {", *texts, "})();"])
 

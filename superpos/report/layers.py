@@ -1,4 +1,4 @@
-"""What theory knows of the settings of a run, in the form in which the page draws it for any family."""
+"""What theory knows of the settings of a run, in the form that the page draws for any family."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Map:
     label: str
     axes: Sequence[int]
     values: Floats  # over both axes, in the order of the sweep
-    hue: Floats | None = None  # with it the values are shares, from white to full colour; see `palette`
+    hue: Floats | None = None  # a second share for each: the colour of which the values say how much
     names: Sequence[str] = ()  # where the values count them
 
 
@@ -67,7 +67,9 @@ class Layers:
 
 
 def _map(layer: Map, pack: Pack) -> dict[str, Any]:
-    arrays = {"values": layer.values} if layer.hue is None else {"values": layer.values, "hue": layer.hue}
+    arrays = {"values": layer.values}
+    if layer.hue is not None:
+        arrays["hue"] = layer.hue
     return {
         "name": layer.name,
         "label": layer.label,

@@ -23,7 +23,7 @@ _HIDDEN: Final = ("model", "row_id", sweep_axes.SEED)  # columns that the page d
 
 
 def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
-    """The object of a run's page, its arrays added to `pack`; `budget` is bytes of the page for both."""
+    """The object of a run's page, its arrays added to `pack`; `budget` is bytes for both."""
     plan, family = run.manifest["plan"], run.require_family()
     explorer = family.shows.explorer
     layers = Layers() if explorer.layers is None else explorer.layers(run)
@@ -64,7 +64,8 @@ def _rows(run: Run) -> Part:
     names = [name for name in run.table.columns if "." not in name and name not in _HIDDEN]
     columns = {name: _column(run.table[name]) for name in names}
     finished = run.table["model"].to_numpy(dtype=np.intp)
-    size = np.dtype(np.uint32).itemsize + sum(_values(column).itemsize for column in columns.values())
+    number = np.dtype(np.uint32).itemsize
+    size = number + sum(_values(column).itemsize for column in columns.values())
 
     def make(rows: Models) -> Arrays:
         at = np.searchsorted(finished, rows)
@@ -92,7 +93,8 @@ def _taken(array: NDArray[Any] | Coded, at: NDArray[np.intp]) -> NDArray[Any] | 
 
 def _sections(pack: Pack, kept: Sequence[Kept]) -> dict[str, list[dict[str, Any]]]:
     """The parts by kind; rows are listed even where the page has none of them."""
-    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in parts.kinds(part for part, _ in kept)}
+    kinds = parts.kinds(part for part, _ in kept)
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for part, rows in kept:
         if len(rows) or part.kind == "rows":
             found[part.kind].append(_section(pack, part, rows))

@@ -16,7 +16,7 @@ _STOPS: Final = 33
 
 
 def palette() -> dict[str, Any]:
-    """What the scripts need to draw in the colours of the figures: names or ramps of them, as "#rrggbb"."""
+    """What the scripts need to draw in the colours of the figures: one or a ramp of "#rrggbb"."""
     return {
         "signed": _ramp(style.SIGNED),
         "superposed": _ramp(style.SUPERPOSED),
@@ -33,7 +33,7 @@ def _ramp(colours: Callable[[Any], Any]) -> list[str]:
 
 
 def _pairs() -> list[list[str]]:
-    """Colours [strength][hue] of two shares, from 0 to 1 in equal steps: how far from white, and which colour."""
+    """Colours [strength][hue] of two shares from 0 to 1: how far from white, and which colour."""
     steps = np.linspace(0, 1, KEY_CELLS)
     hue, strength = np.meshgrid(steps, steps)
     return [[to_hex(colour) for colour in row] for row in style.phase_colours(strength, hue)]

@@ -1,7 +1,8 @@
-"""What the page holds of every model within a budget: results, weights, histories, snapshots, and what a family adds.
+"""What the page holds of every model within a budget.
 
-A *part* is one such thing for models whose arrays have equal shapes. Of a budget the best model of every setting
-gets its share first. Shapes: M models, S recorded steps or snapshots.
+These are results, weights, histories, snapshots, and what a family adds. A *part* is one such thing for
+models whose arrays have equal shapes. Of the budget the best model of every setting gets its share first.
+Shapes: M models, S recorded steps or snapshots.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Coded(NamedTuple):
 
 Arrays = dict[str, NDArray[Any] | Coded]
 More = Callable[[Models, Tensors], Arrays]
-"""(models, their tensors [M, ...], at snapshots [M, S, ...]) -> what follows from them, by names of its own."""
+"""(models, their tensors [M, ...], at snapshots [M, S, ...]) -> what follows from them, by name."""
 
 
 class Part(NamedTuple):
@@ -43,7 +44,7 @@ class Part(NamedTuple):
     make: Callable[[Models], Arrays]  # arrays [M, ...] of some of the models
     steps: NDArray[np.int64] | None = None  # [S]
     most: int | None = None  # models, whatever the budget
-    tensors: Sequence[str] = ()  # which of the arrays are what was trained, and do not follow from it
+    tensors: Sequence[str] = ()  # which of the arrays are what was trained
 
 
 class Kept(NamedTuple):
@@ -56,11 +57,14 @@ class Kept(NamedTuple):
 def parts(run: Run, rows: Part) -> list[Part]:
     """All parts of a run; `rows` is that of its table."""
     of_shape = run.require_family().shows.explorer.parts or standard
-    return [rows] + [part for models in _shapes(run) for part in of_shape(run, models)]
+    found = [rows]
+    for models in _shapes(run):
+        found += of_shape(run, models)
+    return found
 
 
 def standard(run: Run, models: Models) -> Iterator[Part]:
-    """Weights, histories and snapshots of models of one shape: what the page holds of a family that adds nothing."""
+    """Weights, histories and snapshots of models of one shape: all parts of a family that adds none."""
     yield weights(run, models)
     yield from history(run, models)
     yield from snapshots(run, models)
@@ -71,7 +75,8 @@ def weights(run: Run, models: Models, more: More | None = None) -> Part:
     names = list(run.weights(int(models[0])))
 
     def make(rows: Models) -> Arrays:
-        return _with_more({name: run.tensor(name, rows) for name in names}, rows, more)
+        tensors = {name: run.tensor(name, rows) for name in names}
+        return _with_more(tensors, rows, more)
 
     return sized("weights", models, make)._replace(tensors=names)
 
@@ -80,15 +85,17 @@ def history(run: Run, models: Models) -> Iterator[Part]:
     """The training loss of models of one shape, where it was recorded."""
     steps, _ = run.history(int(models[0]))
     if len(steps):
-        yield sized("history", models, lambda rows: {"loss": _loss(run, rows)})._replace(steps=steps)
+        found = sized("history", models, lambda rows: {"loss": _loss(run, rows)})
+        yield found._replace(steps=steps)
 
 
 def snapshots(run: Run, models: Models, more: More | None = None) -> Iterator[Part]:
-    """The tensors of models of one shape at every snapshot, where there are any, and what follows from them."""
+    """The tensors of models of one shape at every snapshot, and what follows; nothing without snapshots."""
     steps, names = run.snapshots(int(models[0]))
 
     def make(rows: Models) -> Arrays:
-        return _with_more({name: run.tensor(f"snapshots/{name}", rows) for name in names}, rows, more)
+        tensors = {name: run.tensor(f"snapshots/{name}", rows) for name in names}
+        return _with_more(tensors, rows, more)
 
     if len(steps):
         yield sized("snapshots", models, make)._replace(steps=steps, tensors=list(names))
@@ -102,7 +109,7 @@ def sized(kind: str, models: Models, make: Callable[[Models], Arrays]) -> Part:
 
 
 def fit(found: Sequence[Part], best: NDArray[np.bool_], budget: float) -> list[Kept]:
-    """Which models of each part fit `budget` bytes of the page. `best` [M]: the best model of its setting."""
+    """Which models of each part fit `budget` bytes of the page; `best` [M] marks that of each setting."""
     left, listed = budget / INFLATION, np.zeros(len(best), dtype=np.bool_)
     chosen: dict[int, list[Models]] = {i: [] for i in range(len(found))}
     for kind, first in _order(found):
@@ -137,7 +144,10 @@ def kinds(found: Iterable[Part]) -> list[str]:
 
 
 def _order(found: Sequence[Part]) -> list[tuple[str, bool]]:
-    """What is taken into the page first, (kind, of the best models): rows say most for their bytes, snapshots least."""
+    """What is taken into the page first, (kind, of the best models).
+
+    Rows say most for their bytes, snapshots least.
+    """
     added = kinds(found)[len(KINDS) :]
     return [
         ("rows", True),
@@ -162,7 +172,9 @@ def _shapes(run: Run) -> Iterator[Models]:
             continue
         first = int(rows[0])
         shapes = tuple((name, value.shape) for name, value in sorted(run.weights(first).items()))
-        steps = tuple(tuple(found[0].tolist()) for found in (run.history(first), run.snapshots(first)))
+        recorded, _ = run.history(first)
+        filmed, _ = run.snapshots(first)
+        steps = (tuple(recorded.tolist()), tuple(filmed.tolist()))
         groups.setdefault((shapes, steps), []).append(rows)
     return (np.sort(np.concatenate(rows)) for rows in groups.values())
 

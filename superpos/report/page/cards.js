@@ -2,18 +2,21 @@
 
 const LARGEST = 400; // rows and columns of a matrix; more are finer than the screen
 
-/** Every tensor as a matrix: a vector is one row, and of more than two axes all but the last are rows. */
+/** A tensor as a matrix {values, shape}: a vector is one row, and of more than two axes all but the last are rows. */
+function matrixOf({ values, shape }) {
+  const columns = shape.at(-1) ?? 1;
+  return { values, shape: [values.length / columns, columns] };
+}
+
+/** Every tensor as a matrix, below each other on one scale. */
 async function drawWeights(target, { weights, tensors }, card) {
   const drawn = tensors.filter((name) => weights[name].values.length);
   if (!drawn.length) return false;
-  const matrices = drawn.map((name) => {
-    const { values, shape } = weights[name], columns = shape.at(-1) ?? 1;
-    return rowsOf({ values, shape: [Math.min(values.length / columns, LARGEST), columns] }).map((row) => row.slice(0, LARGEST));
-  });
-  const isCut = drawn.some((name) => { const { values, shape } = weights[name], columns = shape.at(-1) ?? 1; return Math.max(columns, values.length / columns) > LARGEST; });
-  note(card, isCut ? `The first ${LARGEST} rows and columns.` : "");
-  const most = matrices.flat(2).filter(Number.isFinite).reduce((high, value) => Math.max(high, Math.abs(value)), 0) || 1, layout = {};
-  const traces = matrices.map((z, i) => {
+  const matrices = drawn.map((name) => matrixOf(weights[name]));
+  const cut = matrices.map(({ values, shape: [n, m] }) => rowsOf({ values, shape: [Math.min(n, LARGEST), m] }).map((row) => row.slice(0, LARGEST)));
+  note(card, matrices.some(({ shape }) => Math.max(...shape) > LARGEST) ? `The first ${LARGEST} rows and columns.` : "");
+  const most = cut.flat(2).filter(Number.isFinite).reduce((high, value) => Math.max(high, Math.abs(value)), 0) || 1, layout = {};
+  const traces = cut.map((z, i) => {
     const axis = i ? String(i + 1) : "", share = 1 / drawn.length, numbers = { showgrid: false, zeroline: false };
     layout[`xaxis${axis}`] = axisLook({ ...numbers, ...whole(z[0].length), range: [0.5, z[0].length + 0.5], anchor: `y${axis}` });
     layout[`yaxis${axis}`] = axisLook({ ...numbers, ...whole(z.length), range: [z.length + 0.5, 0.5], title: { text: plain(drawn[i]) }, anchor: `x${axis}`, domain: [1 - (i + 1) * share + 0.3 * share, 1 - i * share] });

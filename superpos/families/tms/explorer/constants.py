@@ -1,4 +1,4 @@
-"""Numbers and words that the cards of the page share with metrics and figures, so that one definition rules both."""
+"""Numbers and words that the cards of the page share with metrics and figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ _LABEL_GAP: Final = 0.075  # of D_i, between two labels
 
 def constants() -> dict[str, Any]:
     """What the scripts read as `RUN.constants`."""
-    return {"fractions": _fractions(), "tau": geometry.TAU, "few": neurons.FEW, "many": neurons.MANY}
+    return {
+        "fractions": _fractions(),
+        "tau": geometry.TAU,
+        "few": neurons.FEW,
+        "many": neurons.MANY,
+    }
 
 
 def _fractions() -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Feature graphs as the page draws them: where every feature stands, which shape it is part of, the hull around all.
+"""Feature graphs as the page draws them: places of the features, their shapes, the hull around all.
 
 Shapes: M models, F features (n), H hidden (m).
 """
@@ -22,8 +22,6 @@ _MAX_PAIRS: Final = 1.5e6  # of features of all models together: springs between
 NO_SHAPE: Final = 255  # of a feature that is not represented
 _MARGIN: Final = 0.9  # between components, in distances of neighbours
 
-_Legend = dict[tuple[str, str], int]  # (words, colour) of a shape: its number
-
 
 def most(n_features: int) -> int:
     """For how many models of n features a graph is laid out."""
@@ -31,25 +29,26 @@ def most(n_features: int) -> int:
 
 
 def graphs(W: NDArray[Any]) -> Arrays:
-    """Places [M, F, 2] and shapes [M, F] of the features of W [M, F, H], the hull [M, F, F] where H is 3.
+    """Places [M, F, 2] and shapes [M, F] of the features of W [M, F, H].
 
-    A shape has words and a colour. Hull: 1 where two features are joined by an edge.
+    A shape has words and a colour. Where H is 3 the hull [M, F, F] is 1 where an edge joins two features.
     """
-    legend: _Legend = {}
-    drawn = [_graph(w.astype(np.float64), legend) for w in W]
+    drawn = [_graph(w.astype(np.float64)) for w in W]
     shapes = np.array([shape for _, shape in drawn], dtype=np.uint8)
+    names = [{"words": words, "colour": colour} for words, colour in feature_graph.kinds()]
     found: Arrays = {
         "place": half(np.array([place for place, _ in drawn])),
-        "shape": Coded(shapes, [{"words": words, "colour": colour} for words, colour in legend]),
+        "shape": Coded(shapes, names),
     }
     if W.shape[2] == 3 and W.shape[1] <= hulls.MAX_FEATURES:
         found["hull"] = np.array([_hull(w.astype(np.float64)) for w in W])
     return found
 
 
-def _graph(W: NDArray[np.float64], legend: _Legend) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+def _graph(W: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Places [F, 2], components in rows and the largest first, and shapes [F] of one model."""
-    place, shape = np.full((len(W), 2), np.nan), np.full(len(W), NO_SHAPE, dtype=np.uint8)
+    place = np.full((len(W), 2), np.nan)
+    shape = np.full(len(W), NO_SHAPE, dtype=np.uint8)
     components = geometry.named_components(W)
     if not components:
         return place, shape
@@ -57,9 +56,10 @@ def _graph(W: NDArray[np.float64], legend: _Legend) -> tuple[NDArray[np.float64]
     low = np.array([own.min(axis=0) for own in nodes]) - _MARGIN / 2
     high = np.array([own.max(axis=0) for own in nodes]) + _MARGIN / 2
     shifts = graph_layout.pack(high - low).corner - low
+    kinds = feature_graph.kinds()
     for (name, own), at, shift in zip(components, nodes, shifts, strict=True):
         place[own] = at + shift
-        shape[own] = legend.setdefault(feature_graph.kind(name), len(legend))
+        shape[own] = kinds.index(feature_graph.kind(name))
     return place, shape
 
 

@@ -1,4 +1,4 @@
-"""What the page holds of toy models beside their weights: what the weights say of every feature, and their graph.
+"""What the page holds of toy models: their weights, what these say of every feature, the feature graph.
 
 Shapes: M models, S snapshots, F features (n), H hidden (m).
 """
@@ -20,7 +20,7 @@ from superpos.store import Run
 
 
 def parts(run: Run, models: Models) -> Iterator[Part]:
-    """The parts of models whose tensors have equal shapes; those with a ReLU layer stand in parts of their own."""
+    """The parts of models whose tensors have equal shapes, apart for those with a ReLU layer."""
     relu = (run.table.loc[models, "model.hidden"] == "relu").to_numpy(dtype=np.bool_)
     for same, is_relu in ((models[~relu], False), (models[relu], True)):
         if len(same):
@@ -28,7 +28,7 @@ def parts(run: Run, models: Models) -> Iterator[Part]:
 
 
 def _parts(run: Run, models: Models, is_relu: bool) -> Iterator[Part]:
-    """Weights, histories, snapshots and graphs. A ReLU layer has neurons, its own axes, in place of a graph."""
+    """Weights, histories, snapshots; graphs, or the neurons of a ReLU layer, which has axes of its own."""
     shapes = {name: tensor.shape for name, tensor in run.weights(int(models[0])).items()}
     encoder = "W" if "W" in shapes else "W1"  # [F, H], its rows the directions of the features
     n_features, n_hidden = shapes[encoder]
@@ -41,7 +41,8 @@ def _parts(run: Run, models: Models, is_relu: bool) -> Iterator[Part]:
     yield weights(run, models, trained)
     yield from history(run, models)
     yield from snapshots(run, models, lambda _, tensors: _features(tensors[encoder]))
-    if not is_relu and n_features <= MAX_FEATURES and n_hidden > 2:  # in the plane arrows say as much
+    in_the_plane = n_hidden <= 2  # where arrows say as much
+    if not is_relu and not in_the_plane and n_features <= MAX_FEATURES:
         drawn = sized("graphs", models, lambda rows: graphs(run.tensor(encoder, rows)))
         yield drawn._replace(most=most(n_features))
 

@@ -39,7 +39,7 @@ def _axis(run: Run, key: str) -> int | None:
 
 
 def _phases(run: Run, axes: tuple[int, int]) -> Layers:
-    """Phase of the exact minimum in every cell, how far the trained models agree, both theories' boundaries."""
+    """Phase of the exact minimum in every cell, how far the models agree, both theories' boundaries."""
     grid, models = phases.trained(run)
     W = models.best()
     n = W.shape[-2]
@@ -49,7 +49,8 @@ def _phases(run: Run, axes: tuple[int, int]) -> Layers:
     lowest = np.nanmin(np.where(np.isnan(models.loss), np.inf, models.loss), axis=2)
     excess = np.where(known, lowest / loss - 1, np.nan)
     same = np.where(known, best.label == minimum.label, np.nan)
-    _, agreement = phases.caption(phases.agreement(models, best, minimum, loss, grid)).split(". ", 1)
+    caption = phases.caption(phases.agreement(models, best, minimum, loss, grid))
+    _, agreement = caption.split(". ", 1)  # the first sentence says what the figure's line is
     order = _order(run, grid, axes)
     names = ("another phase", "same phase")
     return Layers(
@@ -80,7 +81,7 @@ def _order(run: Run, grid: Grid, axes: tuple[int, int]) -> tuple[NDArray[np.intp
 
 
 def _nearest(values: Floats, wanted: Sequence[float]) -> NDArray[np.intp]:
-    """Which of `values` each of `wanted` is; an unfinished run lacks some, and their cells are drawn as unknown."""
+    """Which of `values` each of `wanted` is; an unfinished run lacks some, whose cells are unknown."""
     places: NDArray[np.intp] = np.abs(values[None, :] - np.array(wanted)[:, None]).argmin(axis=1)
     return places
 
