@@ -213,8 +213,8 @@ class Family:
     # --- the rest of "trains" -------------------------------------------------------------------------------------
     extra_state: Callable[[Task], Arrays] = _nothing
     """Arrays [M, ...] beside the parameters that training changes: counters, moving averages. They are checkpointed."""
-    after_step: Callable[[Task, Tensors, Tensors, int], tuple[Tensors, Tensors]] | None = None
-    """(task, params, extra state, step) -> both as they are after the step: projections, restarts."""
+    after_step: Callable[[Task, Tensors, Tensors, Any, int], tuple[Tensors, Tensors]] | None = None
+    """(task, params, extra state, inputs of the step, step) -> both as they are after it: projections, restarts."""
     frozen: Callable[[Structure], frozenset[str]] = lambda _: frozenset()
     """Parameters that training leaves as they are."""
     build: Callable[[Task], Arrays] | None = None
