@@ -1,0 +1,89 @@
+"""Where autoencoders have their dictionaries and their inputs from.
+
+A dictionary is W of a toy model, or drawn at random once a run. Shapes: M models, B samples, F features, D inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from auto.structure import Task
+from superpos.family import Arrays, Run, Settings, Shared
+from superpos.maths.streams import draws, normals
+
+_RANGE = 2**32
+
+
+class Purpose(IntEnum):
+    """What the streams of autoencoders are for; see `superpos.maths.streams`."""
+
+    INIT = 128
+    TRAIN = 129
+    EVALUATE = 130
+    WORLD = 131
+    NOISE = 8  # added, for the noise on the inputs
+
+
+def drawn_name(n_features: int, n_inputs: int, world: int) -> str:
+    """The name of a drawn dictionary in the shared file "dictionaries"."""
+    return f"{n_features}x{n_inputs}.{world}"
+
+
+def shared(made: Settings, sources: Shared) -> dict[str, Callable[[], Arrays]]:
+    """The drawn dictionaries of a sweep, each once; no file where every model has that of another run."""
+    sweep = made.sweep
+    keys = ("auto.n_features", "auto.n_inputs", "auto.world", "auto.source")
+    distinct = set(zip(*(sweep.column(key).tolist() for key in keys), strict=True))
+    wanted = sorted({(n, d, world) for n, d, world, source in distinct if source is None})
+    return {"dictionaries": partial(_draw_all, wanted)} if wanted else {}
+
+
+def _draw_all(wanted: list[tuple[int, int, int]]) -> dict[str, NDArray[np.float32]]:
+    return {drawn_name(*one): draw_dictionary(*one) for one in wanted}
+
+
+def draw_dictionary(n_features: int, n_inputs: int, world: int) -> NDArray[np.float32]:
+    """Random directions [F, D] of length 1."""
+    found = normals(np.array([world], dtype=np.uint64), 0, (n_features, n_inputs), Purpose.WORLD)[0]
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+def read_source(run: Run) -> dict[str, Any]:
+    """What is kept of a run of toy models: W [M, F, D], the numbers of its models, and the best of them."""
+    table = run.table
+    return {
+        "W": run.tensor("W"),
+        "model": table["model"].to_numpy(dtype=np.int64),
+        "best": np.array([table["model"][table["loss"].idxmin()]], dtype=np.int64),
+    }
+
+
+def batch(task: Task, step: int, device: str = "cpu") -> torch.Tensor:
+    """Training inputs [M, B, D] of a step."""
+    return inputs(task, Purpose.TRAIN, step, range(task.structure.batch_size), device)
+
+
+def evaluation(task: Task, samples: range, device: str = "cpu") -> torch.Tensor:
+    """Inputs [M, B, D] of a contiguous range of samples of the evaluation stream."""
+    return inputs(task, Purpose.EVALUATE, 0, samples, device)
+
+
+def inputs(task: Task, purpose: Purpose, step: int, samples: range, device: str) -> torch.Tensor:
+    """x = f W + noise [M, B, D]; a feature f is uniform on [0, 1] with probability p, else 0."""
+    structure = task.structure
+    u = draws(task.seed, purpose, step, samples, structure.n_features, device)
+    first = torch.from_numpy(np.floor((1 - task.density) * _RANGE).astype(np.int64)).to(device)[:, None, None]
+    features = torch.where(u >= first, (u - first).double() / (_RANGE - first), 0.0).float()
+    x = features @ torch.from_numpy(task.dictionary).to(device)
+    if task.noise.any():
+        words = draws(task.seed, purpose + Purpose.NOISE, step, samples, structure.n_inputs, device)
+        normal = torch.special.ndtri((words.double() + 0.5) / _RANGE)
+        x = x + (torch.from_numpy(task.noise).to(device)[:, None, None] * normal).float()
+    return x
