@@ -207,6 +207,11 @@ class Family:
     """Values of such keys where neither is given; they stand in the plan."""
     adam: Adam = Adam()  # noqa: RUF009 - a value that cannot change
     sources: Sequence[Source] = ()
+    with_sources: Callable[[Sweep, Mapping[str, Run]], Sweep] = lambda sweep, _: sweep
+    """(sweep, other runs by digest) -> the sweep with what follows from them in its plan, such as sizes.
+
+    Called when a sweep is asked for. Raises `ConfigError` where a run does not fit.
+    """
     configs: Path | None = None
     """A folder of experiment/*.yaml and claims/*.yaml of a family that does not ship with superpos."""
 
