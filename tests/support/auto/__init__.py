@@ -23,6 +23,7 @@ FAMILY = Family(
     settings=Late("auto.settings:Settings"),
     task=Late("auto.settings:task"),
     sources=(Source("auto.source", Late("auto.world:read_source")),),
+    with_sources=Late("auto.settings:with_sources"),
     configs=Path(__file__).parent / "configs",
     # trains
     work=work,

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from superpos.config.schema import MAX_SCALE, key
 
 DENSITY, SPARSITY = "auto.density", "auto.sparsity"
+N_FEATURES, N_INPUTS = "auto.n_features", "auto.n_inputs"
+DEFAULT_SIZES = {N_FEATURES: 5, N_INPUTS: 3}
+"""Of drawn dictionaries."""
 DEFAULT_DENSITY = 0.2
 """Density where neither of the two is given."""
 
@@ -19,8 +22,10 @@ class AutoConfig:
         "run", None, "run of toy models whose W is the dictionary", null="a dictionary is drawn", per_model=True
     )
     world: int = key("int", 0, "key of the drawn dictionary", low=0, high=2**32 - 1, per_model=True)
-    n_features: int = key("int", 5, "features n of the dictionary", low=1, high=1024)
-    n_inputs: int = key("int", 3, "dimensions d of the inputs", low=1, high=1024)
+    n_features: int | None = key(
+        "int", None, "features n of the dictionary", low=1, high=1024, null="as the source has, or 5"
+    )
+    n_inputs: int | None = key("int", None, "dimensions d of the inputs", low=1, high=1024, null="as the source has, or 3")
     n_latents: int = key("int", 6, "latents k", low=1, high=4096)
     activation: str = key("choice", "relu", "activation of the latents", choices=("relu", "linear"))
     decoder: str = key(

@@ -5,16 +5,19 @@ Shapes: M models, F features (n), D inputs (d).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auto.keys import DENSITY, SPARSITY
+from auto.keys import DEFAULT_SIZES, DENSITY, N_FEATURES, N_INPUTS, SPARSITY
 from auto.structure import Structure, Task
 from auto.world import drawn_name
-from superpos.family import Shared
+from superpos.errors import ConfigError
+from superpos.family import Run, Shared
 from superpos.plan import settings
 from superpos.plan.sweep import Rows, Sweep
 
@@ -28,6 +31,8 @@ class Settings(settings.Settings):
     def structure_values(self, row: int) -> dict[str, Any]:
         """Models that are made by hand are not trained."""
         values = super().structure_values(row)
+        sizes = {key.rpartition(".")[2]: size for key, size in DEFAULT_SIZES.items()}
+        values |= {name: size for name, size in sizes.items() if values[name] is None}
         return values | {"steps": 0, "warmup_steps": 0} if values["decoder"] == "identity" else values
 
     def columns(self, rows: Rows) -> dict[str, Any]:
@@ -38,12 +43,38 @@ class Settings(settings.Settings):
             DENSITY: density,
             SPARSITY: np.round(1 - density, 15),
             "train.steps": np.where(made, 0, self.sweep.column("train.steps", rows)),
+            **{key: self.size(key, rows) for key in DEFAULT_SIZES},
         }
+
+    def size(self, key: str, rows: Rows) -> NDArray[np.int64]:
+        """n or d of each row [M]."""
+        given = self.sweep.column(key, rows)
+        return np.where(given == None, DEFAULT_SIZES[key], given).astype(np.int64)  # noqa: E711 - of an array
 
     def density(self, rows: Rows) -> NDArray[np.float64]:
         """p of each row [M], whichever of the two keys was given."""
         density, sparsity = (self.sweep.column(key, rows).astype(np.float64) for key in (DENSITY, SPARSITY))
         return np.where(np.isnan(density), np.round(1 - sparsity, 15), density)  # null is NaN
+
+
+def with_sources(sweep: Sweep, runs: Mapping[str, Run]) -> Sweep:
+    """The sweep with the sizes of its sources. Raises `ConfigError` for a source that is not of toy models, or fits not."""
+    sizes = {}
+    for digest, run in runs.items():
+        if run.family is None or run.family.name != "tms" or "W" not in run.weights(0):
+            raise ConfigError(f"auto.source: {run.path} is not a run of tied toy models")
+        sizes[digest] = run.tensor("W").shape[1:]
+    missing = {value for value in sweep.values("auto.source") if value and value.partition(":")[0] not in sizes}
+    given = {key: set(sweep.values(key)) for key in (N_FEATURES, N_INPUTS)}
+    if missing and None in set.union(*given.values()):
+        raise ConfigError(f"auto.source: where {min(missing)} lies is not known; give {N_FEATURES} and {N_INPUTS}")
+    for at, key in enumerate((N_FEATURES, N_INPUTS)):
+        found = {size[at] for size in sizes.values()}
+        if len(found) > 1 or found - given[key] - {None} and None not in given[key]:
+            raise ConfigError(f"{key}: got {given[key]}; allowed: {found}, as auto.source has")
+        if found and given[key] == {None}:
+            sweep = replace(sweep, base={**sweep.base, key: found.pop()})
+    return sweep
 
 
 def task(made: Settings, rows: Rows, shared: Shared) -> Task:

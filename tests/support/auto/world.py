@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from auto.keys import N_FEATURES, N_INPUTS
 from auto.structure import Task
 from superpos.family import Arrays, Run, Settings, Shared
 from superpos.maths.streams import draws, normals
@@ -39,9 +40,9 @@ def drawn_name(n_features: int, n_inputs: int, world: int) -> str:
 def shared(made: Settings, sources: Shared) -> dict[str, Callable[[], Arrays]]:
     """The drawn dictionaries of a sweep, each once; no file where every model has that of another run."""
     sweep = made.sweep
-    keys = ("auto.n_features", "auto.n_inputs", "auto.world", "auto.source")
-    distinct = set(zip(*(sweep.column(key).tolist() for key in keys), strict=True))
-    wanted = sorted({(n, d, world) for n, d, world, source in distinct if source is None})
+    rows = np.flatnonzero(sweep.column("auto.source") == None)  # noqa: E711 - of an array
+    columns = (made.size(N_FEATURES, rows), made.size(N_INPUTS, rows), sweep.column("auto.world", rows))
+    wanted = sorted(set(zip(*(column.tolist() for column in columns), strict=True)))
     return {"dictionaries": partial(_draw_all, wanted)} if wanted else {}
 
 
