@@ -6,9 +6,17 @@ from auto.keys import DENSITY
 from superpos.family import Exhibits, Explorer, Figure, Late
 
 SHOWS = Exhibits(
-    figures={"dictionary": Figure("cosines of the features of the best model with its latents", "auto.figures.dictionary")},
+    figures={
+        "dictionary": Figure("cosines of features and latents of the best models", "auto.figures.dictionary"),
+    },
     measures="auto.measures",
-    explorer=Explorer(scripts=("auto.explorer:panels.js",), parts=Late("auto.explorer:parts")),
+    explorer=Explorer(
+        scripts=("auto.explorer:panels.js",),
+        parts=Late("auto.explorer:parts"),
+        layers=Late("auto.explorer:layers"),
+        constants=Late("auto.explorer:constants"),
+    ),
     bench=Late("auto.bench:bench"),
     words={DENSITY: "p"},
+    ordered_by=DENSITY,
 )

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from auto.keys import SPARSITY
+from auto.keys import N_FEATURES, N_INPUTS, SPARSITY
 from auto.structure import Task
+from auto.world import dictionary
 from superpos.engines.task import State
 from superpos.family import Run
 
@@ -27,6 +28,19 @@ def cosines(rows: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
     left, right = (value.astype(np.float64) for value in (rows, others))
     lengths = np.linalg.norm(left, axis=-1)[..., :, None] * np.linalg.norm(right, axis=-1)[..., None, :]
     return (left @ right.swapaxes(-1, -2)) / np.where(lengths > 0, lengths, 1.0)
+
+
+def dictionaries(run: Run, models: Sequence[int]) -> list[NDArray[np.float32]]:
+    """The dictionary [F, D] of each of some models."""
+    table = run.table.loc[list(models)]
+    keys = (N_FEATURES, N_INPUTS, "auto.source", "auto.world")
+    files: dict[str, Any] = {}
+    found = []
+    for n, d, source, world in zip(*(table[key].tolist() for key in keys), strict=True):
+        name = f"source-{source.partition(':')[0]}" if isinstance(source, str) else "dictionaries"
+        files[name] = files.get(name) or run.shared(name)
+        found.append(dictionary(n, d, source if isinstance(source, str) else None, world, files))
+    return found
 
 
 def measure(task: Task, state: State) -> dict[str, NDArray[Any]]:

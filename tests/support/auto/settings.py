@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from auto.keys import DEFAULT_SIZES, DENSITY, N_FEATURES, N_INPUTS, SPARSITY
 from auto.structure import Structure, Task
-from auto.world import drawn_name
+from auto.world import dictionary
 from superpos.errors import ConfigError
 from superpos.family import Run, Shared
 from superpos.plan import settings
@@ -82,6 +82,7 @@ def task(made: Settings, rows: Rows, shared: Shared) -> Task:
     column = partial(made.sweep.column, rows=rows)
     structure = made.structure(int(rows[0]))
     worlds = zip(column("auto.source").tolist(), column("auto.world").tolist(), strict=True)
+    sizes = structure.n_features, structure.n_inputs
     return Task(
         structure,
         seed=column("seed").astype(np.uint64),
@@ -90,16 +91,7 @@ def task(made: Settings, rows: Rows, shared: Shared) -> Task:
         density=made.density(rows),
         noise=column("auto.noise"),
         l1=column("train.l1"),
-        dictionary=np.stack([_dictionary(structure, source, world, shared) for source, world in worlds]),
+        dictionary=np.stack([dictionary(*sizes, source, world, shared) for source, world in worlds]),
     )
 
 
-def _dictionary(structure: Structure, source: str | None, world: int, shared: Shared) -> NDArray[np.float32]:
-    """The dictionary [F, D] of a model: W of the named model of another run, or one that was drawn."""
-    if source is None:
-        drawn: NDArray[np.float32] = shared["dictionaries"][drawn_name(structure.n_features, structure.n_inputs, world)]
-        return drawn
-    digest, _, model = source.partition(":")
-    kept = shared[f"source-{digest}"]
-    found: NDArray[np.float32] = kept["W"][np.flatnonzero(kept["model"] == int(model or kept["best"][0]))[0]]
-    return found
