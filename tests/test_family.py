@@ -1,0 +1,396 @@
+"""The seam holds: a second family, which lives in the tests alone, does all that toy models do.
+
+`support/auto` is that family: autoencoders of inputs that are made of the features of a run of toy models. It uses
+every slot of `superpos.family`, and nothing of superpos is changed for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+from auto import FAMILY, world
+from auto.engine import LinearEngine
+from auto.keys import KEYS, AutoConfig
+from auto.results import FOUND, cosines, dictionaries
+from browser import chromium
+from explorer import Explorer as Page
+from launcher import command
+from playwright.sync_api import expect
+from typer.testing import CliRunner, Result
+
+import superpos
+from superpos import family as seam
+from superpos.cli import app, suggestions
+from superpos.compose.compose import compose
+from superpos.config.schema import key, schema_of
+from superpos.engines.reference import ReferenceEngine
+from superpos.errors import ConfigError
+from superpos.family import Exhibits, Explorer, Family
+from superpos.maths.streams import Purpose
+from superpos.plan.sweep import Sweep
+from superpos.store import Run
+from superpos.training import runner, sources
+from superpos.user.functions import Own
+
+REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
+ROOT = Path(superpos.__file__).parents[1]
+TOY = ["name=world", "model.n_features=4", "model.n_hidden=2", "train.steps=100", "train.batch_size=64", "seed=0,1"]
+KINDS = ["learned", "learned", "dictionary", "identity", "identity"]
+SEEDS = 3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def known() -> None:
+    """This process knows the family, as a program that imports it does."""
+    superpos.register(FAMILY)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the runs that several tests read."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def source(out: Path) -> Path:
+    """A run of toy models."""
+    return superpos.train(TOY, out=out).path
+
+
+@pytest.fixture(scope="module")
+def sweep(source: Path) -> list[str]:
+    """The overrides of a sweep over structures and seeds: two axes."""
+    return ["experiment=auto_kinds", f"auto.source={source}"]
+
+
+@pytest.fixture(scope="module")
+def run(sweep: list[str], out: Path) -> Run:
+    """That sweep, trained by one process."""
+    return superpos.train(sweep, out=out)
+
+
+def cli(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="superpos")
+
+
+def done(*arguments: str | Path) -> Result:
+    """The result of a command that succeeds."""
+    result = cli(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def started(arguments: list[str]) -> subprocess.Popen[str]:
+    paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent / "support")])
+    environment = os.environ | {"PYTHONPATH": paths}
+    return subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def training(*arguments: str | Path) -> subprocess.Popen[str]:
+    """`superpos train` in a process of its own that knows the family."""
+    return started(command("auto.registered", "train", *map(str, arguments)))
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    stdout, stderr = process.communicate(timeout=120)
+    return process.returncode, stdout, stderr
+
+
+def resolved(overrides: list[str]) -> Sweep:
+    return sources.resolve(compose(overrides).sweep)
+
+
+# --- every slot has its proof ----------------------------------------------------------------------------------------
+
+
+def defaults(kind: type) -> dict[str, Any]:
+    return {
+        slot.name: slot.default_factory() if callable(slot.default_factory) else slot.default  # type: ignore[misc]
+        for slot in fields(kind)
+    }
+
+
+def data(x: torch.Tensor) -> torch.Tensor:
+    """Inputs of a user's own."""
+    return 2 * x
+
+
+@pytest.mark.parametrize("kind", [Family, Exhibits, Explorer])
+def test_every_slot_is_used(kind: type) -> None:
+    own = Own.of(None, data, None, None)
+    assert own is not None
+    read = FAMILY.with_functions(Own.from_json(own.to_json()))  # as from a run folder
+    values = {Family: (FAMILY, read), Exhibits: (FAMILY.shows,), Explorer: (FAMILY.shows.explorer,)}[kind]
+    for slot, default in defaults(kind).items():
+        given = [getattr(value, slot) for value in values]
+        assert any(found is not default and found != default for found in given), slot
+
+
+def test_the_family_stands_in_the_tests_alone() -> None:
+    for file in ROOT.glob("superpos/**/*.py"):
+        assert "auto." not in file.read_text(encoding="utf-8").replace("n_auto.", ""), file
+    assert not {int(purpose) for purpose in world.Purpose} & set(range(128)) - {world.Purpose.NOISE}
+    assert max(Purpose) + Purpose.SETS < 32
+
+
+# --- it trains -------------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_is_trained(run: Run) -> None:
+    table = run.table
+    assert run.complete
+    assert run.family is FAMILY
+    assert len(run.folder.rows) == len(KINDS)
+    assert table["auto.decoder"].tolist() == [kind for kind in KINDS for _ in range(SEEDS)]
+    assert (table["status"] == "ok").all()
+    built = table["auto.decoder"] == "identity"
+    assert table["train.steps"].tolist() == [0 if made else 60 for made in built]
+    assert table["loss_kind"].tolist() == ["exact" if kind == "linear" else "sampled" for kind in table["auto.activation"]]
+    assert table["backend"].tolist() == ["fused" if kind == "linear" else "reference" for kind in table["auto.activation"]]
+    assert (table["train.optimizer"] == "adam").all()  # the family's default
+    assert (table["train.l1"] == 0.01).all()  # its own key in a shared group
+    assert (table["auto.density"] == 0.2).all()
+    assert (table["auto.sparsity"] == 0.8).all()
+    assert (table["auto.n_features"] == 4).all()  # as its source has
+    assert (table["auto.n_inputs"] == 2).all()
+    assert table["loss"][table["auto.decoder"] == "learned"].max() < 0.1
+
+
+def test_models_that_are_made_are_as_they_are_made(run: Run) -> None:
+    made = run.table["model"][run.table["auto.decoder"] == "identity"]
+    assert len(made) == 2 * SEEDS
+    for model in made:
+        weights = run.weights(model)
+        np.testing.assert_array_equal(np.maximum(weights["E"], 0) @ np.maximum(weights["D"], 0), np.eye(2))
+        assert not weights["active"].any()
+        steps, _ = run.snapshots(model)
+        assert steps.tolist() == [0]
+        assert len(run.history(model)[0]) == 0
+    exact = run.table.loc[made[run.table.loc[made, "auto.activation"] == "linear"], "loss"]
+    assert exact.nunique() == 1  # E |x|² times l1: nothing is lost
+
+
+def test_frozen_tensors_stay_and_others_are_projected(run: Run) -> None:
+    for model in run.table["model"][run.table["auto.decoder"] != "identity"]:
+        weights, (_, snapshots) = run.weights(model), run.snapshots(model)
+        np.testing.assert_allclose(np.linalg.norm(weights["D"], axis=1), 1, rtol=1e-6)
+        is_frozen = run.table.loc[model, "auto.decoder"] == "dictionary"
+        assert (snapshots["D"] == weights["D"]).all() == is_frozen
+        assert (snapshots["E"][0] != weights["E"]).any()
+        if is_frozen:
+            [dictionary] = dictionaries(run, [model])
+            np.testing.assert_allclose(cosines(dictionary, weights["D"]).diagonal(), 1, rtol=1e-6)
+
+
+def test_counters_are_published(run: Run) -> None:
+    counts = run.tensor("active", run.table["auto.activation"] == "relu")
+    assert counts.dtype == np.int64
+    trained = run.table["auto.decoder"][run.table["auto.activation"] == "relu"] != "identity"
+    assert (counts[trained].sum(1) > 0).all()
+    assert counts.max() <= 60 * 32
+    assert (run.tensor("active", [SEEDS]) == 60 * 32).all()  # linear latents are never 0
+
+
+def test_a_row_alone_is_the_row_in_the_sweep(run: Run, sweep: list[str], tmp_path: Path) -> None:
+    row = run.table.iloc[SEEDS * 2 + 1]
+    kinds = [f"auto.{name}={row[f'auto.{name}']}" for name in ("decoder", "activation", "n_latents")]
+    alone = superpos.train([*sweep, *kinds, "seed=1"], out=tmp_path)
+    assert alone.n_models == 1
+    assert alone.table["row_id"][0] == row["row_id"]
+    for name, value in run.weights(row["model"]).items():
+        np.testing.assert_array_equal(alone.weights(0)[name], value)
+    np.testing.assert_array_equal(alone.history(0)[1], run.history(row["model"])[1])
+    results = [name for name in run.table.columns if "." not in name and name != "model"]
+    pd.testing.assert_series_equal(alone.table.loc[0, results], row[results], check_names=False)
+
+
+def test_the_fused_engine_is_the_reference(run: Run) -> None:
+    rows = run.folder.rows[1]
+    task = resolved(["experiment=auto_kinds", f"auto.source={run.manifest['plan']['values']['auto.source']}", *SIZES]).task(
+        rows, {name: run.shared(name) for name in run.folder.shared_states()}
+    )
+    params = {name: run.tensor(name, rows) for name in ("E", "b", "D")}
+    (loss, grads), (expected, wanted) = (
+        engine.gradients(task, params, 3) for engine in (LinearEngine(1), ReferenceEngine(FAMILY))
+    )
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    for name in ("E", "b", "D"):
+        np.testing.assert_allclose(grads[name], wanted[name], rtol=1e-3, atol=1e-6)
+    sampled, error = ReferenceEngine(FAMILY).evaluate(task, params, 2**15)
+    exact = FAMILY.exact_loss.loss(task, params)  # type: ignore[union-attr]
+    assert (np.abs(sampled - exact) < 5 * error).all()
+
+
+def test_parts_of_the_forward_pass_can_be_replaced(run: Run) -> None:
+    task = SimpleNamespace(structure=SimpleNamespace(activation="relu"))
+    params = {name: torch.from_numpy(run.tensor(name, [0])) for name in ("E", "b", "D")}
+    x = torch.ones(1, 2, 2)
+    outputs, parts = FAMILY.forward(task, params, x)
+    assert set(parts) == {"latents", "output"}
+    again, _ = FAMILY.forward(task, params, 5 * x, replace={"latents": parts["latents"]})
+    assert torch.equal(again, outputs)
+    zeros, parts = FAMILY.forward(task, params, x, replace={"output": 0 * x})
+    assert not zeros.any()
+    assert not parts["output"].any()
+
+
+def test_a_diverged_model_keeps_its_counters(sweep: list[str], tmp_path: Path) -> None:
+    kinds = ["auto.decoder=learned", "auto.activation=relu,linear", "auto.n_latents=4", "seed=0", "train.lr=1e30,0.01"]
+    found = superpos.train([*sweep, *kinds, "record.snapshots=0"], out=tmp_path)
+    assert found.table["status"].tolist() == ["diverged", "ok"] * 2
+    for model in (0, 2):
+        assert found.weights(model)["active"].max() <= 32 * found.table["diverged_at"][model] < 60 * 32
+        assert all(np.isfinite(value).all() for value in found.weights(model).values())
+
+
+def test_a_users_own_data(source: Path, tmp_path: Path) -> None:
+    overrides = ["family=auto", f"auto.source={source}", "auto.activation=linear", "train.steps=3", "name=own"]
+    found = superpos.train(overrides, data=data, out=tmp_path)
+    assert found.table["backend"].tolist() == ["reference"]
+    assert found.table["loss_kind"].tolist() == ["sampled"]
+    assert str(found.own) == "data=data"
+    with pytest.raises(ConfigError, match="autoencoders take no such function; allowed: data"):
+        superpos.train(overrides, target=data, out=tmp_path)
+    with pytest.raises(ConfigError, match="auto.noise: given beside data="):
+        superpos.train([*overrides, "auto.noise=0.1"], data=data, out=tmp_path)
+    with pytest.raises(ConfigError, match="models x samples x inputs"):
+        superpos.train(overrides, data=lambda x: x[..., :1], out=tmp_path)
+
+
+# --- what happens on the way does not matter --------------------------------------------------------------------------
+
+SIZES = ["auto.n_features=4", "auto.n_inputs=2"]
+LONG = ["train.steps=2000", "record.snapshots=5", "seed=0,1"]
+
+
+def test_three_shards_are_the_whole(run: Run, sweep: list[str], tmp_path: Path) -> None:
+    shards = [training(*sweep, "--shard", f"{k}/3", "--out", tmp_path, "--quiet") for k in range(3)]
+    for process in shards:
+        code, stdout, stderr = finished(process)
+        assert code == 0, stderr
+    whole = superpos.load(stdout.strip())
+    assert whole.digest() == run.digest()
+    assert whole.path.name == run.path.name
+
+
+def test_killed_again_and_again(run: Run, sweep: list[str], tmp_path: Path) -> None:
+    script = "import auto.registered, json, kill_often, sys; print(json.dumps(kill_often.kill_often(*json.loads(sys.argv[1]))))"
+    given = json.dumps([5, str(tmp_path), 1, sweep])
+    code, stdout, stderr = finished(started([sys.executable, "-c", script, given]))
+    assert code == 0, stderr
+    found = json.loads(stdout.splitlines()[-1])
+    assert found["kills"] == 5
+    assert found["digests"] == [run.digest()]
+
+
+def test_interrupted_and_its_source_gone(source: Path, sweep: list[str], tmp_path: Path) -> None:
+    """Stopped in the middle of a chunk, with a checkpoint; then nothing but the run's own folder is needed."""
+    moved = tmp_path / "moved"
+    shutil.copytree(source, moved)
+    undisturbed = superpos.train([*sweep, *LONG], out=tmp_path / "undisturbed")
+    elsewhere = ["experiment=auto_kinds", f"auto.source={moved}", *LONG]
+    process = training(*elsewhere, "--out", tmp_path)
+    folder = tmp_path / "auto_kinds" / undisturbed.path.name
+    until(lambda: (folder / "attempts").is_dir() and any(folder.glob("shared/*.json")))
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    code, _, stderr = finished(process)
+    assert code == 75, stderr
+    assert any(folder.glob("checkpoints/*")), stderr
+    shutil.rmtree(moved)
+    code, _, stderr = finished(training(*elsewhere, "--out", tmp_path))
+    assert code == 2
+    assert f"auto.source: {moved} does not exist" in stderr
+    digest = undisturbed.manifest["plan"]["values"]["auto.source"]
+    code, stdout, stderr = finished(training("experiment=auto_kinds", f"auto.source={digest}", *SIZES, *LONG, "--out", tmp_path))
+    assert code == 0, stderr
+    assert Path(stdout.strip()) == folder
+    assert superpos.load(folder).digest() == undisturbed.digest()
+
+
+def until(there: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+# --- other runs ------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_named_by_its_digest(run: Run, source: Path, sweep: list[str], tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(source, moved)
+    digest = superpos.load(source).digest()[: sources.DIGITS]
+    plans = [resolved(overrides).to_json() for overrides in (sweep, ["experiment=auto_kinds", f"auto.source={moved}"])]
+    assert plans[0] == plans[1] == run.manifest["plan"]
+    assert plans[0]["values"]["auto.source"] == digest
+    assert str(source) not in json.dumps([plans, run.manifest["plan"], run.manifest["config"]])
+    assert (run.table["auto.source"] == digest).all()
+    one = resolved(["experiment=auto_kinds", f"auto.source={moved}:1"])
+    assert one.base["auto.source"] == f"{digest}:1"
+    other = superpos.train([*TOY, "train.lr=0.003"], out=tmp_path)
+    ids = {plan.run_id for plan in (resolved(sweep), one, resolved(["experiment=auto_kinds", f"auto.source={other.path}"]))}
+    assert len(ids) == 3
+
+
+def test_a_source_that_does_not_fit_is_refused(run: Run, source: Path, tmp_path: Path) -> None:
+    faults = {
+        str(tmp_path / "nowhere"): "auto.source: .*nowhere does not exist",
+        f"{source}:7": "has no model 7; allowed: 0 to 1",
+        str(run.path): "is not a run of tied toy models",
+        "0123456789abcdef": "where 0123456789abcdef lies is not known; give auto.n_features and auto.n_inputs",
+    }
+    for given, words in faults.items():
+        with pytest.raises(ConfigError, match=words):
+            superpos.train(["experiment=auto_kinds", f"auto.source={given}"], out=tmp_path)
+    with pytest.raises(ConfigError, match=r"auto.n_inputs: got \{3\}; allowed: \{2\}, as auto.source has"):
+        superpos.train(["experiment=auto_kinds", f"auto.source={source}", "auto.n_inputs=3"], out=tmp_path)
+    shutil.copytree(source, tmp_path / "copy")
+    with pytest.raises(ConfigError, match="are the same run; give one of the two"):
+        superpos.train(["family=auto", f"auto.source={source},{tmp_path / 'copy'}"], out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]  # nothing was written
+
+
+def test_shared_files_are_checked(sweep: list[str], tmp_path: Path) -> None:
+    overrides = [*sweep, "auto.decoder=identity", "auto.activation=linear", "auto.n_latents=2", "seed=0"]
+    found = superpos.train(overrides, out=tmp_path)
+    [file] = found.path.glob("shared/source-*.safetensors")
+    assert set(found.shared(file.stem)) == {"W", "model", "best"}
+    done("status", found.path)
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    damaged = cli("status", found.path)
+    assert damaged.exit_code == 4
+    assert file.stem in damaged.output
+    assert superpos.train(overrides, out=tmp_path).path == found.path
+    done("status", found.path)
+    assert file.read_bytes() == content
+
+
+def test_drawn_dictionaries_are_shared(tmp_path: Path) -> None:
+    """Without a source, each dictionary is drawn once for all models of a run."""
+    overrides = ["family=auto", "auto.world=0,1", "seed=0,1", "train.steps=0"]
+    found = superpos.train(overrides, out=tmp_path)
+    assert set(found.shared("dictionaries")) == {"5x3.0", "5x3.1"}
+    drawn = dictionaries(found, range(4))
+    assert (drawn[0] == drawn[1]).all()
+    assert (drawn[0] != drawn[2]).any()
+    assert cosines(found.weights(0)["D"], drawn[0]).max() < FOUND
