@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from auto.structure import Structure, Task
-from auto.world import Purpose
+from auto.purposes import Purpose
 from superpos.engines.task import State
 from superpos.maths.streams import normals
 
@@ -25,7 +25,7 @@ def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:
     """Random rows of D of length 1 (or those of the dictionary), E their transpose, b = 0."""
     structure = task.structure
     shape = (structure.n_latents, structure.n_inputs)
-    drawn = normals(task.seed, 0, shape, Purpose.INIT)
+    drawn = normals(task.seed, Purpose.INIT, 0, shape)
     rows = task.dictionary.astype(np.float64) if structure.decoder == "dictionary" else drawn
     decoder = (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
     return _params(decoder)

@@ -6,7 +6,6 @@ A dictionary is W of a toy model, or drawn at random once a run. Shapes: M model
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import IntEnum
 from functools import partial
 from typing import Any
 
@@ -15,21 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from auto.keys import N_FEATURES, N_INPUTS
+from auto.purposes import Purpose
 from auto.structure import Task
 from superpos.family import Arrays, Run, Settings, Shared
-from superpos.maths.streams import draws, normals
-
-_RANGE = 2**32
-
-
-class Purpose(IntEnum):
-    """What the streams of autoencoders are for; see `superpos.maths.streams`."""
-
-    INIT = 128
-    TRAIN = 129
-    EVALUATE = 130
-    WORLD = 131
-    NOISE = 8  # added, for the noise on the inputs
+from superpos.maths.streams import RANGE, draws, normals, thresholds
 
 
 def drawn_name(n_features: int, n_inputs: int, world: int) -> str:
@@ -52,7 +40,7 @@ def _draw_all(wanted: list[tuple[int, int, int]]) -> dict[str, NDArray[np.float3
 
 def draw_dictionary(n_features: int, n_inputs: int, world: int) -> NDArray[np.float32]:
     """Random directions [F, D] of length 1."""
-    found = normals(np.array([world], dtype=np.uint64), 0, (n_features, n_inputs), Purpose.WORLD)[0]
+    found = normals(np.array([world], dtype=np.uint64), Purpose.WORLD, 0, (n_features, n_inputs))[0]
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -93,11 +81,11 @@ def inputs(task: Task, purpose: Purpose, step: int, samples: range, device: str)
     """x = f W + noise [M, B, D]; a feature f is uniform on [0, 1] with probability p, else 0."""
     structure = task.structure
     u = draws(task.seed, purpose, step, samples, structure.n_features, device)
-    first = torch.from_numpy(np.floor((1 - task.density) * _RANGE).astype(np.int64)).to(device)[:, None, None]
-    features = torch.where(u >= first, (u - first).double() / (_RANGE - first), 0.0).float()
+    first = torch.from_numpy(thresholds(1 - task.density)).to(device)[:, None, None]
+    features = torch.where(u >= first, (u - first).double() / (RANGE - first), 0.0).float()
     x = features @ torch.from_numpy(task.dictionary).to(device)
     if task.noise.any():
         words = draws(task.seed, purpose + Purpose.NOISE, step, samples, structure.n_inputs, device)
-        normal = torch.special.ndtri((words.double() + 0.5) / _RANGE)
+        normal = torch.special.ndtri((words.double() + 0.5) / RANGE)
         x = x + (torch.from_numpy(task.noise).to(device)[:, None, None] * normal).float()
     return x
