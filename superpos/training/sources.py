@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,19 +103,28 @@ def _renamed(sweep: Sweep, keys: list[str], names: Mapping[str, str]) -> Sweep:
 
 def needed(sweep: Sweep) -> Shared:
     """The files of a sweep that has no folder yet, made anew."""
-    sources = {name: make() for name, make in _sources(sweep)}
+    sources = read(sweep, None)
     files = sweep.family.shared(sweep.settings, sources)
-    return sources | {name: make() for name, make in files.items()}
+    return {**sources, **{name: make() for name, make in files.items()}}
 
 
-def keep(sweep: Sweep, folder: RunFolder) -> Shared:
-    """The files of a run: those that its folder holds, the others made and written there.
+def read(sweep: Sweep, folder: RunFolder | None) -> Shared:
+    """What a sweep takes of other runs: as its own folder keeps it, else read from those runs. Nothing is written.
 
-    Raises `SuperposError` where another run that is needed cannot be read, or the folder not be written.
+    Raises `SuperposError` where another run that is needed cannot be read.
     """
-    sources = {name: _kept(folder, name, make) for name, make in _sources(sweep)}
+    there = {} if folder is None else {name: folder.shared(name) for name, _ in _sources(sweep)}
+    return {name: there.get(name) or make() for name, make in _sources(sweep)}
+
+
+def keep(sweep: Sweep, folder: RunFolder, sources: Shared) -> Shared:
+    """All files of a run: those that its folder holds, the others written there.
+
+    Raises `SuperposError` where the folder cannot be written.
+    """
+    taken = {name: _kept(folder, name, partial(dict, tensors)) for name, tensors in sources.items()}
     files = sweep.family.shared(sweep.settings, sources)
-    return sources | {name: _kept(folder, name, make) for name, make in files.items()}
+    return taken | {name: _kept(folder, name, make) for name, make in files.items()}
 
 
 def _kept(folder: RunFolder, name: str, make: Callable[[], Arrays]) -> Arrays:
