@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from auto import FAMILY
-from auto.structure import Structure, Task
 from numpy.typing import NDArray
 
+from auto import FAMILY
+from auto.structure import Structure, Task
 from superpos.engines.reference import ReferenceEngine
 from superpos.engines.task import State
 from superpos.maths import optimisers
@@ -69,7 +69,9 @@ class LinearEngine:
                 step,
                 lr,
                 decay,
-                optimisers.Update(*(torch.from_numpy(group[name]) for group in (state.params, state.first, state.second))),
+                optimisers.Update(
+                    *(torch.from_numpy(group[name]) for group in (state.params, state.first, state.second))
+                ),
                 grad,
             )
             for name, grad in grads.items()

@@ -25,7 +25,9 @@ class AutoConfig:
     n_features: int | None = key(
         "int", None, "features n of the dictionary", low=1, high=1024, null="as the source has, or 5"
     )
-    n_inputs: int | None = key("int", None, "dimensions d of the inputs", low=1, high=1024, null="as the source has, or 3")
+    n_inputs: int | None = key(
+        "int", None, "dimensions d of the inputs", low=1, high=1024, null="as the source has, or 3"
+    )
     n_latents: int = key("int", 6, "latents k", low=1, high=4096)
     activation: str = key("choice", "relu", "activation of the latents", choices=("relu", "linear"))
     decoder: str = key(

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from auto.structure import Structure, Task
 from auto.purposes import Purpose
+from auto.structure import Structure, Task
 from superpos.engines.task import State
 from superpos.maths.streams import normals
 

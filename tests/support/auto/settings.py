@@ -58,23 +58,27 @@ class Settings(settings.Settings):
 
 
 def with_sources(sweep: Sweep, runs: Mapping[str, Run]) -> Sweep:
-    """The sweep with the sizes of its sources. Raises `ConfigError` for a source that is not of toy models, or fits not."""
-    sizes = {}
-    for digest, run in runs.items():
-        if run.family is None or run.family.name != "tms" or "W" not in run.weights(0):
-            raise ConfigError(f"auto.source: {run.path} is not a run of tied toy models")
-        sizes[digest] = run.tensor("W").shape[1:]
-    missing = {value for value in sweep.values("auto.source") if value and value.partition(":")[0] not in sizes}
-    given = {key: set(sweep.values(key)) for key in (N_FEATURES, N_INPUTS)}
-    if missing and None in set.union(*given.values()):
-        raise ConfigError(f"auto.source: where {min(missing)} lies is not known; give {N_FEATURES} and {N_INPUTS}")
-    for at, key in enumerate((N_FEATURES, N_INPUTS)):
-        found = {size[at] for size in sizes.values()}
-        if len(found) > 1 or found - given[key] - {None} and None not in given[key]:
-            raise ConfigError(f"{key}: got {given[key]}; allowed: {found}, as auto.source has")
-        if found and given[key] == {None}:
-            sweep = replace(sweep, base={**sweep.base, key: found.pop()})
+    """The sweep with the sizes of its sources. Raises `ConfigError` where one has other sizes or no toy models."""
+    digests = {value.partition(":")[0] for value in sweep.values("auto.source") if value is not None}
+    given = {key: set(sweep.values(key)) for key in DEFAULT_SIZES}
+    if digests - runs.keys() and any(None in values for values in given.values()):
+        raise ConfigError(f"auto.source: where {min(digests)} lies is not known; give {N_FEATURES} and {N_INPUTS}")
+    sizes = {_sizes(run) for run in runs.values()}
+    if len(sizes) > 1:
+        raise ConfigError(f"auto.source: runs of different sizes, {', '.join(map(str, sorted(sizes)))}")
+    for key, size in zip(DEFAULT_SIZES, min(sizes, default=()), strict=False):
+        if given[key] not in ({None}, {size}):
+            raise ConfigError(f"{key}: got {sorted(given[key], key=str)}; allowed: {size}, as auto.source has")
+        sweep = replace(sweep, base={**sweep.base, key: size})
     return sweep
+
+
+def _sizes(run: Run) -> tuple[int, int]:
+    """n and d of the dictionaries of a run."""
+    if run.family is None or run.family.name != "tms" or "W" not in run.weights(0):
+        raise ConfigError(f"auto.source: {run.path} is not a run of tied toy models")
+    n_features, n_inputs = run.tensor("W").shape[1:]
+    return n_features, n_inputs
 
 
 def task(made: Settings, rows: Rows, shared: Shared) -> Task:
@@ -93,5 +97,3 @@ def task(made: Settings, rows: Rows, shared: Shared) -> Task:
         l1=column("train.l1"),
         dictionary=np.stack([dictionary(*sizes, source, world, shared) for source, world in worlds]),
     )
-
-

@@ -44,9 +44,7 @@ def draw_dictionary(n_features: int, n_inputs: int, world: int) -> NDArray[np.fl
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
 
-def dictionary(
-    n_features: int, n_inputs: int, source: str | None, world: int, files: Shared
-) -> NDArray[np.float32]:
+def dictionary(n_features: int, n_inputs: int, source: str | None, world: int, files: Shared) -> NDArray[np.float32]:
     """The dictionary [F, D] of a model: W of the named model of another run (or its best), or one that was drawn."""
     if source is None:
         drawn: NDArray[np.float32] = files["dictionaries"][drawn_name(n_features, n_inputs, world)]

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+
 from auto.keys import DENSITY
 from auto.results import FOUND, cosines, dictionaries
-
 from superpos.report.layers import Curve, Layers
 from superpos.report.pack import half
 from superpos.report.parts import Arrays, Models, Part, Tensors, history, snapshots, weights
@@ -31,7 +31,9 @@ def layers(run: Run) -> Layers:
     for axis, points in enumerate(run.manifest["plan"]["axes"]):
         if points["keys"] == [DENSITY]:
             p = np.array([value for (value,) in points["values"]], dtype=np.float64)
-            return Layers(curves=[Curve("nothing is put out", axis, "loss", p, _power(run, p))], words="E |x|² is exact.")
+            return Layers(
+                curves=[Curve("nothing is put out", axis, "loss", p, _power(run, p))], words="E |x|² is exact."
+            )
     return Layers()
 
 

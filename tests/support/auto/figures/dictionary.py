@@ -5,10 +5,10 @@ Shapes: F features, K latents.
 
 from __future__ import annotations
 
-from auto.exhibits import SHOWS
-from auto.results import cosines, dictionaries
 from matplotlib.figure import Figure
 
+from auto.exhibits import SHOWS
+from auto.results import cosines, dictionaries
 from superpos.figures import style
 from superpos.figures.points import Run, ordered, points, points_reason
 
