@@ -497,6 +497,15 @@ def test_a_claim_is_verified(tmp_path: Path) -> None:
     assert found["control"] < found["low"] <= found["measured"]
 
 
+def test_its_engine_is_benchmarked() -> None:
+    told = json.loads(done("bench", "--family", "auto", "--json").stdout)
+    rows = {row["side"]: row for row in told["rows"]}
+    assert rows.keys() == {"autograd", "engine", "engine, one seed"}
+    assert rows["engine"]["engine"] == "fused"
+    assert rows["engine"]["n_latents"] == 4
+    assert abs(rows["engine"]["z"]) < 5
+
+
 def test_completion_knows_the_keys() -> None:
     keys = [word for word, _ in suggestions.overrides("auto.", ["family=auto"])]
     assert "auto.decoder=" in keys
