@@ -207,14 +207,19 @@ class Family:
     """Values of such keys where neither is given; they stand in the plan."""
     adam: Adam = Adam()  # noqa: RUF009 - a value that cannot change
     sources: Sequence[Source] = ()
+    with_sources: Callable[[Sweep, Mapping[str, Run]], Sweep] = lambda sweep, _: sweep
+    """(sweep, other runs by digest) -> the sweep with what follows from them in its plan, such as sizes.
+
+    Called when a sweep is asked for. Raises `ConfigError` where a run does not fit.
+    """
     configs: Path | None = None
     """A folder of experiment/*.yaml and claims/*.yaml of a family that does not ship with superpos."""
 
     # --- the rest of "trains" -------------------------------------------------------------------------------------
     extra_state: Callable[[Task], Arrays] = _nothing
     """Arrays [M, ...] beside the parameters that training changes: counters, moving averages. They are checkpointed."""
-    after_step: Callable[[Task, Tensors, Tensors, int], tuple[Tensors, Tensors]] | None = None
-    """(task, params, extra state, step) -> both as they are after the step: projections, restarts."""
+    after_step: Callable[[Task, Tensors, Tensors, Any, int], tuple[Tensors, Tensors]] | None = None
+    """(task, params, extra state, inputs of the step, step) -> both as they are after it: projections, restarts."""
     frozen: Callable[[Structure], frozenset[str]] = lambda _: frozenset()
     """Parameters that training leaves as they are."""
     build: Callable[[Task], Arrays] | None = None

@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 import superpos
-from superpos.compose.compose import compose
 from superpos.training import runner
 
 
@@ -28,7 +27,7 @@ def begin(overrides: list[str], out: Path) -> int:
     runner.CHECKPOINT_SECONDS = runner.STRETCH_SECONDS = 0.01  # far more often than a user has them
     code = 1
     try:
-        runner.train(compose(overrides).sweep, out=out)
+        superpos.train(overrides, out=out)
         code = 0
     finally:
         os._exit(code)

@@ -115,7 +115,7 @@ class ReferenceEngine:
                 name: optimisers.update(structure.optimizer, self.family.adam, step, lr, decay, old[name], grad)
                 for name, grad in grads.items()
             }
-            new, new_extra = self._after_step(task, old | new, extra, step)
+            new, new_extra = self._after_step(task, old | new, extra, inputs, step)
             finite = losses.isfinite()
             for value in new.values():
                 finite &= value.param.flatten(1).isfinite().all(-1)
@@ -131,12 +131,12 @@ class ReferenceEngine:
         state.diverged_at[rows] = diverged_at.cpu().numpy()
 
     def _after_step(
-        self, task: Task, new: dict[str, optimisers.Update], extra: Tensors, step: int
+        self, task: Task, new: dict[str, optimisers.Update], extra: Tensors, inputs: Any, step: int
     ) -> tuple[dict[str, optimisers.Update], Tensors]:
         """What the family does to parameters and extra state once the optimiser has made its step."""
         if self.family.after_step is None:
             return new, extra
-        params, changed = self.family.after_step(task, _params(new), extra, step)
+        params, changed = self.family.after_step(task, _params(new), extra, inputs, step)
         return {name: value._replace(param=params[name]) for name, value in new.items()}, dict(changed)
 
     def _slices(self, task: Task, samples: int) -> Iterator[slice]:

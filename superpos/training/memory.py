@@ -29,5 +29,5 @@ def require_memory(chunks: Iterable[Chunk]) -> None:
     if needed > there:
         raise SuperposError(
             f"training needs about {quantity(needed, 'B')} of memory at once, this machine has {quantity(there, 'B')}: "
-            "use smaller models (model.n_features, model.n_hidden) or record less (record.snapshots, record.loss_every)"
+            "use smaller models, or record less (record.snapshots, record.loss_every)"
         )

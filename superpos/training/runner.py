@@ -27,7 +27,7 @@ from superpos.training.memory import require_memory
 from superpos.training.progress import Progress
 from superpos.training.provenance import provenance
 from superpos.training.publisher import Publisher
-from superpos.training.sources import keep
+from superpos.training.sources import keep, read
 from superpos.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -89,9 +89,8 @@ def train(
     require_memory(chunks[number] for number in mine)
     engines = engines_of(sweep)
     circumstances = {"command": list(command), **provenance()}
-    folder = _open(sweep, engines, out, circumstances, fresh)
+    folder, shared = _open(sweep, engines, out, circumstances, fresh)
     with _attempt(folder, circumstances, watch.clock):
-        shared = keep(sweep, folder)
         todo = [number for number in mine if _unfinished(folder, number)]
         total = sum(len(chunks[number].rows) for number in mine)
         open_models = sum(len(chunks[number].rows) for number in todo)
@@ -243,7 +242,8 @@ def keep_snapshot(structure: Structure, state: State) -> None:
 
 def prepare(sweep: Sweep, *, out: Path, command: Sequence[str] = ()) -> RunFolder:
     """The run folder of a sweep, made if need be; trains nothing. Raises as `train`."""
-    return _open(sweep, engines_of(sweep), out, {"command": list(command), **provenance()}, fresh=False)
+    folder, _ = _open(sweep, engines_of(sweep), out, {"command": list(command), **provenance()}, fresh=False)
+    return folder
 
 
 def engines_of(sweep: Sweep) -> dict[Structure, Choice]:
@@ -258,7 +258,13 @@ def _open(
     out: Path,
     circumstances: Mapping[str, Any],
     fresh: bool,
-) -> RunFolder:
+) -> tuple[RunFolder, Shared]:
+    """The run folder, and the files that it keeps for all models.
+
+    What is taken of other runs is read before anything is written.
+    """
+    name = str(sweep.base["name"])
+    sources = read(sweep, None if fresh else RunFolder.find(out, name, sweep.run_id))
     device = sweep.base["engine.device"]
     facts = {
         "plan": sweep.to_json(),
@@ -273,7 +279,8 @@ def _open(
         "reasons": sorted({choice.reason for choice in engines.values()}),
         **circumstances,
     }
-    return RunFolder.open(out, str(sweep.base["name"]), sweep.run_id, facts, fresh=fresh)
+    folder = RunFolder.open(out, name, sweep.run_id, facts, fresh=fresh)
+    return folder, keep(sweep, folder, sources)
 
 
 def _unfinished(folder: RunFolder, chunk: int) -> bool:

@@ -6,84 +6,125 @@ reads of it is written to the new run's own folder before training: the new run 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from superpos.errors import ConfigError, SuperposError
 from superpos.family import Arrays, Shared, Source
 from superpos.plan.sweep import Axis, Sweep
-from superpos.store import RunFolder, load
+from superpos.store import Run, RunFolder, load
 
 DIGITS = 16
 """Hexadecimal digits of a digest by which a run is named."""
+_DIGEST = re.compile(rf"[0-9a-f]{{{DIGITS}}}(:(0|[1-9][0-9]*))?")
 
 
 def resolve(sweep: Sweep) -> Sweep:
     """The sweep with the digest of every other run in the place of its folder; knows the folders by digest.
 
-    Raises `ConfigError` where one is no run, or is not finished.
+    What follows from those runs stands in it, too (`Family.with_sources`). A digest may be given as it is: what the
+    run's own folder keeps is enough to go on.
+    Raises `ConfigError` where one is no run, is not finished or does not fit.
     """
     keys = [source.key for source in sweep.family.sources]
-    texts = {text for key in keys for text in sweep.values(key) if text is not None}
+    texts = {text: key for key in keys for text in sweep.values(key) if text is not None}
     if not texts:
         return sweep
-    named: dict[str, str] = {}
-    folders: dict[str, Path] = {}
+    names: dict[str, str] = {}
+    runs: dict[str, Run] = {}
     faults: list[str] = []
-    for text in sorted(texts):
-        path, model = _parts(text)
-        try:
-            run = load(path)
-            if not run.complete:
-                raise SuperposError(f"{path} is not finished; train it first")
-        except SuperposError as error:
-            faults.append(f"{_keys_of(sweep, keys, text)}: {error}")
+    for text, key in sorted(texts.items()):
+        if _DIGEST.fullmatch(text) and not Path(text).exists():
+            names[text] = text
             continue
-        digest = run.digest()[:DIGITS]
-        named[text] = f"{digest}{model}"
-        folders[digest] = run.path
+        try:
+            digest, model, run = _named(text)
+        except SuperposError as error:
+            faults.append(f"{key}: {error}")
+            continue
+        names[text] = f"{digest}{model}"
+        runs[digest] = run
+    faults += _twice(texts, names)
     if faults:
         raise ConfigError(faults)
+    folders = {digest: run.path for digest, run in runs.items()}
+    resolved: Sweep = sweep.family.with_sources(replace(_renamed(sweep, keys, names), sources=folders), runs)
+    if faults := resolved.faults():
+        raise ConfigError(faults)
+    return resolved
+
+
+def _named(text: str) -> tuple[str, str, Run]:
+    """Digest, model (with its colon, empty without one) and run of RUN or RUN:MODEL. Raises `SuperposError`."""
+    path, model = _parts(text)
+    run = load(path)
+    if not run.complete:
+        raise SuperposError(f"{path} is not finished; train it first")
+    if model and int(model) >= run.n_models:
+        raise SuperposError(f"{path} has no model {model}; allowed: 0 to {run.n_models - 1}")
+    return run.digest()[:DIGITS], f":{int(model)}" if model else "", run
+
+
+def _parts(text: str) -> tuple[Path, str]:
+    """Folder and model of RUN or RUN:MODEL; the model is empty without one."""
+    folder, colon, model = text.rpartition(":")
+    if colon and model.isdigit() and not Path(text).exists():
+        return Path(folder).expanduser(), model
+    return Path(text).expanduser(), ""
+
+
+def _twice(texts: Mapping[str, str], names: Mapping[str, str]) -> list[str]:
+    """Two folders that hold the same run: its models would be trained twice."""
+    first: dict[tuple[str, str], str] = {}
+    faults = []
+    for text, name in names.items():
+        other = first.setdefault((texts[text], name), text)
+        if other != text:
+            faults.append(f"{texts[text]}: {other} and {text} are the same run; give one of the two")
+    return faults
+
+
+def _renamed(sweep: Sweep, keys: list[str], names: Mapping[str, str]) -> Sweep:
+    """The sweep with other values of these keys."""
 
     def renamed(key: str, value: Any) -> Any:
-        return named[value] if key in keys and value is not None else value
+        return names[value] if key in keys and value is not None else value
 
     base = {key: renamed(key, value) for key, value in sweep.base.items()}
     axes = [
         Axis(axis.keys, tuple(tuple(map(renamed, axis.keys, point)) for point in axis.values)) for axis in sweep.axes
     ]
-    return replace(sweep, base=base, axes=tuple(axes), sources=folders)
-
-
-def _parts(text: str) -> tuple[Path, str]:
-    """Folder and model of RUN or RUN:MODEL; the model with its colon, empty without one."""
-    folder, colon, model = text.rpartition(":")
-    if colon and model.isdigit() and not Path(text).exists():
-        return Path(folder).expanduser(), f":{int(model)}"
-    return Path(text).expanduser(), ""
-
-
-def _keys_of(sweep: Sweep, keys: list[str], text: str) -> str:
-    return next(key for key in keys if text in sweep.values(key))
+    return replace(sweep, base=base, axes=tuple(axes))
 
 
 def needed(sweep: Sweep) -> Shared:
     """The files of a sweep that has no folder yet, made anew."""
-    sources = {name: make() for name, make in _sources(sweep)}
+    sources = read(sweep, None)
     files = sweep.family.shared(sweep.settings, sources)
-    return sources | {name: make() for name, make in files.items()}
+    return {**sources, **{name: make() for name, make in files.items()}}
 
 
-def keep(sweep: Sweep, folder: RunFolder) -> Shared:
-    """The files of a run: those that its folder holds, the others made and written there.
+def read(sweep: Sweep, folder: RunFolder | None) -> Shared:
+    """What a sweep takes of other runs: as its own folder keeps it, else read from those runs. Nothing is written.
 
-    Raises `SuperposError` where another run that is needed cannot be read, or the folder not be written.
+    Raises `SuperposError` where another run that is needed cannot be read.
     """
-    sources = {name: _kept(folder, name, make) for name, make in _sources(sweep)}
+    there = {} if folder is None else {name: folder.shared(name) for name, _ in _sources(sweep)}
+    return {name: there.get(name) or make() for name, make in _sources(sweep)}
+
+
+def keep(sweep: Sweep, folder: RunFolder, sources: Shared) -> Shared:
+    """All files of a run: those that its folder holds, the others written there.
+
+    Raises `SuperposError` where the folder cannot be written.
+    """
+    taken = {name: _kept(folder, name, partial(dict, tensors)) for name, tensors in sources.items()}
     files = sweep.family.shared(sweep.settings, sources)
-    return sources | {name: _kept(folder, name, make) for name, make in files.items()}
+    return taken | {name: _kept(folder, name, make) for name, make in files.items()}
 
 
 def _kept(folder: RunFolder, name: str, make: Callable[[], Arrays]) -> Arrays:
@@ -106,7 +147,9 @@ def _sources(sweep: Sweep) -> Iterator[tuple[str, Callable[[], Arrays]]]:
 def _reader(sweep: Sweep, source: Source, digest: str) -> Callable[[], Arrays]:
     def read() -> Arrays:
         if digest not in sweep.sources:
-            raise SuperposError(f"{source.key}: the run of digest {digest} is needed, and where it lies is not known")
+            raise SuperposError(
+                f"{source.key}: the run of digest {digest} is needed, and where it lies is not known; give its folder"
+            )
         return source.read(load(sweep.sources[digest]))
 
     return read

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from superpos.plan.sweep import Sweep
 from superpos.training.runner import engines_of
+from superpos.training.sources import needed
 
 
 def try_functions(sweep: Sweep) -> None:
@@ -17,5 +18,6 @@ def try_functions(sweep: Sweep) -> None:
     engines_of(sweep)  # raises where the device is not there
     device = "cuda" if sweep.base["engine.device"] == "cuda" else "cpu"
     first_rows = {chunk.structure: chunk.rows[:1] for chunk in sweep.plan.chunks}
+    shared = needed(sweep)
     for rows in first_rows.values():
-        family.try_functions(family, sweep.task(rows), device)
+        family.try_functions(family, sweep.task(rows, shared), device)

@@ -1,0 +1,1 @@
+"""Measures of autoencoders that claims name."""

@@ -1,0 +1,6 @@
+"""Imported by a program that is to know autoencoders."""
+
+import superpos
+from auto import FAMILY
+
+superpos.register(FAMILY)
