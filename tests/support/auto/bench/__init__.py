@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from auto import FAMILY
 from auto.structure import Structure, Task
 from auto.work import work
 from auto.world import draw_dictionary
-
 from superpos.bench.cases import Bench, Standard
 from superpos.engines.reference import ReferenceEngine
 from superpos.engines.task import State
