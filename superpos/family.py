@@ -162,43 +162,18 @@ def _nothing(*_: Any) -> dict[str, Any]:
     return {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """A kind of model. Every function is pure; where one is given tensors, they are torch's, [M, ...]."""
 
     name: str
+    """A plain name: that of its folder in superpos/families, or one under which it is registered."""
 
-    # --- asks: what a user may say, and what it means -------------------------------------------------------------
+    # --- asks: what a user may say, and what it means ----------------------------------------------------------------
     keys: Mapping[str, type]
     """Groups of config keys: {group: dataclass of `config.schema.key` fields}; a group may extend a shared one."""
     rules: Sequence[tuple[tuple[str, ...], Rule]]
     """Which values fit together."""
-    settings: Callable[[Sweep], Settings]
-    """Structures and filled-in columns of a sweep, computed once a sweep."""
-    task: Callable[[Settings, Any, Shared], Task]
-    """(settings, rows [M], files of the run) -> what an engine trains."""
-
-    # --- trains ---------------------------------------------------------------------------------------------------
-    work: Callable[[Structure], float]
-    """The one formula of nominal operations: those of a training step of one model, for one sample."""
-    init: Callable[[Task], Arrays]
-    """Initial parameters."""
-    batch: Callable[[Task, int, str], Any]
-    """(task, step, device) -> the training inputs of a step."""
-    sample: Callable[[Task, range, str], Any]
-    """(task, numbers of samples, device) -> inputs of the evaluation stream."""
-    forward: Callable[..., Any]
-    """forward(task, params, inputs, replace={part: value}) -> (outputs, {part: value})."""
-    losses: Callable[[Task, Tensors, Any], Any]
-    """(task, params, inputs) -> the loss of each sample, [M, B]: training, evaluation and gradients are all of it."""
-
-    # --- results --------------------------------------------------------------------------------------------------
-    loss: str
-    """What the column "loss" means, as a formula in words."""
-    label: Label | None = None
-    """The column of text that `status`, `by_setting` and the page count by."""
-
-    # --- the rest of "asks", each with what most families want ----------------------------------------------------
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """The family's own defaults of shared keys, such as {"train.optimizer": "adam"}."""
     instead: Mapping[str, str] = field(default_factory=dict)
@@ -206,6 +181,10 @@ class Family:
     unsaid: Mapping[str, Any] = field(default_factory=dict)
     """Values of such keys where neither is given; they stand in the plan."""
     adam: Adam = Adam()  # noqa: RUF009 - a value that cannot change
+    settings: Callable[[Sweep], Settings]
+    """Structures and filled-in columns of a sweep, computed once a sweep."""
+    task: Callable[[Settings, Any, Shared], Task]
+    """(settings, rows [M], files of the run) -> what an engine trains."""
     sources: Sequence[Source] = ()
     with_sources: Callable[[Sweep, Mapping[str, Run]], Sweep] = lambda sweep, _: sweep
     """(sweep, other runs by digest) -> the sweep with what follows from them in its plan, such as sizes.
@@ -215,22 +194,38 @@ class Family:
     configs: Path | None = None
     """A folder of experiment/*.yaml and claims/*.yaml of a family that does not ship with superpos."""
 
-    # --- the rest of "trains" -------------------------------------------------------------------------------------
+    # --- trains ------------------------------------------------------------------------------------------------------
+    work: Callable[[Structure], float]
+    """The one formula of nominal operations: those of a training step of one model, for one sample."""
+    init: Callable[[Task], Arrays]
+    """Initial parameters."""
+    build: Callable[[Task], Arrays] | None = None
+    """Parameters of models that are made, not trained: those whose structure is `built`."""
+    batch: Callable[[Task, int, str], Any]
+    """(task, step, device) -> the training inputs of a step."""
+    sample: Callable[[Task, range, str], Any]
+    """(task, numbers of samples, device) -> inputs of the evaluation stream."""
+    forward: Callable[..., Any]
+    """forward(task, params, inputs, replace={part: value}) -> (outputs, {part: value})."""
+    losses: Callable[[Task, Tensors, Any], Any]
+    """(task, params, inputs) -> the loss of each sample, [M, B]: training, evaluation and gradients are all of it."""
     extra_state: Callable[[Task], Arrays] = _nothing
     """Arrays [M, ...] beside the parameters that training changes: counters, moving averages. They are checkpointed."""
     after_step: Callable[[Task, Tensors, Tensors, Any, int], tuple[Tensors, Tensors]] | None = None
     """(task, params, extra state, inputs of the step, step) -> both as they are after it: projections, restarts."""
     frozen: Callable[[Structure], frozenset[str]] = lambda _: frozenset()
     """Parameters that training leaves as they are."""
-    build: Callable[[Task], Arrays] | None = None
-    """Parameters of models that are made, not trained: those whose structure is `built`."""
     engines: Mapping[str, Callable[[int | None], Engine]] = field(default_factory=dict)
     """Fused engines by device, "cpu" and "cuda", each made for a number of threads."""
 
-    # --- the rest of "results" ------------------------------------------------------------------------------------
+    # --- results -----------------------------------------------------------------------------------------------------
+    loss: str
+    """What the column "loss" means, as a formula in words."""
     exact_loss: ExactLoss | None = None
     measure: Callable[[Task, State], Mapping[str, Any]] = _nothing
     """Columns of results by name, [M]."""
+    label: Label | None = None
+    """The column of text that `status`, `by_setting` and the page count by."""
     setting_columns: Mapping[str, Callable[[Run, Any], Any]] = field(default_factory=dict)
     """Columns of `Run.by_setting` by name: (run, model numbers of a setting's seeds) -> a number."""
     follows: Callable[[Any], Sequence[str]] = lambda _: ()
@@ -244,10 +239,10 @@ class Family:
     exporters: Mapping[str, Callable[[Run, int], bytes]] = field(default_factory=dict)
     """Formats that other tools load: {"name": function(run, model) -> content of a file}."""
 
-    # --- shows ----------------------------------------------------------------------------------------------------
+    # --- shows -------------------------------------------------------------------------------------------------------
     shows: Exhibits = field(default_factory=Exhibits)
 
-    # --- a user's own functions ------------------------------------------------------------------------------------
+    # --- a user's own functions in the place of the family's ---------------------------------------------------------
     with_functions: Callable[[Functions], Family] | None = None
     """This family with functions of a user's own in the place of some of its own."""
     try_functions: Callable[[Family, Task, str], None] | None = None
