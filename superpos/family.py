@@ -220,7 +220,7 @@ class Family:
 
     # --- results -----------------------------------------------------------------------------------------------------
     loss: str
-    """What the column "loss" means, as a formula in words."""
+    """What the column "loss" means, as a formula in words; it is sealed in the manifest, as the label is."""
     exact_loss: ExactLoss | None = None
     measure: Callable[[Task, State], Mapping[str, Any]] = _nothing
     """Columns of results by name, [M]."""
@@ -265,7 +265,12 @@ _registered: dict[str, Family] = {}
 
 
 def register(family: Family) -> None:
-    """Make a family known by its name in this process. Raises `ValueError` for a name that another one has."""
+    """Make a family known by its name in this process.
+
+    Raises `ValueError` for a name that another one has, or that is none of a Python module.
+    """
+    if not family.name.isidentifier():
+        raise ValueError(f"a family cannot be called {family.name!r}; allowed: a plain name, as of a Python module")
     if family.name in _shipped() or _registered.get(family.name, family) != family:
         raise ValueError(f"there is a family {family.name!r} already")
     _registered[family.name] = family

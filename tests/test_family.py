@@ -624,6 +624,13 @@ def test_names_of_families() -> None:
         superpos.register(replace(FAMILY, loss="another"))
     with pytest.raises(ValueError, match="there is a family 'tms' already"):
         superpos.register(replace(FAMILY, name="tms"))
+    with pytest.raises(ValueError, match="cannot be called '../auto'"):
+        superpos.register(replace(FAMILY, name="../auto"))
+
+
+def test_the_manifest_says_what_a_run_of_any_family_means(run: Run) -> None:
+    sealed = {name: run.manifest[name] for name in ("family", "label", "loss")}
+    assert sealed == {"family": "auto", "label": ["dictionary", "dictionaries"], "loss": FAMILY.loss}
 
 
 def test_toy_models_are_what_they_were() -> None:

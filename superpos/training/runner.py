@@ -271,6 +271,7 @@ def _open(
         "chunks": sweep.plan.rows,
         "family": sweep.family.name,
         "label": sweep.family.label,
+        "loss": sweep.family.loss,
         "engine": {
             "backends": sorted({choice.engine.name for choice in engines.values()}),
             "device": "cpu" if device == "auto" else device,
