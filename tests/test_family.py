@@ -275,7 +275,8 @@ def test_a_users_own_data(source: Path, tmp_path: Path) -> None:
     found = superpos.train(overrides, data=data, out=tmp_path)
     assert found.table["backend"].tolist() == ["reference"]
     assert found.table["loss_kind"].tolist() == ["sampled"]
-    assert str(found.own) == "data=data"
+    assert found.family is not None
+    assert str(found.family.functions) == "data=data"
     assert found.table[["auto.n_features", "auto.n_inputs"]].to_numpy().tolist() == [[4, 2]]  # as its source has
     assert found.manifest["plan"]["values"]["auto.n_inputs"] == 2
     with pytest.raises(ConfigError, match="autoencoders take no such function; allowed: data"):
