@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from superpos.claims import select
-from superpos.family import Label
+from superpos.family import DEFAULT, Label, find
 from superpos.figures.points import points
 from superpos.store.by_setting import by_setting
 from superpos.store.rows import best, healthy, same_setting
@@ -36,7 +36,12 @@ def run() -> Any:
     }
     table = pd.DataFrame(columns).set_index("model", drop=False)
     return SimpleNamespace(
-        table=table, swept=SWEPT, label=LABEL, n_models=6, by_setting=lambda: by_setting(table, SWEPT, LABEL)
+        table=table,
+        swept=SWEPT,
+        label=LABEL,
+        n_models=6,
+        require_family=lambda: find(DEFAULT),
+        by_setting=lambda: by_setting(table, SWEPT, LABEL),
     )
 
 
