@@ -80,12 +80,6 @@ class Own:
         """Whether the parameters are the user's, not W (or W1 and W2) and b."""
         return "params" in self.to_json()
 
-    @property
-    def replaces(self) -> dict[str, str]:
-        """The keys that mean nothing beside it, each with the argument that takes its place."""
-        keys = {"model": ("model.output", "model.hidden"), "target": ("model.target",), "params": ("model.tied",)}
-        return {key: name for name in self.to_json() for key in keys.get(name, ())}
-
     def shapes(self, n: int, m: int) -> dict[str, tuple[int, ...]]:
         """Shape of each of the user's parameters of a model with n features and m hidden dimensions."""
         sizes = {"n": n, "m": m}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from superpos.families.tms import FAMILY, exhibits
 from superpos.families.tms.model import forward, squared_error, target
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Params = Mapping[str, "torch.Tensor"]
 
+_REPLACED: Final = {"model": ("model.output", "model.hidden"), "target": ("model.target",), "params": ("model.tied",)}
+"""The keys that mean nothing beside each argument."""
+
 
 def with_functions(own: Own) -> Family:
     """The family of toy models with these functions in the place of its own.
@@ -36,7 +39,7 @@ def with_functions(own: Own) -> Family:
     return replace(
         FAMILY,
         functions=own,
-        replaced=own.replaces,
+        replaced={key: name for name in own.to_json() for key in _REPLACED.get(name, ())},
         reference_only=f"only the reference engine runs functions of one's own ({own})",
         untrainable="" if own.trainable else _untrainable(own),
         engines={},
