@@ -109,7 +109,7 @@ def test_the_tables_of_the_seam_have_every_slot(kind: type) -> None:
         value = "Family" if len(rest) == 2 else first.strip("`") or value
         if value == kind.__name__:
             slots.append(slot.strip("`"))
-    assert sorted(slots) == sorted(slot.name for slot in dataclasses.fields(kind))
+    assert slots == [slot.name for slot in dataclasses.fields(kind)]
 
 
 # --- the trip of data.sparsity ---------------------------------------------------------------------------------------
