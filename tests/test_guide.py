@@ -68,6 +68,8 @@ def test_every_example_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.Mon
     assert names["sparse"].shape == (8, 6, 2)
     assert len(names["table"]) == 48
     assert names["tensors"]["W"].shape[1] == 6
+    assert names["shape"] == "pentagon"
+    assert names["share"] == pytest.approx([0.4] * 5, abs=1e-6)  # as the comment says
     described = set(re.findall(r"`(\w+)`", GUIDE.split("| column | |")[1].split("\n\n")[0].replace("`ok`", "")))
     columns = {column for column in names["table"] if "." not in column}
     assert columns <= described

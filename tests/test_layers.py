@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -287,6 +288,48 @@ def test_modules_form_no_circle() -> None:
         for module, path in MODULES.items()
     }
     chains(arrows)
+
+
+# --- the page that says the same -------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parent.parent / "docs" / "architecture.md").read_text()
+
+
+def rows_of_the_page() -> list[str]:
+    """The table as the page has to have it."""
+    return [f"| {_code(room or '__init__')} | {_allowed(room)} | {_packages_of(room)} |" for room in TABLE]
+
+
+def _allowed(room: str) -> str:
+    return ", ".join(map(_code, TABLE[room])) or "nothing"
+
+
+def _packages_of(room: str) -> str:
+    """Other packages of a room; one that belongs to a part of it says which."""
+    found = []
+    for package, owners in OWNERS.items():
+        parts = [owner for owner in owners.split() if owner.partition(".")[0] == room]
+        inside_room = [part.rpartition(".")[2] for part in parts if part != room]
+        if parts:
+            found.append(package + (f" ({', '.join(map(_code, inside_room))})" if inside_room else ""))
+    return ", ".join(found)
+
+
+def _code(name: str) -> str:
+    return f"`{name}`"
+
+
+def test_the_page_has_the_table() -> None:
+    table = PAGE.partition("| room | may import | other packages |")[2].partition("\n\n")[0]
+    assert table.splitlines()[2:] == rows_of_the_page()
+
+
+def test_the_page_has_the_order_inside_a_family() -> None:
+    assert f"    {' < '.join(', '.join(names) for names in INSIDE)}\n" in PAGE
+
+
+def test_the_page_has_the_number_of_floors() -> None:
+    assert re.findall(r"has (\d+) floors, of at most (\d+)", PAGE) == [(str(len(chains(room_arrows()))), str(FLOORS))]
 
 
 def test_a_circle_of_rooms_is_found() -> None:
