@@ -276,6 +276,16 @@ def register(family: Family) -> None:
     _registered[family.name] = family
 
 
+def forget(name: str) -> None:
+    """Take back `register`, as before another version of a family is registered.
+
+    Raises `UnknownFamilyError` for a name that was not.
+    """
+    if name not in _registered:
+        raise UnknownFamilyError(name)
+    del _registered[name]
+
+
 def names() -> list[str]:
     """Every family by name: those that ship with superpos, then those that were registered."""
     return [*_shipped(), *_registered]
