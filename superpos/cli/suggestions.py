@@ -6,7 +6,13 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from superpos.compose.experiments import claims_folders, description, experiment_files, shipped_folder
+from superpos.compose.experiments import (
+    claims_folders,
+    description,
+    experiment_files,
+    family_name,
+    shipped_folder,
+)
 from superpos.config.schema import KeySpec, Schema, schema_of
 from superpos.errors import ConfigError
 from superpos.family import DEFAULT, find, names
@@ -21,7 +27,7 @@ def overrides(word: str, given: Collection[str] = (), config_dir: Path | None = 
 
     A value may be one of several: model.output=relu,<TAB> goes on with what is not in the list yet.
     """
-    schema = _schema(given)
+    schema = _schema(given, config_dir)
     key, equals, values = word.partition("=")
     if not equals:
         taken = {text.partition("=")[0] for text in given}
@@ -32,6 +38,8 @@ def overrides(word: str, given: Collection[str] = (), config_dir: Path | None = 
         return [(f"family={name}", "") for name in names()]
     if key not in schema.keys:
         return []
+    if schema.keys[key].kind == "run":
+        return [(f"{key}={path}", "") for path, _ in runs()]
     start, comma, _ = values.rpartition(",")
     listed = start.split(",") if comma else []
     return [(f"{key}={start}{comma}{value}", "") for value in _values(schema.keys[key]) if value not in listed]
@@ -39,11 +47,14 @@ def overrides(word: str, given: Collection[str] = (), config_dir: Path | None = 
 
 def experiments(config_dir: Path | None = None) -> Suggestions:
     """Experiments that ship with superpos, and those of `config_dir` where it has some."""
+    return [(name, description(path)) for name, path in sorted(_files(config_dir).items())]
+
+
+def _files(config_dir: Path | None) -> dict[str, Path]:
     try:
-        files = experiment_files(config_dir)
+        return experiment_files(config_dir)
     except ConfigError:
-        files = experiment_files()
-    return [(name, description(path)) for name, path in sorted(files.items())]
+        return experiment_files()
 
 
 def claimed() -> Suggestions:
@@ -71,10 +82,12 @@ def runs(out: Path = Path("outputs")) -> Suggestions:
     return [(str(path), "") for path in [*latest, *(path for path in found if not path.is_symlink())]]
 
 
-def _schema(given: Collection[str]) -> Schema:
-    """The keys of the family that the overrides name."""
-    named = {text.removeprefix("family=") for text in given if text.startswith("family=")} & set(names())
-    return schema_of(find(named.pop() if named else DEFAULT))
+def _schema(given: Collection[str], config_dir: Path | None) -> Schema:
+    """The keys of the family that the overrides name, or their experiment does."""
+    values = dict(text.split("=", 1) for text in given if "=" in text)
+    path = _files(config_dir).get(values.get("experiment", ""))
+    name = values.get("family") or (path and family_name(path))
+    return schema_of(find(name if name in names() else DEFAULT))
 
 
 def _keys(schema: Schema) -> Iterator[tuple[str, str]]:

@@ -67,6 +67,12 @@ def description(path: Path) -> str:
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
+def family_name(path: Path) -> str | None:
+    """The family that an experiment names in its own file."""
+    named = re.search(r"^family: *([\w.-]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return named[1] if named else None
+
+
 def place(path: Path) -> int:
     """Place of an experiment in the paper: the number that its description begins with, "4. Geometry ..."."""
     number = re.match(r"(\d+)\. ", description(path))
