@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,9 +59,11 @@ SEEDS = 3
 
 
 @pytest.fixture(scope="module", autouse=True)
-def known() -> None:
-    """This process knows the family, as a program that imports it does."""
+def known() -> Iterator[None]:
+    """This process knows the family, as a program that registers it does."""
     superpos.register(FAMILY)
+    yield
+    seam.forget("auto")
 
 
 @pytest.fixture(scope="module")
@@ -507,11 +509,17 @@ def test_its_engine_is_benchmarked() -> None:
     assert abs(rows["engine"]["z"]) < 5
 
 
-def test_completion_knows_the_keys() -> None:
+def test_completion_knows_the_keys(run: Run, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = [word for word, _ in suggestions.overrides("auto.", ["family=auto"])]
     assert "auto.decoder=" in keys
     assert [word for word, _ in suggestions.overrides("auto.", []) if word.startswith("auto")] == []
     assert ("auto.decoder=learned", "") in suggestions.overrides("auto.decoder=l", ["family=auto"])
+    assert ("auto.decoder=learned", "") in suggestions.overrides("auto.decoder=l", ["experiment=auto_kinds"])
+    monkeypatch.chdir(out.parent)
+    (out.parent / "outputs").symlink_to(out)
+    assert (f"auto.source=outputs/auto_kinds/{run.path.name}", "") in suggestions.overrides(
+        "auto.source=", ["family=auto"]
+    )
     assert ("family=auto", "") in suggestions.overrides("family=")
     assert "auto_kinds" in dict(suggestions.experiments())
 
@@ -627,6 +635,11 @@ def test_names_of_families() -> None:
         superpos.register(replace(FAMILY, name="tms"))
     with pytest.raises(ValueError, match="cannot be called '../auto'"):
         superpos.register(replace(FAMILY, name="../auto"))
+    seam.forget("auto")
+    assert seam.names() == ["tms"]
+    with pytest.raises(seam.UnknownFamilyError):
+        seam.forget("tms")
+    superpos.register(FAMILY)
 
 
 def test_the_manifest_says_what_a_run_of_any_family_means(run: Run) -> None:
