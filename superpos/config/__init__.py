@@ -1,1 +1,1 @@
-"""Configuration: `schema` and `rules` say what is valid, `axes` expands swept values, `compose` reads YAML."""
+"""What a user may say: keys and their ranges, which values fit together, values of a sweep, words of messages."""
