@@ -64,9 +64,12 @@ def test_a_chunk_beyond_the_machine_is_refused(tmp_path: Path, monkeypatch: pyte
     needed = 2 * (2 * 4 * 9 * 3)  # two copies of two models of nine parameters with two moments
     assert memory.machine_bytes() > 1e8
     monkeypatch.setattr(memory, "machine_bytes", lambda: float(needed))
-    memory.require_memory(sweep.plan.chunks)
+    memory.require_memory(sweep, sweep.plan.chunks)
     monkeypatch.setattr(memory, "machine_bytes", lambda: needed - 1.0)
     for action in (lambda: runner.train(sweep, out=tmp_path / "o"), lambda: estimate(sweep)):
-        with pytest.raises(SuperposError, match="needs about 432 B of memory at once, this machine has 431 B"):
+        with pytest.raises(
+            SuperposError, match="needs about 432 B of memory at once, this machine has 431 B"
+        ) as caught:
             action()
+        assert "use smaller models (model.n_features, model.n_hidden)" in str(caught.value)
     assert not (tmp_path / "o").exists()

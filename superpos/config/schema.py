@@ -191,6 +191,12 @@ class Schema:
         """Keys that all models of a chunk share; the last part of each is a field of the family's `Structure`."""
         return tuple(name for name in self.axis_keys if not self.keys[name].per_model)
 
+    @cached_property
+    def size_keys(self) -> tuple[str, ...]:
+        """Keys that say how large a model is: those of a structure that are named as numbers of something, n_..."""
+        named = (name for name in self.structure_keys if name.rpartition(".")[2].startswith("n_"))
+        return tuple(name for name in named if self.keys[name].default is not None)
+
     def canonical(self, name: str, value: Any) -> Any:
         """The one form of a value: 0 and 0.0, 1e4 and 10000, a list and a tuple become the same.
 

@@ -39,7 +39,7 @@ def estimate(sweep: Sweep, tell: Callable[[str], None] = lambda _: None) -> Esti
     `tell` hears what takes long before that.
     """
     plan = sweep.plan
-    require_memory(plan.chunks)
+    require_memory(sweep, plan.chunks)
     engines = engines_of(sweep)
     for wait in {choice.engine.first_use() for choice in engines.values()} - {None}:
         tell(str(wait))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from superpos.engines.machine import machine_bytes
 from superpos.engines.task import Structure
 from superpos.errors import SuperposError
-from superpos.plan.sweep import Chunk
+from superpos.plan.sweep import Chunk, Sweep
 from superpos.units import quantity
 
 _COPIES = 2  # an engine works on a copy of the state, and publishing packs one
@@ -23,11 +23,12 @@ def chunk_bytes(chunks: Iterable[Chunk]) -> float:
     return max((len(chunk.rows) * model_bytes(chunk.structure) for chunk in chunks), default=0.0)
 
 
-def require_memory(chunks: Iterable[Chunk]) -> None:
+def require_memory(sweep: Sweep, chunks: Iterable[Chunk]) -> None:
     """Raises `SuperposError` where a chunk cannot fit, before the system kills the process without a word."""
     needed, there = _COPIES * chunk_bytes(chunks), machine_bytes()
     if needed > there:
+        sizes = ", ".join(sweep.schema.size_keys)
         raise SuperposError(
             f"training needs about {quantity(needed, 'B')} of memory at once, this machine has {quantity(there, 'B')}: "
-            "use smaller models, or record less (record.snapshots, record.loss_every)"
+            f"use smaller models ({sizes}) or record less (record.snapshots, record.loss_every)"
         )

@@ -86,7 +86,7 @@ def train(
     watch = _Watch(progress, stop, Stopwatch(began), sweep.family)
     chunks = sweep.plan.chunks
     mine = part(len(chunks), shard)
-    require_memory(chunks[number] for number in mine)
+    require_memory(sweep, (chunks[number] for number in mine))
     engines = engines_of(sweep)
     circumstances = {"command": list(command), **provenance()}
     folder, shared = _open(sweep, engines, out, circumstances, fresh)
