@@ -5,8 +5,8 @@ Shapes: K features of one component, H hidden (m).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from superpos.figures import graph_layout
 from superpos.figures.colours import CYCLE, GREY, INK
 from superpos.maths.types import Floats
 
+_MARGIN: Final = 0.9  # between components, in distances of neighbours
 _PROJECTED: Final = 12  # features; a larger component is a tangle from every side
 _NEAREST: Final = 0.2  # of two unit vectors in a projection; any nearer, one hides the other
 _COLOURS: Final[Mapping[str, str]] = {
@@ -28,6 +29,25 @@ _COLOURS: Final[Mapping[str, str]] = {
 }
 _OTHER: Final = ("another named shape", CYCLE[5])
 _NAMELESS: Final = ("no named shape", GREY)
+
+
+class Rows(NamedTuple):
+    """Where the components of one model are drawn."""
+
+    places: list[Floats]
+    """[K, 2] of each"""
+    size: Floats
+    """[2] width and height of all together, from the origin"""
+
+
+def in_rows(components: Sequence[Floats]) -> Rows:
+    """Components W[K, H], at least one, in rows in the order given, with room between them."""
+    drawn = [places(W) for W in components]
+    low = np.array([place.min(axis=0) for place in drawn]) - _MARGIN / 2
+    high = np.array([place.max(axis=0) for place in drawn]) + _MARGIN / 2
+    packing = graph_layout.pack(high - low)
+    shifts = packing.corner - low
+    return Rows([place + shift for place, shift in zip(drawn, shifts, strict=True)], packing.size)
 
 
 def places(W: Floats) -> Floats:

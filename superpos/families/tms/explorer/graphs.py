@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from superpos.families.tms import geometry, metrics
 from superpos.families.tms.analysis import feature_graph, hulls
-from superpos.figures import graph_layout
 from superpos.report.pack import half
 from superpos.report.parts import Arrays, Coded
 
@@ -20,7 +19,6 @@ MAX_FEATURES: Final = 400  # more are a blot
 _MAX_MODELS: Final = 300  # of a shape
 _MAX_PAIRS: Final = 1.5e6  # of features of all models together: springs between all take about 10 s
 NO_SHAPE: Final = 255  # of a feature that is not represented
-_MARGIN: Final = 0.9  # between components, in distances of neighbours
 
 
 def most(n_features: int) -> int:
@@ -52,13 +50,10 @@ def _graph(W: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.uint
     components = geometry.named_components(W)
     if not components:
         return place, shape
-    nodes = [feature_graph.places(W[own]) for _, own in components]
-    low = np.array([own.min(axis=0) for own in nodes]) - _MARGIN / 2
-    high = np.array([own.max(axis=0) for own in nodes]) + _MARGIN / 2
-    shifts = graph_layout.pack(high - low).corner - low
+    rows = feature_graph.in_rows([W[own] for _, own in components])
     kinds = feature_graph.kinds()
-    for (name, own), at, shift in zip(components, nodes, shifts, strict=True):
-        place[own] = at + shift
+    for (name, own), at in zip(components, rows.places, strict=True):
+        place[own] = at
         shape[own] = kinds.index(feature_graph.kind(name))
     return place, shape
 

@@ -18,17 +18,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from superpos.families.tms import geometry, metrics
-from superpos.families.tms.analysis.feature_graph import kind, kinds, places
+from superpos.families.tms.analysis.feature_graph import in_rows, kind, kinds
 from superpos.families.tms.analysis.points import by_density, points
 from superpos.families.tms.figures.dimensionality import applies as one_density_sweep
-from superpos.figures import graph_layout, style
+from superpos.figures import style
 from superpos.figures.points import Run, short
 from superpos.maths.types import Floats
 
 MIN_HIDDEN: Final = 3
 _LETTERS: Final = 20  # in an inch of a caption
 _KEY_WIDTH: Final = 1.7  # inches of a column of the key
-_MARGIN: Final = 0.9  # between components, in distances of neighbours
 _FULL_WIDTH: Final = 25  # features of a component from which on its edges become thinner
 _NO_BREAK: Final = "\xa0"  # a space at which a line does not break
 
@@ -65,14 +64,11 @@ def _panel(axes: Axes, shapes: Sequence[Component]) -> None:
     axes.spines[:].set(visible=True, color=style.FAINT)
     if not shapes:
         return
-    place = [places(shape.W) for shape in shapes]
-    low = np.array([nodes.min(axis=0) for nodes in place]) - _MARGIN / 2
-    high = np.array([nodes.max(axis=0) for nodes in place]) + _MARGIN / 2
-    packing = graph_layout.pack(high - low)
-    for shape, nodes, shift in zip(shapes, place, packing.corner - low, strict=True):
-        _draw(axes, shape, nodes + shift)
-    half = max(3.0, 0.52 * float(packing.size.max()))
-    x, y = packing.size / 2
+    places, size = in_rows([shape.W for shape in shapes])
+    for shape, place in zip(shapes, places, strict=True):
+        _draw(axes, shape, place)
+    half = max(3.0, 0.52 * float(size.max()))
+    x, y = size / 2
     axes.set(xlim=(x - half, x + half), ylim=(y - half, y + half))
 
 
