@@ -7,11 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from superpos.maths.types import Floats
 from superpos.report.pack import Pack, half
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
