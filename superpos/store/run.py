@@ -26,7 +26,7 @@ from superpos.store.find import locate
 from superpos.store.folder import RunFolder
 from superpos.store.formats import Array
 from superpos.store.later_keys import with_later_keys
-from superpos.user.functions import with_recorded_functions
+from superpos.user.functions import Own, with_recorded_functions
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +75,11 @@ class Run:
         """
         known = self._found_family()
         return None if known is None else with_recorded_functions(known, self.manifest["plan"])
+
+    @property
+    def own(self) -> Own | None:
+        """What is known of a user's own functions; None where superpos's were trained."""
+        return self.family.functions if self.family else None
 
     def require_family(self) -> Family:
         """`family`. Raises `SuperposError` where this program does not know it."""
