@@ -24,7 +24,7 @@ class EagerSide:
             return torch.asarray(values, dtype=torch.float32, device=device, copy=True)
 
         self.batch, self.device = task.structure.batch_size, torch.device(device)
-        self.density, self.importance = tensor(1 - task.sparsity), tensor(task.importance)  # [M, F]
+        self.density, self.importance = tensor(task.density), tensor(task.importance)  # [M, F]
         initial = model.initial_params(task)
         self.weight, self.bias = (tensor(initial[name]).requires_grad_() for name in ("W", "b"))
         on_gpu = self.device.type == "cuda"  # there, only a capturable optimiser can be part of a CUDA graph

@@ -88,7 +88,7 @@ def sample(task: Task, purpose: Purpose, step: int, samples: range, device: str 
     streams = purpose + Purpose.SPARSE + (np.tile(segments, models) << 8)
     rate = torch.from_numpy(gap_rate(task.sparsity)[model]).to(device)[:, None]
     grid = SEGMENT * (n // size)
-    count = _likely_candidates(grid, 1 - task.sparsity.min())
+    count = _likely_candidates(grid, float(task.density.max()))
     while True:
         words = draws(task.seed[model], streams, step, range(count), rows(structure), device)  # [R, K, rows]
         position = (gaps(words[..., 0], rate) + 1).cumsum(-1) - 1
