@@ -10,9 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tasks import make_task
 
 from superpos.families.tms import model, theory
-from superpos.families.tms.structure import Structure
 
 DENSITIES = st.floats(0.001, 1)
 
@@ -22,10 +22,10 @@ def sampled_loss(
 ) -> tuple[float, float]:
     """Mean loss and its standard error, importance 1, with a ReLU hidden layer; |x| for untied weights."""
     n, m = W1.shape
-    structure = Structure(n, m, hidden="relu", tied=tied, target="identity" if tied else "abs")
+    task = make_task(n, m, hidden="relu", tied=tied, target="identity" if tied else "abs")
     named = {"W": W1, "b": b} if tied else {"W1": W1, "W2": W2, "b": b}
     params = {name: torch.from_numpy(value)[None] for name, value in named.items()}
-    losses = model.sample_losses(structure, params, torch.from_numpy(x)[None], torch.ones(1, n))[0].numpy()
+    losses = model.losses(task, params, torch.from_numpy(x)[None])[0].numpy()
     return float(losses.mean()), float(losses.std() / np.sqrt(len(losses)))
 
 
