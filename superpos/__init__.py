@@ -58,17 +58,14 @@ def train(
     Raises `ConfigError` for bad overrides and functions, `SuperposError` for a folder that cannot be used.
     """
     from superpos.compose.compose import compose
+    from superpos.training import resolved
     from superpos.training.already_trained import finished
     from superpos.user.functions import Own
 
     if isinstance(overrides, str):
         raise ConfigError(f"overrides: got the string {overrides!r}; allowed: a list of strings, one an override")
     own = Own.of(model, data, target, params)
-    sweep = compose(list(overrides), None if config_dir is None else Path(config_dir), own).sweep
-    if sweep.family.sources:
-        from superpos.training.sources import resolve
-
-        sweep = resolve(sweep)
+    sweep = resolved(compose(list(overrides), None if config_dir is None else Path(config_dir), own).sweep)
     folder = None if fresh else finished(sweep, Path(out), shard)
     if folder is None:
         from superpos.terminal.progress import reporter

@@ -99,14 +99,14 @@ class ExactLoss:
 
 @dataclass(frozen=True)
 class Source:
-    """A key whose value names another run, and what is kept of that run.
+    """A key whose value names another run, and what is kept of that run: `read(run, models)`, of some or all (None).
 
     In plan and row ids stands the digest of that run, never its path; what `read` gives is written to the new run's
-    own folder before training, as a shared file "source-DIGEST", so that the new run stands alone.
+    own folder before training, as a shared file "KEY-DIGEST", so that the new run stands alone.
     """
 
     key: str
-    read: Callable[[Run], Arrays]
+    read: Callable[[Run, Sequence[int] | None], Arrays]
 
 
 @dataclass(frozen=True)
@@ -207,12 +207,15 @@ class Family:
     """(task, numbers of samples, device) -> inputs of the evaluation stream."""
     forward: Callable[..., Any]
     """forward(task, params, inputs, replace={part: value}) -> (outputs, {part: value})."""
-    losses: Callable[[Task, Tensors, Any], Any]
-    """(task, params, inputs) -> the loss of each sample, [M, B]: training, evaluation and gradients are all of it."""
+    losses: Callable[[Task, Tensors, Any, Tensors, int | None], Any]
+    """(task, params, inputs, extra state, step) -> the loss of each sample, [M, B].
+
+    Training, gradients and evaluation are all of it; the step is None in evaluation, where a model may differ.
+    """
     extra_state: Callable[[Task], Arrays] = _nothing
     """Arrays [M, ...] beside the parameters that training changes: counters, moving averages. They are checkpointed."""
-    after_step: Callable[[Task, Tensors, Tensors, Any, int], tuple[Tensors, Tensors]] | None = None
-    """(task, params, extra state, inputs of the step, step) -> both as they are after it: projections, restarts."""
+    after_step: Callable[[Task, Any, Any, int], Any] | None = None
+    """(task, `engines.task.Stepped`, inputs of the step, step) -> the same as it is after it: projections, restarts."""
     frozen: Callable[[Structure], frozenset[str]] = lambda _: frozenset()
     """Parameters that training leaves as they are."""
     engines: Mapping[str, Callable[[int | None], Engine]] = field(default_factory=dict)
@@ -222,8 +225,10 @@ class Family:
     loss: str
     """What the column "loss" means, as a formula in words; it is sealed in the manifest, as the label is."""
     exact_loss: ExactLoss | None = None
-    measure: Callable[[Task, State], Mapping[str, Any]] = _nothing
-    """Columns of results by name, [M]."""
+    evaluation_samples: int = 2**17
+    """On how many samples a loss is evaluated that is not exact."""
+    measure: Callable[[Task, State, Callable[[], None]], Mapping[str, Any]] = _nothing
+    """(task, state, pause) -> columns of results by name, [M]. `pause` is called every second or so, and may raise."""
     label: Label | None = None
     """The column of text that `status`, `by_setting` and the page count by."""
     setting_columns: Mapping[str, Callable[[Run, Any], Any]] = field(default_factory=dict)
@@ -232,7 +237,7 @@ class Family:
     """Key columns of a table that follow from the others: figures take no notice of them."""
     shared: Callable[[Settings, Shared], Mapping[str, Callable[[], Arrays]]] = _nothing
     """(settings, sources) -> files that a run keeps for all of its models, by name, each with what makes it."""
-    tensors: Callable[[Structure, State], Arrays] = _nothing
+    tensors: Callable[[Task, State], Arrays] = _nothing
     """Further tensors [M, ...] of finished models by their public names; parameters have their own."""
     views: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     """Methods of `Run`: {"features": function(run, ...)}."""

@@ -301,7 +301,7 @@ def line_points(task: Task, step: int, samples: range, device: str) -> torch.Ten
     return words.float() / streams.RANGE
 
 
-def line_losses(task: Task, params: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+def line_losses(task: Task, params: Any, x: torch.Tensor, extra: Any, step: int | None) -> torch.Tensor:
     return (params["w"] * x - 3 * x) ** 2
 
 

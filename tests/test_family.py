@@ -389,7 +389,7 @@ def test_a_source_that_does_not_fit_is_refused(run: Run, source: Path, tmp_path:
 def test_shared_files_are_checked(sweep: list[str], tmp_path: Path) -> None:
     overrides = [*sweep, "auto.decoder=identity", "auto.activation=linear", "auto.n_latents=2", "seed=0"]
     found = superpos.train(overrides, out=tmp_path)
-    [file] = found.path.glob("shared/source-*.safetensors")
+    [file] = found.path.glob("shared/auto.source-*.safetensors")
     assert set(found.shared(file.stem)) == {"W", "model", "best"}
     done("status", found.path)
     content = file.read_bytes()

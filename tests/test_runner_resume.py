@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 import superpos
 from superpos.compose.compose import compose
 from superpos.errors import SuperposError, TrainingInterruptedError
+from superpos.families.tms import FAMILY
 from superpos.families.tms.cpu import FusedCpuEngine
+from superpos.family import Family
 from superpos.store import Run, RunFolder
 from superpos.terminal import status
 from superpos.training import runner
@@ -22,9 +25,11 @@ SWEEP = [
     "train.optimizer=sgd", "record.snapshots=4", "record.loss_every=7", "seed=range(0,4)",
 ]  # fmt: skip
 
+FEW = replace(FAMILY, evaluation_samples=1000)
 
-def train(overrides: list[str], out: Path, **options: Any) -> Run:
-    return superpos.load(runner.train(compose(overrides).sweep, out=out, **options))
+
+def train(overrides: list[str], out: Path, family: Family = FAMILY, **options: Any) -> Run:
+    return superpos.load(runner.train(replace(compose(overrides).sweep, family=family), out=out, **options))
 
 
 @pytest.fixture(scope="module")
@@ -193,15 +198,14 @@ def test_progress_counts_every_step_once(undisturbed: Run, tmp_path: Path) -> No
     assert done == sorted(done)
 
 
-def test_the_reference_resumes_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reference_resumes_to_the_same_bits(tmp_path: Path) -> None:
     """Its sums depend on how arrays lie in memory, which a checkpoint must not change."""
-    monkeypatch.setattr(runner, "EVALUATION_SAMPLES", 1000)
     sweep = ["model.n_features=17", "model.n_hidden=3", "train.batch_size=129", "train.steps=12", "seed=range(0,5)",
              "engine.backend=reference"]  # fmt: skip
-    expected = train(sweep, tmp_path / "whole")
+    expected = train(sweep, tmp_path / "whole", family=FEW)
     with pytest.raises(TrainingInterruptedError):
-        train(sweep, tmp_path, stop=after(3))
-    assert train(sweep, tmp_path).digest() == expected.digest()
+        train(sweep, tmp_path, family=FEW, stop=after(3))
+    assert train(sweep, tmp_path, family=FEW).digest() == expected.digest()
 
 
 def test_the_stretches_follow_the_clock_and_change_nothing(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pytest
@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tms import AXIS_KEYS, DEFAULTS, KEYS, RULES, STRUCTURE_KEYS, canonical, check_row
 
+from superpos.config.schema import key, schema_of
 from superpos.config.wording import nearest, show
+from superpos.families.tms import FAMILY
 from superpos.families.tms.keys import complement
 from superpos.families.tms.structure import Structure
+from superpos.plan.columns import array_of, table_column
 
 
 def row(**changes: Any) -> dict[str, Any]:
@@ -238,3 +241,69 @@ def test_values_are_shown_as_they_are_written(value: Any, text: str) -> None:
 
 def test_long_values_are_shortened() -> None:
     assert len(show(list(range(1000)))) == 60
+
+
+# --- keys of other families -------------------------------------------------------------------------------------------
+
+
+def matrix(value: Any) -> tuple[tuple[float, ...], ...] | None:
+    """A square list of lists of numbers as tuples; None for anything else."""
+    if not isinstance(value, list | tuple) or any(len(row) != len(value) for row in value):
+        return None
+    return tuple(tuple(float(number) for number in row) for row in value)
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """Keys of a kind that toy models have none of."""
+
+    rho: Any = key(  # noqa: RUF009 - a field, as below
+        "value", None, "correlations", parse=matrix, words="a square matrix", null="none", per_model=True
+    )
+    share: float = key("number", 0.5, "a share", high=1.0)
+    kind: str = key("choice", "a", "a kind", choices=("a", "b"))
+
+
+@dataclass(frozen=True)
+class TwinConfig:
+    """A key whose last part another one has."""
+
+    kind: str = key("choice", "a", "a kind", choices=("a", "b"))
+
+
+@dataclass(frozen=True)
+class StepsConfig:
+    """A key that every family has."""
+
+    steps: int = key("int", 1, "steps")
+
+
+def test_a_key_brings_its_own_form() -> None:
+    world = schema_of(replace(FAMILY, keys={"world": WorldConfig}))
+    assert world.canonical("world.rho", [[1, 0.5], [0.5, 1]]) == ((1.0, 0.5), (0.5, 1.0))
+    assert world.canonical("world.rho", None) is None
+    with pytest.raises(ValueError, match=r"got \[\[1\], \[2\]\]; allowed: a square matrix; or null \(none\)"):
+        world.canonical("world.rho", [[1], [2]])
+    column = table_column(world.keys["world.rho"], array_of(world.keys["world.rho"], [((1.0,),), None]))
+    assert column.tolist() == ["[[1.0]]", None]
+
+
+def test_one_bound_alone_counts() -> None:
+    world = schema_of(replace(FAMILY, keys={"world": WorldConfig}))
+    assert world.canonical("world.share", -3) == -3.0
+    with pytest.raises(ValueError, match=r"got 5\.0; allowed: a number, at most 1"):
+        world.canonical("world.share", 5.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"keys": {"world": WorldConfig, "twin": TwinConfig}}, "kind: the last part of two keys of one structure"),
+        ({"keys": {"train": StepsConfig}}, r"train\.steps: a key of every family"),
+        ({"defaults": {"train.optimiser": "adam"}}, r"train\.optimiser: a default of no key"),
+        ({"defaults": {"train.optimizer": "adm"}}, "got 'adm'; allowed: adam or adamw or sgd"),
+    ],
+)
+def test_keys_of_a_family_that_do_not_fit_are_refused(changes: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        schema_of(replace(FAMILY, **changes))

@@ -22,7 +22,8 @@ canonical = SCHEMA.canonical
 
 def check_row(row: Mapping[str, Any]) -> list[str]:
     """Faults of one model."""
-    return rules.check_row(FAMILY, row)
+    faults = [rule(*(row[key] for key in keys)) for keys, rule in RULES]
+    return [fault for fault in faults if fault is not None]
 
 
 def reference(*arguments: Any, **options: Any) -> ReferenceEngine:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from superpos.cli import common
 from superpos.cli.common import OUTPUTS, ConfigDir, Json, Out, Overrides
 from superpos.errors import ConfigError
+from superpos.family import DEFAULT
 from superpos.terminal import costs, listing, tables
 from superpos.terminal.progress import say
+
+if TYPE_CHECKING:
+    from superpos.plan.sweep import Sweep
 
 
 def list_(
@@ -43,15 +47,33 @@ def list_(
 def _experiments(config_dir: Path | None) -> list[dict[str, Any]]:
     from superpos.compose.compose import compose, experiments
 
-    infos, one = experiments(config_dir), compose([]).sweep
+    infos = experiments(config_dir)
     from superpos.training.estimate import estimate
 
-    rate = estimate(one, say).seconds / one.plan.work
-    return [
-        {"name": info.name, "description": info.description, "models": info.sweep.n_models}
-        | {"seconds": rate * info.sweep.plan.work}
-        for info in infos
-    ]
+    rates: dict[str, float] = {}  # seconds per nominal operation of each family: their engines differ
+    found = []
+    for info in infos:
+        family = info.sweep.family
+        seconds = None
+        if not _needs_runs(info.sweep):
+            if family.name not in rates:
+                one = compose([]).sweep if family.name == DEFAULT else info.sweep
+                rates[family.name] = estimate(one, say).seconds / one.plan.work
+            seconds = rates[family.name] * info.sweep.plan.work
+        found.append(
+            {
+                "name": info.name,
+                "description": info.description,
+                "models": info.sweep.n_models,
+                "seconds": seconds,
+            }
+        )
+    return found
+
+
+def _needs_runs(sweep: Sweep) -> bool:
+    """Whether a sweep takes something of other runs, without which it has no plan."""
+    return any(value is not None for source in sweep.family.sources for value in sweep.values(source.key))
 
 
 def _figures() -> list[dict[str, str]]:

@@ -34,12 +34,10 @@ DryRunJson = Annotated[bool, typer.Option("--json", help="With --dry-run: print 
 def compose(overrides: list[str] | None, config_dir: Path | None) -> Composed:
     """The sweep of a command line, its notices on stderr. Raises `ConfigError`."""
     from superpos.compose import compose as composing
+    from superpos.training import resolved
 
     composed = composing.compose(overrides or [], config_dir)
-    if composed.sweep.family.sources:
-        from superpos.training.sources import resolve
-
-        composed = replace(composed, sweep=resolve(composed.sweep))
+    composed = replace(composed, sweep=resolved(composed.sweep))
     for notice in composed.notices:
         say(f"superpos: {notice}")
     return composed

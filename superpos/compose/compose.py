@@ -58,18 +58,27 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None, own: Own |
         ConfigError: with every fault of the overrides, the YAML and their combination, one line each.
     """
     files = experiment_files(config_dir)
-    given = read_overrides(overrides, files, schema_of(find(DEFAULT)))
+    given = read_overrides(overrides, files, schema_of(find(_named_family(overrides))))
     experiment = given.experiment if overrides else DEFAULT_EXPERIMENT
     try:
         loaded = _load(experiment, files, config_dir)
-        family = _family(given, loaded)
-        if family.name != DEFAULT:
-            given = read_overrides(overrides, files, schema_of(family))
+    except ConfigError as error:
+        raise ConfigError(given.faults + error.faults) from error
+    family = _family(given, loaded)  # a fault of its own: the keys of an unknown family cannot be judged
+    if family.name != _named_family(overrides):  # the experiment names another
+        given = read_overrides(overrides, files, schema_of(family))
+    try:
         tree = _complete(loaded, given, schema_of(family), experiment)
     except ConfigError as error:
         raise ConfigError(given.faults + error.faults) from error
     sweep, notices = merge(tree, given, experiment, _with_functions(family, own))
     return Composed(sweep, notices, experiment)
+
+
+def _named_family(overrides: Sequence[str]) -> str:
+    """The family that the overrides name, where there is one of that name; else the default."""
+    named = [text.removeprefix("family=") for text in overrides if text.startswith("family=")]
+    return next((name for name in named if name in names()), DEFAULT)
 
 
 def _family(given: Given, loaded: DictConfig) -> Family:

@@ -18,8 +18,13 @@ def experiment_files(config_dir: Path | None = None) -> dict[str, Path]:
     Raises:
         ConfigError: `config_dir` is no folder of experiments, or has one of a shipped name.
     """
-    folders = [shipped_folder(), *config_folders()]
-    shipped = {path.stem: path for folder in folders for path in (folder / "experiment").glob("*.yaml")}
+    shipped: dict[str, Path] = {}
+    for folder in (shipped_folder(), *config_folders()):
+        found = {path.stem: path for path in (folder / "experiment").glob("*.yaml")}
+        twice = sorted(shipped.keys() & found.keys())
+        if twice:
+            raise ConfigError([f"{found[name]} has the name of a shipped experiment; rename it" for name in twice])
+        shipped |= found
     if config_dir is None:
         return shipped
     if not config_dir.is_dir():

@@ -4,9 +4,6 @@ those keys' values and not once for every model. Imports the standard library on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from superpos.family import Family, Rule
 
 Rules = tuple[tuple[tuple[str, ...], Rule], ...]
@@ -25,9 +22,3 @@ SHARED: Rules = ((("train.warmup_steps", "train.steps"), _warmup),)
 def rules_of(family: Family) -> Rules:
     """The rules of a family, its own first."""
     return (*family.rules, *SHARED)
-
-
-def check_row(family: Family, row: Mapping[str, Any]) -> list[str]:
-    """Faults of one model: `row` is {dotted key: canonical value} with every key; one line a fault."""
-    faults = [rule(*(row[key] for key in keys)) for keys, rule in rules_of(family)]
-    return [fault for fault in faults if fault is not None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from typing import Any, Literal
 from superpos.config.wording import show
 from superpos.family import DEFAULT, Family
 
-Kind = Literal["int", "number", "numbers", "list", "bool", "choice", "name", "run"]
+Kind = Literal["int", "number", "numbers", "list", "bool", "choice", "name", "run", "value"]
 
 MAX_SEED = 2**64 - 1
 MAX_SCALE = 1e30  # what engines compute with is float32
@@ -46,12 +46,17 @@ def key(
     choices: tuple[str, ...] = (),
     unit: str = "",
     length: str = "",
+    parse: Callable[[Any], Any] | None = None,
+    words: str = "",
+    size: bool = False,
     per_model: bool = False,
     later: bool = False,
 ) -> Any:
     """A field of a group of keys, with its checks: low <= value <= high, value < below.
 
-    `null` says what null means, and forbids it where it is empty; `length` says how long a list is. Models of one
+    `null` says what null means, and forbids it where it is empty; `length` says how long a list is. A key of the kind
+    "value" takes what `parse` makes of it: numbers, texts and tuples of these, in one form for equal values, or None
+    where it is none; `words` say what it may be. `size` marks keys that decide how large a model is. Models of one
     chunk may differ in keys that are `per_model`. A key that is `later` was added after the first release of its
     family: it is a column of a run's table only where the plan sets or sweeps it, so that older runs keep their
     digests.
@@ -63,6 +68,9 @@ def key(
         "choices": choices,
         "unit": unit,
         "length": length,
+        "parse": parse,
+        "words": words,
+        "size": size,
         "low": low,
         "high": high,
         "below": below,
@@ -140,6 +148,9 @@ class KeySpec:
     choices: tuple[str, ...]
     unit: str
     length: str
+    parse: Callable[[Any], Any] | None
+    words: str
+    size: bool
     low: float | None
     high: float | None
     below: float | None
@@ -149,12 +160,13 @@ class KeySpec:
     @property
     def allowed(self) -> str:
         """What a value may be, in words: "an integer, at least 1"."""
-        words = " or ".join(self.choices) if self.kind == "choice" else _KIND_WORDS[self.kind]
-        words = words.format(length=self.length)
+        words = self.words or " or ".join(self.choices) or _KIND_WORDS[self.kind].format(length=self.length)
         if self.low is not None and self.high is not None:
             words += f", {self.low:.12g} to {_plain(self.high)}"
-        elif self.low is not None:
-            words += f", at least {self.low:.12g}" + (f" and below {self.below:g}" if self.below is not None else "")
+        else:
+            bounds = [("at least", self.low), ("at most", self.high), ("below", self.below)]
+            given = [f"{word} {bound:.12g}" for word, bound in bounds if bound is not None]
+            words += f", {' and '.join(given)}" if given else ""
         return words + (f"; or null ({self.null})" if self.null else "")
 
 
@@ -193,9 +205,8 @@ class Schema:
 
     @cached_property
     def size_keys(self) -> tuple[str, ...]:
-        """Keys that say how large a model is: those of a structure that are named as numbers of something, n_..."""
-        named = (name for name in self.structure_keys if name.rpartition(".")[2].startswith("n_"))
-        return tuple(name for name in named if self.keys[name].default is not None)
+        """Keys that decide how large a model is."""
+        return tuple(name for name, spec in self.keys.items() if spec.size)
 
     def canonical(self, name: str, value: Any) -> Any:
         """The one form of a value: 0 and 0.0, 1e4 and 10000, a list and a tuple become the same.
@@ -214,7 +225,11 @@ class Schema:
 
 
 def schema_of(family: Family) -> Schema:
-    """The schema of a family."""
+    """The schema of a family.
+
+    Raises `ValueError` where the family's keys or defaults are at fault: a key twice, two of one structure whose last
+    parts are the same, a default that is none.
+    """
     return _schema(tuple(family.keys.items()), tuple(family.defaults.items()))
 
 
@@ -228,10 +243,22 @@ def _schema(own: tuple[tuple[str, type], ...], defaults: tuple[tuple[str, Any], 
     specs: dict[str, KeySpec] = {}
     for group, configs in groups.items():
         for config in configs:
-            specs |= _specs(group, config)
+            new = _specs(group, config)
+            if twice := specs.keys() & new.keys():
+                raise ValueError(f"{', '.join(sorted(twice))}: a key of every family")
+            specs |= new
     for name, value in defaults:
+        if name not in specs:
+            raise ValueError(f"{name}: a default of no key")
         specs[name] = replace(specs[name], default=value)
-    return Schema(specs, {group: str(configs[0].__doc__) for group, configs in groups.items()})
+    schema = Schema(specs, {group: str(configs[0].__doc__) for group, configs in groups.items()})
+    for name, value in defaults:
+        schema.canonical(name, value)
+    leaves = [name.rpartition(".")[2] for name in schema.structure_keys]
+    same = sorted({leaf for leaf in leaves if leaves.count(leaf) > 1})
+    if same:
+        raise ValueError(f"{', '.join(same)}: the last part of two keys of one structure")
+    return schema
 
 
 def _specs(group: str, config: type) -> dict[str, KeySpec]:
@@ -257,6 +284,8 @@ def _convert(spec: KeySpec, value: Any) -> Any:
             return _name(value)
         case "run":
             return value if isinstance(value, str) and value else None
+        case "value":
+            return None if spec.parse is None else spec.parse(value)
     if isinstance(value, list | tuple):
         numbers = tuple(_number(item) for item in value)
         return None if None in numbers or not numbers else numbers
@@ -289,9 +318,11 @@ def _name(value: Any) -> str | None:
 
 def _in_range(spec: KeySpec, value: Any) -> bool:
     items: Iterable[Any] = value if isinstance(value, tuple) else (value,)
-    if spec.low is None:
+    if spec.low is None and spec.high is None and spec.below is None:
         return True
     return all(
-        spec.low <= item and (spec.high is None or item <= spec.high) and (spec.below is None or item < spec.below)
+        (spec.low is None or spec.low <= item)
+        and (spec.high is None or item <= spec.high)
+        and (spec.below is None or item < spec.below)
         for item in items
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from superpos.engines.task import State, Structure, Task
 from superpos.errors import ConfigError
-from superpos.family import Family
+from superpos.family import Arrays, Family
 
 Params = dict[str, NDArray[np.float32]]
 
@@ -31,16 +31,20 @@ class Engine(Protocol):
         """Why a structure cannot be trained, or None."""
         ...
 
-    def gradients(self, task: Task, params: Params, step: int) -> tuple[NDArray[Any], Params]:
-        """Losses [M] and gradients {name: [M, ...]} of one training step."""
+    def gradients(
+        self, task: Task, params: Params, step: int, extra: Arrays | None = None
+    ) -> tuple[NDArray[Any], Params]:
+        """Losses [M] and gradients {name: [M, ...]} of one training step; `extra` is the family's extra state."""
         ...
 
     def advance(self, task: Task, state: State, stop: int) -> None:
         """Train all models from `state.step` to `stop`, updating `state` in place."""
         ...
 
-    def evaluate(self, task: Task, params: Params, samples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Loss L and its standard error, each [M], on fresh samples of the evaluation stream."""
+    def evaluate(
+        self, task: Task, params: Params, samples: int, extra: Arrays | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Loss and its standard error, each [M], on fresh samples of the evaluation stream; `extra` as above."""
         ...
 
 

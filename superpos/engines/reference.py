@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from superpos.engines.splitting import in_memory
-from superpos.engines.task import State, Structure, Task
-from superpos.family import Family
+from superpos.engines.task import State, Stepped, Structure, Task
+from superpos.family import Arrays, Family
 from superpos.maths import optimisers
 from superpos.maths.sampling import mean_and_error
 
@@ -27,11 +27,13 @@ _EVALUATED_AT_ONCE = 8192  # samples
 _CELLS_A_THREAD = 2**17
 
 
-def loss_and_gradients(family: Family, task: Task, params: Tensors, inputs: Any) -> tuple[torch.Tensor, Tensors]:
+def loss_and_gradients(
+    family: Family, task: Task, params: Tensors, inputs: Any, extra: Tensors, step: int
+) -> tuple[torch.Tensor, Tensors]:
     """Losses [M], means over the batch, and the gradient of each model's training loss by every trained parameter."""
     frozen = family.frozen(task.structure)
     leaves = {name: value.detach().requires_grad_(name not in frozen) for name, value in params.items()}
-    losses: torch.Tensor = family.losses(task, leaves, inputs).mean(-1)
+    losses: torch.Tensor = family.losses(task, leaves, inputs, extra, step).mean(-1)
     trained = [name for name in leaves if name not in frozen]
     grads = torch.autograd.grad(losses.sum() * task.structure.gradient_scale, [leaves[name] for name in trained])
     return losses.detach(), dict(zip(trained, grads, strict=True))
@@ -58,10 +60,13 @@ class ReferenceEngine:
         """Why a structure cannot be trained: never."""
         return None
 
-    def gradients(self, task: Task, params: dict[str, NDArray[np.float32]], step: int) -> tuple[Any, dict[str, Any]]:
+    def gradients(
+        self, task: Task, params: dict[str, NDArray[np.float32]], step: int, extra: Arrays | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Losses [M] and gradients {name: [M, ...]} of one training step, as numpy arrays."""
         inputs = self.family.batch(task, step, self.device)
-        loss, grads = loss_and_gradients(self.family, task, self._tensors(params), inputs)
+        tensors = self._tensors(params)
+        loss, grads = loss_and_gradients(self.family, task, tensors, inputs, self._tensors(extra or {}), step)
         return loss.cpu().numpy(), {name: grad.cpu().numpy() for name, grad in grads.items()}
 
     def advance(self, task: Task, state: State, stop: int) -> None:
@@ -72,27 +77,30 @@ class ReferenceEngine:
         state.step = stop
 
     def evaluate(
-        self, task: Task, params: dict[str, NDArray[np.float32]], samples: int
+        self, task: Task, params: dict[str, NDArray[np.float32]], samples: int, extra: Arrays | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Loss and its standard error, each [M], on `samples` fresh samples of the evaluation stream."""
         sums = np.zeros((len(task), 2))
 
         def evaluate_rows(rows: slice) -> None:
             own = {name: value[rows] for name, value in params.items()}
-            sums[rows] = self._sums(task.take(rows), own, samples)
+            state = {name: value[rows] for name, value in (extra or {}).items()}
+            sums[rows] = self._sums(task.take(rows), own, state, samples)
 
         with self._threads(task, _EVALUATED_AT_ONCE), torch.no_grad():
             for rows in self._slices(task, _EVALUATED_AT_ONCE):
                 in_memory(rows, evaluate_rows)
         return mean_and_error(sums, samples)
 
-    def _sums(self, task: Task, params: dict[str, NDArray[np.float32]], samples: int) -> NDArray[np.float64]:
+    def _sums(self, task: Task, params: Arrays, extra: Arrays, samples: int) -> NDArray[np.float64]:
         """Sums of the losses and of their squares over the samples, [M, 2]."""
-        sums, tensors = np.zeros((len(task), 2)), self._tensors(params)
+        sums = np.zeros((len(task), 2))
+        tensors = self._tensors(params)
+        state = self._tensors(extra)
         for first in range(0, samples, _EVALUATED_AT_ONCE):
             numbers = range(first, min(first + _EVALUATED_AT_ONCE, samples))
             inputs = self.family.sample(task, numbers, self.device)
-            losses = self.family.losses(task, tensors, inputs).double()
+            losses = self.family.losses(task, tensors, inputs, state, None).double()
             sums += torch.stack([losses.sum(-1), (losses**2).sum(-1)], -1).cpu().numpy()
         return sums
 
@@ -106,7 +114,7 @@ class ReferenceEngine:
         diverged_at = self._tensor(state.diverged_at[rows])
         for step in range(state.step, stop):
             inputs = self.family.batch(task, step, self.device)
-            losses, grads = loss_and_gradients(self.family, task, _params(old), inputs)
+            losses, grads = loss_and_gradients(self.family, task, _params(old), inputs, extra, step)
             if structure.loss_every and step % structure.loss_every == 0:
                 recorded = torch.where(diverged_at < 0, losses, torch.nan)
                 state.history[rows, step // structure.loss_every] = recorded.cpu().numpy()
@@ -136,8 +144,12 @@ class ReferenceEngine:
         """What the family does to parameters and extra state once the optimiser has made its step."""
         if self.family.after_step is None:
             return new, extra
-        params, changed = self.family.after_step(task, _params(new), extra, inputs, step)
-        return {name: value._replace(param=params[name]) for name, value in new.items()}, dict(changed)
+        params, first, second = ({name: value[i] for name, value in new.items()} for i in range(3))
+        stepped = self.family.after_step(task, Stepped(params, first, second, extra), inputs, step)
+        changed = {
+            name: optimisers.Update(stepped.params[name], stepped.first[name], stepped.second[name]) for name in new
+        }
+        return changed, stepped.extra
 
     def _slices(self, task: Task, samples: int) -> Iterator[slice]:
         """Rows that fit into memory together, at least one model at a time."""
@@ -146,7 +158,7 @@ class ReferenceEngine:
         for start in range(0, len(task), max(fit, 1)):
             yield slice(start, min(start + max(fit, 1), len(task)))
 
-    def _tensors(self, params: dict[str, NDArray[np.float32]]) -> Tensors:
+    def _tensors(self, params: Arrays) -> Tensors:
         return {name: self._tensor(value) for name, value in params.items()}
 
     def _tensor(self, values: NDArray[Any]) -> torch.Tensor:

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,6 +130,16 @@ class Task:
     def _per_model(cls) -> list[str]:
         """Fields with an axis of models."""
         return [f.name for f in fields(cls)[1:] if not f.metadata.get("shared")]
+
+
+class Stepped(NamedTuple):
+    """Torch tensors [M, ...] by name, as a step of the optimiser leaves them and a family may change them."""
+
+    params: dict[str, Any]
+    first: dict[str, Any]
+    second: dict[str, Any]
+    """Moments of Adam, as `params`; a parameter that starts anew has them 0."""
+    extra: dict[str, Any]
 
 
 @dataclass

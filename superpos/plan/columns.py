@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ def table_column(spec: KeySpec, values: NDArray[Any]) -> Any:
     """The values of a key as a table holds them: integers with gaps stay integers, lists become lists."""
     if values.dtype != object or spec.kind in ("choice", "run"):
         return values
+    if spec.kind == "value":  # of any form: as JSON
+        return objects([None if value is None else json.dumps(value) for value in values])
     if spec.kind == "int":
         from pandas import array  # nullable integers; imported here, as expanding sweeps must not wait for pandas
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from numpy.typing import NDArray
+
 from superpos.engines.task import Structure
 from superpos.family import Sweep
 from superpos.plan.columns import Rows, groups_of
@@ -33,6 +35,11 @@ class Settings:
         """Values of the structure keys of a model, by the last part of each key."""
         values = self.sweep.row(row)
         return {key.rpartition(".")[2]: values[key] for key in self.sweep.schema.structure_keys}
+
+    def draws(self, rows: Rows) -> NDArray[Any]:
+        """A number for each row [M], the same for models that share their random draws."""
+        seeds: NDArray[Any] = self.sweep.column("seed", rows)
+        return seeds
 
     def columns(self, rows: Rows) -> dict[str, Any]:
         """Columns of the table that are filled in, in place of the values that were given."""

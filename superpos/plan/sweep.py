@@ -103,15 +103,15 @@ class Sweep:
 
     @cached_property
     def plan(self) -> Plan:
-        """The chunks: rows of equal structure, by seed, at most 1000 models and `WORK_LIMIT` (or one model) each."""
+        """The chunks: rows of equal structure, by their draws; at most 1000 models and `WORK_LIMIT`, or one model."""
         chunks: list[Chunk] = []
         for rows in self.settings.groups():
             structure = self.settings.structure(int(rows[0]))
             model_work = work_of(self.family, structure)
             size = max(1, min(MAX_CHUNK_MODELS, int(WORK_LIMIT // model_work)))
-            # Models of one seed share their draws, so they stay together.
-            by_seed = rows[np.argsort(self.column("seed", rows), kind="stable")]
-            parts = np.array_split(by_seed, math.ceil(len(rows) / size))
+            # Models that share their draws stay together.
+            together = rows[np.argsort(self.settings.draws(rows), kind="stable")]
+            parts = np.array_split(together, math.ceil(len(rows) / size))
             chunks += [Chunk(np.sort(part), structure, len(part) * model_work) for part in parts]
         return Plan(tuple(chunks))
 
@@ -207,10 +207,9 @@ class Sweep:
         filled = self.settings.columns(rows)
         for key in self.schema.axis_keys:
             spec = self.schema.keys[key]
-            if key in filled:
-                columns[key] = filled[key]
-            elif not spec.later or key in self.swept or self.base[key] != spec.default:
-                columns[key] = table_column(spec, self.column(key, rows))
+            if spec.later and key not in self.swept and self.base[key] == spec.default:
+                continue
+            columns[key] = filled[key] if key in filled else table_column(spec, self.column(key, rows))
         return columns
 
     def faults(self, skip: Collection[str] = ()) -> list[str]:

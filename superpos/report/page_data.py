@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from superpos.family import Family
 from superpos.report import parts, sweep_axes
 from superpos.report.layers import Layers
 from superpos.report.pack import Pack, codes
@@ -27,13 +28,14 @@ def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
     plan, family = run.manifest["plan"], run.require_family()
     explorer = family.shows.explorer
     layers = Layers() if explorer.layers is None else explorer.layers(run)
-    trained_here = family.functions is None  # no command line names a user's functions
+    # No command line names a user's functions, nor where another run lies.
+    commanded = family.functions is None and not _named_runs(plan, family)
     held = {
         "name": run.name,
         "models": run.n_models,
         "finished": len(run.table),
         "axes": sweep_axes.axes(plan),
-        "command": sweep_axes.fixed_overrides(plan, f"{run.name}_model") if trained_here else None,
+        "command": sweep_axes.fixed_overrides(plan, f"{run.name}_model") if commanded else None,
         "config": {key: sweep_axes.safe(value) for key, value in sorted(run.manifest["config"].items())},
         "label": None if run.label is None else run.label.column,
         "constants": {} if explorer.constants is None else explorer.constants(),
@@ -41,6 +43,12 @@ def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
         "provenance": _provenance(run),
     }
     return held | _models(run, pack, budget - len(to_text(held).encode()) - pack.size)
+
+
+def _named_runs(plan: Mapping[str, Any], family: Family) -> bool:
+    """Whether models take something of other runs."""
+    swept = {key for axis in plan["axes"] for key in axis["keys"]}
+    return any(source.key in plan["values"] or source.key in swept for source in family.sources)
 
 
 def _models(run: Run, pack: Pack, budget: float) -> dict[str, Any]:

@@ -148,7 +148,7 @@ class Run:
         return write_file(Path(to), family.exporters[format](self, model))
 
     def shared(self, name: str) -> dict[str, Array]:
-        """The tensors of a file that the run keeps for all of its models, such as "source-DIGEST".
+        """The tensors of a file that the run keeps for all of its models, such as "KEY-DIGEST".
 
         Raises `IncompleteError` where there is no such file, or a damaged one.
         """

@@ -1,6 +1,6 @@
 """What a run keeps for all of its models: shared/NAME.safetensors, and NAME.json, which makes it whole.
 
-A file "source-DIGEST" holds what was taken of another run, so that the run stands alone.
+A file "KEY-DIGEST" holds what was taken of another run, so that the run stands alone.
 """
 
 from __future__ import annotations

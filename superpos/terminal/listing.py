@@ -18,7 +18,7 @@ def of_experiments(found: Sequence[dict[str, Any]]) -> Table:
     rows = []
     for item in found:
         place, description = re.fullmatch(r"(?:(\d+)\. )?(.*)", item["description"], re.DOTALL).groups()  # type: ignore[union-attr]  # matches everything
-        time = "~" + duration(item["seconds"])
+        time = "" if item["seconds"] is None else "~" + duration(item["seconds"])
         rows.append([place or "", item["name"], f"{item['models']:,}", time, description])
     columns = [Column("#", right=True), Column("experiment"), Column("models", right=True), Column("time", right=True)]
     return Table([*columns, Column("description")], rows, note=True, grouped=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.engines import Choice
-from superpos.engines.task import State, Structure, Task
+from superpos.engines.task import State, Task
 from superpos.family import ExactLoss, Family
 from superpos.plan.sweep import Sweep
 
@@ -22,9 +22,10 @@ _FEWEST_MODELS = 16  # evaluated at once, to keep every thread busy
 _WORK = 4e9  # nominal operations at once: well under a second, seconds on the reference engine
 
 
-def tensors(family: Family, structure: Structure, state: State) -> dict[str, NDArray[Any]]:
+def tensors(family: Family, task: Task, state: State) -> dict[str, NDArray[Any]]:
     """The tensors of a finished chunk, by their names in the run folder."""
-    found: dict[str, NDArray[Any]] = {**state.params, **family.tensors(structure, state)}
+    structure = task.structure
+    found: dict[str, NDArray[Any]] = {**state.params, **family.tensors(task, state)}
     if len(structure.loss_steps):
         found |= {"history/step": structure.loss_steps, "history/loss": state.history}
     if state.snapshots:
@@ -64,7 +65,11 @@ def table(
         "loss_kind": "exact" if exact else "sampled",
         "backend": choice.engine.name,
     }
-    return DataFrame(sweep.columns(rows) | results | dict(family.measure(task, state)))
+    columns = sweep.columns(rows) | results
+    measured = family.measure(task, state, pause)
+    if taken := columns.keys() & measured.keys():
+        raise ValueError(f"the family {family.name!r} measures {', '.join(sorted(taken))}, which are columns already")
+    return DataFrame(columns | dict(measured))
 
 
 def _exact_losses(
@@ -95,6 +100,7 @@ def _sampled_loss(
         pause()
         rows = slice(start, start + size)
         params = {name: value[rows] for name, value in state.params.items()}
-        parts.append(choice.engine.evaluate(task.take(rows), params, samples))
+        extra = {name: value[rows] for name, value in state.extra.items()}
+        parts.append(choice.engine.evaluate(task.take(rows), params, samples, extra))
     loss, error = zip(*parts, strict=True)
     return np.concatenate(loss), np.concatenate(error)

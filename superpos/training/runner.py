@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 STRETCH_SECONDS = 0.3  # between two looks at signals; long against the cost of a call
 CHECKPOINT_SECONDS = 5.0
 CHECKPOINT_SHARE = 0.05  # of the time at most, where many snapshots make a state large or the disk is slow
-EVALUATION_SAMPLES = 2**17
 
 
 @dataclass
@@ -167,9 +166,9 @@ def _train_chunk(job: _Job, chunk: int) -> tuple[dict[str, NDArray[Any]], DataFr
         length = max(1, min(4 * length, int((state.step - before) * STRETCH_SECONDS / max(elapsed, 1e-6))))
         kept.look("training")
     watch.stretches[task.structure] = length
-    table = results.table(sweep, rows, task, state, choice, EVALUATION_SAMPLES, kept.pause)
+    table = results.table(sweep, rows, task, state, choice, sweep.family.evaluation_samples, kept.pause)
     watch.clock.lap("evaluating")
-    return results.tensors(sweep.family, task.structure, state), table
+    return results.tensors(sweep.family, task, state), table
 
 
 @dataclass
@@ -223,7 +222,11 @@ def _resume(family: Family, folder: RunFolder, chunk: int, task: Task) -> State:
 
 def initial_state(family: Family, task: Task) -> State:
     """The state of models before their first step; those that are made, not trained, are as they are made."""
-    make = family.build if task.structure.built and family.build else family.init
+    make = family.init
+    if task.structure.built:
+        if family.build is None or task.structure.steps:
+            raise ValueError(f"models of the family {family.name!r} that are built need its `build`, and no steps")
+        make = family.build
     return State.initial(task, dict(make(task)), family.extra_state(task))
 
 

@@ -7,7 +7,7 @@ reads of it is written to the new run's own folder before training: the new run 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -136,20 +136,30 @@ def _kept(folder: RunFolder, name: str, make: Callable[[], Arrays]) -> Arrays:
     return made
 
 
+def source_file(source: Source, digest: str) -> str:
+    """Name of the shared file of what a key takes of a run."""
+    return f"{source.key}-{digest}"
+
+
 def _sources(sweep: Sweep) -> Iterator[tuple[str, Callable[[], Arrays]]]:
     """Name of the file and what reads it, for every other run that the sweep needs."""
     for source in sweep.family.sources:
-        digests = {value.partition(":")[0] for value in sweep.values(source.key) if value is not None}
-        for digest in sorted(digests):
-            yield f"source-{digest}", _reader(sweep, source, digest)
+        models: dict[str, set[str]] = {}
+        for value in sweep.values(source.key):
+            if value is not None:
+                digest, _, model = value.partition(":")
+                models.setdefault(digest, set()).add(model)
+        for digest, named in sorted(models.items()):
+            chosen = None if "" in named else sorted(map(int, named))
+            yield source_file(source, digest), _reader(sweep, source, digest, chosen)
 
 
-def _reader(sweep: Sweep, source: Source, digest: str) -> Callable[[], Arrays]:
+def _reader(sweep: Sweep, source: Source, digest: str, models: Sequence[int] | None) -> Callable[[], Arrays]:
     def read() -> Arrays:
         if digest not in sweep.sources:
             raise SuperposError(
                 f"{source.key}: the run of digest {digest} is needed, and where it lies is not known; give its folder"
             )
-        return source.read(load(sweep.sources[digest]))
+        return source.read(load(sweep.sources[digest]), models)
 
     return read

@@ -15,8 +15,8 @@ DEFAULT_SPARSITY = 0.9
 class ModelConfig:
     """The toy network."""
 
-    n_features: int = key("int", 5, "features n", low=1, high=65_536)
-    n_hidden: int = key("int", 2, "hidden dimensions m", low=1, high=65_536)
+    n_features: int = key("int", 5, "features n", low=1, high=65_536, size=True)
+    n_hidden: int = key("int", 2, "hidden dimensions m", low=1, high=65_536, size=True)
     output: str = key("choice", "relu", "activation of the output", choices=("relu", "linear"))
     hidden: str = key("choice", "linear", "activation of the hidden layer", choices=("linear", "relu"))
     tied: bool = key("bool", True, "one W for encoder and decoder; untied models have W1 and W2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from superpos.families.tms import geometry, metrics
 from superpos.families.tms.structure import Task
 
 
-def measure(task: Task, state: State) -> dict[str, NDArray[Any]]:
+def measure(task: Task, state: State, pause: Callable[[], None]) -> dict[str, NDArray[Any]]:
     """Metrics of W by column, [M]; untied models have those of W1."""
     structure = task.structure
     encoder = state.params["W" if structure.tied else "W1"]
     found: dict[str, NDArray[Any]] = dict(metrics.summary(encoder))
+    pause()
     if structure.hidden == "linear":
         found["geometry"] = geometry.describe(encoder)
     else:

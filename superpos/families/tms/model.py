@@ -73,8 +73,10 @@ def target(task: Task, x: torch.Tensor) -> torch.Tensor:
     return x.abs() if task.structure.target == "abs" else x
 
 
-def losses(task: Task, params: Params, x: torch.Tensor) -> torch.Tensor:
-    """sum_i I_i (target_i - x'_i)² of each sample, [M, B]."""
+def losses(
+    task: Task, params: Params, x: torch.Tensor, extra: Params | None = None, step: int | None = None
+) -> torch.Tensor:
+    """sum_i I_i (target_i - x'_i)² of each sample, [M, B]; there is no extra state, and all steps are alike."""
     return squared_error(task, target(task, x), forward(task, params, x)[0])
 
 

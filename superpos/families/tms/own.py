@@ -91,7 +91,9 @@ def _forward(
     return outputs, {"output": outputs}
 
 
-def _losses(own: Own, task: Task, params: Params, x: torch.Tensor) -> torch.Tensor:
+def _losses(
+    own: Own, task: Task, params: Params, x: torch.Tensor, extra: Params | None = None, step: int | None = None
+) -> torch.Tensor:
     """sum_i I_i (target_i - x'_i)² of each sample, [M, B]."""
     wanted = target(task, x) if own.target is None else own.target(x)
     return squared_error(task, wanted, _forward(own, task, params, x)[0])

@@ -1,6 +1,6 @@
 """What the keys of toy models mean: which sampler draws a row, its sparsity, density and importance.
 
-The one place where sparsity S becomes density p = 1 - S and back. Shapes: M models, F features (n).
+The one place where a given S becomes p = 1 - S, or a given p becomes S. Shapes: M models, F features (n).
 """
 
 from __future__ import annotations

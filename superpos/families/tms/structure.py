@@ -66,7 +66,11 @@ class Task(task.Task):
 
     @property
     def density(self) -> NDArray[np.float64]:
-        """Density p = 1 - S [M, F], as exact theory takes it."""
+        """Density p = 1 - S [M, F], as exact theory takes it.
+
+        It is that of the S that was drawn with, which a density that was given may miss by one rounding: theory and
+        draws agree to the last bit.
+        """
         return 1 - self.sparsity
 
     def expected_shape(self, name: str) -> tuple[int, ...]:

@@ -114,7 +114,7 @@ class _Trial:
         leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
         equal = self.task.take(np.zeros(len(x), dtype=np.intp))
         equal = replace(equal, importance=np.ones_like(equal.importance))
-        losses = self._called(self.learns, lambda: self.family.losses(equal, leaves, x).mean(-1))
+        losses = self._called(self.learns, lambda: self.family.losses(equal, leaves, x, {}, 0).mean(-1))
         if not losses.requires_grad:
             raise self._fault("model", "gives outputs that no parameter leads to")
         grads = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)

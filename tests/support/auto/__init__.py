@@ -44,6 +44,7 @@ FAMILY = Family(
         work=Late("auto.exact_loss:work"),
         loss=Late("auto.exact_loss:loss"),
     ),
+    evaluation_samples=2**15,
     measure=Late("auto.results:measure"),
     label=Label("dictionary", "dictionaries"),
     setting_columns={"agreement": Late("auto.results:agreement")},

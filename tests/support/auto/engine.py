@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from auto import FAMILY
 from auto.structure import Structure, Task
 from superpos.engines.reference import ReferenceEngine
-from superpos.engines.task import State
+from superpos.engines.task import State, Stepped
 from superpos.maths import optimisers
 
 
@@ -37,7 +37,7 @@ class LinearEngine:
             return "the fused engine has linear latents and Adam at a constant rate alone"
         return None
 
-    def gradients(self, task: Task, params: Any, step: int) -> tuple[Any, dict[str, Any]]:
+    def gradients(self, task: Task, params: Any, step: int, extra: Any = None) -> tuple[Any, dict[str, Any]]:
         """Losses [M] and gradients {name: [M, ...]} of one training step."""
         tensors = {name: torch.from_numpy(value) for name, value in params.items()}
         losses, grads = _gradients(task, tensors, FAMILY.batch(task, step, "cpu"))
@@ -49,9 +49,11 @@ class LinearEngine:
             self._step(task, state, step)
         state.step = stop
 
-    def evaluate(self, task: Task, params: Any, samples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def evaluate(
+        self, task: Task, params: Any, samples: int, extra: Any = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Loss and its standard error, each [M]: as the reference has them."""
-        return self._reference.evaluate(task, params, samples)
+        return self._reference.evaluate(task, params, samples, extra)
 
     def _step(self, task: Task, state: State, step: int) -> None:
         x = FAMILY.batch(task, step, "cpu")
@@ -77,19 +79,21 @@ class LinearEngine:
             for name, grad in grads.items()
         }
         assert FAMILY.after_step is not None
-        stepped = params | {name: value.param for name, value in new.items()}
+        first = {name: value.first for name, value in new.items()}
+        second = {name: value.second for name, value in new.items()}
         extra = {name: torch.from_numpy(value) for name, value in state.extra.items()}
-        projected, counted = FAMILY.after_step(task, stepped, extra, x, step)
+        moved = params | {name: value.param for name, value in new.items()}
+        stepped = FAMILY.after_step(task, Stepped(moved, first, second, extra), x, step)
         finite = losses.isfinite()
         for name in grads:
-            finite &= projected[name].flatten(1).isfinite().all(-1)
+            finite &= stepped.params[name].flatten(1).isfinite().all(-1)
         state.diverged_at[(healthy & ~finite).numpy()] = step
         keep = (healthy & finite).numpy()
-        for name, value in new.items():
-            state.params[name][keep] = projected[name].numpy()[keep]
-            state.first[name][keep] = value.first.numpy()[keep]
-            state.second[name][keep] = value.second.numpy()[keep]
-        for name, counts in counted.items():
+        for name in new:
+            state.params[name][keep] = stepped.params[name].numpy()[keep]
+            state.first[name][keep] = stepped.first[name].numpy()[keep]
+            state.second[name][keep] = stepped.second[name].numpy()[keep]
+        for name, counts in stepped.extra.items():
             state.extra[name][keep] = counts.numpy()[keep]
 
 

@@ -28,7 +28,7 @@ class AutoConfig:
     n_inputs: int | None = key(
         "int", None, "dimensions d of the inputs", low=1, high=1024, null="as the source has, or 3"
     )
-    n_latents: int = key("int", 6, "latents k", low=1, high=4096)
+    n_latents: int = key("int", 6, "latents k", low=1, high=4096, size=True)
     activation: str = key("choice", "relu", "activation of the latents", choices=("relu", "linear"))
     decoder: str = key(
         "choice",

@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from auto.purposes import Purpose
 from auto.structure import Structure, Task
-from superpos.engines.task import State
+from superpos.engines.task import State, Stepped
 from superpos.maths.streams import normals
 
 Params: TypeAlias = Mapping[str, torch.Tensor]
+
+WARM_UP = 50
+RESTART = 100
 
 
 def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:
@@ -71,24 +74,52 @@ def forward(
     return out, {"latents": z, "output": out}
 
 
-def losses(task: Task, params: Params, x: torch.Tensor) -> torch.Tensor:
-    """The loss of each sample, [M, B]."""
+def losses(task: Task, params: Params, x: torch.Tensor, extra: Params, step: int | None) -> torch.Tensor:
+    """The loss of each sample, [M, B].
+
+    The penalty of latents that cannot be negative grows over the first `WARM_UP` steps; in evaluation those that were
+    never active in training are left out.
+    """
     out, parts = forward(task, params, x)
-    size = parts["latents"] if task.structure.activation == "relu" else parts["latents"] ** 2
-    return ((x - out) ** 2).sum(-1) + x.new_tensor(task.l1)[:, None] * size.sum(-1)
+    z = parts["latents"]
+    l1 = x.new_tensor(task.l1)[:, None]
+    if task.structure.activation == "linear":
+        return ((x - out) ** 2).sum(-1) + l1 * (z**2).sum(-1)
+    if step is None and not task.structure.built:
+        z = z * (extra["active"] > 0)[:, None, :]
+        out, _ = forward(task, params, x, {"latents": z})
+    warm = 1.0 if step is None else min(1.0, (step + 1) / WARM_UP)
+    return ((x - out) ** 2).sum(-1) + warm * l1 * z.sum(-1)
 
 
-def after_step(task: Task, params: Params, extra: Params, x: torch.Tensor, step: int) -> tuple[Any, Any]:
-    """Rows of D of length 1 again, and the latents counted that are active in the batch x."""
+def after_step(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Stepped:
+    """Rows of D of length 1 again, and the latents counted that are active in the batch x.
+
+    Latents that cannot be negative and were never active begin anew every `RESTART` steps, along their rows of D.
+    """
+    params = dict(stepped.params)
     with torch.no_grad():
         _, parts = forward(task, params, x)
-        active = extra["active"] + (parts["latents"] != 0).sum(1)
-        if frozen(task.structure):
-            return params, {"active": active}
-        decoder = params["D"] / params["D"].norm(dim=-1, keepdim=True)
-    return {**params, "D": decoder}, {"active": active}
+        active = stepped.extra["active"] + (parts["latents"] != 0).sum(1)
+        if not frozen(task.structure):
+            params["D"] = params["D"] / params["D"].norm(dim=-1, keepdim=True)
+        stepped = stepped._replace(params=params, extra={"active": active})
+        if task.structure.activation == "relu" and (step + 1) % RESTART == 0:
+            stepped = _restarted(stepped, active == 0)
+    return stepped
 
 
-def tensors(structure: Structure, state: State) -> dict[str, Any]:
+def _restarted(stepped: Stepped, dead: torch.Tensor) -> Stepped:
+    """The same with encoder and bias of the dead latents [M, K] as at the start, and without moments."""
+    start = {"E": stepped.params["D"].mT, "b": torch.zeros_like(stepped.params["b"])}
+    masks = {"E": dead[:, None, :], "b": dead}
+    return stepped._replace(
+        params=stepped.params | {name: torch.where(masks[name], start[name], stepped.params[name]) for name in masks},
+        first=stepped.first | {name: stepped.first[name].masked_fill(masks[name], 0.0) for name in masks},
+        second=stepped.second | {name: stepped.second[name].masked_fill(masks[name], 0.0) for name in masks},
+    )
+
+
+def tensors(task: Task, state: State) -> dict[str, Any]:
     """The counts by their public name."""
     return {"active": state.extra["active"]}

@@ -6,7 +6,7 @@ Shapes: M models, F features, D inputs, K latents.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,14 +37,15 @@ def dictionaries(run: Run, models: Sequence[int]) -> list[NDArray[np.float32]]:
     files: dict[str, Any] = {}
     found = []
     for n, d, source, world in zip(*(table[key].tolist() for key in keys), strict=True):
-        name = f"source-{source.partition(':')[0]}" if isinstance(source, str) else "dictionaries"
+        name = f"auto.source-{source.partition(':')[0]}" if isinstance(source, str) else "dictionaries"
         files[name] = files.get(name) or run.shared(name)
         found.append(dictionary(n, d, source if isinstance(source, str) else None, world, files))
     return found
 
 
-def measure(task: Task, state: State) -> dict[str, NDArray[Any]]:
+def measure(task: Task, state: State, pause: Callable[[], None]) -> dict[str, NDArray[Any]]:
     """Share of the features that a latent stands for, how many latents were ever active, and a word for it, [M]."""
+    pause()
     found = (cosines(task.dictionary, state.params["D"]).max(-1) >= FOUND).mean(-1)
     words = np.select([found == 1, found > 0], ["whole", "part"], "lost").astype(object)
     return {"found": found, "n_alive": (state.extra["active"] > 0).sum(-1), "dictionary": words}

@@ -5,7 +5,7 @@ A dictionary is W of a toy model, or drawn at random once a run. Shapes: M model
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -50,19 +50,17 @@ def dictionary(n_features: int, n_inputs: int, source: str | None, world: int, f
         drawn: NDArray[np.float32] = files["dictionaries"][drawn_name(n_features, n_inputs, world)]
         return drawn
     digest, _, model = source.partition(":")
-    kept = files[f"source-{digest}"]
+    kept = files[f"auto.source-{digest}"]
     found: NDArray[np.float32] = kept["W"][np.flatnonzero(kept["model"] == int(model or kept["best"][0]))[0]]
     return found
 
 
-def read_source(run: Run) -> dict[str, Any]:
-    """What is kept of a run of toy models: W [M, F, D], the numbers of its models, and the best of them."""
+def read_source(run: Run, models: Sequence[int] | None) -> dict[str, Any]:
+    """What is kept of a run of toy models: W [M, F, D] of the models that are named, or of the best; their numbers."""
     table = run.table
-    return {
-        "W": run.tensor("W"),
-        "model": table["model"].to_numpy(dtype=np.int64),
-        "best": np.array([table["model"][table["loss"].idxmin()]], dtype=np.int64),
-    }
+    best = int(table["model"][table["loss"].idxmin()])
+    chosen = [best] if models is None else sorted({*models, best})
+    return {"W": run.tensor("W", chosen), "model": np.array(chosen), "best": np.array([best])}
 
 
 def batch(task: Task, step: int, device: str = "cpu") -> torch.Tensor:

@@ -26,6 +26,7 @@ from superpos.families.tms.cpu.schedule import Share, by_draws, shares
 from superpos.families.tms.fused import gradient_factor
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Structure, Task
+from superpos.family import Arrays
 from superpos.maths.sampling import mean_and_error
 
 
@@ -52,7 +53,9 @@ class FusedCpuEngine:
             return "the fused CPU engine needs a processor with fused multiply-add"
         return None
 
-    def gradients(self, task: Task, params: Params, step: int) -> tuple[NDArray[np.float64], Params]:
+    def gradients(
+        self, task: Task, params: Params, step: int, extra: Arrays | None = None
+    ) -> tuple[NDArray[np.float64], Params]:
         """Losses [M] and gradients {name: [M, ...]} of the training loss of one step."""
         structure = task.structure
         order = by_draws(task)
@@ -87,7 +90,9 @@ class FusedCpuEngine:
         state.history[order] = call.state.history
         state.step = stop
 
-    def evaluate(self, task: Task, params: Params, samples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def evaluate(
+        self, task: Task, params: Params, samples: int, extra: Arrays | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Loss L and its standard error, each [M], on `samples` fresh samples of the evaluation stream."""
         order = by_draws(task)
         call = Call(task.take(order), kernel.SCORE, Purpose.EVALUATE, 0, 1, samples)

@@ -26,6 +26,7 @@ from superpos.families.tms.data.feature_values import cells
 from superpos.families.tms.gpu import kernels
 from superpos.families.tms.gpu.plan import MOST_HIDDEN, Shape, launch_options, shape_of
 from superpos.families.tms.structure import Structure, Task
+from superpos.family import Arrays
 from superpos.maths import optimisers
 from superpos.maths.sampling import mean_and_error
 
@@ -100,7 +101,9 @@ class FusedGpuEngine:
             return f"the fused GPU engine has no kernel for more than {MOST_HIDDEN} hidden dimensions"
         return None
 
-    def gradients(self, task: Task, params: Params, step: int) -> tuple[NDArray[np.float32], Params]:
+    def gradients(
+        self, task: Task, params: Params, step: int, extra: Arrays | None = None
+    ) -> tuple[NDArray[np.float32], Params]:
         """Losses [M] and gradients {name: [M, ...]} of the training loss of one step."""
         structure, shape = task.structure, shape_of(task.structure)
         losses, grads = np.empty(len(task), np.float32), np.empty((len(task), shape.params), np.float32)
@@ -122,7 +125,9 @@ class FusedGpuEngine:
             in_memory(slice(0, len(task)), lambda rows: self._advance_rows(task.take(rows), state, rows, stop))
         state.step = stop
 
-    def evaluate(self, task: Task, params: Params, samples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def evaluate(
+        self, task: Task, params: Params, samples: int, extra: Arrays | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Loss L and its standard error, each [M], on `samples` fresh samples of the evaluation stream."""
         shape, sums = shape_of(task.structure), np.empty((len(task), 2))
         parts = -(-samples // shape.part)
