@@ -14,6 +14,7 @@ import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -272,12 +273,16 @@ _registered: dict[str, Family] = {}
 def register(family: Family) -> None:
     """Make a family known by its name in this process.
 
-    Raises `ValueError` for a name that another one has, or that is none of a Python module.
+    Raises `TypeError` for anything else, `ValueError` for a name that another one has, or that is none of a module.
     """
-    if not family.name.isidentifier():
+    if not isinstance(family, Family):
+        raise TypeError(f"got {family!r}; allowed: a superpos.family.Family")
+    if not family.name.isidentifier() or iskeyword(family.name):
         raise ValueError(f"a family cannot be called {family.name!r}; allowed: a plain name, as of a Python module")
-    if family.name in _shipped() or _registered.get(family.name, family) != family:
-        raise ValueError(f"there is a family {family.name!r} already")
+    if ships(family.name) or _registered.get(family.name, family) != family:
+        raise ValueError(
+            f"there is a family {family.name!r} already; superpos.family.forget takes a registered one back"
+        )
     _registered[family.name] = family
 
 
@@ -289,6 +294,11 @@ def forget(name: str) -> None:
     if name not in _registered:
         raise UnknownFamilyError(name)
     del _registered[name]
+
+
+def ships(name: str) -> bool:
+    """Whether a family is part of superpos: every process knows it, also a job on a cluster."""
+    return name in _shipped()
 
 
 def names() -> list[str]:

@@ -633,8 +633,18 @@ def test_names_of_families() -> None:
         superpos.register(replace(FAMILY, loss="another"))
     with pytest.raises(ValueError, match="there is a family 'tms' already"):
         superpos.register(replace(FAMILY, name="tms"))
-    with pytest.raises(ValueError, match=r"cannot be called '\.\./auto'"):
-        superpos.register(replace(FAMILY, name="../auto"))
+    for name in ("../auto", "class", "a b"):
+        with pytest.raises(ValueError, match="a family cannot be called"):
+            superpos.register(replace(FAMILY, name=name))
+    with pytest.raises(TypeError, match=r"got 3; allowed: a superpos\.family\.Family"):
+        superpos.register(3)  # type: ignore[arg-type]
+
+
+def test_a_family_of_this_process_alone_is_not_submitted(tmp_path: Path) -> None:
+    refused = cli("submit", "family=auto", "--shards", "1", "--print", "--out", tmp_path)
+    assert refused.exit_code == 2
+    assert "auto is registered in this process alone" in refused.output
+    assert not list(tmp_path.iterdir())
     seam.forget("auto")
     assert seam.names() == ["tms"]
     with pytest.raises(seam.UnknownFamilyError):

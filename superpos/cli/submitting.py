@@ -10,6 +10,8 @@ import typer
 
 from superpos.cli import common, completion
 from superpos.cli.common import OUTPUTS, ConfigDir, DryRunJson, Out, Overrides
+from superpos.errors import ConfigError
+from superpos.family import ships
 from superpos.terminal import costs
 from superpos.terminal.progress import say
 
@@ -51,6 +53,11 @@ def submit(
 
     common.check_json(json_, dry_run)
     sweep = common.compose(overrides, config_dir).sweep
+    if not ships(sweep.family.name):
+        raise ConfigError(
+            f"family: {sweep.family.name} is registered in this process alone, and a job would not know it; write a "
+            "batch script that runs your own launcher (docs/slurm.md)"
+        )
     files = sites.site_files(config_dir, shipped_folder())
     common.check_names("--cluster", [cluster], list(files))
     changes = {"partition": partition, "account": account, "time": time, "cpus": cpus, "memory": memory}

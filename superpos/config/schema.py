@@ -127,7 +127,9 @@ class RunConfig:
 
     seed: int = key("int", 0, "key of the model's random streams", low=0, high=MAX_SEED, per_model=True)
     name: str = key("name", "custom", "folder of the run: outputs/<name>")
-    family: str = key("name", DEFAULT, "kind of all models of the run")
+    family: str = key(
+        "name", DEFAULT, "kind of all models of the run", words="the name of a family: tms, or one that is registered"
+    )
 
 
 SHARED: dict[str, type] = {"train": TrainConfig, "record": RecordConfig, "engine": EngineConfig}

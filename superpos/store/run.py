@@ -94,7 +94,11 @@ class Run:
     def label(self) -> Label | None:
         """The column of text by which models are counted; None where the family has none."""
         names = self.manifest.get("label", _FIRST_LABEL)
-        return Label(*names) if names else None
+        if names is None:
+            return None
+        if not isinstance(names, list | tuple) or [type(name) for name in names] != [str, str]:
+            raise IncompleteError(f"{self.path / 'manifest.json'} is damaged: its label is {names!r}")
+        return Label(*names)
 
     @property
     def swept(self) -> list[str]:
