@@ -315,7 +315,7 @@ def test_killed_again_and_again(run: Run, sweep: list[str], tmp_path: Path) -> N
 
 def test_interrupted_and_its_source_gone(source: Path, tmp_path: Path) -> None:
     """Stopped in the middle of its second chunk; then nothing but the run's own folder is needed."""
-    moved = tmp_path / "moved"
+    moved = tmp_path / "away" / "moved"
     shutil.copytree(source, moved)
     elsewhere = ["experiment=auto_kinds", f"auto.source={moved}", *LONG]
     process = training(*elsewhere, "--out", tmp_path, "--quiet")
@@ -347,7 +347,7 @@ def until(there: Callable[[], bool]) -> None:
 
 
 def test_a_run_is_named_by_its_digest(run: Run, source: Path, sweep: list[str], tmp_path: Path) -> None:
-    moved = tmp_path / "moved"
+    moved = tmp_path / "away" / "moved"
     shutil.copytree(source, moved)
     digest = superpos.load(source).digest()[: sources.DIGITS]
     plans = [resolved(overrides).to_json() for overrides in (sweep, ["experiment=auto_kinds", f"auto.source={moved}"])]
@@ -380,10 +380,11 @@ def test_a_source_that_does_not_fit_is_refused(run: Run, source: Path, tmp_path:
         superpos.train(["experiment=auto_kinds", "auto.source=0123456789abcdef"], out=tmp_path)
     with pytest.raises(ConfigError, match=r"auto.n_inputs: got \[3\]; allowed: 2, as auto.source has"):
         superpos.train(["family=auto", f"auto.source={source}", "auto.n_inputs=3"], out=tmp_path)
-    shutil.copytree(source, tmp_path / "copy")
+    copy = tmp_path / "away" / "copy"
+    shutil.copytree(source, copy)
     with pytest.raises(ConfigError, match="are the same run; give one of the two"):
-        superpos.train(["family=auto", f"auto.source={source},{tmp_path / 'copy'}"], out=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["copy"]  # nothing was written
+        superpos.train(["family=auto", f"auto.source={source},{copy}"], out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["away"]  # nothing was written
 
 
 def test_shared_files_are_checked(sweep: list[str], tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ SWEEP = [
 ]  # fmt: skip
 # The command line with looks at signals and checkpoints far more often than a user has them.
 EAGER = (
-    "from superpos import runner; runner.CHECKPOINT_SECONDS = runner.STRETCH_SECONDS = 0.01; "
+    "from superpos.training import runner; runner.CHECKPOINT_SECONDS = runner.STRETCH_SECONDS = 0.01; "
     "from superpos.cli import main; main()"
 )
 
