@@ -53,11 +53,7 @@ def submit(
 
     common.check_json(json_, dry_run)
     sweep = common.compose(overrides, config_dir).sweep
-    if not ships(sweep.family.name):
-        raise ConfigError(
-            f"family: {sweep.family.name} is registered in this process alone, and a job would not know it; write a "
-            "batch script that runs your own launcher (docs/slurm.md)"
-        )
+    _require_shipped(sweep.family.name)
     files = sites.site_files(config_dir, shipped_folder())
     common.check_names("--cluster", [cluster], list(files))
     changes = {"partition": partition, "account": account, "time": time, "cpus": cpus, "memory": memory}
@@ -82,3 +78,12 @@ def submit(
         jobs = submission.submit(planned, folder)
         say("superpos: nothing to submit: the run is complete" if jobs is None else costs.of_jobs(*jobs))
         typer.echo(folder.path)
+
+
+def _require_shipped(family: str) -> None:
+    """Raises `ConfigError` for a family that a job would not know."""
+    if not ships(family):
+        raise ConfigError(
+            f"family: {family} is registered in this process alone, and a job would not know it; write a batch script "
+            "that runs your own launcher (docs/slurm.md)"
+        )

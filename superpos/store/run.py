@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from types import MethodType
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,9 +31,6 @@ from superpos.user.functions import Own, with_recorded_functions
 _log = logging.getLogger(__name__)
 
 Rows = Sequence[int] | NDArray[Any] | pd.Series | pd.Index
-
-_FIRST_LABEL: Final = Label("geometry", "geometries")
-"""Of runs whose manifest says none, because they were made when there was one family."""
 
 
 def load(path: str | Path) -> Run:
@@ -93,7 +90,8 @@ class Run:
     @property
     def label(self) -> Label | None:
         """The column of text by which models are counted; None where the family has none."""
-        names = self.manifest.get("label", _FIRST_LABEL)
+        # A manifest that says none was made when there was one family.
+        names = self.manifest.get("label", find(DEFAULT).label)
         if names is None:
             return None
         if not isinstance(names, list | tuple) or [type(name) for name in names] != [str, str]:
