@@ -90,8 +90,10 @@ class Run:
     @property
     def label(self) -> Label | None:
         """The column of text by which models are counted; None where the family has none."""
-        # A manifest that says none was made when there was one family.
-        names = self.manifest.get("label", find(DEFAULT).label)
+        if "label" not in self.manifest:  # made when there was one family
+            known = self._found_family()
+            return known.label if known else None
+        names = self.manifest["label"]
         if names is None:
             return None
         if not isinstance(names, list | tuple) or [type(name) for name in names] != [str, str]:
