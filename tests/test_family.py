@@ -27,6 +27,7 @@ import torch
 from auto import FAMILY
 from auto.engine import LinearEngine
 from auto.keys import KEYS, AutoConfig
+from auto.model import RESTART
 from auto.purposes import Purpose
 from auto.results import FOUND, cosines, dictionaries
 from browser import chromium
@@ -41,6 +42,7 @@ from superpos.cli import app, suggestions
 from superpos.compose.compose import compose
 from superpos.config.schema import key, schema_of
 from superpos.engines.reference import ReferenceEngine
+from superpos.engines.task import Stepped
 from superpos.errors import ConfigError, SuperposError
 from superpos.family import Exhibits, Explorer, Family
 from superpos.plan.sweep import Sweep
@@ -385,6 +387,56 @@ def test_a_source_that_does_not_fit_is_refused(run: Run, source: Path, tmp_path:
     with pytest.raises(ConfigError, match="are the same run; give one of the two"):
         superpos.train(["family=auto", f"auto.source={source},{copy}"], out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["away"]  # nothing was written
+
+
+def test_only_the_models_that_are_named_are_kept(source: Path, tmp_path: Path) -> None:
+    best = int(superpos.load(source).table["loss"].idxmin())
+    worst = 1 - best
+    few = ["family=auto", "auto.activation=linear", "train.steps=1", "name=few"]
+    for given, models in ((f"{source}:{worst}", [0, 1]), (f"{source}:{best}", [best]), (str(source), [best])):
+        found = superpos.train([*few, f"auto.source={given}"], out=tmp_path)
+        [name] = found.folder.shared_states()
+        assert found.shared(name)["model"].tolist() == models
+
+
+def learner(run: Run) -> tuple[Any, dict[str, np.ndarray]]:
+    """The task of a model with latents that cannot be negative and a decoder that is learned, and its tensors."""
+    chosen = (run.table["auto.activation"] == "relu") & (run.table["auto.decoder"] == "learned")
+    model = int(run.table["model"][chosen].iloc[0])
+    files = {name: run.shared(name) for name in run.folder.shared_states()}
+    task = Sweep.from_json(run.manifest["plan"]).task(np.array([model]), files)
+    return task, {name: run.tensor(name, [model]) for name in (*task.structure.param_shapes, "active")}
+
+
+def test_evaluation_sees_the_extra_state_and_training_the_step(run: Run) -> None:
+    task, params = learner(run)
+    active = params.pop("active")
+    engine = ReferenceEngine(FAMILY)
+    none, every = ({"active": np.full_like(active, count)} for count in (0, 1))
+    empty = engine.evaluate(task, params, 1000, none)[0]
+    assert engine.evaluate(task, params, 1000, every)[0] < empty  # the power of the inputs, which nothing explains
+    x = FAMILY.batch(task, 0, "cpu")
+    tensors = {name: torch.from_numpy(value) for name, value in params.items()}
+    first, last = (FAMILY.losses(task, tensors, x, {}, step).mean() for step in (0, 10**6))
+    assert first < last  # the penalty grows
+
+
+def test_a_latent_begins_anew_without_moments(run: Run) -> None:
+    task, found = learner(run)
+    params = {name: torch.from_numpy(value) for name, value in found.items()}
+    counts = {"active": torch.zeros_like(params.pop("active"))}
+    params["b"][:, 0] = -1e6  # never active
+    ones = {name: torch.ones_like(value) for name, value in params.items()}
+    x = FAMILY.batch(task, 0, "cpu")
+    assert FAMILY.after_step is not None
+    before = FAMILY.after_step(task, Stepped(params, ones, ones, counts), x, RESTART - 2)
+    assert before.params["b"][0, 0] == -1e6
+    after = FAMILY.after_step(task, Stepped(params, ones, ones, counts), x, RESTART - 1)
+    assert after.params["b"][0, 0] == 0
+    assert after.first["b"][0, 0] == after.second["b"][0, 0] == 0
+    assert (after.first["E"][0, :, 0] == 0).all()
+    torch.testing.assert_close(after.params["E"][0, :, 0], after.params["D"][0, 0])
+    assert after.first["D"].all()
 
 
 def test_shared_files_are_checked(sweep: list[str], tmp_path: Path) -> None:
