@@ -3,48 +3,5 @@
 `geometry.describe(run.tensor("W"))` names what the features of every model form.
 """
 
-from superpos.families.tms.geometry import (
-    DEDICATED,
-    NOT_FINITE,
-    TAU,
-    TAUS,
-    Component,
-    align,
-    components,
-    describe,
-    icosahedron,
-    ideal_shapes,
-    n_components,
-    named_components,
-    octahedron,
-    partners,
-    polygon,
-    polytope,
-    simplex,
-    square_antiprism,
-    stable,
-    strengths,
-)
-
-__all__ = [
-    "DEDICATED",
-    "NOT_FINITE",
-    "TAU",
-    "TAUS",
-    "Component",
-    "align",
-    "components",
-    "describe",
-    "icosahedron",
-    "ideal_shapes",
-    "n_components",
-    "named_components",
-    "octahedron",
-    "partners",
-    "polygon",
-    "polytope",
-    "simplex",
-    "square_antiprism",
-    "stable",
-    "strengths",
-]
+from superpos.families.tms.geometry import *  # noqa: F403 - its names stand there, once
+from superpos.families.tms.geometry import __all__ as __all__
