@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -147,6 +148,20 @@ def test_a_missing_compiler_is_a_reason_too(tmp_path: Path, monkeypatch: pytest.
         report = measured(EAGER, COMPILED, repeat=1)
     assert [row.side for row in report.rows] == [EAGER]
     assert "no-such-compiler" in report.skipped[COMPILED]
+
+
+@OF_TORCH
+def test_inductor_s_code_is_not_kept_where_anybody_can_put_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own place is /tmp/torchinductor_USER, from which it loads whatever lies there."""
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    torch.compiler.reset()
+    with inductor.patch({"cpp.cxx": (None, "no-such-compiler"), "fx_graph_cache": False}):
+        measured(EAGER, COMPILED, repeat=1)
+    assert [*tmp_path.glob("torchinductor_*")] == []
+    assert Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).stat().st_mode & 0o077 == 0
 
 
 def row(side: str, ms: list[float], case: Case = LARGE) -> Row:

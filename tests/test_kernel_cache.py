@@ -178,7 +178,7 @@ def append_line(source: Path) -> None:
 def test_a_new_folder_is_not_filled(engine: Path, home: Path) -> None:
     fresh = kernels_of(engine)
     assert not fresh.is_filled()
-    (fresh.folder() / "kernel.nbi").touch()
+    (fresh.folder() / "kernel-1.kernel").touch()
     assert fresh.is_filled()
 
 
@@ -194,6 +194,7 @@ def test_functions_compile_where_no_folder_can_be_written(
     assert fresh.folder() is None
     assert not fresh.is_filled()
     assert fresh.compiled(lambda x: x + 1)(2) == 3
+    assert [*tmp_path.rglob("*.kernel")] == []
 
 
 def test_the_first_use_says_what_it_waits_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -217,11 +218,13 @@ def test_an_unwritable_cache_falls_back_to_the_temporary_folder(tmp_path: Path) 
     assert ordinary is not None
     blocked, temporary = tmp_path / "file", tmp_path / "tmp"
     blocked.touch()
-    kept = shutil.copytree(ordinary, temporary / f"superpos-{os.getuid()}" / ordinary.name)
-    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.nb?")}
+    kept = temporary / f"superpos-{os.getuid()}" / ordinary.name
+    kept.parent.mkdir(mode=0o700, parents=True)
+    shutil.copytree(ordinary, kept)
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.kernel")}
     [folder, first, found] = run(program(), XDG_CACHE_HOME=str(blocked), TMPDIR=str(temporary))
     assert (Path(folder), first, found) == (kept, "None", expected)
-    assert before == {path: path.stat().st_mtime_ns for path in kept.rglob("*.nb?")} != {}
+    assert before == {path: path.stat().st_mtime_ns for path in kept.rglob("*.kernel")} != {}
 
 
 def test_two_processes_may_fill_the_cache_of_a_user_s_family_at_once(family: Path, tmp_path: Path) -> None:

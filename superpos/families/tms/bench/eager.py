@@ -5,7 +5,11 @@ All models are stacked as [batch, models, features]: two uniform draws a cell, e
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
+import tempfile
+from functools import cache
 from typing import Any
 
 import torch
@@ -63,6 +67,7 @@ def compiled_side(task: Task, device: str) -> EagerSide:
 
     Raises `MissingError` where they cannot be compiled, most often for want of a compiler.
     """
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", _own_folder())
     side = EagerSide(task, device)
     torch._dynamo.config.recompile_limit = 1000  # one for every shape; beyond the limit it would run uncompiled
     logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # that the optimiser is not profiled is no news
@@ -76,3 +81,15 @@ def compiled_side(task: Task, device: str) -> EagerSide:
     except RuntimeError as error:
         raise MissingError(f"torch.compile: {str(error).strip().splitlines()[0]}") from error
     return side
+
+
+@cache
+def _own_folder() -> str:
+    """A folder that is removed when the program ends.
+
+    Inductor loads compiled code from /tmp/torchinductor_USER otherwise, which anybody may have made
+    and filled before.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="superpos-inductor-")
+    atexit.register(folder.cleanup)
+    return folder.name

@@ -13,6 +13,7 @@ from llvmlite import binding
 from numpy.typing import NDArray
 
 from superpos.engines import Params
+from superpos.engines.compiled.cache import compiles
 from superpos.engines.compiled.threads import on_threads
 from superpos.engines.compiled.vectors import WIDTH
 from superpos.engines.machine import available_threads
@@ -48,6 +49,8 @@ class FusedCpuEngine:
         """Why a structure cannot be trained here, or None."""
         if structure.n_points is not None:
             return "the fused CPU engine draws fresh batches only (data.n_points is set)"
+        if not compiles():
+            return "the fused CPU engine needs numba's compiler, which NUMBA_DISABLE_JIT switches off"
         features = binding.get_host_cpu_features()
         if "avx2" in features and not features["fma"]:
             return "the fused CPU engine needs a processor with fused multiply-add"
