@@ -242,8 +242,8 @@ class Family:
     """Further tensors [M, ...] of finished models by their public names; parameters have their own."""
     views: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     """Methods of `Run`: {"features": function(run, ...)}."""
-    exporters: Mapping[str, Callable[[Run, int], bytes]] = field(default_factory=dict)
-    """Formats that other tools load: {"name": function(run, model) -> content of a file}."""
+    exporters: Mapping[str, Callable[[Run, int], bytes | Mapping[str, bytes]]] = field(default_factory=dict)
+    """Formats that other tools load: {"name": function(run, model) -> content of a file, or of a folder's by name}."""
 
     # --- shows -------------------------------------------------------------------------------------------------------
     shows: Exhibits = field(default_factory=Exhibits)

@@ -505,6 +505,18 @@ def test_a_model_is_exported(run: Run, tmp_path: Path) -> None:
     }
 
 
+def test_a_model_is_exported_from_the_command_line(run: Run, tmp_path: Path) -> None:
+    wanted = run.export("json", 1, tmp_path / "model.json").read_bytes()
+    target = tmp_path / "again.json"
+    done("export", run.path, "--as", "json", "--model", "1", "--to", target)
+    assert target.read_bytes() == wanted
+    default = done("export", run.path, "--as", "json", "--model", "1").stdout.strip()
+    assert Path(default) == run.path / "export" / "json-1"
+    assert "--model: is missing" in cli("export", run.path, "--as", "json").stderr
+    assert "did you mean json" in cli("export", run.path, "--as", "jsn", "--model", "1").stderr
+    assert "allowed: 0 to" in cli("export", run.path, "--as", "json", "--model", "999").stderr
+
+
 def test_figures_are_drawn_and_listed(run: Run, tmp_path: Path) -> None:
     drawn = done("plot", run.path, "--to", tmp_path).stdout.split()
     assert [Path(path).name for path in drawn] == ["auto_kinds_dictionary.png", "auto_kinds_loss.png"]

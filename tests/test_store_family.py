@@ -62,7 +62,10 @@ FAMILY = Family(
     loss="whatever",
     setting_columns={"bias": mean_bias},
     views={"scaled": scaled},
-    exporters={"text": lambda run, model: f"{model}: {run.weights(model)['b'].tolist()}".encode()},
+    exporters={
+        "text": lambda run, model: f"{model}: {run.weights(model)['b'].tolist()}".encode(),
+        "files": lambda run, model: {"number.txt": str(model).encode(), "b.bin": run.weights(model)["b"].tobytes()},
+    },
 )
 
 
@@ -183,8 +186,11 @@ def test_a_model_is_exported_in_a_format_of_its_family(tmp_path: Path) -> None:
     run = run_of(tmp_path)
     path = run.export("text", 2, tmp_path / "new" / "model.txt")
     assert path.read_text() == "2: [2.0, 2.0, 2.0]"
-    with pytest.raises(SuperposError, match="'csv' is no format of the family 'toy'; allowed: text"):
+    with pytest.raises(SuperposError, match="'csv' is no format of the family 'toy'; allowed: text, files"):
         run.export("csv", 2, tmp_path / "model.csv")
+    folder = run.export("files", 1, tmp_path / "folder")
+    assert {path.name for path in folder.iterdir()} == {"number.txt", "b.bin"}
+    assert (folder / "number.txt").read_text() == "1"
 
 
 def test_a_run_of_an_unknown_family_loads(tmp_path: Path) -> None:

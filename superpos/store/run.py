@@ -140,7 +140,7 @@ class Run:
         return by_setting(self.table, self.swept, self.label, bound)
 
     def export(self, format: str, model: int, to: str | Path) -> Path:
-        """Write one model as a file that another tool loads; returns its path.
+        """Write one model as a file, or a folder of files, that another tool loads; returns its path.
 
         `format` is one of the family's formats. Raises `SuperposError` where it is none of them or the file cannot be
         written, and as `weights`.
@@ -149,7 +149,12 @@ class Run:
         if format not in family.exporters:
             known = f"allowed: {', '.join(family.exporters)}" if family.exporters else "it has none"
             raise SuperposError(f"{format!r} is no format of the family {family.name!r}; {known}")
-        return write_file(Path(to), family.exporters[format](self, model))
+        made = family.exporters[format](self, model)
+        if isinstance(made, bytes):
+            return write_file(Path(to), made)
+        for name, data in made.items():
+            write_file(Path(to) / name, data)
+        return Path(to)
 
     def shared(self, name: str) -> dict[str, Array]:
         """The tensors of a file that the run keeps for all of its models, such as "KEY-DIGEST".
@@ -170,7 +175,7 @@ class Run:
 
         Raises `IndexError` for a model that is not in the plan, `IncompleteError` for one that is not finished.
         """
-        names = [name for name in self._names(model) if "/" not in name]
+        names = [name for name in self.tensor_names(model) if "/" not in name]
         return {name: self._gather(name, [model])[0] for name in names}
 
     def tensor(self, name: str, rows: Rows | None = None) -> Array:
@@ -181,15 +186,23 @@ class Run:
         """
         return self._gather(name, self._models(rows))
 
+    def tensor_names(self, model: int) -> list[str]:
+        """Names that `tensor` takes for a model. Raises as `weights`."""
+        self._check([model])
+        with safe_open(self._tensors(int(self._chunk_of[model])), framework="np") as file:
+            return sorted(file.keys())
+
     def history(self, model: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Steps [H] and training loss [H] of one model, H = 0 where it was not recorded. Raises as `weights`."""
-        if "history/loss" not in self._names(model):
+        if "history/loss" not in self.tensor_names(model):
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
         return self._steps("history/step", model), self._gather("history/loss", [model])[0].astype(np.float32)
 
     def snapshots(self, model: int) -> tuple[NDArray[np.int64], dict[str, Array]]:
         """Finished steps [S] and the weights then, {"W": [S, n, m], ...}; empty without snapshots. As `weights`."""
-        names = [name for name in self._names(model) if name.startswith("snapshots/") and name != "snapshots/step"]
+        names = [
+            name for name in self.tensor_names(model) if name.startswith("snapshots/") and name != "snapshots/step"
+        ]
         if not names:
             return np.zeros(0, dtype=np.int64), {}
         weights = {name.removeprefix("snapshots/"): self._gather(name, [model])[0] for name in names}
@@ -260,11 +273,6 @@ class Run:
         if chunk not in self._whole:
             self._whole[chunk] = self.folder.chunk_files.tensor_path(chunk)
         return self._whole[chunk]
-
-    def _names(self, model: int) -> list[str]:
-        self._check([model])
-        with safe_open(self._tensors(int(self._chunk_of[model])), framework="np") as file:
-            return sorted(file.keys())
 
     def _steps(self, name: str, model: int) -> NDArray[np.int64]:
         with safe_open(self._tensors(int(self._chunk_of[model])), framework="np") as file:
