@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from superpos.cli import catalogue, completion, exporting, measuring, results, signals, submitting, training
+from superpos.cli import catalogue, comparing, completion, exporting, measuring, results, signals, submitting, training
 from superpos.errors import SuperposError
 from superpos.terminal.progress import say
 
@@ -67,6 +67,7 @@ app.command()(training.train)
 app.command()(results.plot)
 app.command()(results.report)
 app.command()(results.status)
+app.command()(comparing.diff)
 app.command()(exporting.export)
 app.command()(submitting.submit)
 app.command("list")(catalogue.list_)
