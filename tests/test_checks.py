@@ -175,7 +175,7 @@ def test_faults_of_a_file(tmp_path: Path) -> None:
 def test_a_file_of_an_unknown_family(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_claims(folder_of(tmp_path, {}, family="tsm"))
-    assert caught.value.faults == ["07_own.yaml: family: there is no 'tsm'; did you mean tms? allowed: tms"]
+    assert caught.value.faults == ["07_own.yaml: family: there is no 'tsm'; did you mean tms? allowed: tms, sae"]
 
 
 def test_claims_of_several_folders_follow_each_other(tmp_path: Path) -> None:

@@ -429,9 +429,9 @@ def test_a_latent_begins_anew_without_moments(run: Run) -> None:
     ones = {name: torch.ones_like(value) for name, value in params.items()}
     x = FAMILY.batch(task, 0, "cpu")
     assert FAMILY.after_step is not None
-    before = FAMILY.after_step(task, Stepped(params, ones, ones, counts), x, RESTART - 2)
+    before = FAMILY.after_step(task, Stepped(params, ones, ones, counts, params), x, RESTART - 2)
     assert before.params["b"][0, 0] == -1e6
-    after = FAMILY.after_step(task, Stepped(params, ones, ones, counts), x, RESTART - 1)
+    after = FAMILY.after_step(task, Stepped(params, ones, ones, counts, params), x, RESTART - 1)
     assert after.params["b"][0, 0] == 0
     assert after.first["b"][0, 0] == after.second["b"][0, 0] == 0
     assert (after.first["E"][0, :, 0] == 0).all()
@@ -603,7 +603,7 @@ REFUSED = {
     "key of autoencoders": (["auto.density=0.1"], "auto.density: unknown key; did you mean data.density?"),
     "its key in a shared group": (["train.l1=0.1"], "train.l1: unknown key"),
     "family swept": (["family=tms,auto"], "family: cannot be swept"),
-    "unknown family": (["family=autos"], "family: there is no 'autos'; did you mean auto? allowed: tms, auto"),
+    "unknown family": (["family=autos"], "family: there is no 'autos'; did you mean auto? allowed: tms, sae, auto"),
 }
 
 
@@ -693,7 +693,7 @@ def test_keys_that_say_the_same(run: Run, sweep: list[str]) -> None:
 
 def test_names_of_families() -> None:
     superpos.register(FAMILY)
-    assert seam.names() == ["tms", "auto"]
+    assert seam.names() == ["tms", "sae", "auto"]
     with pytest.raises(ValueError, match="there is a family 'auto' already"):
         superpos.register(replace(FAMILY, loss="another"))
     with pytest.raises(ValueError, match="there is a family 'tms' already"):
@@ -711,7 +711,7 @@ def test_a_family_of_this_process_alone_is_not_submitted(tmp_path: Path) -> None
     assert "auto is registered in this process alone" in refused.output
     assert not list(tmp_path.iterdir())
     seam.forget("auto")
-    assert seam.names() == ["tms"]
+    assert seam.names() == ["tms", "sae"]
     with pytest.raises(seam.UnknownFamilyError):
         seam.forget("tms")
     superpos.register(FAMILY)

@@ -130,3 +130,17 @@ def test_schedules_by_hand(kind: str, steps: int, warmup: int, expected: list[fl
     found = optimisers.schedule(kind, steps, warmup)
     assert found.shape == (steps,)
     assert found.tolist() == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps", "share", "expected"),
+    [
+        ("linear", 5, 0.4, [1, 1, 1, 1, 0.5]),
+        ("cosine", 8, 0.5, [1, 1, 1, 1, 1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2]),
+        ("constant", 3, 0.5, [1, 1, 1]),
+        ("linear", 3, 1e-6, [1, 1, 1]),
+    ],
+)
+def test_a_rate_that_falls_over_the_last_share(kind: str, steps: int, share: float, expected: list[float]) -> None:
+    found = optimisers.schedule(kind, steps, 0, share)
+    assert found.tolist() == pytest.approx(expected, rel=1e-12, abs=1e-12)

@@ -91,6 +91,14 @@ class TrainConfig:
     lr_schedule: str = key(
         "choice", "constant", "learning rate over training", choices=("constant", "linear", "cosine")
     )
+    decay_share: float = key(
+        "number",
+        1.0,
+        "last share of training, over which the learning rate falls by its schedule",
+        low=1e-6,
+        high=1.0,
+        later=True,
+    )
     warmup_steps: int = key("int", 0, "steps of linear warm-up", low=0, unit="steps")
     weight_decay: float = key(
         "number",

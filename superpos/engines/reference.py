@@ -106,7 +106,7 @@ class ReferenceEngine:
 
     def _advance_rows(self, task: Task, state: State, rows: slice, stop: int) -> None:
         structure = task.structure
-        factors = optimisers.schedule(structure.lr_schedule, structure.steps, structure.warmup_steps)
+        factors = structure.lr_factors
         decay = self._column(task.weight_decay)
         groups = (state.params, state.first, state.second)
         old = {name: optimisers.Update(*(self._tensor(group[name][rows]) for group in groups)) for name in state.params}
@@ -123,7 +123,7 @@ class ReferenceEngine:
                 name: optimisers.update(structure.optimizer, self.family.adam, step, lr, decay, old[name], grad)
                 for name, grad in grads.items()
             }
-            new, new_extra = self._after_step(task, old | new, extra, inputs, step)
+            new, new_extra = self._after_step(task, old, old | new, extra, inputs, step)
             finite = losses.isfinite()
             for value in new.values():
                 finite &= value.param.flatten(1).isfinite().all(-1)
@@ -139,13 +139,19 @@ class ReferenceEngine:
         state.diverged_at[rows] = diverged_at.cpu().numpy()
 
     def _after_step(
-        self, task: Task, new: dict[str, optimisers.Update], extra: Tensors, inputs: Any, step: int
+        self,
+        task: Task,
+        old: dict[str, optimisers.Update],
+        new: dict[str, optimisers.Update],
+        extra: Tensors,
+        inputs: Any,
+        step: int,
     ) -> tuple[dict[str, optimisers.Update], Tensors]:
         """What the family does to parameters and extra state once the optimiser has made its step."""
         if self.family.after_step is None:
             return new, extra
         params, first, second = ({name: value[i] for name, value in new.items()} for i in range(3))
-        stepped = self.family.after_step(task, Stepped(params, first, second, extra), inputs, step)
+        stepped = self.family.after_step(task, Stepped(params, first, second, extra, _params(old)), inputs, step)
         changed = {
             name: optimisers.Update(stepped.params[name], stepped.first[name], stepped.second[name]) for name in new
         }

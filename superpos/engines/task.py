@@ -15,6 +15,8 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from superpos.maths import optimisers
+
 Array = NDArray[np.generic]
 
 SHARED = {"shared": True}
@@ -29,6 +31,7 @@ class Structure(ABC):
     batch_size: int = 1024
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     lr_schedule: Literal["constant", "linear", "cosine"] = "constant"
+    decay_share: float = 1.0
     warmup_steps: int = 0
     reduction: Literal["mean", "sum"] = "mean"
     loss_every: int = 100
@@ -58,6 +61,11 @@ class Structure(ABC):
     def gradient_scale(self) -> float:
         """Factor on the loss of which gradients are taken."""
         return 1 / self.n_outputs if self.reduction == "mean" else 1.0
+
+    @property
+    def lr_factors(self) -> NDArray[np.float64]:
+        """Factor on the learning rate at each step, [steps]."""
+        return optimisers.schedule(self.lr_schedule, self.steps, self.warmup_steps, self.decay_share)
 
     @property
     def samples_per_step(self) -> int:
@@ -140,6 +148,8 @@ class Stepped(NamedTuple):
     second: dict[str, Any]
     """Moments of Adam, as `params`; a parameter that starts anew has them 0."""
     extra: dict[str, Any]
+    before: Mapping[str, Any]
+    """The parameters that the step began with, of which its losses and gradients are."""
 
 
 @dataclass

@@ -25,13 +25,19 @@ class Update(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def schedule(kind: str, steps: int, warmup_steps: int) -> NDArray[np.float64]:
-    """Factor on the learning rate at t = 0 ... steps - 1: constant, linear (1 - t/steps) or cosine, times warm-up."""
+def schedule(kind: str, steps: int, warmup_steps: int, decay_share: float = 1.0) -> NDArray[np.float64]:
+    """Factor on the learning rate at t = 0 ... steps - 1, times warm-up.
+
+    It is 1 until the last `decay_share` of the steps; with u from 0 to 1 along these it is constant, linear (1 - u) or
+    cosine ((1 + cos πu) / 2).
+    """
     t = np.arange(steps, dtype=np.float64)
+    length = steps * decay_share or 1.0
+    fallen = np.maximum(t - steps * (1 - decay_share), 0)
     factor = {
         "constant": np.ones(steps),
-        "linear": 1 - t / max(steps, 1),
-        "cosine": (1 + np.cos(np.pi * t / max(steps, 1))) / 2,
+        "linear": 1 - fallen / length,
+        "cosine": (1 + np.cos(np.pi * fallen / length)) / 2,
     }[kind]
     return factor * np.minimum(1, (t + 1) / warmup_steps) if warmup_steps else factor
 

@@ -83,7 +83,7 @@ class LinearEngine:
         second = {name: value.second for name, value in new.items()}
         extra = {name: torch.from_numpy(value) for name, value in state.extra.items()}
         moved = params | {name: value.param for name, value in new.items()}
-        stepped = FAMILY.after_step(task, Stepped(moved, first, second, extra), x, step)
+        stepped = FAMILY.after_step(task, Stepped(moved, first, second, extra, params), x, step)
         finite = losses.isfinite()
         for name in grads:
             finite &= stepped.params[name].flatten(1).isfinite().all(-1)

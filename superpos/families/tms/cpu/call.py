@@ -19,7 +19,6 @@ from superpos.families.tms.data import sparse
 from superpos.families.tms.data.feature_values import cells
 from superpos.families.tms.fused import gradient_factor
 from superpos.families.tms.structure import Task
-from superpos.maths import optimisers
 from superpos.maths.streams import key_words
 
 
@@ -82,7 +81,7 @@ def room(shape: Shape, models: int, params: int) -> Work:
 
 def _rates(task: Task, start: int, stop: int) -> Rates:
     structure = task.structure
-    factors = optimisers.schedule(structure.lr_schedule, structure.steps, structure.warmup_steps)[start:stop]
+    factors = structure.lr_factors[start:stop]
     return Rates(
         lr=(task.lr[:, None] * factors).astype(np.float32),
         weight_decay=task.weight_decay.astype(np.float32),

@@ -27,7 +27,6 @@ from superpos.families.tms.gpu import kernels
 from superpos.families.tms.gpu.plan import MOST_HIDDEN, Shape, launch_options, shape_of
 from superpos.families.tms.structure import Structure, Task
 from superpos.family import Arrays
-from superpos.maths import optimisers
 from superpos.maths.sampling import mean_and_error
 
 _OLDEST_TRITON = (3, 7)
@@ -196,7 +195,7 @@ class FusedGpuEngine:
 
     def _rates(self, task: Task) -> Rates:
         structure = task.structure
-        factor = optimisers.schedule(structure.lr_schedule, structure.steps, structure.warmup_steps)
+        factor = structure.lr_factors
         count = np.arange(1, structure.steps + 1)
         return Rates(
             lr=self._tensor(task.lr),

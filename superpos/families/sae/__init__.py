@@ -1,0 +1,38 @@
+"""Sparse autoencoders that look for features that are known: those of synthetic worlds and of other runs' models."""
+
+from superpos.families.sae.keys import KEYS
+from superpos.families.sae.rules import RULES
+from superpos.families.sae.work import work
+from superpos.family import Family, Late
+
+_HERE = "superpos.families.sae"
+
+FAMILY = Family(
+    name="sae",
+    # asks
+    keys=KEYS,
+    rules=RULES,
+    defaults={
+        "train.optimizer": "adam",
+        "train.weight_decay": 0.0,
+        "train.decay_share": 0.2,
+        "train.reduction": "sum",
+    },
+    settings=Late(f"{_HERE}.settings:Settings"),
+    task=Late(f"{_HERE}.settings:task"),
+    # trains
+    work=work,
+    init=Late(f"{_HERE}.model:initial_params"),
+    batch=Late(f"{_HERE}.world.inputs:batch"),
+    sample=Late(f"{_HERE}.world.inputs:sample"),
+    forward=Late(f"{_HERE}.model:forward"),
+    losses=Late(f"{_HERE}.model:losses"),
+    extra_state=Late(f"{_HERE}.upkeep:extra_state"),
+    after_step=Late(f"{_HERE}.upkeep:after_step"),
+    frozen=Late(f"{_HERE}.model:frozen"),
+    # results
+    loss="E ‖x − x̂‖² and the penalty: λ Σ f, or λ times the number of active latents",
+    evaluation_samples=2**15,
+    shared=Late(f"{_HERE}.settings:shared"),
+    tensors=Late(f"{_HERE}.upkeep:tensors"),
+)

@@ -1,0 +1,1 @@
+"""Where the activations of sparse autoencoders come from."""
