@@ -1,0 +1,1 @@
+"""What figures, measures and the page compute of dictionaries, without matplotlib."""
