@@ -11,6 +11,7 @@ import typer
 from superpos.cli import completion
 from superpos.config.wording import did_you_mean
 from superpos.errors import ConfigError
+from superpos.paths import given
 from superpos.terminal.progress import say
 
 if TYPE_CHECKING:
@@ -23,10 +24,14 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="OVERRIDE", help=_OVERRIDES_HELP, autocompletion=completion.overrides),
 ]
-Out = Annotated[Path, typer.Option(help="Folder of all runs.")]
-ConfigDir = Annotated[Path | None, typer.Option(help="Folder with experiment/*.yaml of your own.")]
+Out = Annotated[Path, typer.Option(metavar="PATH", parser=given, help="Folder of all runs.")]
+ConfigDir = Annotated[
+    Path | None, typer.Option(metavar="PATH", parser=given, help="Folder with experiment/*.yaml of your own.")
+]
 _RUN_HELP = "Run folder; default: the latest in outputs."
-RunPath = Annotated[Path | None, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=completion.runs)]
+RunPath = Annotated[
+    Path | None, typer.Argument(metavar="RUN", parser=given, help=_RUN_HELP, autocompletion=completion.runs)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRunJson = Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")]
 

@@ -11,6 +11,7 @@ import typer
 from superpos.cli import common, completion
 from superpos.cli.common import Json, RunPath
 from superpos.errors import ConfigError, IncompleteError, SuperposError
+from superpos.paths import given
 from superpos.terminal import tables
 from superpos.terminal.progress import say
 
@@ -30,7 +31,8 @@ def plot(
         Literal["png", "svg", "pdf"], typer.Option("--format", help="Kind of file; a movie is always a GIF.")
     ] = "png",
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="Write NAME_FIGURE files into this folder instead.")
+        Path | None,
+        typer.Option("--to", metavar="DIR", parser=given, help="Write NAME_FIGURE files into this folder instead."),
     ] = None,
 ) -> None:
     """Draw the figures of a run.
@@ -60,7 +62,10 @@ def plot(
 
 def report(
     run: RunPath = None,
-    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write this file instead.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", parser=given, help="Write this file, or into this folder, instead."),
+    ] = None,
 ) -> None:
     """Write the explorer of a run.
 

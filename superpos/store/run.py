@@ -19,6 +19,7 @@ from safetensors import safe_open
 
 from superpos.errors import IncompleteError, SuperposError
 from superpos.family import DEFAULT, Family, Label, UnknownFamilyError, find
+from superpos.paths import given
 from superpos.store import formats
 from superpos.store.by_setting import by_setting
 from superpos.store.files import write_file
@@ -39,7 +40,7 @@ def load(path: str | Path) -> Run:
     An unfinished run loads with its finished chunks. Raises `SuperposError` for a path that is no run, with the
     nearest runs, and `IncompleteError` for a damaged manifest.
     """
-    return Run(RunFolder.at(locate(Path(path))))
+    return Run(RunFolder.at(locate(given(path))))
 
 
 class Run:
@@ -149,7 +150,7 @@ class Run:
         if format not in family.exporters:
             known = f"allowed: {', '.join(family.exporters)}" if family.exporters else "it has none"
             raise SuperposError(f"{format!r} is no format of the family {family.name!r}; {known}")
-        return write_file(Path(to), family.exporters[format](self, model))
+        return write_file(given(to), family.exporters[format](self, model))
 
     def shared(self, name: str) -> dict[str, Array]:
         """The tensors of a file that the run keeps for all of its models, such as "KEY-DIGEST".
