@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from superpos.family import Label
 
 MAX_SETTINGS = 60  # more would fill the screen
+_PICTURES = (".png", ".svg", ".pdf", ".gif", ".jpg", ".jpeg")
 
 
 def plot(
@@ -42,6 +43,8 @@ def plot(
     from superpos.figures import registry
     from superpos.store import write_file
 
+    if to is not None:
+        _check_folder(to)
     loaded = common.load(run)
     figures = registry.figures_of(loaded.require_family())
     common.check_names("--figure", figure or [], list(figures))
@@ -60,16 +63,28 @@ def plot(
         typer.echo(write_file(path, data))
 
 
+def _check_folder(to: Path) -> None:
+    """Raises `ConfigError` where figures cannot go into a folder of this name."""
+    from superpos.store import explained
+
+    with explained("write", to):
+        if to.is_dir():
+            return
+        if to.exists() or to.suffix.lower() in _PICTURES:
+            raise ConfigError(f"--to: got {to}; allowed: a folder, in which figures have names of their own")
+
+
 def report(
     run: RunPath = None,
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="FILE", parser=given, help="Write this file, or into this folder, instead."),
+        typer.Option("--to", metavar="FILE", parser=given, help="Write this file instead, or into this folder."),
     ] = None,
 ) -> None:
     """Write the explorer of a run.
 
-    One HTML file, RUN/report.html, that opens from disk without a network; its path is printed.
+    One HTML file, RUN/report.html, that opens from disk without a network; its path is printed. In another folder it
+    is NAME_report.html.
     """
     from superpos import report as explorer
 
