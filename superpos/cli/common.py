@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,6 +54,11 @@ def load(run: Path | None) -> Run:
     from superpos import store
 
     return store.load(store.latest_run(OUTPUTS) if run is None else run)
+
+
+def print_path(path: Path) -> None:
+    """A line on stdout that other programs can open, whatever bytes are in it and whatever a terminal can show."""
+    typer.echo(os.fsencode(path))
 
 
 def check_json(json_: bool, dry_run: bool) -> None:

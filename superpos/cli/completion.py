@@ -189,9 +189,9 @@ def install(shell: Shell) -> Path:
     line = f"source {shlex.quote(str(path))}"
     check_target(start)
     with explained("write", start):
-        text = start.read_text(encoding="utf-8", errors="replace") if start.exists() else ""
+        text = start.read_text(encoding="utf-8", errors="surrogateescape") if start.exists() else ""
         if line not in text.splitlines():
-            with start.open("a", encoding="utf-8") as file:
+            with start.open("a", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(f"{line}\n" if text.endswith("\n") or not text else f"\n{line}\n")
     return path
 

@@ -60,7 +60,7 @@ def plot(
     drawn = [registry.picture(loaded, name, kind) for name in dict.fromkeys(names)]
     for name, data in drawn:
         path = loaded.path / "figures" / name if to is None else to / f"{loaded.name}_{name}"
-        typer.echo(write_file(path, data))
+        common.print_path(write_file(path, data))
 
 
 def _check_folder(to: Path) -> None:
@@ -92,7 +92,7 @@ def report(
     loaded.require_family()
     if not loaded.complete and not loaded.table.empty:
         say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are shown")
-    typer.echo(explorer.write(loaded, to))
+    common.print_path(explorer.write(loaded, to))
 
 
 def status(

@@ -41,8 +41,12 @@ def explained(action: str, path: Path, error: type[SuperposError] = SuperposErro
 
 
 def canonical_json(value: object) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text. Arrays become lists; NaN is refused."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
+    """JSON with sorted keys and no spaces: equal values give equal text. Arrays become lists; NaN is refused.
+
+    Bytes of the system that are no UTF-8, as in names of files, are escaped: reading the JSON gives them back.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def sha256(data: bytes) -> str:
