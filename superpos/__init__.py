@@ -58,6 +58,7 @@ def train(
     Raises `ConfigError` for bad overrides and functions, `SuperposError` for a folder that cannot be used.
     """
     from superpos.compose.compose import compose
+    from superpos.paths import given
     from superpos.training import resolved
     from superpos.training.already_trained import finished
     from superpos.user.functions import Own
@@ -65,8 +66,10 @@ def train(
     if isinstance(overrides, str):
         raise ConfigError(f"overrides: got the string {overrides!r}; allowed: a list of strings, one an override")
     own = Own.of(model, data, target, params)
-    sweep = resolved(compose(list(overrides), None if config_dir is None else Path(config_dir), own).sweep)
-    folder = None if fresh else finished(sweep, Path(out), shard)
+    outputs = given(out)
+    configs = None if config_dir is None else given(config_dir)
+    sweep = resolved(compose(list(overrides), configs, own).sweep)
+    folder = None if fresh else finished(sweep, outputs, shard)
     if folder is None:
         from superpos.terminal.progress import reporter
         from superpos.training import runner, trial  # with the engines, which a finished run does not need
@@ -74,5 +77,5 @@ def train(
         trial.try_functions(sweep)
         command = ["superpos.train", *overrides, *([str(own)] if own else [])]
         with reporter(quiet=not progress) as report:
-            folder = runner.train(sweep, out=Path(out), command=command, shard=shard, fresh=fresh, progress=report)
+            folder = runner.train(sweep, out=outputs, command=command, shard=shard, fresh=fresh, progress=report)
     return load(folder)

@@ -5,11 +5,13 @@ stdout carries results only; progress, warnings and errors go to stderr.
 
 from __future__ import annotations
 
+import codecs
 import gc
 import os
 import sys
 from io import TextIOWrapper
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -76,12 +78,31 @@ app.command()(measuring.verify)
 app.command()(measuring.bench)
 
 
+def _encoded(error: UnicodeError) -> tuple[bytes, int]:
+    """Bytes of a path that are no text go out as they came in; what a terminal cannot show, such as "×", is a "?"."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end]
+    # Python reads the byte 0xE9 as the character U+DCE9.
+    return b"".join(bytes([ord(x) - 0xDC00]) if "\udc80" <= x <= "\udcff" else b"?" for x in letters), error.end
+
+
+_AS_IT_CAME = "superpos"
+codecs.register_error(_AS_IT_CAME, _encoded)
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
 def main() -> None:
     """Entry point of `superpos`."""
     gc.set_threshold(100_000)  # what is imported stays: looking for garbage in it takes a tenth of the start
+    sys.stdout = sys.stdout or _nowhere()  # a shell's >&- leaves none
+    sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # what cannot show a "×" shows a "?"
+            stream.reconfigure(errors=_AS_IT_CAME)
     signals.catch()
     try:
         if completion.SHELL_VARIABLE in os.environ:

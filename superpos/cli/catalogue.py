@@ -12,6 +12,7 @@ from superpos.cli import common
 from superpos.cli.common import OUTPUTS, ConfigDir, Json, Out, Overrides
 from superpos.errors import ConfigError
 from superpos.family import DEFAULT
+from superpos.paths import given
 from superpos.terminal import costs, listing, tables
 from superpos.terminal.progress import say
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 def list_(
     runs: Annotated[bool, typer.Option("--runs", help="Runs on disk instead: models, state, size.")] = False,
     json_: Json = False,
-    out: Annotated[Path | None, typer.Option(help="With --runs: folder of all runs; default: outputs.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", parser=given, help="With --runs: folder of all runs; default: outputs."),
+    ] = None,
     config_dir: ConfigDir = None,
 ) -> None:
     """Experiments and figures, or runs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 from superpos.cli import completion
 from superpos.config.wording import did_you_mean
 from superpos.errors import ConfigError
+from superpos.paths import given
 from superpos.terminal.progress import say
 
 if TYPE_CHECKING:
@@ -23,10 +25,14 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="OVERRIDE", help=_OVERRIDES_HELP, autocompletion=completion.overrides),
 ]
-Out = Annotated[Path, typer.Option(help="Folder of all runs.")]
-ConfigDir = Annotated[Path | None, typer.Option(help="Folder with experiment/*.yaml of your own.")]
+Out = Annotated[Path, typer.Option(metavar="PATH", parser=given, help="Folder of all runs.")]
+ConfigDir = Annotated[
+    Path | None, typer.Option(metavar="PATH", parser=given, help="Folder with experiment/*.yaml of your own.")
+]
 _RUN_HELP = "Run folder; default: the latest in outputs."
-RunPath = Annotated[Path | None, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=completion.runs)]
+RunPath = Annotated[
+    Path | None, typer.Argument(metavar="RUN", parser=given, help=_RUN_HELP, autocompletion=completion.runs)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRunJson = Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")]
 
@@ -48,6 +54,11 @@ def load(run: Path | None) -> Run:
     from superpos import store
 
     return store.load(store.latest_run(OUTPUTS) if run is None else run)
+
+
+def print_path(path: Path) -> None:
+    """A line on stdout that other programs can open, whatever bytes are in it and whatever a terminal can show."""
+    typer.echo(os.fsencode(path))
 
 
 def check_json(json_: bool, dry_run: bool) -> None:

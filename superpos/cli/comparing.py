@@ -10,10 +10,12 @@ import typer
 
 from superpos.cli import common, completion
 from superpos.cli.common import Json
+from superpos.paths import given
 from superpos.terminal import tables
 
-_First = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", autocompletion=completion.runs)]
-_Second = Annotated[Path, typer.Argument(metavar="RUN", help="Another one.", autocompletion=completion.runs)]
+_RUN = {"metavar": "RUN", "parser": given, "autocompletion": completion.runs}
+_First = Annotated[Path, typer.Argument(help="A run folder.", **_RUN)]
+_Second = Annotated[Path, typer.Argument(help="Another one.", **_RUN)]
 
 
 def diff(first: _First, second: _Second, json_: Json = False) -> None:

@@ -179,7 +179,7 @@ def install(shell: Shell) -> Path:
 
     Raises `SuperposError`.
     """
-    from superpos.store.files import explained, write_file
+    from superpos.store.files import check_target, explained, write_file
 
     home, script = Path.home(), SCRIPTS[shell].encode()
     if shell == "fish":
@@ -187,10 +187,11 @@ def install(shell: Shell) -> Path:
     path = write_file(_folder("XDG_DATA_HOME", ".local/share") / "superpos" / f"completion.{shell}", script)
     start = home / ".bashrc" if shell == "bash" else Path(os.environ.get("ZDOTDIR") or home) / ".zshrc"
     line = f"source {shlex.quote(str(path))}"
+    check_target(start)
     with explained("write", start):
-        text = start.read_text(encoding="utf-8", errors="replace") if start.exists() else ""
+        text = start.read_text(encoding="utf-8", errors="surrogateescape") if start.exists() else ""
         if line not in text.splitlines():
-            with start.open("a", encoding="utf-8") as file:
+            with start.open("a", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(f"{line}\n" if text.endswith("\n") or not text else f"\n{line}\n")
     return path
 

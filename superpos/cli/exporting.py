@@ -10,13 +10,14 @@ import typer
 from superpos.cli import common
 from superpos.cli.common import RunPath
 from superpos.errors import ConfigError
+from superpos.paths import given
 from superpos.terminal.progress import say
 
 
 def export(
     run: RunPath = None,
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="FILE", help="File to write: .csv, .parquet or .npz.")
+        Path | None, typer.Option("--to", metavar="FILE", parser=given, help="File to write: .csv, .parquet or .npz.")
     ] = None,
     models: Annotated[
         str, typer.Option(metavar="all|best|ROWS", help="Which models: all, best of each setting, or 0,3,10:20.")
@@ -51,12 +52,12 @@ def _export_model(run: Path | None, format_: str, model: int | None, models: str
     if not 0 <= model < loaded.n_models:
         raise ConfigError(f"--model: got {model}; allowed: 0 to {loaded.n_models - 1}")
     path = loaded.path / "export" / f"{format_}-{model}" if to is None else to
-    typer.echo(loaded.export(format_, model, path))
+    common.print_path(loaded.export(format_, model, path))
 
 
 def _export_table(run: Path | None, to: Path | None, models: str) -> None:
+    from superpos.store import check_target, write_file
     from superpos.store import export as exporting
-    from superpos.store import write_file
 
     suffixes = ", ".join(exporting.SUFFIXES)
     if to is None:
@@ -64,7 +65,9 @@ def _export_table(run: Path | None, to: Path | None, models: str) -> None:
     suffix = exporting.suffix_of(to)
     if suffix not in exporting.SUFFIXES:
         raise ConfigError(f"--to: got {str(to)!r}; allowed: a file name that ends in {suffixes}")
+    check_target(to)
     loaded = common.load(run)
     if not loaded.complete and not loaded.table.empty:
         say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are written")
-    typer.echo(write_file(to, exporting.content(loaded, suffix, exporting.chosen(loaded, models))))
+    content = exporting.content(loaded, suffix, exporting.chosen(loaded, models))
+    common.print_path(write_file(to, content))

@@ -11,6 +11,7 @@ import typer
 from superpos.cli import common, completion
 from superpos.cli.common import Json, RunPath
 from superpos.errors import ConfigError, IncompleteError, SuperposError
+from superpos.paths import given
 from superpos.terminal import tables
 from superpos.terminal.progress import say
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from superpos.family import Label
 
 MAX_SETTINGS = 60  # more would fill the screen
+_PICTURES = (".png", ".svg", ".pdf", ".gif", ".jpg", ".jpeg")
 
 
 def plot(
@@ -30,7 +32,8 @@ def plot(
         Literal["png", "svg", "pdf"], typer.Option("--format", help="Kind of file; a movie is always a GIF.")
     ] = "png",
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="Write NAME_FIGURE files into this folder instead.")
+        Path | None,
+        typer.Option("--to", metavar="DIR", parser=given, help="Write NAME_FIGURE files into this folder instead."),
     ] = None,
 ) -> None:
     """Draw the figures of a run.
@@ -40,6 +43,8 @@ def plot(
     from superpos.figures import registry
     from superpos.store import write_file
 
+    if to is not None:
+        _check_folder(to)
     loaded = common.load(run)
     figures = registry.figures_of(loaded.require_family())
     common.check_names("--figure", figure or [], list(figures))
@@ -55,16 +60,31 @@ def plot(
     drawn = [registry.picture(loaded, name, kind) for name in dict.fromkeys(names)]
     for name, data in drawn:
         path = loaded.path / "figures" / name if to is None else to / f"{loaded.name}_{name}"
-        typer.echo(write_file(path, data))
+        common.print_path(write_file(path, data))
+
+
+def _check_folder(to: Path) -> None:
+    """Raises `ConfigError` where figures cannot go into a folder of this name."""
+    from superpos.store import explained
+
+    with explained("write", to):
+        if to.is_dir():
+            return
+        if to.exists() or to.suffix.lower() in _PICTURES:
+            raise ConfigError(f"--to: got {to}; allowed: a folder, in which figures have names of their own")
 
 
 def report(
     run: RunPath = None,
-    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write this file instead.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", parser=given, help="Write this file instead, or into this folder."),
+    ] = None,
 ) -> None:
     """Write the explorer of a run.
 
-    One HTML file, RUN/report.html, that opens from disk without a network; its path is printed.
+    One HTML file, RUN/report.html, that opens from disk without a network; its path is printed. In another folder it
+    is NAME_report.html.
     """
     from superpos import report as explorer
 
@@ -72,7 +92,7 @@ def report(
     loaded.require_family()
     if not loaded.complete and not loaded.table.empty:
         say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are shown")
-    typer.echo(explorer.write(loaded, to))
+    common.print_path(explorer.write(loaded, to))
 
 
 def status(

@@ -77,7 +77,7 @@ def submit(
         folder = runner.prepare(sweep, out=out, command=["superpos", *sys.argv[1:]])
         jobs = submission.submit(planned, folder)
         say("superpos: nothing to submit: the run is complete" if jobs is None else costs.of_jobs(*jobs))
-        typer.echo(folder.path)
+        common.print_path(folder.path)
 
 
 def _require_shipped(family: str) -> None:

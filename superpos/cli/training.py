@@ -56,7 +56,7 @@ def train(
         folder = trained(sweep, out, part, fresh, progress, began=BEGAN)
         if progress.models_now and not quiet:
             _conclude(folder, progress)
-        typer.echo(folder)
+        common.print_path(folder)
 
 
 def trained(

@@ -35,7 +35,7 @@ def read_overrides(overrides: Sequence[str], files: Iterable[str], schema: Schem
     parser = OverridesParser.create()
     for text in overrides:
         try:
-            [override] = parser.parse_overrides([text])
+            [override] = parser.parse_overrides([_with_quoted_homes(text, schema)])
         except HydraException as error:
             given.faults.append(_grammar_fault(text, str(error), names))
             continue
@@ -44,6 +44,15 @@ def read_overrides(overrides: Sequence[str], files: Iterable[str], schema: Schem
         except ConfigError as error:
             given.faults += error.faults
     return given
+
+
+def _with_quoted_homes(text: str, schema: Schema) -> str:
+    """The override with quotes around folders of runs that begin with `~`, which has no place in Hydra's grammar."""
+    key, equals, values = text.partition("=")
+    if key not in schema.keys or schema.keys[key].kind != "run" or set(values) & {"'", '"'}:
+        return text
+    folders = [f"'{value}'" if value.startswith("~") else value for value in values.split(",")]
+    return key + equals + ",".join(folders)
 
 
 def _grammar_fault(text: str, message: str, files: list[str]) -> str:

@@ -9,10 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from superpos.errors import IncompleteError
+from superpos.errors import ConfigError, IncompleteError
 from superpos.report.pack import Pack, compress
 from superpos.report.page_data import content, to_text
-from superpos.store import Run, write_file
+from superpos.store import Run, check_target, explained, write_file
 
 BUDGET: Final = 20_000_000
 """Bytes of a page."""
@@ -50,8 +50,25 @@ def page(run: Run, budget: int = BUDGET) -> str:
 
 
 def write(run: Run, to: Path | None = None, budget: int = BUDGET) -> Path:
-    """Write the page into the run's folder, or to a file `to`; returns its path. Raises as `page`."""
-    return write_file(run.path / "report.html" if to is None else to, page(run, budget).encode())
+    """Write the page into the run's folder, to a file `to`, or into a folder `to`; returns its path.
+
+    Raises as `page`, and `SuperposError` where no page can stand.
+    """
+    path = _place(run, to)
+    check_target(path)  # a page takes seconds
+    return write_file(path, page(run, budget).encode())
+
+
+def _place(run: Run, to: Path | None) -> Path:
+    """Where the page goes. Raises `ConfigError` for the name of another kind of file."""
+    if to is None:
+        return run.path / "report.html"
+    with explained("write", to):
+        if to.is_dir():
+            return to / f"{run.name}_report.html"
+    if to.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--to: got {to}; allowed: a file FILE.html, or a folder that is there")
+    return to
 
 
 @cache

@@ -64,7 +64,7 @@ def to_text(value: Any) -> str:
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return text
+    return text.encode("utf-8", "backslashreplace").decode()  # bytes of a path that are no UTF-8 are escaped
 
 
 def _rows(run: Run) -> Part:

@@ -12,9 +12,9 @@ No locks: any number of processes, on any number of hosts, may work in one folde
 flushed and then linked under its name; of two writers the first wins.
 """
 
-from superpos.store.files import write_file
+from superpos.store.files import check_target, explained, write_file
 from superpos.store.find import find_runs, latest_run, locate
 from superpos.store.folder import RunFolder
 from superpos.store.run import Run, load
 
-__all__ = ["Run", "RunFolder", "find_runs", "latest_run", "load", "locate", "write_file"]
+__all__ = ["Run", "RunFolder", "check_target", "explained", "find_runs", "latest_run", "load", "locate", "write_file"]

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,6 +20,13 @@ from superpos.errors import SuperposError
 
 _T = TypeVar("_T")
 
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 STALE_SECONDS = 3600.0  # writing one file takes seconds: what is older was left by a killed process
 PATIENCE_SECONDS = (0.02, 0.05, 0.1)  # network file systems show a new file late
 
@@ -33,8 +41,12 @@ def explained(action: str, path: Path, error: type[SuperposError] = SuperposErro
 
 
 def canonical_json(value: object) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text. Arrays become lists; NaN is refused."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
+    """JSON with sorted keys and no spaces: equal values give equal text. Arrays become lists; NaN is refused.
+
+    Bytes of the system that are no UTF-8, as in names of files, are escaped: reading the JSON gives them back.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def sha256(data: bytes) -> str:
@@ -94,11 +106,24 @@ def replace(final: Path, data: bytes) -> None:
         temporary.replace(final)
 
 
+def check_target(path: Path) -> None:
+    """Raises `SuperposError` where a file can only be written by taking something else away, such as a pipe."""
+    with explained("write", path), suppress(FileNotFoundError):
+        kind = _KINDS.get(stat.S_IFMT(path.stat().st_mode))
+        if kind is not None:
+            raise SuperposError(f"cannot write {path}: it is {kind}; allowed: a file, or a name that is free")
+
+
 def write_file(path: Path, data: bytes) -> Path:
-    """`replace` in a folder that is made if need be; returns the path. Raises `SuperposError` with the reason."""
+    """`replace` in a folder that is made if need be; returns the path. Where it is a link, the file behind it is meant.
+
+    Raises `SuperposError` with the reason, also where something else than a file is there.
+    """
+    check_target(path)
     with explained("write", path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace(path, data)
+        file = path.resolve() if path.is_symlink() else path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace(file, data)
     return path
 
 

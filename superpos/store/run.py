@@ -19,6 +19,7 @@ from safetensors import safe_open
 
 from superpos.errors import IncompleteError, SuperposError
 from superpos.family import DEFAULT, Family, Label, UnknownFamilyError, find
+from superpos.paths import given
 from superpos.store import formats
 from superpos.store.by_setting import by_setting
 from superpos.store.files import write_file
@@ -39,7 +40,7 @@ def load(path: str | Path) -> Run:
     An unfinished run loads with its finished chunks. Raises `SuperposError` for a path that is no run, with the
     nearest runs, and `IncompleteError` for a damaged manifest.
     """
-    return Run(RunFolder.at(locate(Path(path))))
+    return Run(RunFolder.at(locate(given(path))))
 
 
 class Run:
@@ -150,11 +151,12 @@ class Run:
             known = f"allowed: {', '.join(family.exporters)}" if family.exporters else "it has none"
             raise SuperposError(f"{format!r} is no format of the family {family.name!r}; {known}")
         made = family.exporters[format](self, model)
+        path = given(to)
         if isinstance(made, bytes):
-            return write_file(Path(to), made)
+            return write_file(path, made)
         for name, data in made.items():
-            write_file(Path(to) / name, data)
-        return Path(to)
+            write_file(path / name, data)
+        return path
 
     def shared(self, name: str) -> dict[str, Array]:
         """The tensors of a file that the run keeps for all of its models, such as "KEY-DIGEST".

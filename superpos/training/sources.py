@@ -15,8 +15,9 @@ from typing import Any
 
 from superpos.errors import ConfigError, SuperposError
 from superpos.family import Arrays, Shared, Source
+from superpos.paths import given
 from superpos.plan.sweep import Axis, Sweep
-from superpos.store import Run, RunFolder, load
+from superpos.store import Run, RunFolder, explained, load
 
 DIGITS = 16
 """Hexadecimal digits of a digest by which a run is named."""
@@ -72,9 +73,10 @@ def _named(text: str) -> tuple[str, str, Run]:
 def _parts(text: str) -> tuple[Path, str]:
     """Folder and model of RUN or RUN:MODEL; the model is empty without one."""
     folder, colon, model = text.rpartition(":")
-    if colon and model.isdigit() and not Path(text).exists():
-        return Path(folder).expanduser(), model
-    return Path(text).expanduser(), ""
+    whole = given(text)
+    with explained("read", whole):
+        named = bool(colon) and model.isdecimal() and not whole.exists()
+    return (given(folder), model) if named else (whole, "")
 
 
 def _twice(texts: Mapping[str, str], names: Mapping[str, str]) -> list[str]:
