@@ -4,13 +4,16 @@ import pkgutil
 import re
 import shlex
 import textwrap
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import typer.main
+import yaml
 from typer.testing import CliRunner
 
+import superpos
 from superpos.cli import app
 from superpos.figures.registry import every_figure
 
@@ -172,3 +175,10 @@ def test_names_of_files_and_modules_are_found() -> None:
     assert not is_name("superpos.task")
     named = [files_named(path.read_text()) | modules_named(path.read_text()) for path in TODAY]
     assert sum(map(len, named)) > 50
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == superpos.__version__
+    assert citation["license"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"]
+    assert citation["title"].startswith("superpos")
