@@ -108,6 +108,8 @@ class Source:
 
     key: str
     read: Callable[[Run, Sequence[int] | None], Arrays]
+    model: str | None = None
+    """A key whose value is the number of the model of that run, where a family has such a key; else all are read."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,13 @@ class Family:
     """(task, numbers of samples, device) -> inputs of the evaluation stream."""
     forward: Callable[..., Any]
     """forward(task, params, inputs, replace={part: value}) -> (outputs, {part: value})."""
+    directions: Callable[[Task, Tensors], Any] | None = None
+    """(task, params) -> the directions [M, n, d] that stand for the n inputs in the part "hidden" [M, B, d].
+
+    Only of models that have such a part and inputs [M, B, n]: who looks for features in it knows what is there.
+    """
+    output_loss: Callable[[Task, Any, Any], Any] | None = None
+    """(task, inputs, outputs of `forward`) -> what they cost in each sample, [M, B], as when a part was replaced."""
     losses: Callable[[Task, Tensors, Any, Tensors, int | None], Any]
     """(task, params, inputs, extra state, step) -> the loss of each sample, [M, B].
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tms import AXIS_KEYS, DEFAULTS, SCHEMA, canonical
+from tms import DEFAULTS, SCHEMA, TABLE_KEYS, canonical
 
 from superpos.config import spacing as axes_module
 from superpos.config.spacing import MAX_MODELS, read_block, spaced
@@ -156,7 +156,7 @@ def test_density_and_sparsity_give_the_same_task() -> None:
 
 def test_table_has_every_key_and_both_probabilities() -> None:
     table = MIXED.table()
-    assert list(table) == ["model", "row_id", *AXIS_KEYS]
+    assert list(table) == ["model", "row_id", *TABLE_KEYS]
     assert table["model"].tolist() == list(range(24))
     assert table["data.density"].tolist() == MIXED.column("data.density").tolist()
     assert sorted(set(table["data.sparsity"])) == [0.0, 0.9]

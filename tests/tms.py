@@ -15,6 +15,8 @@ SCHEMA = schema_of(FAMILY)
 KEYS = SCHEMA.keys
 DEFAULTS = SCHEMA.defaults
 AXIS_KEYS = SCHEMA.axis_keys
+TABLE_KEYS = tuple(key for key in AXIS_KEYS if not KEYS[key].later)
+"""Columns of every table."""
 STRUCTURE_KEYS = SCHEMA.structure_keys
 RULES = rules.rules_of(FAMILY)
 canonical = SCHEMA.canonical

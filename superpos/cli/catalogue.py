@@ -77,7 +77,11 @@ def _experiments(config_dir: Path | None) -> list[dict[str, Any]]:
 
 def _needs_runs(sweep: Sweep) -> bool:
     """Whether a sweep takes something of other runs, without which it has no plan."""
-    return any(value is not None for source in sweep.family.sources for value in sweep.values(source.key))
+    return any(
+        sweep.schema.keys[source.key].names_run(value)
+        for source in sweep.family.sources
+        for value in sweep.values(source.key)
+    )
 
 
 def _figures() -> list[dict[str, str]]:

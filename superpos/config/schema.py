@@ -56,10 +56,10 @@ def key(
 
     `null` says what null means, and forbids it where it is empty; `length` says how long a list is. A key of the kind
     "value" takes what `parse` makes of it: numbers, texts and tuples of these, in one form for equal values, or None
-    where it is none; `words` say what it may be. `size` marks keys that decide how large a model is. Models of one
-    chunk may differ in keys that are `per_model`. A key that is `later` was added after the first release of its
-    family: it is a column of a run's table only where the plan sets or sweeps it, so that older runs keep their
-    digests.
+    where it is none; `words` say what it may be. A key of the kind "run" may take some words that are no run, its
+    `choices`. `size` marks keys that decide how large a model is. Models of one chunk may differ in keys that are
+    `per_model`. A key that is `later` was added after the first release of its family: it is a column of a run's table
+    only where the plan sets or sweeps it, so that older runs keep their digests.
     """
     metadata = {
         "kind": kind,
@@ -166,6 +166,10 @@ class KeySpec:
     below: float | None
     per_model: bool
     later: bool
+
+    def names_run(self, value: Any) -> bool:
+        """Whether a value of a key of the kind "run" is that of one, and not a word that stands for none."""
+        return value is not None and value not in self.choices
 
     @property
     def allowed(self) -> str:

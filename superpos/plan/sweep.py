@@ -226,9 +226,11 @@ class Sweep:
             if any(value != defaults[key] for value in self.values(key))
         ]
         rules = [(keys, rule) for keys, rule in rules_of(self.family) if not set(keys) & {*skip, *replaced}]
-        return idle + [fault for keys, rule in rules if (fault := _first(rule(*values) for values in self._each(keys)))]
+        return idle + [
+            fault for keys, rule in rules if (fault := _first(rule(*values) for values in self.combinations(keys)))
+        ]
 
-    def _each(self, keys: Sequence[str]) -> Iterator[list[Any]]:
+    def combinations(self, keys: Sequence[str]) -> Iterator[list[Any]]:
         """Every distinct combination of values that `keys` take together."""
         fixed = {key: self.base[key] for key in keys}
         pools = [

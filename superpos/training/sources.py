@@ -32,7 +32,8 @@ def resolve(sweep: Sweep) -> Sweep:
     Raises `ConfigError` where one is no run, is not finished or does not fit.
     """
     keys = [source.key for source in sweep.family.sources]
-    texts = {text: key for key in keys for text in sweep.values(key) if text is not None}
+    specs = sweep.schema.keys
+    texts = {text: key for key in keys for text in sweep.values(key) if specs[key].names_run(text)}
     if not texts:
         return sweep
     names: dict[str, str] = {}
@@ -94,7 +95,7 @@ def _renamed(sweep: Sweep, keys: list[str], names: Mapping[str, str]) -> Sweep:
     """The sweep with other values of these keys."""
 
     def renamed(key: str, value: Any) -> Any:
-        return names[value] if key in keys and value is not None else value
+        return names.get(value, value) if key in keys else value
 
     base = {key: renamed(key, value) for key, value in sweep.base.items()}
     axes = [
@@ -147,10 +148,11 @@ def _sources(sweep: Sweep) -> Iterator[tuple[str, Callable[[], Arrays]]]:
     """Name of the file and what reads it, for every other run that the sweep needs."""
     for source in sweep.family.sources:
         models: dict[str, set[str]] = {}
-        for value in sweep.values(source.key):
-            if value is not None:
+        keys = [source.key, source.model] if source.model else [source.key]
+        for value, *number in sweep.combinations(keys):
+            if sweep.schema.keys[source.key].names_run(value):
                 digest, _, model = value.partition(":")
-                models.setdefault(digest, set()).add(model)
+                models.setdefault(digest, set()).update([model] if model else map(str, number or [""]))
         for digest, named in sorted(models.items()):
             chosen = None if "" in named else sorted(map(int, named))
             yield source_file(source, digest), _reader(sweep, source, digest, chosen)

@@ -3,7 +3,7 @@
 from superpos.families.sae.keys import KEYS
 from superpos.families.sae.rules import RULES
 from superpos.families.sae.work import work
-from superpos.family import Family, Late
+from superpos.family import Family, Late, Source
 
 _HERE = "superpos.families.sae"
 
@@ -20,6 +20,8 @@ FAMILY = Family(
     },
     settings=Late(f"{_HERE}.settings:Settings"),
     task=Late(f"{_HERE}.settings:task"),
+    sources=(Source("sae.source", Late(f"{_HERE}.source:read"), model="sae.model"),),
+    with_sources=Late(f"{_HERE}.source:with_sources"),
     # trains
     work=work,
     init=Late(f"{_HERE}.model:initial_params"),
@@ -33,6 +35,10 @@ FAMILY = Family(
     # results
     loss="E ‖x − x̂‖² and the penalty: λ Σ f, or λ times the number of active latents",
     evaluation_samples=2**15,
+    measure=Late(f"{_HERE}.results:measure"),
+    setting_columns={"pw_mcc": Late(f"{_HERE}.results:pw_mcc")},
+    follows=Late(f"{_HERE}.results:follows"),
     shared=Late(f"{_HERE}.settings:shared"),
-    tensors=Late(f"{_HERE}.upkeep:tensors"),
+    tensors=Late(f"{_HERE}.results:tensors"),
+    views={"features": Late(f"{_HERE}.results:features")},
 )

@@ -14,7 +14,7 @@ from superpos.families.sae.law import frequencies, nodes, sums
 _SAE = SaeConfig()
 _WORLD = WorldConfig()
 _ROUNDING = 1e-9
-_LATENTS = ("sae.latents", "sae.expansion", "world.n_features")
+_LATENTS = ("sae.source", "sae.model", "sae.latents", "sae.expansion", "world.n_features")
 _LAW = tuple(f"world.{name}" for name in ("frequency", "active", "exponent", "decay", "last"))
 
 
@@ -159,6 +159,13 @@ def _positive(rows: tuple[tuple[float, ...], ...]) -> bool:
     return True
 
 
+def _m(source: str, model: int | None, latents: int | None, expansion: float, n_features: int) -> int | None:
+    """The number of latents; None while a source has not said how many features it has."""
+    if latents is None and source != WORLD and model is None:
+        return None
+    return n_latents(latents, expansion, n_features)
+
+
 def _k(kind: str, k: float | None, *sizes: Any) -> str | None:
     if kind not in OF_KIND["k"]:
         return None
@@ -166,8 +173,8 @@ def _k(kind: str, k: float | None, *sizes: Any) -> str | None:
         return f"sae.k: not given; sae.kind={kind} needs it"
     if kind == "topk" and not k.is_integer():
         return f"sae.k: {k:g} with sae.kind=topk; allowed: an integer (batchtopk takes fractions)"
-    m = n_latents(*sizes)
-    return None if k <= m else f"sae.k: {k:g} of {m} latents; allowed: at most that many"
+    m = _m(*sizes)
+    return None if m is None or k <= m else f"sae.k: {k:g} of {m} latents; allowed: at most that many"
 
 
 def _anneal(anneal_k: float) -> str | None:
@@ -175,8 +182,8 @@ def _anneal(anneal_k: float) -> str | None:
 
 
 def _aux_k(aux_k: int, *sizes: Any) -> str | None:
-    m = n_latents(*sizes)
-    return None if aux_k <= m else f"sae.aux_k: {aux_k} of {m} latents; allowed: at most that many"
+    m = _m(*sizes)
+    return None if m is None or aux_k <= m else f"sae.aux_k: {aux_k} of {m} latents; allowed: at most that many"
 
 
 def _latents(latents: int | None, expansion: float) -> str | None:
@@ -188,8 +195,8 @@ def _latents(latents: int | None, expansion: float) -> str | None:
 def _prefixes(prefixes: Any, weights: Any, *sizes: Any) -> str | None:
     if prefixes is None:
         return None if weights == 1 else f"sae.prefix_weights: {show(weights)} without sae.prefixes"
-    m = n_latents(*sizes)
-    if prefixes[-1] != m:
+    m = _m(*sizes)
+    if m is not None and prefixes[-1] != m:
         return f"sae.prefixes: the last is {prefixes[-1]}; allowed: all {m} latents"
     if isinstance(weights, tuple) and len(weights) != len(prefixes):
         return f"sae.prefix_weights: a list of {len(weights)}; allowed: {len(prefixes)} numbers, one a prefix"

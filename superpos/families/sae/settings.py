@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.families.sae.keys import DEFAULT_EXPONENT, DEFAULT_L0, DEFAULT_L1, n_latents
-from superpos.families.sae.structure import Structure, Task, World
+from superpos.families.sae.keys import DEFAULT_EXPONENT, DEFAULT_L0, DEFAULT_L1, WORLD, n_latents
+from superpos.families.sae.source import MODEL, SOURCE, file_name, taken
+from superpos.families.sae.structure import Activity, Structure, Task, World
 from superpos.families.sae.world.dictionary import dictionary
 from superpos.families.sae.world.synthetic import kind_of, synthetic
 from superpos.family import Arrays, Shared
@@ -23,7 +24,7 @@ from superpos.plan.sweep import Sweep
 
 WORLDS = "worlds"
 """Name of the shared file of dictionaries."""
-_ACTIVITY = ("world.exactly", "world.tree", "world.rho", "world.correlation")
+_ACTIVITY = (SOURCE, "world.exactly", "world.tree", "world.rho", "world.correlation")
 _DICTIONARY = tuple(f"world.{name}" for name in ("dictionary", "n_features", "n_dims", "cosine", "seed"))
 
 
@@ -35,14 +36,14 @@ class Settings(settings.Settings):
     def __init__(self, sweep: Sweep) -> None:
         super().__init__(sweep, Structure)
         own = (key for key in sweep.schema.keys if key.startswith("world."))
-        self._world_keys = (*own, "sae.source", "sae.model")
+        self._world_keys = (*own, SOURCE, MODEL)
 
     def groups(self) -> list[Rows]:
         """Rows of equal structure, in order of their first row."""
         given = self.sweep.codes((*self.sweep.schema.structure_keys, "sae.expansion"))
         kinds = self.sweep.codes(_ACTIVITY)
         _, first, index = np.unique(kinds, return_index=True, return_inverse=True)
-        names = [kind_of(self.world_values(int(row))) for row in first]
+        names = [self.activity(int(row)) for row in first]
         places = {name: place for place, name in enumerate(dict.fromkeys(names))}
         activity = np.array([places[name] for name in names])[index]
         return groups_of(given * len(places) + activity)
@@ -52,7 +53,11 @@ class Settings(settings.Settings):
         values = super().structure_values(row)
         expansion = self.sweep.row(row)["sae.expansion"]
         m = n_latents(values["latents"], expansion, values["n_features"])
-        return values | {"latents": m, "activity": kind_of(self.world_values(row))}
+        return values | {"latents": m, "activity": self.activity(row)}
+
+    def activity(self, row: int) -> Activity:
+        """How the features of a row's world become active."""
+        return "source" if self.sweep.row(row)[SOURCE] != WORLD else kind_of(self.world_values(row))
 
     def draws(self, rows: Rows) -> NDArray[Any]:
         """A number for each row, the same for models of one world."""
@@ -70,7 +75,7 @@ class Settings(settings.Settings):
         ]
         return {
             "sae.latents": np.array(m, dtype=np.int64),
-            "sae.expansion": np.array(m) / n_features,
+            "sae.expansion": np.where(column("sae.latents") == None, column("sae.expansion"), np.nan),  # noqa: E711
             "sae.l1": _filled(column("sae.l1"), np.isin(kind, ("l1", "gated")), DEFAULT_L1),
             "sae.l0": _filled(column("sae.l0"), kind == "jumprelu", DEFAULT_L0),
             "world.exponent": _filled(column("world.exponent"), column("world.frequency") == "zipf", DEFAULT_EXPONENT),
@@ -89,11 +94,12 @@ def _filled(given: NDArray[Any], where: NDArray[np.bool_], default: float) -> ND
 
 
 def shared(made: Settings, sources: Shared) -> dict[str, Callable[[], Arrays]]:
-    """The dictionaries of a sweep, each once."""
+    """The dictionaries of a sweep, each once; no file where every model has the world of another run."""
     sweep = made.sweep
-    _, first = np.unique(sweep.codes(_DICTIONARY), return_index=True)
-    worlds = [made.world_values(int(row)) for row in np.sort(first)]
-    return {WORLDS: partial(_draw_all, worlds)}
+    rows = np.flatnonzero(sweep.column(SOURCE) == WORLD)
+    _, first = np.unique(sweep.codes(_DICTIONARY, rows), return_index=True)
+    worlds = [made.world_values(int(row)) for row in rows[np.sort(first)]]
+    return {WORLDS: partial(_draw_all, worlds)} if worlds else {}
 
 
 def _draw_all(worlds: list[dict[str, Any]]) -> dict[str, NDArray[np.float32]]:
@@ -143,6 +149,12 @@ def task(made: Settings, rows: Rows, files: Shared) -> Task:
 def _worlds(made: Settings, rows: Rows, files: Shared) -> tuple[tuple[World, ...], NDArray[np.intp]]:
     """The distinct worlds of some rows, and the place of each row's among them [M]."""
     _, first, place = np.unique(made.draws(rows), return_index=True, return_inverse=True)
-    values = [made.world_values(int(row)) for row in rows[first]]
-    worlds = tuple(synthetic(value, files[WORLDS][dictionary_name(value)]) for value in values)
+    worlds = tuple(_world(made, int(row), files) for row in rows[first])
     return worlds, place.reshape(-1).astype(np.intp)
+
+
+def _world(made: Settings, row: int, files: Shared) -> World:
+    values, own = made.sweep.row(row), made.world_values(row)
+    if values[SOURCE] != WORLD:
+        return taken(files[file_name(values[SOURCE])], values[MODEL], own["seed"])
+    return synthetic(own, files[WORLDS][dictionary_name(own)])

@@ -82,6 +82,11 @@ class World(Protocol):
         """The true features [G, d]."""
         ...
 
+    @property
+    def density(self) -> NDArray[np.float64]:
+        """How often each feature is active, [G]."""
+        ...
+
     def codes(self, evaluation: bool, step: int, samples: range, device: str) -> torch.Tensor:
         """How active each feature is in a contiguous range of samples [B, G], float32."""
         ...

@@ -23,6 +23,8 @@ FAMILY = Family(
     batch=Late(f"{_HERE}.data.inputs:batch"),
     sample=Late(f"{_HERE}.data.inputs:evaluation"),
     forward=Late(f"{_HERE}.model:forward"),
+    directions=Late(f"{_HERE}.model:directions"),
+    output_loss=Late(f"{_HERE}.model:output_loss"),
     losses=Late(f"{_HERE}.model:losses"),
     engines={"cpu": Late(f"{_HERE}.cpu:FusedCpuEngine"), "cuda": Late(f"{_HERE}.gpu:on_cuda")},
     # results

@@ -68,6 +68,11 @@ def forward(
     return out, {"hidden": h, "output": out}
 
 
+def directions(task: Task, params: Params) -> torch.Tensor:
+    """W_i, or the rows of W1 [M, F, H]: where each feature lies in the hidden layer."""
+    return params["W" if task.structure.tied else "W1"]
+
+
 def target(task: Task, x: torch.Tensor) -> torch.Tensor:
     """What the model should put out: x, or abs x."""
     return x.abs() if task.structure.target == "abs" else x
@@ -77,7 +82,12 @@ def losses(
     task: Task, params: Params, x: torch.Tensor, extra: Params | None = None, step: int | None = None
 ) -> torch.Tensor:
     """sum_i I_i (target_i - x'_i)² of each sample, [M, B]; there is no extra state, and all steps are alike."""
-    return squared_error(task, target(task, x), forward(task, params, x)[0])
+    return output_loss(task, x, forward(task, params, x)[0])
+
+
+def output_loss(task: Task, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """sum_i I_i (target_i - out_i)² of each sample, [M, B], of outputs [M, B, F] for inputs x."""
+    return squared_error(task, target(task, x), out)
 
 
 def squared_error(task: Task, wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:

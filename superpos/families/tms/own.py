@@ -45,6 +45,8 @@ def with_functions(own: Own) -> Family:
         engines={},
         exact_loss=None,
         forward=partial(_forward, own),
+        directions=None,
+        output_loss=partial(_output_loss, own),
         losses=partial(_losses, own),
         batch=partial(_batch, own),
         sample=partial(_sample, own),
@@ -95,8 +97,12 @@ def _losses(
     own: Own, task: Task, params: Params, x: torch.Tensor, extra: Params | None = None, step: int | None = None
 ) -> torch.Tensor:
     """sum_i I_i (target_i - x'_i)² of each sample, [M, B]."""
+    return _output_loss(own, task, x, _forward(own, task, params, x)[0])
+
+
+def _output_loss(own: Own, task: Task, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
     wanted = target(task, x) if own.target is None else own.target(x)
-    return squared_error(task, wanted, _forward(own, task, params, x)[0])
+    return squared_error(task, wanted, out)
 
 
 def _batch(own: Own, task: Task, step: int, device: str) -> torch.Tensor:

@@ -74,6 +74,16 @@ def forward(
     return out, {"latents": z, "output": out}
 
 
+def directions(task: Task, params: Params) -> torch.Tensor:
+    """Rows of E [M, D, K]: where each input lies in the latents."""
+    return params["E"]
+
+
+def output_loss(task: Task, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """|x - out|² of each sample, [M, B]."""
+    return ((x - out) ** 2).sum(-1)
+
+
 def losses(task: Task, params: Params, x: torch.Tensor, extra: Params, step: int | None) -> torch.Tensor:
     """The loss of each sample, [M, B].
 
@@ -84,12 +94,12 @@ def losses(task: Task, params: Params, x: torch.Tensor, extra: Params, step: int
     z = parts["latents"]
     l1 = x.new_tensor(task.l1)[:, None]
     if task.structure.activation == "linear":
-        return ((x - out) ** 2).sum(-1) + l1 * (z**2).sum(-1)
+        return output_loss(task, x, out) + l1 * (z**2).sum(-1)
     if step is None and not task.structure.built:
         z = z * (extra["active"] > 0)[:, None, :]
         out, _ = forward(task, params, x, {"latents": z})
     warm = 1.0 if step is None else min(1.0, (step + 1) / WARM_UP)
-    return ((x - out) ** 2).sum(-1) + warm * l1 * z.sum(-1)
+    return output_loss(task, x, out) + warm * l1 * z.sum(-1)
 
 
 def after_step(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Stepped:

@@ -39,6 +39,11 @@ class Synthetic:
     sigma: float
     noise: float
 
+    @property
+    def density(self) -> Floats:
+        """How often each feature is active, [G]."""
+        return self.law.density
+
     def codes(self, evaluation: bool, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
         """How active each feature is in a contiguous range of samples [B, G], float32."""
         words = self._draws(_stream(evaluation), step, samples, self.law.n_words, device)
