@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,8 @@ from typer.testing import CliRunner, Result
 
 from superpos.cli import app
 from superpos.compose.compose import compose
-from superpos.store import RunFolder, manifest
+from superpos.errors import SuperposError
+from superpos.store import RunFolder, find_runs, latest_run, load, manifest
 from superpos.store.inventory import inventory
 
 
@@ -100,7 +104,95 @@ def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr == "superpos: no runs in outputs: train one with `superpos train`\n"
     assert listed(tmp_path / "missing") == []
-    assert inventory(tmp_path) == []
+    assert inventory(tmp_path) == ([], [])
+
+
+@contextmanager
+def as_another_user() -> Iterator[None]:
+    """Without the rights of root, whom nothing stops."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder of runs that another user may read: one run each in three names that are closed, the last in "open"."""
+    with tempfile.TemporaryDirectory() as made:
+        out = Path(made)
+        out.chmod(0o755)
+        for number, name in enumerate(("unread", "unentered", "closed", "open")):
+            run_on_disk(out, f"seed={number}", f"name={name}")
+        [closed] = [path for path in (out / "closed").iterdir() if not path.is_symlink()]
+        modes = {out / "unread": 0o311, out / "unentered": 0o644, closed: 0o000}
+        for path, mode in modes.items():
+            path.chmod(mode)
+        yield out
+        for path in modes:
+            path.chmod(0o755)
+
+
+def test_what_may_not_be_read_is_named(shared: Path) -> None:
+    with as_another_user():
+        done = cli("list", "--runs", "--out", str(shared))
+        found = json.loads(cli("list", "--runs", "--json", "--out", str(shared)).stdout)
+    assert (done.exit_code, len(done.stdout.splitlines())) == (0, 2)
+    assert [run["name"] for run in found["runs"]] == ["open"]
+    [closed] = [path for path in (shared / "closed").iterdir() if not path.is_symlink()]
+    for path in (shared / "unread", shared / "unentered", closed):
+        assert f"superpos: passed over {path}: Permission denied\n" in done.stderr
+    assert len(found["passed_over"]) == done.stderr.count("passed over") == 3
+
+
+def test_what_may_not_be_read_is_named_wherever_a_run_is_looked_for(
+    shared: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with as_another_user():
+        assert latest_run(shared).parent.name == "open"
+        assert f"passed over {shared / 'unread'}: Permission denied" in caplog.text
+        caplog.clear()
+        assert [run.parent.name for run in find_runs(shared)] == ["open"]
+        assert f"passed over {shared / 'unread'}: Permission denied" in caplog.text
+        caplog.clear()
+        with pytest.raises(SuperposError, match="closed is not a run folder"):
+            load(shared / "closed")
+        assert "Permission denied" in caplog.text
+        with pytest.raises(SuperposError, match=r"cannot read .*unentered/\w+: Permission denied"):
+            load(shared / "unentered" / "0123456789ab")
+        with pytest.raises(SuperposError, match=r"nothing does not exist; there is .*open"):
+            load(shared / "nothing")
+
+
+@pytest.mark.parametrize(("name", "mode"), [("chunks", 0o000), ("chunks", 0o644), ("figures", 0o000)])
+def test_a_run_of_which_a_part_may_not_be_read(name: str, mode: int, shared: Path) -> None:
+    [run] = [path for path in (shared / "open").iterdir() if not path.is_symlink()]
+    (run / name).chmod(mode)
+    with as_another_user():
+        done = cli("list", "--runs", "--out", str(shared))
+        found = json.loads(cli("list", "--runs", "--json", "--out", str(shared)).stdout)["runs"]
+    (run / name).chmod(0o755)
+    assert (done.exit_code, len(done.stdout.splitlines())) == (0, 2)
+    assert [seen["state"] for seen in found] == ["complete" if name == "figures" else "unreadable"]
+    assert f"{run / name}" in found[0]["fault"]
+    assert "Permission denied" in found[0]["fault"]
+    assert found[0]["fault"] in done.stderr
+
+
+def test_folders_that_are_links_are_looked_into_once(tmp_path: Path) -> None:
+    """A name whose runs lie on another disk, and another name for the same folder."""
+    run = run_on_disk(tmp_path / "scratch", "seed=0")
+    (tmp_path / "outputs" / "mine").mkdir(parents=True)
+    (tmp_path / "outputs" / "far").symlink_to(run.path.parent)
+    (tmp_path / "outputs" / "near").symlink_to("far")
+    (tmp_path / "outputs" / "loop").symlink_to("loop")
+    (tmp_path / "outputs" / "mine" / "loop").symlink_to(tmp_path / "outputs")
+    [found] = listed(tmp_path / "outputs")
+    assert (found["run_id"], found["latest"]) == (run.path.name, True)
 
 
 def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import os
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from superpos.errors import IncompleteError, PlanMismatchError, SuperposError
-from superpos.store import RunFolder, files
+from superpos.store import RunFolder, files, latest_run
 from superpos.store.manifest import chunk_rows
 
 CHUNKS = [[0, 2, 4], [1, 3, 5, 6]]
@@ -124,10 +124,16 @@ def test_latest_is_a_relative_link_to_the_run_started_last(tmp_path: Path) -> No
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["aaa", "bbb", "latest"]
 
 
-def test_a_folder_in_place_of_the_link_is_named(tmp_path: Path) -> None:
-    (tmp_path / "demo" / "latest").mkdir(parents=True)
-    with pytest.raises(SuperposError, match=r"cannot set the link \S*demo/latest: "):
-        open_run(tmp_path)
+@pytest.mark.parametrize("make", [Path.mkdir, Path.touch])
+def test_what_has_the_name_of_the_link_is_named_and_stays(
+    make: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "demo").mkdir()
+    make(tmp_path / "demo" / "latest")
+    run = open_run(tmp_path)
+    assert "cannot set the link" in caplog.text
+    assert not (tmp_path / "demo" / "latest").is_symlink()
+    assert latest_run(tmp_path) == run.path
 
 
 def test_find_reads_what_is_there_and_writes_nothing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import gc
+import logging
 import os
 import sys
 from io import TextIOWrapper
@@ -18,7 +19,7 @@ from typer.core import TyperGroup
 
 from superpos.cli import catalogue, comparing, completion, exporting, measuring, results, signals, submitting, training
 from superpos.errors import SuperposError
-from superpos.terminal.progress import say
+from superpos.terminal.progress import Notes, say
 
 
 class _Commands(TyperGroup):
@@ -103,6 +104,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=_AS_IT_CAME)
+    logging.getLogger("superpos").addHandler(Notes())
     signals.catch()
     try:
         if completion.SHELL_VARIABLE in os.environ:

@@ -93,17 +93,18 @@ def _figures() -> list[dict[str, str]]:
 def _list_runs(out: Path, json_: bool) -> None:
     from superpos.store.inventory import inventory
 
-    found = inventory(out)
+    found, passed_over = inventory(out)
     if json_:
-        typer.echo(json.dumps({"runs": [listing.to_json(run) for run in found]}, indent=2))
+        runs = [listing.to_json(run) for run in found]
+        typer.echo(json.dumps({"runs": runs, "passed_over": passed_over}, indent=2))
     elif not found:
         say(f"superpos: no runs in {out}: train one with `superpos train`")
     else:
         tables.show(listing.of_runs(found))
         say(f"superpos: {listing.total(found)} in {out}")
-    for run in found:
-        if run.fault and not json_:
-            say(f"superpos: {run.fault}")
+    faults = [run.fault for run in found if run.fault and not json_]
+    for fault in [*faults, *passed_over]:
+        say(f"superpos: {fault}")
 
 
 def config(overrides: Overrides = None, json_: Json = False, out: Out = OUTPUTS, config_dir: ConfigDir = None) -> None:

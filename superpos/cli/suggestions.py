@@ -78,8 +78,8 @@ def figures() -> Suggestions:
 def runs(out: Path = Path("outputs")) -> Suggestions:
     """Run folders: the latest of each name, then all."""
     found = sorted(path.parent for path in out.glob("*/*/manifest.json"))
-    latest = [path for path in found if path.is_symlink()]
-    return [(str(path), "") for path in [*latest, *(path for path in found if not path.is_symlink())]]
+    latest = [path for path in found if path.name == "latest"]
+    return [(str(path), "") for path in [*latest, *(path for path in found if path not in latest)]]
 
 
 def _schema(given: Collection[str], config_dir: Path | None) -> Schema:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +20,7 @@ import numpy as np
 
 from superpos.errors import SuperposError
 
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _KINDS = {
@@ -27,8 +30,15 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # said by a file system that does not know a call
 STALE_SECONDS = 3600.0  # writing one file takes seconds: what is older was left by a killed process
 PATIENCE_SECONDS = (0.02, 0.05, 0.1)  # network file systems show a new file late
+
+
+@cache
+def note_once(text: str) -> None:
+    """Log what a user should know, once in this process."""
+    _log.warning(text)
 
 
 @contextmanager
@@ -71,7 +81,7 @@ def beside(final: Path, data: bytes) -> Iterator[Path]:
         with temporary.open("xb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            _flush(file.fileno())
         yield temporary
     finally:
         with suppress(FileNotFoundError):  # moved into place
@@ -83,11 +93,14 @@ def link(temporary: Path, final: Path) -> bool:
     """Give a written file its name; False where the name is taken. Raises `OSError`."""
     try:
         os.link(temporary, final)
-    except OSError:
+    except (OSError, AttributeError):  # not every system has hard links
         # NFS may report an error for a link that it made; a real failure shows again in `replace`.
         with suppress(FileNotFoundError):
             return final.samefile(temporary)
-        temporary.replace(final)
+        try:
+            temporary.replace(final)
+        except FileExistsError:  # made since then, where a file cannot be renamed over another
+            return False
     return True
 
 
@@ -103,7 +116,24 @@ def publish(final: Path, data: bytes) -> bool:
 def replace(final: Path, data: bytes) -> None:
     """Write `final`, in the place of what is there; readers see the old or the new. Raises `OSError`."""
     with beside(final, data) as temporary:
+        _rename_over(temporary, final)
+
+
+def _rename_over(temporary: Path, final: Path) -> None:
+    """Give a file the name of another one: in one step, or in two where the file system cannot. Raises `OSError`."""
+    try:
         temporary.replace(final)
+    except OSError:
+        if not final.is_file() and not final.is_symlink():
+            raise
+        old = _temporary(final)
+        final.rename(old)
+        try:
+            temporary.rename(final)
+        except OSError:
+            old.rename(final)
+            raise
+        old.unlink()
 
 
 def check_target(path: Path) -> None:
@@ -128,11 +158,16 @@ def write_file(path: Path, data: bytes) -> Path:
 
 
 def replace_link(link: Path, target: str) -> None:
-    """Point the symbolic link `link` at `target` (relative to its folder) in one step. Raises `OSError`."""
+    """Point the symbolic link `link` at `target` (relative to its folder) in one step.
+
+    Raises `OSError` or `NotImplementedError` where there are no such links, `OSError` where it is something else.
+    """
+    if link.exists() and not link.is_symlink():
+        raise FileExistsError(errno.EEXIST, "it is no link")
     temporary = _temporary(link)
     try:
         temporary.symlink_to(target)
-        temporary.replace(link)
+        _rename_over(temporary, link)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
@@ -162,10 +197,13 @@ def is_temporary(path: Path) -> bool:
 
 
 def clear_stale(folder: Path) -> None:
-    """Delete unpublished files that a killed process left in `folder` more than an hour ago. Raises `OSError`."""
+    """Delete unpublished files that a killed process left in `folder` more than an hour ago, where that is allowed.
+
+    Raises `OSError` where the folder cannot be read.
+    """
     for path in folder.iterdir():
         if is_temporary(path):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 if time.time() - path.lstat().st_mtime > STALE_SECONDS:
                     path.unlink()
 
@@ -192,13 +230,24 @@ def _temporary(final: Path) -> Path:
     return final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make a new name survive a power cut. Some file systems cannot, and say EINVAL."""
-    handle = os.open(folder, os.O_RDONLY)
+def _flush(handle: int) -> None:
+    """Make what was written survive a power cut, where the file system can. Raises `OSError` where writing failed."""
     try:
         os.fsync(handle)
     except OSError as fault:
-        if fault.errno != errno.EINVAL:
+        if fault.errno not in _CANNOT:
             raise
-    finally:
-        os.close(handle)
+        note_once(f"this file system cannot flush files ({fault.strerror}): a power cut may damage the last ones")
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a new name survive a power cut, where the system can. What is lost is missing, and made again."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as fault:
+        if fault.errno != errno.EINVAL:  # a usual answer
+            note_once(f"this file system cannot flush folders ({fault.strerror}): a power cut may lose the last files")

@@ -7,6 +7,7 @@ import os
 import platform
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -80,10 +81,14 @@ class RunFolder:
             return cls(path, manifest.read(path))
 
     def mark_latest(self) -> None:
-        """Point `latest` at this run. Raises `SuperposError`."""
+        """Point `latest` at this run. Where that cannot be it is logged: `latest` then means the newest run."""
         link = self.path.parent / LATEST
-        with files.explained("set the link", link):
+        try:
             files.replace_link(link, self.path.name)
+        except (OSError, NotImplementedError) as fault:
+            if not _leads_to(link, self.path.name):
+                files.note_once(f"cannot set the link {link}: {getattr(fault, 'strerror', None) or fault}")
+                _drop(link)
 
     @property
     def n_chunks(self) -> int:
@@ -204,6 +209,17 @@ class RunFolder:
         for name, value in tensors.items():
             if not name.endswith(_PER_RUN) and value.shape[:1] != rows.shape:
                 raise ValueError(f"tensor {name} has shape {value.shape}, expected {len(rows)} models first")
+
+
+def _leads_to(link: Path, name: str) -> bool:
+    return link.is_symlink() and str(link.readlink()) == name
+
+
+def _drop(link: Path) -> None:
+    """Take away a link that would lead to an older run."""
+    if link.is_symlink():
+        with suppress(OSError):
+            link.unlink()
 
 
 def is_run(path: Path) -> bool:

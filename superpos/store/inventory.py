@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from superpos.errors import SuperposError
 from superpos.store import manifest
 from superpos.store.chunks import ChunkFiles
 from superpos.store.files import explained
-from superpos.store.folder import LATEST, is_run
+from superpos.store.find import last_run, search
 from superpos.store.shared import SharedFiles
 
 RunState = Literal["complete", "incomplete", "corrupt", "unreadable"]
@@ -26,8 +25,8 @@ class RunOnDisk:
 
     "complete": every chunk is there, with the sizes that its record says; checksums are not recomputed.
     "corrupt": a file of a chunk, or one that all models share, is gone or has another size.
-    "unreadable": the manifest is damaged or of another schema; why is in `fault`, and the numbers of models are
-    unknown.
+    "unreadable": the manifest is damaged or of another schema, or may not be read; why is in `fault`, and the numbers
+    of models are unknown. A run of another state has a fault where a part of it may not be read.
     """
 
     path: Path
@@ -36,55 +35,49 @@ class RunOnDisk:
     state: RunState
     bytes: int  # of all files below the folder
     changed: datetime  # when the last chunk was published; of a run without one, when it was made
-    latest: bool  # whether the name's `latest` leads here
+    latest: bool  # whether it is its name's latest run
     models_done: int | None = None
     models_total: int | None = None
     fault: str = ""
 
 
-def inventory(out: Path) -> list[RunOnDisk]:
-    """Every run out/<name>/<run_id>, those that --fresh moved aside too; the one that changed last comes first.
+class Inventory(NamedTuple):
+    """The runs in a folder of runs, the one that changed last first, and what could not be looked into, in words."""
 
-    Whatever else lies in `out` is passed over. Raises `SuperposError` where `out` cannot be read.
+    runs: list[RunOnDisk]
+    passed_over: list[str]
+
+
+def inventory(out: Path) -> Inventory:
+    """Every run out/<name>/<run_id>, those that --fresh moved aside too; other files and folders are no runs.
+
+    Raises `SuperposError` where `out` cannot be read.
     """
-    if not out.exists():
-        return []
     with explained("read", out):
-        found = [path for name in _folders(out) for path in _runs_of(name)]
-        return sorted(map(_look, found), key=lambda run: (run.changed, run.path), reverse=True)
+        if not out.exists():
+            return Inventory([], [])
+        paths, passed_over = search(out)
+        last = {name: last_run(name) for name in {path.parent for path in paths}}
+        runs = []
+        for path in paths:
+            with suppress(FileNotFoundError):  # moved away meanwhile
+                runs.append(_look(path, latest=path.resolve() == last[path.parent]))
+    return Inventory(sorted(runs, key=lambda run: (run.changed, run.path), reverse=True), passed_over)
 
 
-def _folders(path: Path) -> list[Path]:
-    """Folders inside one, links left out. Raises `OSError`."""
-    return [Path(entry) for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
-
-
-def _runs_of(name: Path) -> list[Path]:
-    """Run folders inside one, as far as it may be read."""
-    with suppress(PermissionError):
-        return [path for path in _folders(name) if _is_run(path)]
-    return []
-
-
-def _is_run(path: Path) -> bool:
-    with suppress(PermissionError):
-        return is_run(path)
-    return False
-
-
-def _look(path: Path) -> RunOnDisk:
+def _look(path: Path, latest: bool) -> RunOnDisk:
     made = (path / manifest.FILE_NAME).stat().st_mtime
-    latest = path.parent / LATEST
+    size, unread = _size(path)
     known: dict[str, Any] = {
         "path": path,
         "name": path.parent.name,
         "run_id": path.name,
-        "bytes": sum(_sizes(path)),
-        "latest": latest.is_symlink() and latest.resolve() == path.resolve(),
+        "bytes": size,
+        "latest": latest,
     }
     try:
         with explained("read", path):
-            return RunOnDisk(**known, **_progress(path, made))
+            return RunOnDisk(**known, **_progress(path, made), fault=unread)
     except SuperposError as error:
         return RunOnDisk(**known, state="unreadable", changed=_time(made), fault=str(error))
 
@@ -104,14 +97,22 @@ def _progress(path: Path, made: float) -> dict[str, Any]:
     }
 
 
-def _sizes(path: Path) -> Iterator[int]:
-    """The sizes of all files below a folder; links are not followed, and what vanishes meanwhile counts nothing."""
-    for folder, _, names in os.walk(path):
+def _size(path: Path) -> tuple[int, str]:
+    """The bytes of all files below a folder, and what could not be read, in words; empty where all was.
+
+    Links are not followed, and what vanishes meanwhile counts nothing.
+    """
+    faults: list[OSError] = []
+    size = 0
+    for folder, _, names in os.walk(path, onerror=faults.append):
         for name in names:
             try:
-                yield os.lstat(Path(folder, name)).st_size
+                size += os.lstat(Path(folder, name)).st_size
             except FileNotFoundError:
                 continue
+            except OSError as fault:
+                faults.append(fault)
+    return size, f"cannot read {faults[0].filename}: {faults[0].strerror}" if faults else ""
 
 
 def _time(seconds: float) -> datetime:

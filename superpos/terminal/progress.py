@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -24,6 +25,14 @@ def say(text: str) -> None:
     """One line on stderr."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+class Notes(logging.Handler):
+    """What modules log goes to stderr as all that a command says."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        say(f"superpos: {record.getMessage()}")
 
 
 class Reporter(ABC):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from superpos.errors import SuperposError
 from superpos.plan.columns import Rows
 from superpos.plan.shards import Shard, part
 from superpos.plan.sweep import Sweep
@@ -19,7 +17,7 @@ from superpos.store import RunFolder
 def finished(sweep: Sweep, out: Path, shard: Shard | None = None) -> Path | None:
     """The run folder of a sweep where nothing is left to train (of a shard); None where something is.
 
-    Every checksum is recomputed. `latest` then points at the run, as after training it.
+    Every checksum is recomputed. `latest` then points at the run, as after training it, where anything can be written.
     Raises `IncompleteError` where its manifest is damaged, `ConfigError` for a shard that is none.
     """
     chunks = sweep.plan.rows
@@ -28,8 +26,7 @@ def finished(sweep: Sweep, out: Path, shard: Shard | None = None) -> Path | None
     # Where a folder holds another plan, opening it to train says what differs.
     if folder is None or not _holds(folder, sweep.to_json(), chunks) or not folder.whole(mine):
         return None
-    with suppress(SuperposError):  # results that are whole are of use where nothing can be written, too
-        folder.mark_latest()
+    folder.mark_latest()
     return folder.path
 
 
