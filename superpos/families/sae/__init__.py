@@ -41,4 +41,8 @@ FAMILY = Family(
     shared=Late(f"{_HERE}.settings:shared"),
     tensors=Late(f"{_HERE}.results:tensors"),
     views={"features": Late(f"{_HERE}.results:features")},
+    exporters={
+        "sae_lens": Late(f"{_HERE}.export:sae_lens"),
+        "safetensors": Late(f"{_HERE}.export:safetensors"),
+    },
 )

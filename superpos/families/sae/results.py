@@ -255,12 +255,16 @@ def follows(table: pd.DataFrame) -> Sequence[str]:
     return (*(("sae.latents",) if by_expansion else ()), *(sizes if by_source else ()))
 
 
+def task_of(run: Run, model: int) -> Task:
+    """One model of a run as it was trained, in the world that its folder keeps."""
+    files = {name: run.shared(name) for name in run.folder.shared_states()}
+    task: Task = Sweep.from_json(run.manifest["plan"]).task(np.array([model]), files)
+    return task
+
+
 def world_of(run: Run, model: int) -> World:
     """The world of one model of a run, as its folder keeps it."""
-    files = {name: run.shared(name) for name in run.folder.shared_states()}
-    task = Sweep.from_json(run.manifest["plan"]).task(np.array([model]), files)
-    world: World = task.worlds[0]
-    return world
+    return task_of(run, model).worlds[0]
 
 
 def features(run: Run, model: int) -> pd.DataFrame:
