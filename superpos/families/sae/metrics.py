@@ -107,6 +107,13 @@ def matching(score: Floats) -> tuple[Indices, Indices]:
     return rows, columns
 
 
+def order(C: Floats) -> Indices:
+    """Latents [m] of C[G, m] in the order of the features that they match, then those that match none."""
+    rows, columns = matching(C)
+    others = np.setdiff1d(np.arange(C.shape[-1]), columns)
+    return np.concatenate([columns[np.argsort(rows)], others])
+
+
 def _matched(score: Floats, scored: Truths | None) -> Floats:
     """Mean score [...] over the best matching of scored features with latents."""
     counted = np.broadcast_to(True if scored is None else scored, score.shape[:-1])
