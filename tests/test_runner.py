@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tms import TABLE_KEYS
+from tms import LATER_KEYS, TABLE_KEYS
 
 import superpos
 from superpos.compose.compose import compose
@@ -86,7 +86,7 @@ def test_what_a_run_holds_is_what_the_engine_computes(whole: Run) -> None:
 def test_columns_of_the_table(whole: Run) -> None:
     table = whole.table
     added = ["status", "diverged_at", "loss", "loss_se", "loss_kind", "backend", *metrics.summary(np.ones((1, 2, 2)))]
-    assert list(table.columns) == ["model", "row_id", *TABLE_KEYS, *added, "geometry"]
+    assert list(table.columns) == ["model", "row_id", *TABLE_KEYS, *added, "geometry", *LATER_KEYS]
     assert set(table["status"]) == {"ok"}
     assert table["diverged_at"].isna().all()
     assert (set(table["loss_kind"]), set(table["loss_se"]), set(table["backend"])) == ({"exact"}, {0.0}, {"fused"})

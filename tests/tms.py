@@ -17,6 +17,8 @@ DEFAULTS = SCHEMA.defaults
 AXIS_KEYS = SCHEMA.axis_keys
 TABLE_KEYS = tuple(key for key in AXIS_KEYS if not KEYS[key].later)
 """Columns of every table."""
+LATER_KEYS = tuple(key for key in AXIS_KEYS if KEYS[key].later)
+"""Columns that a run adds to a table that holds none, at its end."""
 STRUCTURE_KEYS = SCHEMA.structure_keys
 RULES = rules.rules_of(FAMILY)
 canonical = SCHEMA.canonical

@@ -143,10 +143,11 @@ def _expanded(sweep: Sweep, chosen: Mapping[str, list[_Chosen]]) -> Sweep:
         digest = point[place].partition(":")[0]
         named = (*point[:place], digest, *point[place + 1 :])
         points += [(*named, *one) for one in chosen[point[place]]]
-    base = {**sweep.base, **dict(zip(keys, points[0], strict=True)), MODELS: SaeConfig().models}
     kept = [key for i, key in enumerate(keys) if len({point[i] for point in points}) > 1]
+    same = {key: value for key, value in zip(keys, points[0], strict=True) if key not in kept}
+    unsaid = {key: sweep.schema.defaults[key] for key in (*kept, MODELS)}
     values = tuple(tuple(value for key, value in zip(keys, point, strict=True) if key in kept) for point in points)
     others = [axis for i, axis in enumerate(sweep.axes) if i != at]
     new = [Axis(tuple(kept), values)] if kept else []
     first = 0 if at is None else at
-    return replace(sweep, base=base, axes=(*others[:first], *new, *others[first:]))
+    return replace(sweep, base={**sweep.base, **same, **unsaid}, axes=(*others[:first], *new, *others[first:]))

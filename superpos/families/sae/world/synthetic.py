@@ -136,7 +136,7 @@ def _mix(values: Mapping[str, Any], n: int) -> Floats:
     strength = DEFAULT_STRENGTH[kind] if values["strength"] is None else values["strength"]
     if kind == "low_rank":
         return activity.low_rank(_normals(values, 1, n, values["rank"] or 1), strength)
-    return activity.symmetric_root(activity.nearest_correlations(_pairs(values, n, strength)))
+    return activity.symmetric_root(activity.nearest_correlations(random_pairs(values, n, strength)))
 
 
 def _matrix(rho: tuple[Any, ...]) -> Floats:
@@ -148,7 +148,7 @@ def _matrix(rho: tuple[Any, ...]) -> Floats:
     return matrix
 
 
-def _pairs(values: Mapping[str, Any], n: int, strength: float) -> Floats:
+def random_pairs(values: Mapping[str, Any], n: int, strength: float) -> Floats:
     """A symmetric matrix with unit diagonal: some pairs have ± a correlation up to `strength`, the others 0."""
     seed = np.array([values["seed"]], dtype=np.uint64)
     word = draws(seed, Purpose.LAW, 2, range(n), n)[0].numpy() / RANGE
