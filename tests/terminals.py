@@ -39,7 +39,13 @@ class OnTerminal:
     ) -> None:
         self.process.kill()
         self.process.wait()
-        os.close(self._file)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the terminal."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
 
     def type(self, text: str) -> None:
         """Press keys."""

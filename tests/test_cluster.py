@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +57,14 @@ def test_the_command_line_changes_what_the_file_says(tmp_path: Path) -> None:
         ('account: "a b"', "account"),
         ('time: "1:00\\n#SBATCH --mail=x"', "time"),
         ("time: 1.5", "time: got 1.5"),
-        ("time: 1:30:00", "time: got 5400; allowed: a text such as '1:30:00'"),
+        ("time: 1:2:3:4", "time: got '1:2:3:4'; allowed: a text such as '1:30:00'"),
+        ("time: -5", "time: got -5"),
+        ("partition: -x", "partition: got '-x'"),
+        ("account: no", "account: got false"),
+        ("cpus: 010", "cpus: got '010'"),
+        ("constraint: a b", "constraint: got 'a b'"),
+        ("memory: 1G\nmem_per_cpu: 1G", "mem_per_cpu: given beside memory; give one of the two"),
+        ("extra: [mem=1]", "extra: got 'mem=1'; allowed: an option of sbatch"),
         ("cpus: 0", "cpus: got 0; allowed: a number from 1"),
         ("cpus: true", "cpus: got true"),
         ("memory: lots", "memory"),
@@ -79,6 +89,80 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
     assert len(caught.value.faults) == 3
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("account: abc@v100", "account", "abc@v100"),
+        ("account: 0123", "account", "0123"),
+        ("partition: gpu_p13,prepost", "partition", "gpu_p13,prepost"),
+        ("partition: Süd/2.x+y", "partition", "Süd/2.x+y"),
+        ("qos: qos_gpu-t3", "qos", "qos_gpu-t3"),
+        ("constraint: '[rack1|rack2]&(a100*2)'", "constraint", "[rack1|rack2]&(a100*2)"),
+        ("time: 90", "time", "90"),
+        ("time: 1:30:00", "time", "1:30:00"),
+        ("time: 2-0", "time", "2-0"),
+        ("time: 0", "time", "0"),
+        ("time: unlimited", "time", "unlimited"),
+        ("memory: 0", "memory", "0"),
+        ("memory: 500mb", "memory", "500mb"),
+        ("mem_per_cpu: 2G", "mem_per_cpu", "2G"),
+        ("mail_user: me+x@there.org", "mail_user", "me+x@there.org"),
+    ],
+)
+def test_what_slurm_allows_is_allowed(text: str, key: str, value: str, tmp_path: Path) -> None:
+    assert getattr(site_of(tmp_path, text), key) == value
+
+
+def test_either_memory_takes_the_place_of_the_other(tmp_path: Path) -> None:
+    assert site_of(tmp_path, "memory: 4G", mem_per_cpu="1G") == Site(mem_per_cpu="1G")
+    assert site_of(tmp_path, "mem_per_cpu: 4G", memory="1G") == Site(memory="1G")
+    with pytest.raises(ConfigError, match="--mem-per-cpu: given beside memory"):
+        site_of(tmp_path, "", memory="1G", mem_per_cpu="1G")
+
+
+def test_who_gets_mail_gets_some(tmp_path: Path) -> None:
+    assert site_of(tmp_path, "mail_user: me").mail_type == "END,FAIL"
+    assert site_of(tmp_path, "mail_user: me", mail_type="BEGIN").mail_type == "BEGIN"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"cpus: [", "is not YAML in UTF-8"),
+        (b"a: b: c", "is not YAML in UTF-8"),
+        (b"account: caf\xe9", "is not YAML in UTF-8"),
+        (b"account: !!python/name:os.system", "is not YAML in UTF-8"),
+        (b"? [1]\n: 2", "is not YAML in UTF-8"),
+        (b"--- 1\n--- 2", "is not YAML in UTF-8"),
+        (b"just words", "allowed: keys with values"),
+        (b"1: 2", "unknown key 1"),
+        (None, "cannot be read: Is a directory"),
+    ],
+)
+def test_faults_of_a_site_file_are_messages(content: bytes | None, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "cluster" / "s.yaml"
+    path.parent.mkdir()
+    path.mkdir() if content is None else path.write_bytes(content)
+    done = cli("submit", "--config-dir", str(tmp_path), "--cluster", "s", "--print")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"superpos: {path}: " in done.stderr
+    assert words in done.stderr
+
+
+def test_a_folder_with_a_site_alone_is_enough(tmp_path: Path) -> None:
+    (tmp_path / "cluster").mkdir()
+    site = tmp_path / "cluster" / "s.yaml"
+    site.write_text("account: abc@v100")
+    (tmp_path / "cluster" / "._s.yaml").write_bytes(b"\0\xff")
+    done = cli("submit", "--config-dir", str(tmp_path), "--cluster", "s", "--print", "--out", str(tmp_path))
+    assert done.exit_code == 0
+    assert "#SBATCH --account=abc@v100\n" in done.stdout
+    site.rename(site.with_suffix(".yml"))
+    done = cli("submit", "--config-dir", str(tmp_path), "--cluster", "s", "--print", "--out", str(tmp_path))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "s.yml is not read; name it s.yaml" in done.stderr
+
+
 def test_shipped_sites_are_good_and_own_ones_are_found(tmp_path: Path) -> None:
     (tmp_path / "cluster").mkdir()
     (tmp_path / "cluster" / "ours.yaml").write_text("cpus: 2")
@@ -89,9 +173,12 @@ def test_shipped_sites_are_good_and_own_ones_are_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("time", "minutes"),
-    [("90", 90), ("5:00", 5), ("5:01", 6), ("1:30:00", 90), ("1-0", 1440), ("1-12:30", 2190), ("2-01:02:03", 2943)],
+    [
+        *[("90", 90), ("5:00", 5), ("5:01", 6), ("1:30:00", 90), ("1-0", 1440), ("1-12:30", 2190), ("2-", 2880)],
+        *[("2-01:02:03", 2943), ("0", math.inf), ("0:00", math.inf), ("UNLIMITED", math.inf), ("infinite", math.inf)],
+    ],
 )
-def test_minutes(time: str, minutes: int) -> None:
+def test_minutes(time: str, minutes: float) -> None:
     assert limit_minutes(time) == minutes
 
 
@@ -104,7 +191,8 @@ def job(tmp_path: Path, **changes: Any) -> Job:
 
 
 def options_of(script: str) -> list[str]:
-    return [line.removeprefix("#SBATCH ") for line in script.splitlines() if line.startswith("#SBATCH")]
+    lines = [line.removeprefix("#SBATCH ") for line in script.splitlines() if line.startswith("#SBATCH")]
+    return [word for line in lines for word in shlex.split(line)]
 
 
 def test_an_array_script(tmp_path: Path) -> None:
@@ -124,42 +212,111 @@ def test_a_short_job_is_warned_late(tmp_path: Path, time: str | None, seconds: i
     assert f"--signal=B:USR1@{seconds}" in options_of(scripts.array(Site(time=time), job(tmp_path), "0"))
 
 
-@pytest.mark.parametrize("run", ["plain", "with space", "with 'quote", "$(touch pwned)"])
+def test_the_finishing_job_asks_for_no_more_than_a_shard(tmp_path: Path) -> None:
+    site = Site("main", "lab", "0:10:00", 8, gpus="1", mem_per_cpu="1G", qos="low", constraint="a&b", extra=("-H",))
+    options = scripts.finish_options(site, job(tmp_path))
+    asked = {"--partition=main", "--account=lab", "--qos=low", "--constraint=a&b", "-H", "--mem-per-cpu=1G"}
+    assert asked | {"--time=0:10:00", "--cpus-per-task=8"} <= set(options)
+    assert not [option for option in options if "gpus" in option or "array" in option]
+    for time, limit in (("2-0", "--time=60"), ("UNLIMITED", "--time=60"), ("59", "--time=59"), (None, None)):
+        options = scripts.finish_options(Site(time=time, cpus=8, memory="1G"), job(tmp_path))
+        assert "--cpus-per-task=1" in options
+        assert [option for option in options if "time" in option] == ([limit] if limit else [])
+
+
+def test_options_of_a_site_come_before_those_of_superpos(tmp_path: Path) -> None:
+    """Of two that say the same sbatch takes the last."""
+    site = Site(qos="high", extra=("-q low", "--comment=it's #1", '--constraint="a|b"', "--output=x"))
+    options = scripts.array_options(site, job(tmp_path), "0")
+    assert options[:4] == ["-qlow", "--comment=it's #1", "--constraint=a|b", "--output=x"]
+    assert options.index("--qos=high") > 3
+    assert options_of(scripts.array(site, job(tmp_path), "0")) == options
+
+
+def test_variables_that_would_be_added_to_what_is_asked_for() -> None:
+    assert set(scripts.COMPETING) == set(scripts.competing(Site(partition="main", account="a", time="5")))
+    assert "SBATCH_MEM_PER_CPU" in scripts.competing(Site(memory="1G"))
+    assert "SBATCH_MEM_PER_NODE" in scripts.competing(Site(mem_per_cpu="1G"))
+    assert "SBATCH_GPUS" in scripts.competing(Site(gpus="1"))
+
+
+ODD = ["plain", "with space", "with 'quote", 'two "quotes"', "$(touch pwned)", "`x`", "#1", "100%A %%", "-lead", "ü☃"]
+
+
+@pytest.mark.parametrize("run", ODD)
 def test_scripts_are_good_bash_whatever_the_folder(tmp_path: Path, run: str) -> None:
     made = job(tmp_path, run=tmp_path / run)
     for script in (scripts.array(Site(), made, "0"), scripts.finish(Site(), made)):
         answer = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
         assert (answer.returncode, answer.stderr) == (0, "")
+        [log] = [option for option in options_of(script) if option.startswith("--output=")]
+        assert log.startswith(f"--output={tmp_path}/{run.replace('%', '%%')}/logs/")
+
+
+def run_program(program: list[str], arguments: list[str], folder: Path) -> str:
+    environment = os.environ | {"PYTHONPATH": str(Path(superpos.__file__).parents[1])}
+    command = [*program, *arguments]
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_modules_in_the_folder_of_the_user_are_none_of_pythons(tmp_path: Path) -> None:
+    """In the programs of jobs, and where a user calls `python -m superpos`."""
+    for name in ("random", "secrets", "queue", "logging", "yaml", "numpy", "typer"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('shadowed')")
+    printed = run_program([sys.executable, "-m", "superpos"], ["submit", *TWO, "--print"], tmp_path)
+    [line] = [line for line in printed.splitlines() if line.startswith("exec ")]
+    program = shlex.split(line.removesuffix("\\"))[1:]
+    program = program[: program.index("train")]
+    assert f'superpos() {{ {shlex.join(program)} "$@"; }}' in printed
+    (tmp_path / "superpos.py").write_text("raise SystemExit('shadowed')")
+    assert json.loads(run_program(program, ["config", *TWO, "--json"], tmp_path))["models"] == 2
 
 
 FAKE = """#!/bin/bash
 case "$*" in *missing-shards*) cat {folder}/missing;; *) echo "superpos $*" >> {folder}/log;; esac
 """
+CHATTY = """#!/bin/bash
+echo "$(env | grep ^SBATCH) sbatch $*" >> {folder}/log
+echo "*** Welcome ***"; echo; echo "{number}"; echo "Have a nice day"; echo "a warning" >&2
+"""
 
 
-def finish(tmp_path: Path, missing_shards: str, *arguments: str) -> list[str]:
+def finish(tmp_path: Path, missing_shards: str, *arguments: str, number: str = "17;here") -> list[str]:
     """Run the finishing script with programs that only note how they are called; what they noted."""
-    (tmp_path / "submit").mkdir()
+    made = job(tmp_path, run=tmp_path / "it's a #1 run", program=[str(tmp_path / "superpos")])
+    (made.run / "submit").mkdir(parents=True)
     (tmp_path / "missing").write_text(missing_shards)
     program, sbatch = tmp_path / "superpos", tmp_path / "sbatch"
     program.write_text(FAKE.format(folder=tmp_path))
-    sbatch.write_text(f'#!/bin/bash\necho "sbatch $*" >> {tmp_path}/log\necho "17;here"\n')
+    sbatch.write_text(CHATTY.format(folder=tmp_path, number=number))
     for file in (program, sbatch):
         file.chmod(0o755)
-    script = scripts.finish(Site(max_parallel=2), job(tmp_path, program=[str(program)]))
-    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-    subprocess.run(
-        ["bash", "-s", *arguments], input=script, text=True, env=environment, check=True, capture_output=True
-    )
-    return (tmp_path / "log").read_text().replace(str(tmp_path), "RUN").splitlines()
+    site = Site(max_parallel=2, memory="1G")
+    (made.run / "submit" / "array.sbatch").write_text(scripts.array(site, made, "0-3"))
+    script = made.run / "submit" / "finish.sbatch"
+    script.write_text(scripts.finish(site, made))
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SBATCH_MEM_PER_CPU": "1", "SBATCH_WAIT": "1"}
+    done = subprocess.run(["bash", str(script), *arguments], env=environment, check=False, capture_output=True)
+    assert done.returncode == (0 if number else 1)
+    return (tmp_path / "log").read_text().replace(str(made.run), "RUN").splitlines()
 
 
-def test_the_finishing_job_submits_what_is_missing_and_itself(tmp_path: Path) -> None:
-    assert finish(tmp_path, "0,2", "1") == [
-        "sbatch --parsable --array=0,2%2 RUN/submit/array.sbatch",
-        "sbatch --dependency=afterany:17 RUN/submit/finish.sbatch 2",
-    ]
-    assert (tmp_path / "submit" / "jobs").read_text() == "17 4\n"
+@pytest.mark.parametrize("number", ["17", "17;here", "Submitted batch job 17", "Submitted batch job 17 on cluster b"])
+def test_the_finishing_job_submits_what_is_missing_and_itself(tmp_path: Path, number: str) -> None:
+    array, last = finish(tmp_path, "0,2", "1", number=number)
+    assert array.startswith(" sbatch --parsable --job-name=superpos-a --array=0-3%2 --output=RUN/logs/%A_%a.log ")
+    assert array.endswith(" --mem=1G --array=0,2%2 RUN/submit/array.sbatch 2")
+    assert last.startswith(" sbatch --parsable --job-name=superpos-a-finish --output=RUN/logs/finish-%j.log ")
+    assert last.endswith(" --dependency=afterany:17 RUN/submit/finish.sbatch 2")
+    noted = "17;here" if ";" in number else "17"
+    assert (tmp_path / "it's a #1 run" / "submit" / "jobs").read_text() == f"{noted} 4\n{noted} finishes\n"
+
+
+def test_the_finishing_job_ends_where_sbatch_gives_no_number(tmp_path: Path) -> None:
+    assert len(finish(tmp_path, "0,2", number="")) == 1
+    assert not (tmp_path / "it's a #1 run" / "submit" / "jobs").exists()
 
 
 @pytest.mark.parametrize(("left", "arguments"), [("", []), ("0", [str(scripts.ROUNDS)])])
@@ -205,7 +362,7 @@ def test_shards_of_a_run_where_no_slurm_answers(tmp_path: Path, monkeypatch: pyt
 def test_a_shard_that_left_the_queue_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = superpos.train(TWO, out=tmp_path, shard=(1, 2)).folder
     folder.write("submit/jobs", b"12 2\n")
-    for queue, state in (({}, "failed"), ({0: "RUNNING"}, "running"), ({0: "PENDING"}, "pending")):
+    for queue, state in (({}, "failed"), ({"0": "RUNNING"}, "running"), ({"0": "PENDING"}, "pending")):
         monkeypatch.setattr(slurm, "tasks", lambda _job, queue=queue: queue)
         assert shards.shards(folder)[0].state == state
 
@@ -217,8 +374,6 @@ def test_pace_by_hand(tmp_path: Path) -> None:
     run.folder.write("submit/jobs", b"12 2\n")
     published = run.folder.chunk_files.published_at(0)
     assert published is not None
-    import os
-
     os.utime(script, (published - 8, published - 8))
     pace = shards.pace(run.folder)
     assert pace is not None
@@ -277,6 +432,137 @@ def test_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done.exit_code, done.stdout) == (2, "")
     assert "is not here" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+# --- SLURM's programs: what sites make of them ------------------------------------------------------------------------
+
+BANNER = "echo; echo '*** Welcome to 2 clusters ***'; printf 'caf\\xe9\\n'"
+LIMITS = "echo 'MaxArraySize = 1001'; echo 'PartitionName=main Default=YES MaxTime=00:30:00'"
+
+
+class FakeSlurm:
+    """Programs with the names of SLURM's, for what a real one does not do; they note how they are called."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.out = folder, folder / "out"
+        monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+        self.script("scontrol", f"{BANNER}; {LIMITS}; {BANNER}")
+        self.script("squeue", f"{BANNER}")
+        self.script("sbatch", "echo 17")
+
+    def script(self, program: str, body: str) -> None:
+        path = self.folder / program
+        path.write_text(f'#!/bin/bash\necho "$*" >> {self.folder}/{program}.log\n{body}\ntrue\n')
+        path.chmod(0o755)
+
+    def submit(self, *options: str, code: int = 0) -> str:
+        """What `superpos submit` says on stderr."""
+        done = cli("submit", *TWO, "--shards", "2", "--out", str(self.out), *options)
+        assert done.exit_code == code, done.stderr
+        return done.stderr
+
+    def asked(self, program: str = "sbatch") -> list[str]:
+        log = self.folder / f"{program}.log"
+        return log.read_text().splitlines() if log.exists() else []
+
+    def jobs(self) -> str:
+        return (self.out / "custom" / "latest" / "submit" / "jobs").read_text()
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+    return FakeSlurm(tmp_path, monkeypatch)
+
+
+def test_a_site_prints_more_than_the_number(fake: FakeSlurm) -> None:
+    fake.script("sbatch", f"{BANNER}; echo 'low budget' >&2; echo '17;here '; echo; echo 'Good luck, 5 jobs left.'")
+    said = fake.submit("--time", "20")
+    assert "superpos: low budget\n" in said
+    assert "job 17 trains, job 17 finishes the run" in said
+    assert fake.jobs() == "17;here 2\n17;here finishes\n"
+    assert "--dependency=afterany:17 " in f"{fake.asked()[1]} "
+    fake.script("sbatch", "echo nothing to see")
+    (fake.out.parent / "sbatch.log").unlink()
+    said = fake.submit("--time", "20", "--partition", "main", code=2)
+    assert "sbatch printed no number of a job but 'nothing to see': see whether there is one by squeue --me" in said
+
+
+def test_a_finishing_job_that_is_refused_is_submitted_alone_later(fake: FakeSlurm) -> None:
+    fake.script("sbatch", "[[ $* == *afterany* ]] && { echo 'QOS policy' >&2; exit 1; }; echo 17")
+    said = fake.submit("--time", "20", code=2)
+    assert "the array is job 17, but its finishing job was refused: sbatch: QOS policy. Ask for less" in said
+    assert fake.jobs() == "17 2\n"
+    fake.script("sbatch", "echo 18")
+    fake.script("squeue", f"{BANNER}; [[ $* == *jobs=17* ]] && {{ echo 0 PENDING; echo 1 RUNNING; }}; {BANNER}")
+    said = fake.submit("--time", "20")
+    assert "job 17 holds 2 shards of 2 already; scancel 17 takes them back" in said
+    assert "no other shard is to be trained, job 18 finishes the run" in said
+    assert fake.jobs() == "17 2\n18 finishes\n"
+    assert "--dependency=afterany:17 " in f"{fake.asked()[-1]} "
+
+
+def test_shards_that_wait_are_not_submitted_again(fake: FakeSlurm) -> None:
+    fake.submit("--time", "20")
+    waits = "{ echo 1 PENDING; echo 0 COMPLETING; }"
+    fake.script("squeue", f"[[ $* == *jobs=17* ]] && {waits}; [[ $* == *jobs=19* ]] && echo N/A PENDING")
+    fake.script("sbatch", "[[ $* == *finish.sbatch ]] && echo 19 || echo 18")
+    said = fake.submit("--time", "20")
+    assert "job 17 holds 1 shard of 2 already" in said
+    assert "job 18 trains, job 19 finishes the run" in said
+    assert "--array=0 " in fake.asked()[-2]
+    assert "--dependency=afterany:17:18 " in f"{fake.asked()[-1]} "
+    asked = len(fake.asked())
+    fake.script("squeue", f"[[ $* == *jobs=17* ]] && {{ {waits}; echo 0 RUNNING; }}; echo N/A PENDING")
+    assert "no other shard is to be trained, a job waits that finishes the run" in fake.submit("--time", "20")
+    assert len(fake.asked()) == asked
+    fake.script("squeue", "echo no >&2; exit 1")
+    assert "shards that wait already may be submitted twice: squeue: no" in fake.submit("--time", "20")
+
+
+def test_options_of_superpos_reach_no_variable_of_another_meaning(
+    fake: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SBATCH_WAIT", "SBATCH_MEM_PER_CPU", "SBATCH_ACCOUNT", "SQUEUE_STATES"):
+        monkeypatch.setenv(name, "x")
+    fake.script("sbatch", f"env | grep ^SBATCH >> {fake.folder}/variables; echo 17")
+    fake.submit("--time", "20", "--partition", "main")
+    assert (fake.folder / "variables").read_text() == "SBATCH_ACCOUNT=x\n" * 2
+    for asked in fake.asked():
+        assert "--partition=main" in asked.split()
+        assert "--time=20" in asked.split()
+    fake.script("squeue", f"env | grep ^SQUEUE >> {fake.folder}/variables")
+    fake.submit("--time", "20")
+    assert "SQUEUE" not in (fake.folder / "variables").read_text()
+
+
+def test_limits_of_the_default_partition(fake: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default time is an hour: a site with less names its limit before anything is written."""
+    for options in ([], ["--partition", "main"], ["--time", "2-0"], ["--time", "UNLIMITED"], ["--time", "31"]):
+        said = fake.submit(*options, code=2)
+        assert "jobs in partition main end after 00:30:00: ask for less with --time" in said
+        assert not fake.out.exists()
+    assert "--all show partition --oneliner" in fake.asked("scontrol")
+    fake.submit("--time", "0:30:00")
+    fake.submit("--time", "31", "--qos", "long")  # which may have a limit of its own
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("Memory specification can not be satisfied", "Ask for less with --memory"),
+        ("CPU count per node can not be satisfied\nsbatch: error: Batch job submission failed", "less with --cpus"),
+        ("Batch job submission failed: Requested node configuration is not available", "no node has all of it"),
+        ("Invalid account or account/partition combination specified", "name another --account or --partition"),
+        ("Invalid qos specification", "name another --qos"),
+        ("Invalid feature specification", "name another --constraint"),
+        ("Requested time limit is invalid (missing or exceeds some limit)", "less with --time"),
+        ("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)", "fewer --shards"),
+        ("Invalid generic resource (gres) specification", "other --gpus"),
+    ],
+)
+def test_a_refusal_says_which_option_to_change(fake: FakeSlurm, said: str, hint: str) -> None:
+    fake.script("sbatch", f'echo "sbatch: error: {said}" >&2; exit 1')
+    assert hint.lower() in fake.submit("--time", "20", code=2).lower()
 
 
 # --- back into the queue ----------------------------------------------------------------------------------------------

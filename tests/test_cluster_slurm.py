@@ -30,6 +30,13 @@ SWEEP = [
     "model.n_features=5,6", "model.n_hidden=2", "train.batch_size=512,513,514", "train.steps=60000",
     "record.loss_every=0", "seed=range(0,12)",
 ]  # fmt: skip
+# What a user's profile may set: all of it would break what superpos asks for, were it to count.
+VARIABLES = {
+    **{"SBATCH_PARTITION": "high", "SBATCH_TIMELIMIT": "1", "SBATCH_MEM_PER_CPU": "900", "SBATCH_CPUS_PER_GPU": "1"},
+    **{"SBATCH_ERROR": "/nowhere/e", "SBATCH_OUTPUT": "/nowhere/o", "SBATCH_OPEN_MODE": "truncate"},
+    **{"SBATCH_ARRAY_INX": "7", "SBATCH_NO_REQUEUE": "1", "SBATCH_SIGNAL": "USR2@9", "SBATCH_WAIT": "1"},
+}
+FOLDER = 'it\'s a "run" #1, 100%A ü'  # a name that SLURM's scripts could trip over
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +56,22 @@ class Submitted:
     def __init__(self, cluster: Cluster, out: Path) -> None:
         self.cluster, self.out = cluster, out
         self.path = Path()
+        self.said = ""
+        (out / "random.py").write_text("raise SystemExit('not the random of Python')")
 
     def superpos(self, *arguments: str, code: int = 0) -> str:
         """A command of superpos where SLURM is; what it prints."""
-        environment = self.cluster.environment | {"PYTHONPATH": str(Path(superpos.__file__).parents[1])}
+        environment = self.cluster.environment | {"PYTHONPATH": str(Path(superpos.__file__).parents[1])} | VARIABLES
         command = [sys.executable, "-m", "superpos", *arguments]
         answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=self.out)
         assert answer.returncode == code, answer.stdout + answer.stderr
+        self.said = answer.stderr
         return answer.stdout
 
     def submit(self, *options: str, shards: int = SHARDS) -> str:
         """Submit the sweep; the number of the array's job."""
-        asked = ["--shards", str(shards), "--cpus", "1", "--memory", "600M", "--out", str(self.out)]
+        asked = ["--shards", str(shards), "--cpus", "1", "--memory", "600M", "--partition", "main"]
+        asked += ["--time", "0:30:00", "--out", str(self.out)]
         printed = self.superpos("submit", *SWEEP, *asked, *options)
         self.path = Path(printed.splitlines()[-1])
         return self.jobs()[-1]
@@ -77,7 +88,9 @@ class Submitted:
         self.path = self.out / "custom" / compose(SWEEP).sweep.run_id
 
     def jobs(self) -> list[str]:
-        return [line.split()[0] for line in (self.path / "submit" / "jobs").read_text().splitlines()]
+        """The arrays."""
+        lines = (self.path / "submit" / "jobs").read_text().splitlines()
+        return [line.split()[0] for line in lines if not line.endswith("finishes")]
 
     def status(self) -> dict[str, Any]:
         answer = subprocess.run(
@@ -112,7 +125,8 @@ class Submitted:
 
 @pytest.fixture
 def run(cluster: Cluster, tmp_path: Path) -> Iterator[Submitted]:
-    yield Submitted(cluster, tmp_path)
+    (tmp_path / FOLDER).mkdir()
+    yield Submitted(cluster, tmp_path / FOLDER)
 
     def cancelled() -> bool:
         tasks = cluster.tasks()  # a finishing job may have added some
@@ -141,6 +155,17 @@ def test_an_array_with_a_throttle_and_its_finishing_job(run: Submitted, undistur
 
     run.wait_for_training(0)
     assert {"running", "pending", "done"} >= set(run.status()["shards"])
+    facts = run.cluster.call("scontrol", "show", "job", job, "--oneliner")
+    assert "Partition=main " in facts
+    assert "TimeLimit=00:30:00 " in facts
+    assert "MinMemoryNode=600M " in facts
+    [finishing] = [task for task in run.cluster.tasks() if not task.startswith(f"{job}_")]
+    facts = run.cluster.call("scontrol", "show", "job", finishing, "--oneliner")
+    assert "TimeLimit=00:30:00 " in facts
+    assert "ArrayTaskId" not in facts
+    run.superpos("submit", *SWEEP, "--shards", str(SHARDS), "--out", str(run.out))  # what is in the queue stays alone
+    assert f"job {job} holds" in run.said
+    assert run.jobs() == [job]
     wait_until(ended, "all jobs have ended", 150)
     assert_undisturbed(run, undisturbed)
     assert most == 2
@@ -269,5 +294,15 @@ def test_limits_of_the_site(run: Submitted) -> None:
     assert "time: got 3:00:00; jobs in partition main end after 02:00:00" in refused(
         "--partition", "main", "--time", "3:00:00"
     )
+    assert "jobs in partition main end after 02:00:00" in refused("--time", "UNLIMITED")
     many = ["seed=range(0,2)", f"train.batch_size={','.join(map(str, range(1, 103)))}", "--shards", "102"]
     assert "up to 100 (MaxArraySize=101)" in refused(*many)
+
+
+def test_what_slurm_refuses(run: Submitted) -> None:
+    for option, value in (("--cpus", "3"), ("--memory", "3G"), ("--constraint", "nothing")):
+        asked = ["--out", str(run.out), "--partition", "main", "--time", "9", option, value]
+        run.superpos("submit", *SWEEP, *asked, code=2)
+        assert run.said.startswith("superpos: sbatch: ")
+        assert option in run.said
+    assert not run.cluster.tasks()

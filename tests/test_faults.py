@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from terminals import OnTerminal
 
 import superpos
 from superpos.compose.compose import compose
@@ -77,6 +78,36 @@ def test_signals_at_any_moment_save_and_leave(name: str, tmp_path: Path, digest:
     assert superpos.train(SWEEP, out=tmp_path).digest() == digest
 
 
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR2", "SIGXCPU"])
+def test_what_other_queues_send_saves_too(name: str, tmp_path: Path, digest: str) -> None:
+    command = [sys.executable, "-c", EAGER, "train", *SWEEP, "--out", str(tmp_path)]
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    _wait_for_checkpoints(tmp_path)
+    process.send_signal(getattr(signal, name))
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 75, err
+    assert "The same command goes on" in err
+    assert superpos.train(SWEEP, out=tmp_path).digest() == digest
+
+
+@pytest.mark.parametrize(("wrapper", "code"), [([], 75), (["nohup"], 0)])
+def test_a_terminal_that_is_closed(wrapper: list[str], code: int, tmp_path: Path) -> None:
+    """Training saves, though nothing it says can be shown; where it is told to ignore a hang-up it goes on."""
+    longer = [text.replace("=64", "=512") for text in SWEEP]
+    command = [*wrapper, sys.executable, "-c", EAGER, "train", *longer, "--out", str(tmp_path)]
+    with OnTerminal(command, env=environment(), cwd=tmp_path) as terminal:
+        _wait_for_checkpoints(tmp_path)
+        terminal.hang_up()
+        assert terminal.process.wait(timeout=120) == code
+    assert superpos.load(tmp_path / "custom" / "latest").complete == (code == 0)
+
+
+def _wait_for_checkpoints(out: Path) -> None:
+    end = time.monotonic() + 60
+    while not list(out.glob("custom/*/checkpoints/*")) and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 def _catches(pid: int, number: signal.Signals) -> bool:
     """Whether a process has a handler for a signal by now; for SIGTERM, superpos installs it last."""
     try:
@@ -116,9 +147,7 @@ def test_a_run_folder_that_vanishes(tmp_path: Path) -> None:
     longer = [text.replace("=64", "=4096") for text in SWEEP]
     command = [sys.executable, "-c", EAGER, "train", *longer, "--out", str(tmp_path)]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    end = time.monotonic() + 60
-    while not list(tmp_path.glob("custom/*/checkpoints/*")) and time.monotonic() < end:
-        time.sleep(0.01)
+    _wait_for_checkpoints(tmp_path)
     shutil.rmtree(tmp_path / "custom", ignore_errors=True)
     shutil.rmtree(tmp_path / "custom", ignore_errors=True)
     out, err = process.communicate(timeout=120)

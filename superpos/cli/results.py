@@ -100,7 +100,7 @@ def status(
     json_: Json = False,
     missing_shards: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Print only which of N shards are not done, as sbatch --array has it."),
+        typer.Option(metavar="N", min=1, help="Print only which of N shards need a job, as sbatch --array has it."),
     ] = None,
 ) -> None:
     """What of a run is done.
@@ -114,7 +114,7 @@ def status(
     if missing_shards is not None:
         from superpos.cluster import submit
 
-        typer.echo(submit.ranges(submit.missing(loaded.folder, missing_shards)))
+        typer.echo(submit.ranges(submit.unclaimed(loaded.folder, missing_shards)))
         return
     from superpos.terminal import findings
     from superpos.terminal import status as states

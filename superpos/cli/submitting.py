@@ -34,6 +34,11 @@ def submit(
     memory: Annotated[str | None, typer.Option(help="Memory of a shard, such as 4G.")] = None,
     gpus: Annotated[str | None, typer.Option(help="GPUs of a shard: a number, or type:number.")] = None,
     max_parallel: Annotated[int | None, typer.Option(help="Shards that run at the same time.")] = None,
+    qos: Annotated[str | None, typer.Option(help="Quality of service.")] = None,
+    constraint: Annotated[str | None, typer.Option(help="Features that nodes must have.")] = None,
+    mem_per_cpu: Annotated[str | None, typer.Option(help="Memory of a core, in place of --memory.")] = None,
+    mail_user: Annotated[str | None, typer.Option(help="Who gets mail when the run ends or fails.")] = None,
+    mail_type: Annotated[str | None, typer.Option(help="Of what mail tells, such as BEGIN,END,FAIL.")] = None,
     print_: Annotated[bool, typer.Option("--print", help="Print the batch scripts; write and submit nothing.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print time and cost of each shard; submit nothing.")
@@ -54,10 +59,15 @@ def submit(
     common.check_json(json_, dry_run)
     sweep = common.compose(overrides, config_dir).sweep
     _require_shipped(sweep.family.name)
+    sites.check_suffix(cluster, config_dir)
     files = sites.site_files(config_dir, shipped_folder())
     common.check_names("--cluster", [cluster], list(files))
-    changes = {"partition": partition, "account": account, "time": time, "cpus": cpus, "memory": memory}
-    site = sites.read_site(files[cluster], changes | {"gpus": gpus, "max_parallel": max_parallel})
+    changes = {
+        **{"partition": partition, "account": account, "qos": qos, "constraint": constraint, "time": time},
+        **{"cpus": cpus, "memory": memory, "mem_per_cpu": mem_per_cpu, "gpus": gpus},
+        **{"max_parallel": max_parallel, "mail_user": mail_user, "mail_type": mail_type},
+    }
+    site = sites.read_site(files[cluster], changes)
     planned = submission.plan(sweep, site, shards, out, overrides or [], config_dir)
     if planned.job.shards < shards:
         say(f"superpos: --shards {planned.job.shards}: the sweep has no more chunks")
@@ -75,8 +85,9 @@ def submit(
 
         slurm.check_limits(site, planned.job.shards - 1)
         folder = runner.prepare(sweep, out=out, command=["superpos", *sys.argv[1:]])
-        jobs = submission.submit(planned, folder)
-        say("superpos: nothing to submit: the run is complete" if jobs is None else costs.of_jobs(*jobs))
+        outcome = submission.submit(planned, folder, tell=lambda line: say(f"superpos: {line}"))
+        for line in costs.of_outcome(outcome):
+            say(line)
         common.print_path(folder.path)
 
 

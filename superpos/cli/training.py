@@ -73,7 +73,7 @@ def trained(
 
     command = ["superpos", *sys.argv[1:]]
     try:
-        with signals.noting(*signals.STOP, signals.SAVE) as came, progress:
+        with signals.noting(*signals.STOP, *signals.SAVE) as came, progress:
             return runner.train(
                 sweep,
                 out=out,
@@ -85,8 +85,9 @@ def trained(
                 began=began,
             )
     except TrainingInterruptedError as error:
-        if came[:1] == [signals.SAVE]:
-            _requeue(sweep, out, error.progress)
+        if came and came[0] in signals.SAVE:
+            with signals.noting(*signals.STOP):  # SLURM ends a job that goes back to the queue at once
+                _requeue(sweep, out, error.progress)
         raise
 
 

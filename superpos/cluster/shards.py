@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from superpos.cluster import slurm
-from superpos.cluster.submit import JOBS
+from superpos.cluster import jobs, slurm
 from superpos.errors import SuperposError
 from superpos.plan.shards import part
 from superpos.store import RunFolder
@@ -38,7 +37,7 @@ class Pace:
 
 def shards(folder: RunFolder) -> list[Shard]:
     """The shards of the last submission; none where nothing was submitted. Raises `IncompleteError`."""
-    submitted = _submitted(folder)
+    submitted = jobs.arrays(folder)
     if not submitted:
         return []
     count = submitted[-1][1]
@@ -53,7 +52,7 @@ def counts(found: list[Shard]) -> dict[str, int]:
 
 def pace(folder: RunFolder) -> Pace | None:
     """Models finished a second since the last submission, and the time for the rest; None before the first chunk."""
-    if not _submitted(folder):
+    if not jobs.arrays(folder):
         return None
     began = (folder.path / "submit" / "array.sbatch").stat().st_mtime
     finished = {chunk: folder.chunk_files.published_at(chunk) for chunk in range(folder.n_chunks)}
@@ -66,24 +65,15 @@ def pace(folder: RunFolder) -> Pace | None:
     return Pace(rate, left / rate)
 
 
-def _submitted(folder: RunFolder) -> list[tuple[str, int]]:
-    """(job, shards) of every submission, oldest first."""
-    path = folder.path / JOBS
-    if not path.exists():
-        return []
-    pairs = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
-    return [(job, int(count)) for job, count in (pair for pair in pairs if len(pair) == 2)]
-
-
-def _queue(jobs: list[str]) -> dict[int, str] | None:
+def _queue(arrays: list[str]) -> dict[int, str] | None:
     """{shard: state} of what waits or runs; None where no SLURM can be asked."""
-    found: dict[int, str] = {}
+    found: dict[str, str] = {}
     try:
-        for job in jobs:
+        for job in arrays:
             found |= slurm.tasks(job)
     except SuperposError:
         return None
-    return found
+    return {int(index): state for index, state in found.items() if index.isdigit()}
 
 
 def _shard(folder: RunFolder, number: int, count: int, queue: dict[int, str] | None) -> Shard:

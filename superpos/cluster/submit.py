@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from superpos.cluster import scripts, slurm
+from superpos.cluster import jobs, scripts, slurm
+from superpos.cluster.jobs import Waiting, covered
 from superpos.cluster.scripts import Job
 from superpos.cluster.site import Site
 from superpos.errors import ConfigError, SuperposError
@@ -16,9 +16,9 @@ from superpos.plan.shards import part
 from superpos.plan.sweep import Sweep
 from superpos.store import RunFolder
 
-JOBS = "submit/jobs"
-"""One line per submission: the number of the array's job, and into how many shards it splits the run."""
 MAX_SHARDS = 100_000
+PROGRAM = (sys.executable, "-P", "-m", "superpos")
+"""How a job starts superpos. -P: a module in the folder of the user, such as random.py, is none of Python's."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,7 @@ def plan(
     if not 1 <= shards <= MAX_SHARDS:
         raise ConfigError(f"--shards: got {shards}; allowed: 1 to {MAX_SHARDS:,}")
     run = out.resolve() / str(sweep.base["name"]) / sweep.run_id
-    if not str(run).isprintable() or '"' in str(run) or "%" in str(run):
-        raise ConfigError(
-            f"--out: {str(run)!r} cannot stand in a batch script; allowed: no quotes, % or control characters"
-        )
+    scripts.check_path(run)
     threads = [] if any(text.lstrip("+").startswith("engine.threads=") for text in overrides) else _threads(site)
     train = [*overrides, *threads, "--out", str(out.resolve())]
     train += ["--config-dir", str(config_dir.resolve())] if config_dir else []
@@ -78,7 +75,7 @@ def plan(
         )
     name = str(sweep.base["name"])
     n_shards = min(shards, len(sweep.plan.rows))
-    return Submission(sweep, site, Job(name, run, n_shards, [sys.executable, "-m", "superpos"], train))
+    return Submission(sweep, site, Job(name, run, n_shards, PROGRAM, train))
 
 
 def _threads(site: Site) -> list[str]:
@@ -86,32 +83,73 @@ def _threads(site: Site) -> list[str]:
     return [f"engine.threads={site.cpus}"] if site.cpus else []
 
 
-def submit(submission: Submission, folder: RunFolder) -> tuple[str, str] | None:
-    """Submit the shards that are not done; numbers of the array's and the finishing job, None if all is done.
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a submission; a job is None where none was needed."""
+
+    complete: bool
+    array: str | None
+    finish: str | None
+    held: tuple[Waiting, ...]
+    """Shards that waited or ran already: they are not submitted a second time."""
+
+
+def submit(submission: Submission, folder: RunFolder, tell: Callable[[str], None] = lambda _: None) -> Outcome:
+    """Submit the shards that are not done and that no job holds, and the finishing job; `tell` hears warnings.
 
     Raises:
-        SuperposError: SLURM is missing or refuses.
+        SuperposError: SLURM is missing or refuses; the number of a job that it took is in the message.
     """
-    todo = missing(folder, submission.job.shards)
-    if not todo:
-        return None
-    script = folder.write("submit/array.sbatch", submission.array(todo).encode())
+    site, job = submission.site, submission.job
+    if not missing(folder, job.shards):
+        return Outcome(True, None, None, ())
+    held, finishing = _in_queue(folder, tell)
+    todo = missing(folder, job.shards, covered(held, folder.n_chunks))
+    if finishing and not todo:
+        return Outcome(False, None, None, held)
+    script = folder.write("submit/array.sbatch", submission.array(todo or range(job.shards)).encode())
     finish = folder.write("submit/finish.sbatch", submission.finish().encode())
-    array = slurm.sbatch(str(script))
-    with (folder.path / JOBS).open("a", encoding="utf-8") as jobs:
-        jobs.write(f"{array} {submission.job.shards}\n")
+    without = scripts.competing(site)
+    array = None
+    if todo:
+        options = scripts.array_options(site, job, ranges(todo))
+        array = slurm.sbatch(str(script), *options, without=without, tell=tell)
+        jobs.note(folder, array, job.shards)
+    before = [one.partition(";")[0] for one in (*(one.job for one in held), array) if one]
+    options = [*scripts.finish_options(site, job), f"--dependency=afterany:{':'.join(before)}"]
     try:
-        return array, slurm.sbatch(str(finish), f"--dependency=afterany:{array}")
+        last = slurm.sbatch(str(finish), *options, without=without, tell=tell)
     except SuperposError as error:
-        hint = f"sbatch --dependency=afterany:{array} {shlex.quote(str(finish))}"
         raise SuperposError(
-            f"the array is job {array}, but its finishing job was refused: {error}. Try: {hint}"
+            f"the array is job {' and '.join(before)}, but its finishing job was refused: {error}. The shards train "
+            "all the same; the same command again submits what finishes the run alone"
         ) from error
+    jobs.note(folder, last, "finishes")
+    return Outcome(False, array, last, held)
 
 
-def missing(folder: RunFolder, shards: int) -> list[int]:
-    """The shards of which a chunk is missing or corrupt, by its checksums. Raises `IncompleteError`."""
-    return [k for k in range(min(shards, folder.n_chunks)) if not folder.whole(part(folder.n_chunks, (k, shards)))]
+def _in_queue(folder: RunFolder, tell: Callable[[str], None]) -> tuple[tuple[Waiting, ...], bool]:
+    """What waits or runs already, and whether a job will finish the run."""
+    try:
+        return tuple(jobs.waiting(folder)), jobs.will_finish(folder)
+    except SuperposError as error:
+        tell(f"shards that wait already may be submitted twice: {error}")
+        return (), False
+
+
+def missing(folder: RunFolder, shards: int, covered: Collection[int] = ()) -> list[int]:
+    """The shards of which a chunk that is not `covered` is missing or corrupt, by its checksums.
+
+    Raises `IncompleteError`.
+    """
+    parts = {k: [c for c in part(folder.n_chunks, (k, shards)) if c not in covered] for k in range(shards)}
+    return [k for k, chunks in parts.items() if chunks and not folder.whole(chunks)]
+
+
+def unclaimed(folder: RunFolder, shards: int) -> list[int]:
+    """The shards that are not done and that no job holds, as far as SLURM can be asked. Raises `IncompleteError`."""
+    held, _ = _in_queue(folder, lambda _: None)
+    return missing(folder, shards, covered(held, folder.n_chunks))
 
 
 def ranges(numbers: Sequence[int]) -> str:

@@ -30,7 +30,7 @@ def experiment_files(config_dir: Path | None = None) -> dict[str, Path]:
     if not config_dir.is_dir():
         raise ConfigError(f"--config-dir: {config_dir} is not a folder")
     own = {path.stem: path for path in (config_dir / "experiment").glob("*.yaml")}
-    if not own:
+    if not own and not any((config_dir / "cluster").glob("*.y*ml")):  # a site of SLURM is enough
         raise ConfigError(
             f"--config-dir: {config_dir} holds no experiments; put them in {config_dir}/experiment/*.yaml"
         )

@@ -9,7 +9,7 @@ from superpos.config.wording import plain
 from superpos.units import count, duration, number, quantity
 
 if TYPE_CHECKING:
-    from superpos.cluster.submit import Submission
+    from superpos.cluster.submit import Outcome, Submission
     from superpos.plan.sweep import Axis, Sweep
     from superpos.training.estimate import Estimate
 
@@ -25,9 +25,23 @@ def of_estimate(estimate: Estimate) -> str:
     )
 
 
-def of_jobs(array: str, finish: str) -> str:
-    """What `submit` says once SLURM has the jobs."""
-    return f"superpos: job {array} trains, job {finish} finishes the run; `superpos status` shows how far they are"
+def of_outcome(outcome: Outcome) -> list[str]:
+    """What `submit` says once SLURM has been asked, as lines."""
+    if outcome.complete:
+        return ["superpos: nothing to submit: the run is complete"]
+    said = [
+        f"superpos: job {_number(one.job)} holds {count(len(one.numbers), 'shard')} of {one.shards} already; "
+        f"scancel {_number(one.job)} takes them back"
+        for one in outcome.held
+    ]
+    trains = f"job {_number(outcome.array)} trains" if outcome.array else "no other shard is to be trained"
+    finishes = f"job {_number(outcome.finish)} finishes" if outcome.finish else "a job waits that finishes"
+    return [*said, f"superpos: {trains}, {finishes} the run; `superpos status` shows how far they are"]
+
+
+def _number(job: str) -> str:
+    """Of a job that may be named with its cluster."""
+    return job.partition(";")[0]
 
 
 def shards(planned: Submission, whole: Estimate, threads: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -22,9 +23,10 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def say(text: str) -> None:
-    """One line on stderr."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    """One line on stderr, as long as somebody is there: a closed terminal ends nothing."""
+    with suppress(OSError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 class Notes(logging.Handler):
@@ -138,7 +140,8 @@ class Terminal(Reporter):
             self._bar, self._task = _make_bar()
             self._bar.start()
         if news := self._news(progress):
-            self._bar.console.print(news, markup=False, highlight=False)
+            with suppress(OSError):  # as in `say`
+                self._bar.console.print(news, markup=False, highlight=False)
         total = progress.work_total or 1.0
         done = progress.work_done if progress.work_total else total
         self._bar.update(self._task, total=total, completed=done, state=self._state(progress))
@@ -146,7 +149,8 @@ class Terminal(Reporter):
     def close(self) -> None:
         """Leave the bar as it is and free the terminal."""
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(OSError):  # as in `say`
+                self._bar.stop()
 
 
 def reporter(quiet: bool) -> Reporter:
