@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from superpos.errors import ConfigError
-from superpos.family import register
+from superpos.family import EVERY_RUN, Late, register
 
 if TYPE_CHECKING:
     from superpos.store import Run
@@ -25,6 +25,12 @@ __version__ = "0.1.0"
 
 BEGAN = time.monotonic()
 """When this was imported: for a command, when it began."""
+
+EVERY_RUN.update(
+    plot=Late("superpos.notebook.figures:plot"),
+    report=Late("superpos.notebook.explorer:report"),
+    _repr_html_=Late("superpos.notebook.overview:html"),
+)
 
 
 def load(path: str | Path) -> Run:
@@ -71,7 +77,7 @@ def train(
     sweep = resolved(compose(list(overrides), configs, own).sweep)
     folder = None if fresh else finished(sweep, outputs, shard)
     if folder is None:
-        from superpos.terminal.progress import reporter
+        from superpos.notebook.progress import reporter
         from superpos.training import runner, trial  # with the engines, which a finished run does not need
 
         trial.try_functions(sweep)

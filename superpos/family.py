@@ -65,6 +65,11 @@ class Late:
         return _imported(self.path)
 
 
+def itself(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function with its own signature and docstring: that which is named by a `Late`, or what is given."""
+    return function.target if isinstance(function, Late) else function
+
+
 @cache
 def _imported(path: str) -> Any:
     module, _, name = path.partition(":")
@@ -275,6 +280,9 @@ class Family:
 class UnknownFamilyError(KeyError):
     """There is no family of a name."""
 
+
+EVERY_RUN: Final[dict[str, Callable[..., Any]]] = {}
+"""Methods of every run by name, whatever its family: what rooms above the store add to it. `superpos` names them."""
 
 _registered: dict[str, Family] = {}
 

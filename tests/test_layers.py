@@ -31,6 +31,7 @@ TABLE = {
     "figures": "errors units family maths store",
     "claims": "errors family maths.types user store config.wording",
     "report": "errors units family maths.types store plan figures",
+    "notebook": "errors paths units store figures report training.progress terminal.progress",
     "bench": "errors family engines maths config.wording",
     "training": "errors units paths family maths user engines plan store",
     "families": "errors units family maths config user engines store plan figures claims report bench",
@@ -63,13 +64,13 @@ FLOORS = 12  # of the longest chain of rooms
 
 # Other packages, and where they may be imported; what is not named here may be imported by the command line alone.
 OWNERS = {
-    "numpy": "maths user engines store plan figures claims report bench training families terminal",
+    "numpy": "maths user engines store plan figures claims report notebook bench training families terminal",
     "torch": "maths user engines bench families",
     "scipy": "maths figures bench families",
-    "pandas": "store plan figures claims report training families terminal",
+    "pandas": "store plan figures claims report notebook training families terminal",
     "pyarrow": "store",
     "safetensors": "store",
-    "matplotlib": "figures families.*.figures report.palette",
+    "matplotlib": "figures families.*.figures report.palette notebook",
     "PIL": "families.*.figures",
     "plotly": "report",
     "hydra": "compose",
@@ -77,6 +78,7 @@ OWNERS = {
     "yaml": "compose claims cluster",
     "typer": "cli",
     "rich": "terminal cli",
+    "IPython": "notebook",
     "numba": "engines.compiled families.*.cpu",
     "llvmlite": "engines.compiled families.*.cpu",
     "triton": "families.*.gpu",

@@ -27,6 +27,7 @@ from superpos.figures.colours import INK as INK
 
 HALF: Final = 3.3  # inches: one column of a page
 FULL: Final = 6.9  # inches: the whole width
+SCREEN_DPI: Final = 96  # pixels an inch in a notebook, as browsers have it
 
 SETTINGS: Final[Mapping[str, Any]] = {
     "font.size": 7.5,
@@ -75,9 +76,22 @@ def context() -> AbstractContextManager[None]:
     return mpl.rc_context(cast("Any", dict(SETTINGS)))  # the stubs list every setting as a literal
 
 
+class Drawing(Figure):
+    """A figure that notebooks show, also where matplotlib has not been told of them."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        png, width = on_screen(self)
+        return png, {"width": width}
+
+
+def on_screen(figure: Figure) -> tuple[bytes, int]:
+    """A PNG, and how wide a notebook shows it, in its pixels: a sharp screen has two of its own for each of them."""
+    return render(figure, "png", dpi=2 * SCREEN_DPI), round(figure.get_figwidth() * SCREEN_DPI)
+
+
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of that size in inches, on its own Agg canvas."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Drawing(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
@@ -112,10 +126,10 @@ def _log_number(value: float) -> str:
     return rf"$10^{{{power}}}$" if is_power and not -3 <= power <= 4 else f"{value:g}"
 
 
-def render(figure: Figure, file_format: Literal["png", "svg", "pdf"]) -> bytes:
-    """The file of a figure; the same figure gives the same bytes, so no date is written."""
+def render(figure: Figure, file_format: Literal["png", "svg", "pdf"], dpi: float | None = None) -> bytes:
+    """The file of a figure; the same figure gives the same bytes, so no date is written. `dpi` is for PNG."""
     metadata = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
     buffer = io.BytesIO()
     with context():
-        figure.savefig(buffer, format=file_format, metadata=metadata)
+        figure.savefig(buffer, format=file_format, metadata=metadata, dpi=dpi or SETTINGS["savefig.dpi"])
     return buffer.getvalue()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from superpos.errors import IncompleteError, SuperposError
-from superpos.family import DEFAULT, Family, Label, UnknownFamilyError, find
+from superpos.family import DEFAULT, EVERY_RUN, Family, Label, UnknownFamilyError, find, itself
 from superpos.paths import given
 from superpos.store import formats
 from superpos.store.by_setting import by_setting
@@ -44,7 +44,11 @@ def load(path: str | Path) -> Run:
 
 
 class Run:
-    """Results of one sweep. Tables are read at once, tensors when they are asked for."""
+    """Results of one sweep. Tables are read at once, tensors when they are asked for.
+
+    Beside the methods below a run has `plot` and `report`, and those of its family: `dir(run)` and the Tab key list
+    all of them, `help(run.plot)` explains one.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
@@ -107,9 +111,11 @@ class Run:
         return [key for axis in self.manifest["plan"]["axes"] for key in axis["keys"]]
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """A view of the family: one of its own methods of runs."""
+        """A view: a method of every run, or one that the family adds."""
         if hasattr(type(self), name):  # a property that failed: its own error says more
             return object.__getattribute__(self, name)  # type: ignore[no-any-return]
+        if name in EVERY_RUN:
+            return MethodType(itself(EVERY_RUN[name]), self)
         if name.startswith("_"):  # asked for by copy, pickle and notebooks, also of a run that is not made yet
             raise AttributeError(f"a run has no {name!r}", name=name, obj=self)
         if self.family is None:
@@ -119,15 +125,15 @@ class Run:
             views = ", ".join(self.family.views) or "nothing"
             fault = f"a run of the family {self.family.name!r} has no {name!r}; its family adds {views}"
             raise AttributeError(fault, name=name, obj=self)
-        return MethodType(self.family.views[name], self)
+        return MethodType(itself(self.family.views[name]), self)
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles hold: the family is found again by its name."""
         return {name: value for name, value in vars(self).items() if name != "family"}
 
     def __dir__(self) -> list[str]:
-        """All names, those of the family's views too."""
-        return sorted({*super().__dir__(), *(self.family.views if self.family else ())})
+        """All names, those of views too."""
+        return sorted({*super().__dir__(), *EVERY_RUN, *(self.family.views if self.family else ())})
 
     def by_setting(self) -> pd.DataFrame:
         """One row per setting, all seeds together: best and spread of the loss, how often each label was found.

@@ -158,7 +158,16 @@ def reporter(quiet: bool) -> Reporter:
     if quiet:
         return Silent()
     redraws = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
-    return Terminal() if redraws else Lines()
+    return Terminal() if redraws and not _below_a_kernel() else Lines()
+
+
+def _below_a_kernel() -> bool:
+    """Whether a notebook's kernel started this program, as `!superpos train` does.
+
+    It then has a terminal of 80 columns, of which the notebook shows every state below the one before.
+    """
+    drawn_inline = os.environ.get("MPLBACKEND", "").endswith("backend_inline")  # set by kernels of any front end
+    return drawn_inline or "JPY_PARENT_PID" in os.environ
 
 
 def _make_bar() -> tuple[Bar, TaskID]:

@@ -25,6 +25,7 @@ async function drawAll() {
   else if (other) markRow();
   if (other) document.getElementById("spoken").textContent = `Model ${now.model}: ${titleText(now.model)}; loss ${number(cell(now.model, "loss"))}`;
   const hash = toHash();
+  if (location.protocol === "about:") return; // inside a notebook the page has no address of its own
   if (location.hash.slice(1) !== hash) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
 }
 
