@@ -77,24 +77,22 @@ def first_correlation(point: Point) -> float:
 
 
 class Hedged(NamedTuple):
-    """Cosines with the child, trained [K] and exact."""
+    """Cosines with the child, of those that live, and exact."""
 
     cosine: Floats
     exact: float
 
 
 def hedged(run: Run, point: Point) -> Hedged:
-    """The single latents of a setting, each with the sign in which it has the parent."""
+    """The single latents of a setting that live, each with the sign in which it has the parent.
+
+    With a decoder bias a latent may stand for "no parent" just as well, with the opposite sign.
+    """
     edge = pair(point.settings["world.tree"])
     exact = theory.hedging_cosines(*edge).child
-    both = np.array([_uncut(run, model)[:2, 0] for model in point.models.tolist()])
+    live = point.models[rates(run, point.models)[:, 0] > 0]
+    both = np.array([cosines(run, model)[:2, 0] for model in live.tolist()]).reshape(-1, 2)
     return Hedged(both[:, 1] * np.sign(both[:, 0]), float(exact))
-
-
-def _uncut(run: Run, model: int) -> Floats:
-    """C[G, m] with the cosines of dead latents as they are."""
-    D = decoders(run, np.array([model]))[0]
-    return metrics.all_cosines(features(run, model), D)
 
 
 class Composed(NamedTuple):

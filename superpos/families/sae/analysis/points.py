@@ -51,7 +51,7 @@ def varied(chosen: Sequence[Point]) -> list[str]:
 
 def values(run: Run, point: Point, column: str) -> Floats:
     """A column of the table [K] for the models of a setting."""
-    cells = run.table[column].loc[point.models.tolist()]
+    cells: Any = run.table[column].loc[point.models.tolist()]
     return np.array(cells, dtype=np.float64)
 
 

@@ -45,8 +45,8 @@ def applies(run: Run) -> str | None:
     trees = [point for point in chosen if point.settings["world.tree"] is not None]
     if not trees or len(trees) < len(chosen) or len(chosen) > MAX_POINTS:
         return f"needs trees of features (world.tree) in 1 to {MAX_POINTS} settings"
-    if all(values(run, point, "sae.latents")[0] < 2 for point in chosen):
-        return "needs two or more latents"
+    if any(values(run, point, "sae.latents")[0] < 2 for point in chosen):
+        return "needs two or more latents in every model"
     return None
 
 
