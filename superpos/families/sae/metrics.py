@@ -52,7 +52,7 @@ def _ratio(top: Numbers, bottom: Numbers) -> Floats:
     return np.asarray(numerator / np.where(denominator == 0, np.nan, denominator))
 
 
-def _mean(values: Floats, counted: Truths | None) -> Floats:
+def mean_over(values: Floats, counted: Truths | None) -> Floats:
     """Mean [...] over the last axis of what counts; NaN where nothing does."""
     if counted is None:
         counted = np.ones(values.shape[-1:], dtype=np.bool_)
@@ -80,7 +80,7 @@ def best(C: Floats) -> Best:
 
 def mmcs(C: Floats, scored: Truths | None = None) -> Floats:
     """Mean max cosine similarity [...], mean_g max_j C: recall of directions (Sharkey 2022)."""
-    return _mean(C.max(axis=-1), scored)
+    return mean_over(C.max(axis=-1), scored)
 
 
 def mmcs_of_latents(C: Floats, alive: Truths, scored: Truths | None = None) -> Floats:
@@ -89,7 +89,7 @@ def mmcs_of_latents(C: Floats, alive: Truths, scored: Truths | None = None) -> F
     The maximum is over the scored features.
     """
     nearest = _over_scored(C, scored).max(axis=-2)
-    return _mean(np.where(np.isfinite(nearest), nearest, np.nan), alive)
+    return mean_over(np.where(np.isfinite(nearest), nearest, np.nan), alive)
 
 
 def found(C: Floats, threshold: float, scored: Truths | None = None) -> Floats:
@@ -98,7 +98,7 @@ def found(C: Floats, threshold: float, scored: Truths | None = None) -> Floats:
     It says nothing below chance: in d = 2 five random latents "find" 54% of any features at .9.
     """
     nearest = C.max(axis=-1)
-    return _mean(np.where(np.isnan(nearest), np.nan, nearest > threshold), scored)
+    return mean_over(np.where(np.isnan(nearest), np.nan, nearest > threshold), scored)
 
 
 def matching(score: Floats) -> tuple[Indices, Indices]:
@@ -193,7 +193,7 @@ def decoder_overlap(D: Numbers) -> Floats:
     """c_dec [...], mean_{i<j} |cos(D_i, D_j)| of all latents (Chanin 2025); NaN for one latent."""
     first, second = np.triu_indices(D.shape[-2], 1)
     overlaps = np.abs(all_cosines(D, D)[..., first, second])
-    return _mean(overlaps, None)
+    return mean_over(overlaps, None)
 
 
 def l0(fired: Numbers, n_samples: int) -> Floats:

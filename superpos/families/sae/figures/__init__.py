@@ -1,0 +1,1 @@
+"""Figures of dictionaries, a module each: `applies(run)` and `draw(run)`."""

@@ -1,0 +1,102 @@
+"""What correlation makes of latents: mixed where codes are too sparse, hedged where latents are too few.
+
+Shapes: K models of a setting, G features.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from superpos.families.sae.analysis.optima import first_correlation, first_cosines, hedged
+from superpos.families.sae.analysis.points import settings
+from superpos.figures import style
+from superpos.figures.points import Point, Run
+
+MIN_POINTS: Final = 3
+
+
+def of_correlation(run: Run, chosen: list[Point]) -> Figure:
+    """Cosines of feature 0 with the latents of the others against their correlation, a line for each k."""
+    with style.context():
+        figure = style.new_figure(style.HALF * 1.2, 2.4)
+        axes: Any = figure.subplots()
+        for i, k in enumerate(sorted({point.number("sae.k") for point in chosen}, reverse=True)):
+            own = sorted((p for p in chosen if p.number("sae.k") == k), key=first_correlation)
+            at = [first_correlation(point) for point in own]
+            cells = [_firsts(run, point) for point in own]
+            colour = style.CYCLE[i]
+            axes.plot(at, [found.mean() for found in cells], color=colour, label=f"k = {k:g}")
+            for x, found in zip(at, cells, strict=True):
+                axes.plot(
+                    np.full(len(found), x),
+                    found,
+                    ".",
+                    color=colour,
+                    markersize=2.5,
+                    alpha=0.6,
+                )
+        axes.axhline(0, color=style.FAINT, zorder=0)
+        axes.set(xlabel="correlation ρ with feature 0", ylabel="cosine with feature 0")
+        axes.legend()
+    return figure
+
+
+def _firsts(run: Run, point: Point) -> Any:
+    return np.concatenate([first_cosines(run, m) for m in point.models.tolist()])
+
+
+def of_trees(run: Run, chosen: list[Point]) -> Figure:
+    """Cosine of a single latent with the child against the exact one."""
+    with style.context():
+        figure = style.new_figure(style.HALF, style.HALF * 0.9)
+        axes: Any = figure.subplots()
+        axes.plot([-1, 1], [-1, 1], color=style.FAINT, zorder=0)
+        for point in chosen:
+            found = hedged(run, point)
+            place = np.full(len(found.cosine), found.exact)
+            axes.plot(
+                place,
+                found.cosine,
+                "o",
+                color=style.CYCLE[0],
+                markersize=3,
+                mfc="none",
+                mew=0.7,
+            )
+        axes.set(
+            xlabel="exact cosine with the child (PCA)",
+            ylabel="cosine of the latent",
+            xlim=(-0.8, 1),
+            ylim=(-0.8, 1),
+        )
+    return figure
+
+
+def _single(chosen: list[Point]) -> list[Point]:
+    """Settings with one latent and a tree."""
+    with_tree = [point for point in chosen if point.settings["world.tree"] is not None]
+    return [point for point in with_tree if point.number("sae.latents") == 1]
+
+
+def _correlated(chosen: list[Point]) -> list[Point]:
+    return [point for point in chosen if point.settings["world.rho"] is not None]
+
+
+def applies(run: Run) -> str | None:
+    """Why there is nothing to show; None when there is."""
+    chosen = settings(run)
+    if len(_correlated(chosen)) >= MIN_POINTS or len(_single(chosen)) >= MIN_POINTS:
+        return None
+    return f"needs {MIN_POINTS} or more correlations (world.rho), or trees with one latent"
+
+
+def draw(run: Run) -> Figure:
+    """Against the correlation, or against the exact angle."""
+    chosen = settings(run)
+    correlated = _correlated(chosen)
+    if len(correlated) >= MIN_POINTS:
+        return of_correlation(run, correlated)
+    return of_trees(run, _single(chosen))

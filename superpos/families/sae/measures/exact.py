@@ -1,0 +1,124 @@
+"""Trained autoencoders beside exact optima, one value for each model unless said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from superpos.claims import select
+from superpos.claims.measured import Measured
+from superpos.families.sae import theory
+from superpos.families.sae.analysis import optima, trees
+from superpos.families.sae.analysis.points import settings
+from superpos.figures.points import Point
+from superpos.maths.types import Floats
+from superpos.store import Run
+
+Where = Mapping[str, Any] | None
+
+
+def _chosen(run: Run, where: Where) -> list[Point]:
+    """Settings with the models that `where` selects."""
+    models = select.where(run, where)["model"].to_numpy(dtype=np.intp)
+    found = []
+    for point in settings(run):
+        own = point.models[np.isin(point.models, models)]
+        if len(own):
+            found.append(Point(point.varied, point.settings, own, point.words))
+    return found
+
+
+def _joined(cells: list[Floats]) -> Floats:
+    return np.concatenate(cells) if cells else np.zeros(0)
+
+
+def shrunk(run: Run, of: str, where: Where = None) -> Measured:
+    """A number over its exact value: `of` is bias (of JumpReLU the threshold), l0, loss or gamma."""
+    return Measured(_joined([getattr(optima.shrunk(run, p), of) for p in _chosen(run, where)]))
+
+
+def reached(run: Run, within: float, where: Where = None) -> Measured:
+    """1 for each model whose loss is the exact optimum's to a relative `within`, else 0."""
+    losses = _joined([optima.shrunk(run, point).loss for point in _chosen(run, where)])
+    return Measured((np.abs(losses - 1) <= within).astype(np.float64))
+
+
+def lean(run: Run, where: Where = None) -> Measured:
+    """(1 − MMCS) over that of the exact lean of latents on all others, without a decoder bias."""
+    cells = []
+    for point in _chosen(run, where):
+        n = point.number("world.n_features")
+        cosine = theory.l1_mixing(point.number("world.active") / n, point.number("sae.l1"), n)
+        mmcs = run.table["mmcs"].loc[point.models.tolist()].to_numpy(dtype=np.float64)
+        cells.append((1 - mmcs) / (1 - float(cosine)))
+    return Measured(_joined(cells))
+
+
+def with_first(run: Run, rho: float, where: Where = None) -> Measured:
+    """Cosine of feature 0 with the latents of the others, mean of each model, at one correlation."""
+    points = [point for point in _chosen(run, where) if optima.first_correlation(point) == rho]
+    models = [model for point in points for model in point.models.tolist()]
+    return Measured(np.array([optima.first_cosines(run, model).mean() for model in models]))
+
+
+def hedging(run: Run, where: Where = None) -> Measured:
+    """Cosine of the single latent with the child minus the exact one."""
+    found = [optima.hedged(run, point) for point in _chosen(run, where)]
+    return Measured(_joined([each.cosine - each.exact for each in found]))
+
+
+def hedge(run: Run, where: Where = None) -> Measured:
+    """Cosine of the single latent with the child; expected: the exact one of the last setting."""
+    found = [optima.hedged(run, point) for point in _chosen(run, where)]
+    return Measured(_joined([each.cosine for each in found]), found[-1].exact if found else None)
+
+
+def leak(run: Run, where: Where = None) -> Measured:
+    """Mean cosine of parents with the latents of their children."""
+    return Measured(trees.leaks(run, select.where(run, where)["model"].to_numpy(dtype=np.intp)))
+
+
+def composed_loss(run: Run, where: Where = None) -> Measured:
+    """Mean loss of a setting's models that have a latent of the sum, over the exact composed loss."""
+    found = [optima.composed(run, point) for point in _chosen(run, where)]
+    means = [each.loss[each.has_sum].mean() / each.exact for each in found if each.has_sum.any()]
+    return Measured(np.array(means))
+
+
+def composed_gain(run: Run, where: Where = None) -> Measured:
+    """Loss over that of the truth, of models that have a latent of the sum."""
+    found = [optima.composed(run, point) for point in _chosen(run, where)]
+    return Measured(_joined([each.loss[each.has_sum] / each.truth for each in found]))
+
+
+def composed_share(run: Run, where: Where = None) -> Measured:
+    """1 for each model with a latent of the sum, else 0."""
+    found = [optima.composed(run, point) for point in _chosen(run, where)]
+    return Measured(_joined([each.has_sum.astype(np.float64) for each in found]))
+
+
+def half_found(run: Run, where: Where = None) -> Measured:
+    """Density at which a feature is as likely found as not, times m, one value a setting."""
+    found = [optima.by_frequency(run, point).half * point.number("sae.latents") for point in _chosen(run, where)]
+    return Measured(np.array(found))
+
+
+def top_found(run: Run, where: Where = None) -> Measured:
+    """Share of the m most frequent features that are found, of m latents."""
+    cells = []
+    for point in _chosen(run, where):
+        found = optima.by_frequency(run, point)
+        top = np.argsort(-found.density)[: int(point.number("sae.latents"))]
+        cells.append(found.found[:, top].mean(axis=1))
+    return Measured(_joined(cells))
+
+
+def scaling(run: Run, where: Where = None) -> Measured:
+    """Loss over that of the exact line, where the most frequent features are kept."""
+    cells = []
+    for point in _chosen(run, where):
+        loss = run.table["loss"].loc[point.models.tolist()].to_numpy(dtype=np.float64)
+        cells.append(loss / optima.by_frequency(run, point).exact_loss)
+    return Measured(_joined(cells))

@@ -1,0 +1,195 @@
+"""Measures of dictionaries on runs that stay where they start, the truth, and on tables by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+
+import superpos
+from superpos.families.sae import theory
+from superpos.families.sae.analysis import optima, points, scores, trees, worlds
+from superpos.families.sae.measures import coding, exact, setting
+from superpos.store import Run
+
+ORTHONORMAL = ["world.dictionary=orthonormal", "world.frequency=constant"]
+PAIR = [
+    "world.dictionary=orthonormal",
+    "world.magnitude=one",
+    "world.n_features=2",
+    "world.n_dims=4",
+]
+RUNS = {
+    "equal": [
+        *ORTHONORMAL,
+        "world.n_features=4",
+        "world.n_dims=4",
+        "world.active=0.8",
+        "sae.l1=0.2,0.4",
+        "sae.decoder_bias=false",
+    ],
+    "zipf": [
+        "world.dictionary=orthonormal",
+        "world.frequency=zipf",
+        "world.active=1.5",
+        "world.n_features=8",
+        "world.n_dims=8",
+        "sae.latents=2,4",
+        "sae.decoder_bias=false",
+        "sae.l1=0.2",
+    ],
+    "sphere": ["world.n_features=8", "world.n_dims=4", "world.active=1.5", "sae.l1=0.05"],
+    "correlated": [
+        "world.n_features=3",
+        "world.n_dims=3",
+        "world.active=1.2",
+        "world.frequency=constant",
+        "sae.kind=batchtopk",
+        "sae.k=1",
+        "world.rho=[1,-0.5,-0.5],[1,0.5,0.5]",
+    ],
+    "single": [*PAIR, "sae.latents=1", "world.tree=[{p: 0.3, children: [0.5]}]"],
+    "pair": [
+        *PAIR,
+        "sae.latents=2,3",
+        "sae.decoder_bias=false",
+        "sae.l1=0.2",
+        "world.tree=[{p: 0.2, children: [0.5], alone: 0.125}]",
+    ],
+    "seeds": ["world.n_features=6", "world.n_dims=4", "sae.start=random", "seed=0,1,2"],
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+    out = tmp_path_factory.mktemp("runs")
+
+    @cache
+    def run(name: str) -> Run:
+        start = [] if name == "seeds" else ["sae.start=truth"]
+        return superpos.train(["family=sae", "train.steps=0", *start, *RUNS[name]], out=out)
+
+    return run
+
+
+def test_untrained_codes_do_not_shrink(made: Callable[[str], Run]) -> None:
+    """E = D = A and b_e = 0: f = x, so that the loss is λ E Σ x."""
+    run = made("equal")
+    for penalty in (0.2, 0.4):
+        where = {"sae.l1": penalty}
+        best = theory.l1_optimum(0.2, penalty, decoder_bias=False)
+        np.testing.assert_allclose(exact.shrunk(run, "bias", where).values, 0, atol=1e-9)
+        [loss] = exact.shrunk(run, "loss", where).values
+        np.testing.assert_allclose(loss * best.loss, penalty * 0.2 / 2, rtol=0.03)
+        [active] = exact.shrunk(run, "l0", where).values
+        fires = setting.greatest(run, "l0", "sae.l1", where).values / 4
+        np.testing.assert_allclose(active * best.l0, fires)
+        np.testing.assert_allclose(
+            exact.shrunk(run, "gamma", where).values * best.gamma,
+            1,
+            rtol=1e-5,
+        )
+    assert exact.reached(run, 0.01).values.tolist() == [0, 0]
+    assert exact.reached(run, 1.0).values.tolist() == [1, 1]
+    np.testing.assert_allclose(exact.lean(run).values, 0, atol=1e-3)
+
+
+def test_the_most_frequent_features_are_found(made: Callable[[str], Run]) -> None:
+    run = made("zipf")
+    p = 1.5 / np.arange(1, 9) / (1 / np.arange(1, 9)).sum()
+    np.testing.assert_allclose(worlds.densities(run, 0), p)
+    np.testing.assert_allclose(exact.top_found(run).values, 1)
+    halves = [2 * np.sqrt(p[1] * p[2]), 4 * np.sqrt(p[3] * p[4])]
+    np.testing.assert_allclose(exact.half_found(run).values, halves)
+    losses = [0.2 * p[:m].sum() / 2 + p[m:].sum() / 3 for m in (2, 4)]
+    line = theory.scaling_loss(p, [2, 4], 0.2, decoder_bias=False)
+    np.testing.assert_allclose(exact.scaling(run).values, losses / line, rtol=0.02)
+
+
+def test_latents_of_others_beside_the_first_feature(made: Callable[[str], Run]) -> None:
+    run = made("correlated")
+    A = worlds.features(run, 0)
+    expected = (A[1:] @ A[0]).mean()
+    for rho in (-0.5, 0.5):
+        np.testing.assert_allclose(exact.with_first(run, rho).values, expected, rtol=1e-5)
+    assert len(exact.with_first(run, 0.1).values) == 0
+    assert [optima.first_correlation(point) for point in points.settings(run)] == [-0.5, 0.5]
+
+
+def test_a_latent_of_the_parent_is_not_hedged(made: Callable[[str], Run]) -> None:
+    run = made("single")
+    found = exact.hedge(run)
+    np.testing.assert_allclose(found.values, 0, atol=1e-6)
+    np.testing.assert_allclose(found.expected, theory.hedging_cosines(0.3, 0.5).child)
+    np.testing.assert_allclose(exact.hedging(run).values, -found.expected, atol=1e-6)
+
+
+def test_no_latent_of_the_sum_at_the_truth(made: Callable[[str], Run]) -> None:
+    run = made("pair")
+    np.testing.assert_allclose(exact.leak(run, {"sae.latents": 2}).values, 0, atol=1e-6)
+    assert exact.composed_share(run).values.tolist() == [0, 0]
+    assert len(exact.composed_gain(run).values) == 0
+    found = optima.composed(run, points.settings(run)[0])
+    np.testing.assert_allclose([found.truth, found.exact], [0.076, 0.0653], atol=5e-5)
+
+
+def test_edges_of_a_tree() -> None:
+    text = "[[0.2, true, 0.0, [0.5, [0.3, false, 0.0, [0.1]]]], [0.1, false, 0.0, []]]"
+    parents, children = trees.edges(text)
+    assert parents.tolist() == [0, 0, 2]
+    assert children.tolist() == [1, 2, 3]
+
+
+def test_codes_of_sparse_coding_are_the_better_ones(made: Callable[[str], Run]) -> None:
+    """An encoder that is the transposed decoder fires at all that overlaps."""
+    run = made("sphere")
+    assert coding.f1_gap(run).values[0] > 0.1
+    assert coding.fvu_ratio(run).values[0] > 2
+    found = scores.sparse_coded(run, 0, 0.05)
+    assert found.f1 > 0.7
+    assert found.fvu < 0.05
+
+
+def test_seeds_of_untrained_autoencoders_agree_by_chance(made: Callable[[str], Run]) -> None:
+    run = made("seeds")
+    [agreement] = setting.seeds_agree(run).values
+    assert abs(agreement) < 0.8
+    np.testing.assert_allclose(setting.seeds_agree(run, {"seed": 0}).values, np.nan)
+    by_hand = run.table["mmcs"] - theory.chance(4, 6)
+    np.testing.assert_allclose(setting.above_chance(run).values, by_hand)
+    random = scores.baseline_mmcs(run, "random", np.array([0, 1]))
+    assert random[0] == random[1]
+    over = setting.over_baseline(run, "random", {"seed": [0, 1]}).values
+    np.testing.assert_allclose(over, run.table["mmcs"][:2] - random)
+
+
+@pytest.fixture
+def table(made: Callable[[str], Run]) -> Run:
+    """Two penalties, two sizes, two seeds, by hand."""
+    run = superpos.load(made("seeds").path)
+    rows = run.table.loc[[0, 1, 2, 0, 1, 2, 0, 1]].reset_index(drop=True)
+    rows["sae.l1"] = [0.1, 0.1, 0.3, 0.3, 0.1, 0.1, 0.3, 0.3]
+    rows["sae.latents"] = [4, 4, 4, 4, 8, 8, 8, 8]
+    rows["mmcs"] = [0.5, 0.7, 0.9, 0.7, 0.6, 0.8, 0.2, 0.4]
+    rows["fvu"] = [0.1, 0.1, 0.2, 0.2, 0.1, 0.1, 0.2, 0.2]
+    run.table = rows
+    return run
+
+
+def test_means_of_settings_by_hand(table: Run) -> None:
+    four = {"sae.latents": 4}
+    np.testing.assert_allclose(setting.greatest(table, "mmcs", "sae.l1", four).values, [0.8])
+    np.testing.assert_allclose(setting.place_of_least(table, "mmcs", "sae.l1", four).values, [0.1])
+    places = setting.ratio_of_places(table, "mmcs", "sae.l1", "sae.latents")
+    np.testing.assert_allclose(places.values, [3, 1])
+    low, high = {"sae.l1": 0.1}, {"sae.l1": 0.3}
+    np.testing.assert_allclose(setting.between(table, "mmcs", high, low).values, [0.55 - 0.65])
+    np.testing.assert_allclose(setting.relative(table, "fvu", high, low).values, [2])
+    np.testing.assert_allclose(
+        setting.rank_correlation(table, "mmcs", "fvu", "sae.l1").values,
+        [-1],
+    )
+    table.table["fvu"] = 0.1
+    assert np.isnan(setting.rank_correlation(table, "mmcs", "fvu", "sae.l1").values).all()
