@@ -155,7 +155,7 @@ def test_hedged_latents_stand_on_their_exact_angle_at_the_principal_direction(
 
 def test_latents_stand_in_the_order_of_their_features() -> None:
     C = np.array([[0.1, 0.9, 0.0], [0.8, 0.2, 0.1]])
-    np.testing.assert_allclose(cosines.in_order(C), [[0.9, 0.1, 0.0], [0.2, 0.8, 0.1]])
+    np.testing.assert_allclose(C[:, metrics.order(C)], [[0.9, 0.1, 0.0], [0.2, 0.8, 0.1]])
 
 
 def test_arrows_lie_in_the_plane_of_the_features() -> None:

@@ -1,5 +1,6 @@
 """Sparse autoencoders that look for features that are known: those of synthetic worlds and of other runs' models."""
 
+from superpos.families.sae.exhibits import SHOWS
 from superpos.families.sae.keys import KEYS
 from superpos.families.sae.rules import RULES
 from superpos.families.sae.work import work
@@ -45,4 +46,6 @@ FAMILY = Family(
         "sae_lens": Late(f"{_HERE}.export:sae_lens"),
         "safetensors": Late(f"{_HERE}.export:safetensors"),
     },
+    # shows
+    shows=SHOWS,
 )

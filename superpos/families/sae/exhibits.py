@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from superpos.families.sae.explorer import EXPLORER
 from superpos.family import Exhibits, Figure
 
 _HERE: Final = "superpos.families.sae"
@@ -44,6 +45,7 @@ _FIGURES: Final[Mapping[str, Figure]] = {
 SHOWS: Final = Exhibits(
     figures=_FIGURES,
     measures=f"{_HERE}.measures",
+    explorer=EXPLORER,
     words={
         "sae.l1": "λ",
         "sae.l0": "λ of L0",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from superpos.families.sae import metrics
 from superpos.families.sae.results import world_of
 from superpos.families.sae.structure import World
+from superpos.maths.types import Floats
 from superpos.plan.sweep import Sweep
 from superpos.report.pack import codes, half
 from superpos.report.parts import Arrays, Models, Part, history, sized
@@ -51,9 +52,9 @@ def _worlds(run: Run, models: Models) -> dict[int, World]:
 
 def _dictionaries(run: Run, rows: Models, worlds: list[World]) -> Arrays:
     """What the end of training found, [M, ...]."""
-    rate = run.tensor("rate", rows)
+    rate = _numbers(run, "rate", rows)
     order = _orders(run, rows, worlds)
-    D = np.take_along_axis(run.tensor("D", rows), order[..., None], axis=1)
+    D = np.take_along_axis(_numbers(run, "D", rows), order[..., None], axis=1)
     A = np.stack([world.features for world in worlds])
     found: Arrays = {
         "cosines": half(metrics.all_cosines(A, D)),
@@ -69,7 +70,7 @@ def _dictionaries(run: Run, rows: Models, worlds: list[World]) -> Arrays:
 def _films(run: Run, rows: Models, worlds: list[World]) -> Arrays:
     """Cosines [M, S, G, m] at every snapshot, and the latents [M, S, m, d] where they can be drawn."""
     order = _orders(run, rows, worlds)
-    D = np.take_along_axis(run.tensor("snapshots/D", rows), order[:, None, :, None], axis=2)
+    D = np.take_along_axis(_numbers(run, "snapshots/D", rows), order[:, None, :, None], axis=2)
     A = np.stack([world.features for world in worlds])[:, None]
     found: Arrays = {"cosines": half(metrics.all_cosines(A, D))}
     return found | ({"D": half(D)} if A.shape[-1] <= MAX_DIMS else {})
@@ -77,9 +78,13 @@ def _films(run: Run, rows: Models, worlds: list[World]) -> Arrays:
 
 def _orders(run: Run, rows: Models, worlds: list[World]) -> NDArray[np.intp]:
     """Latents [M, m] in the order in which they match the features; those that never fire count as far from all."""
-    alive = run.tensor("rate", rows) > 0
-    D = run.tensor("D", rows)
+    alive = _numbers(run, "rate", rows) > 0
+    D = _numbers(run, "D", rows)
     return np.stack([_order(world.features, D[i], alive[i]) for i, world in enumerate(worlds)])
+
+
+def _numbers(run: Run, name: str, rows: Models) -> Floats:
+    return run.tensor(name, rows).astype(np.float64)
 
 
 def _order(A: NDArray[Any], D: NDArray[Any], alive: NDArray[np.bool_]) -> NDArray[np.intp]:

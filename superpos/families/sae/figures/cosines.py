@@ -22,13 +22,6 @@ COLUMNS: Final = 6
 MAX_SIZE: Final = 512
 
 
-def in_order(C: Floats) -> Floats:
-    """C[G, m] with the latent that matches feature 0 first, and so on; then those that match none."""
-    rows, columns = metrics.matching(C)
-    others = np.setdiff1d(np.arange(C.shape[1]), columns)
-    return C[:, np.concatenate([columns[np.argsort(rows)], others])]
-
-
 def matrices(shown: list[tuple[str, Floats]]) -> Figure:
     """A panel for each title and C[G, m]."""
     columns = min(COLUMNS, len(shown))
@@ -38,7 +31,7 @@ def matrices(shown: list[tuple[str, Floats]]) -> Figure:
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         image = None
         for axes, (words, C) in zip(panels, shown, strict=False):
-            image = axes.imshow(in_order(C), cmap=style.SIGNED, vmin=-1, vmax=1, aspect="auto")
+            image = axes.imshow(C[:, metrics.order(C)], cmap=style.SIGNED, vmin=-1, vmax=1, aspect="auto")
             axes.set_title(words, fontsize=6)
             axes.set(xticks=[], yticks=[])
         panels[0].set_ylabel("feature")
