@@ -1,7 +1,7 @@
 """The fused CPU engine: stretches of training in compiled calls, one model per thread.
 
-Models of one world are trained on the same batches, which are made once. Nothing else is shared, and no sum depends on
-the number of threads, so a model's bits depend on its own row alone.
+Models of one world are trained on the same batches, which are made once. Nothing else is shared,
+and no sum depends on the number of threads, so a model's bits depend on its own row alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from superpos.maths.sampling import mean_and_error
 
 @dataclass(frozen=True)
 class FusedSaeEngine:
-    """Trains and evaluates autoencoders on `threads` threads (default: the processors this process may use)."""
+    """Trains and evaluates autoencoders on `threads` threads (default: the processors this process
+    may use).
+    """
 
     threads: int | None = None
     name = "fused"
@@ -76,7 +78,9 @@ class FusedSaeEngine:
     def evaluate(
         self, task: Task, params: Params, samples: int, extra: Arrays | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Loss and its standard error, each [M], on `samples` fresh samples of the evaluation stream."""
+        """Loss and its standard error, each [M], on `samples` fresh samples of the evaluation
+        stream.
+        """
         order = by_world(task)
         state = trained(task, order, params, extra=extra)
         score(task.take(order), state, samples, self._threads)

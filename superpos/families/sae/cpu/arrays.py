@@ -1,7 +1,8 @@
 """What the compiled loop is called with: numbers, arrays, and addresses of memory.
 
-Shapes: M models, T steps of a call, B samples, d dimensions, m latents, P prefixes. Rows over dimensions are R floats
-long, d filled up with zeros to whole vectors; m' and B' are m and B filled up.
+Shapes: M models, T steps of a call, B samples, d dimensions, m latents, P prefixes. Rows over
+dimensions are R floats long, d filled up with zeros to whole vectors; m' and B' are m and B filled
+up.
 """
 
 from __future__ import annotations
@@ -15,6 +16,22 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
+
+
+class Layout(NamedTuple):
+    """Where the parameters of a model begin in its numbers: E [m, R] at 0, or D in its place where
+    they are tied.
+
+    Both moments of E follow on E, those of D on D; those of b_e, theta and b_d follow on all three.
+    """
+
+    row: int  # R
+    decoder: int
+    b_e: int
+    theta: int
+    b_d: int
+    vectors: int  # of b_e, theta and b_d together
+    size: int  # N
 
 
 class Shape(NamedTuple):
@@ -33,6 +50,7 @@ class Shape(NamedTuple):
     frozen: int  # whether D stays as it is
     coupled: int  # whether weight decay is part of the gradient (Adam), or apart from it (AdamW)
     loss_every: int
+    at: Layout
 
 
 class Batches(NamedTuple):
@@ -60,11 +78,11 @@ class Models(NamedTuple):
 class Trained(NamedTuple):
     """What training changes.
 
-    A model's numbers lie in two places, of which `turn` says where the present ones are: a step writes the other place,
-    so that a model whose step is not finite keeps what it was.
+    A model's numbers lie in two places, of which `turn` says where the present ones are: a step
+    writes the other place, so that a model whose step is not finite keeps what it was.
     """
 
-    numbers: F32  # [M, 2, N] (E, D, each [m, R]; b_e, theta [m'], b_d [R]), each with two moments behind it
+    numbers: F32  # [M, 2, N] parameters and moments: see `Layout`
     turn: I64  # [M]
     diverged_at: I64  # [M]
     history: F32  # [M, records]
@@ -79,9 +97,9 @@ class Room(NamedTuple):
     start: F32  # [m'] of the pre-activations
     z: F32  # [rows, STRIDE] pre-activations: of some latents for each thread, or of all for all blocks
     floors: F32  # [blocks, LANES]
-    index: I32  # [m, capacity] samples of the cells
+    sample: I32  # [m, capacity] of the cells
     value: F32  # [m, capacity] z of the cells, then codes
-    count: I32  # [m]
+    cells: I32  # [m] how many a latent has
     chosen: F32  # [m * capacity] values in one row; only where the batch is chosen from
     errors: F32  # [P, B', pitch]
     grads: F32  # [threads, 2, R] of the rows of one latent

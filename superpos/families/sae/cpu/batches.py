@@ -1,8 +1,8 @@
 """Batches of a world for some steps, made once for all models of that world.
 
-Worlds whose features are active independently are drawn here, by the draws of `Synthetic.codes`, bit for bit; of
-others, the activations are those that the world itself makes. Shapes: T steps, B samples, G features, d dimensions, R
-floats of a row.
+Worlds whose features are active independently are drawn here, by the draws of `Synthetic.codes`,
+bit for bit; of others, the activations are those that the world itself makes. Shapes: T steps, B
+samples, G features, d dimensions, R floats of a row.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ class Stream(NamedTuple):
 
 
 def pitch_of(dims: int) -> int:
-    """Vectors from a sample's row to the next: an odd number where parts of rows are worked on, so that these do not
-    compete for the same cache sets."""
+    """Vectors from a sample's row to the next: an odd number where parts of rows are worked on, so
+    that these do not compete for the same cache sets.
+    """
     parts = -(-dims // WIDTH)
     return parts | 1 if parts > _WHOLE_ROW else parts
 
@@ -59,24 +60,33 @@ def empty(steps: int, samples: int, dims: int) -> Batches:
 
 
 def fill(out: Batches, world: World, evaluation: bool, start: int, samples: int) -> None:
-    """Fill `out` with the batches of the steps from `start` on, or (evaluation) the samples from `start` on."""
-    own = isinstance(world, Synthetic) and isinstance(world.law, Independent) and not world.noise
+    """Fill `out` with the batches of the steps from `start` on, or (evaluation) the samples from
+    `start` on.
+    """
     for at in range(len(out.rows)):
         step, first = (0, start + at * samples) if evaluation else (start + at, 0)
-        if own:
-            _draw(world, evaluation, step, first, samples, out.rows[at])
+        if isinstance(world, Synthetic) and isinstance(world.law, Independent) and not world.noise:
+            _draw(world, world.law, evaluation, step, first, samples, out.rows[at])
         else:
             x = world.activations(evaluation, step, range(first, first + samples), "cpu").numpy()
             out.rows[at, :samples, : x.shape[1]] = x
     turn(out.rows, out.lanes)
 
 
-def _draw(world: Synthetic, evaluation: bool, step: int, first: int, samples: int, out: F32) -> None:
+def _draw(
+    world: Synthetic,
+    law: Independent,
+    evaluation: bool,
+    step: int,
+    first: int,
+    samples: int,
+    out: F32,
+) -> None:
     """The activations of a world with independent features, [B', R]."""
     low, high = (int(word[0]) for word in key_words(np.array([world.seed], np.uint64)))
     purpose = Purpose.EVALUATE if evaluation else Purpose.TRAIN
     stream = Stream(low, high, int(purpose), step, first, samples)
-    level, row, feature = locate(stream, world.law.thresholds)
+    level, row, feature = locate(stream, law.thresholds)
     value = magnitudes(world.magnitude, world.sigma, torch.from_numpy(level)).numpy()
     dictionary = np.zeros((len(world.features), -(-world.features.shape[1] // WIDTH) * WIDTH), np.float32)
     dictionary[:, : world.features.shape[1]] = world.features
@@ -85,13 +95,19 @@ def _draw(world: Synthetic, evaluation: bool, step: int, first: int, samples: in
 
 @KERNELS.compiled
 def locate(stream: Stream, thresholds: NDArray[np.int64]) -> tuple[F64, I32, I32]:
-    """The active cells, by blocks of samples and by features: level [N], sample [N] and feature [N].
+    """The active cells, by blocks of samples and by features: level [N], sample [N] and feature
+    [N].
 
-    A level is the number in (0, 1) that the draw of an active cell leaves open, as `Independent.levels`.
+    A level is the number in (0, 1) that the draw of an active cell leaves open, as
+    `Independent.levels`.
     """
     features = len(thresholds)
     u = np.empty((features, STRIDE), np.int32)
-    lanes, words, count = np.empty(LANES, np.int32), np.empty(LANES, np.int32), np.zeros(1, np.int32)
+    lanes, words, count = (
+        np.empty(LANES, np.int32),
+        np.empty(LANES, np.int32),
+        np.zeros(1, np.int32),
+    )
     level, row = np.empty(LANES), np.empty(LANES, np.int32)
     feature = np.empty(LANES, np.int32)
     found = 0
@@ -133,7 +149,10 @@ def add_features(row: I32, feature: I32, value: F32, dictionary: F32, out: F32) 
     length = dictionary.shape[1]
     source, target = dictionary.ctypes.data, out.ctypes.data
     for cell in range(len(row)):
-        start, end = source + feature[cell] * length * FLOAT, target + row[cell] * out.shape[1] * FLOAT
+        start, end = (
+            source + feature[cell] * length * FLOAT,
+            target + row[cell] * out.shape[1] * FLOAT,
+        )
         rows.add_scaled((start, end, value[cell], length // WIDTH))
 
 

@@ -14,7 +14,7 @@ from superpos.engines import Params
 from superpos.engines.compiled.vectors import LANES, STRIDE, WIDTH
 from superpos.engines.task import State
 from superpos.families.sae.cpu import batches, cells, kernel
-from superpos.families.sae.cpu.arrays import F32, Models, Room, Shape, Trained
+from superpos.families.sae.cpu.arrays import F32, Layout, Models, Room, Shape, Trained
 from superpos.families.sae.model import k_of, penalty_factor
 from superpos.families.sae.structure import Structure, Task
 from superpos.families.sae.upkeep import THRESHOLD_MEMORY
@@ -31,6 +31,16 @@ _KINDS: Final = {
 def filled(count: int) -> int:
     """A number of floats, filled up to whole vectors."""
     return -(-count // WIDTH) * WIDTH
+
+
+def layout_of(structure: Structure) -> Layout:
+    """Where the parameters of a model begin in its numbers."""
+    latents, row = filled(structure.latents), filled(structure.n_dims)
+    rows = 3 * structure.latents * row
+    decoder = 0 if structure.tied else rows
+    b_e = decoder + rows
+    vectors = 2 * latents + row
+    return Layout(row, decoder, b_e, b_e + latents, b_e + 2 * latents, vectors, b_e + 3 * vectors)
 
 
 def shape_of(structure: Structure, samples: int, inference: bool = False) -> Shape:
@@ -50,6 +60,7 @@ def shape_of(structure: Structure, samples: int, inference: bool = False) -> Sha
         frozen=int(structure.frozen == "decoder"),
         coupled=int(structure.optimizer == "adam"),
         loss_every=structure.loss_every,
+        at=layout_of(structure),
     )
 
 
@@ -58,11 +69,12 @@ def models_of(task: Task, steps: range | None) -> Models:
     structure = task.structure
     used = list(steps) if steps is not None else [None]
     over = structure.batch_size if structure.kind == "batchtopk" else 1
-    penalty = task.penalty.astype(np.float32) if structure.kind in ("l1", "jumprelu") else np.zeros(len(task), np.float32)
+    penalised = structure.kind in ("l1", "jumprelu")
+    half = (task.penalty / 2 if penalised else np.zeros(len(task))).astype(np.float32)
     factors = np.array([penalty_factor(structure, step) for step in used], np.float32)
     rates = structure.lr_factors[steps.start : steps.stop] if steps is not None else np.zeros(1)
     return Models(
-        penalty=penalty[:, None] * factors / 2,
+        penalty=half[:, None] * factors,
         keep=np.stack([np.floor(k_of(task, step) * over + 0.5).astype(np.int64) for step in used], axis=1),
         reach=(task.bandwidth / 2).astype(np.float32),
         weights=task.prefix_weights.astype(np.float32),
@@ -77,7 +89,7 @@ def models_of(task: Task, steps: range | None) -> Models:
 
 def room_of(shape: Shape, threads: int = 1, fill: float = 0.0) -> Room:
     """Room for the steps of one model; all but the end of rows is written before it is read."""
-    m, length, capacity = shape.latents, shape.parts * WIDTH, shape.capacity
+    m, capacity = shape.latents, shape.capacity
     blocks = -(-shape.samples // LANES)
     together = shape.kind in (kernel.TOPK, kernel.BATCHTOPK)
 
@@ -88,13 +100,13 @@ def room_of(shape: Shape, threads: int = 1, fill: float = 0.0) -> Room:
         start=floats(filled(m)),
         z=floats(blocks * m if together else threads * kernel.GROUP, STRIDE),
         floors=floats(blocks, LANES),
-        index=np.zeros((m, capacity), np.int32),
+        sample=np.zeros((m, capacity), np.int32),
         value=floats(m, capacity),
-        count=np.zeros(m, np.int32),
+        cells=np.zeros(m, np.int32),
         chosen=floats(m * capacity if shape.kind == kernel.BATCHTOPK else 0),
         errors=floats(shape.prefixes, blocks * LANES, shape.pitch * WIDTH),
-        grads=floats(threads, 2, length),
-        grad=np.zeros(2 * filled(m) + length, np.float32),
+        grads=floats(threads, 2, shape.at.row),
+        grad=np.zeros(shape.at.vectors, np.float32),
         sums=floats(m, cells.SUMS),
         lowest=floats(m),
         losses=np.full(-(-shape.parts // kernel.SHARE), fill),
@@ -104,28 +116,25 @@ def room_of(shape: Shape, threads: int = 1, fill: float = 0.0) -> Room:
 
 
 class Numbers:
-    """Parameters, or moments, of models as the kernel has them: rows and vectors filled up with zeros."""
+    """Parameters and moments of models as the kernel has them: rows and vectors filled up with
+    zeros.
+    """
 
     def __init__(self, structure: Structure) -> None:
-        self.structure = structure
-        m, length = structure.latents, filled(structure.n_dims)
-        self.length = length
-        rows = {"D": 0} if structure.tied else {"E": 0, "D": 3 * m * length}
-        start = (len(rows)) * 3 * m * length
-        count = 2 * filled(m) + length
-        self.size = start + 3 * count
-        vectors = {"b_e": start, "theta": start + filled(m), "b_d": start + 2 * filled(m)}
-        self.start = {name: at for name, at in (rows | vectors).items() if name in structure.param_shapes}
-        self.pitch = {name: m * length if name in rows else count for name in self.start}
+        self.at = layout_of(structure)
+        self.shapes = structure.param_shapes
 
     def view(self, numbers: F32, name: str, which: int = 0) -> F32:
         """A parameter [M, ...] (`which` 0), or its first or second moments, in numbers [M, N]."""
-        shape = self.structure.param_shapes[name]
-        at = self.start[name] + which * self.pitch[name]
+        start = 0 if name == "E" else self.at.decoder if name == "D" else getattr(self.at, name)
+        shape = self.shapes[name]
         if len(shape) == 1:
-            return numbers[:, at : at + shape[0]]
-        rows = numbers[:, at : at + shape[0] * self.length]
-        return rows.reshape(len(numbers), shape[0], self.length)[..., : shape[1]]
+            first = start + which * self.at.vectors
+            return numbers[:, first : first + shape[0]]
+        size = shape[0] * self.at.row
+        first = start + which * size
+        rows = numbers[:, first : first + size].reshape(len(numbers), shape[0], self.at.row)
+        return rows[..., : shape[1]]
 
 
 def by_world(task: Task) -> NDArray[np.intp]:
@@ -134,15 +143,21 @@ def by_world(task: Task) -> NDArray[np.intp]:
 
 
 def trained(
-    task: Task, order: NDArray[np.intp], params: Params, state: State | None = None, extra: Arrays | None = None
+    task: Task,
+    order: NDArray[np.intp],
+    params: Params,
+    state: State | None = None,
+    extra: Arrays | None = None,
 ) -> Trained:
-    """Room for what training changes, in an order of the models: parameters, and all else that a state has."""
+    """Room for what training changes, in an order of the models: parameters, and all else that a
+    state has.
+    """
     structure, models = task.structure, len(task)
     layout = Numbers(structure)
-    numbers = np.zeros((models, 2, layout.size), np.float32)
+    numbers = np.zeros((models, 2, layout.at.size), np.float32)
     groups = (params,) if state is None else (params, state.first, state.second)
     for which, group in enumerate(groups):
-        for name in layout.start:
+        for name in layout.shapes:
             for place in range(2):
                 layout.view(numbers[:, place], name, which)[...] = group[name][order]
     kept = extra or {}
@@ -164,7 +179,7 @@ def put_back(task: Task, order: NDArray[np.intp], found: Trained, state: State) 
     layout = Numbers(task.structure)
     now = found.numbers[np.arange(len(task)), found.turn]
     for which, group in enumerate((state.params, state.first, state.second)):
-        for name in layout.start:
+        for name in layout.shapes:
             group[name][order] = layout.view(now, name, which)
     state.diverged_at[order] = found.diverged_at
     state.history[order] = found.history

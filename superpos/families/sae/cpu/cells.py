@@ -1,8 +1,10 @@
-"""Passes over active cells: what a decoder and all gradients cost is the number of cells, not of latents.
+"""Passes over active cells: what a decoder and all gradients cost is the number of cells, not of
+latents.
 
-The cells of a latent are listed with the sample and the pre-activation z of each, in the order of the samples, and
-filled up to whole vectors with `OUTSIDE`. Rows of samples (inputs x, errors e) and of latents are `parts` whole vectors
-long; those of samples are `pitch` vectors apart. A latent is active in a cell whose z is above its threshold.
+The cells of a latent are listed with the sample and the pre-activation z of each, in the order of
+the samples, and filled up to whole vectors with `OUTSIDE`. Rows of samples (inputs x, errors e) and
+of latents are `parts` whole vectors long; those of samples are `pitch` vectors apart. A latent is
+active in a cell whose z is above its threshold.
 """
 
 from __future__ import annotations
@@ -49,7 +51,14 @@ _CHUNK: Final = 4  # vectors of a row that are summed in registers
 
 @vector_pass
 def list_above(
-    b: Value, z: Floats, floor: Real, sample: Value, valid: Value, index: Words, value: Floats, count: Words
+    b: Value,
+    z: Floats,
+    floor: Real,
+    sample: Value,
+    valid: Value,
+    index: Words,
+    value: Floats,
+    count: Words,
 ) -> None:
     """Append the first `valid` lanes with z > floor, or NaN, to a list: sample + lane, and z."""
     level = splat(b, floor, VF)
@@ -58,7 +67,14 @@ def list_above(
 
 @vector_pass
 def list_above_lanes(
-    b: Value, z: Floats, floors: Floats, sample: Value, valid: Value, index: Words, value: Floats, count: Words
+    b: Value,
+    z: Floats,
+    floors: Floats,
+    sample: Value,
+    valid: Value,
+    index: Words,
+    value: Floats,
+    count: Words,
 ) -> None:
     """`list_above` where every lane has a floor of its own."""
     _list_above(b, z, lambda lane: load(b, floors, lane), sample, valid, (index, value, count))
@@ -103,7 +119,9 @@ def _halves(b: Value) -> Iterator[Value]:
 
 
 def _bits(b: Value, first: Value, compare: Callable[[Value], Value]) -> Value:
-    """A word with a bit for each of the lanes from `first` on: the comparisons of 16 lanes at a time."""
+    """A word with a bit for each of the lanes from `first` on: the comparisons of 16 lanes at a
+    time.
+    """
     found = integer(0)
     for v in range(_AT_ONCE // WIDTH):
         some = b.bitcast(compare(b.add(first, integer(v * WIDTH))), ir.IntType(WIDTH))
@@ -123,7 +141,9 @@ def _each_bit(b: Value, found: Value, first: Value, number: Value) -> Iterator[t
 
 
 def _lowest_bits(b: Value, count: Value) -> Value:
-    """A word whose lowest `count` bits are set: none where it is negative, all where it is 64 or more."""
+    """A word whose lowest `count` bits are set: none where it is negative, all where it is 64 or
+    more.
+    """
     some = b.sub(b.shl(integer(1), b.and_(count, integer(63))), integer(1))
     some = b.select(b.icmp_signed(">=", count, integer(64)), integer(-1), some)
     return b.select(b.icmp_signed(">", count, integer(0)), some, integer(0))
@@ -148,7 +168,8 @@ def decode_cells(
     pitch: Value,
     width: Value,
 ) -> None:
-    """e[sample, :] += code * decoder[:] over the cells of a latent; the code is z, or 0 below the threshold.
+    """e[sample, :] += code * decoder[:] over the cells of a latent; the code is z, or 0 below the
+    threshold.
 
     Done for the first `width` vectors of each row from `e` and `decoder` on.
     """
@@ -183,11 +204,13 @@ def latent_gradients(
     parts: Value,
     pitch: Value,
 ) -> None:
-    """Half the gradients of the rows of a latent, of its cells in groups of 16; z of the cells becomes their code.
+    """Half the gradients of the rows of a latent, of its cells in groups of 16; z of the cells
+    becomes their code.
 
-    With q = e[sample] . decoder and dz = q + penalty where the latent is active, else 0: grad_d = sum of code * e[sample]
-    and grad_e = sum of dz * x[sample]. sums[:5] are the sums of dz, of the code and of active cells, then those of q and
-    of 1 over the cells whose z is less than `reach` from the threshold.
+    With q = e[sample] . decoder and dz = q + penalty where the latent is active, else 0: grad_d is
+    the sum of code * e[sample], grad_e that of dz * x[sample]. sums[:5] are the sums of dz, of the
+    code and of active cells, then those of q and of 1 over the cells whose z is less than `reach`
+    from the threshold.
     """
     level, near, extra = (splat(b, s, VF) for s in (theta, reach, penalty))
     zero, one = ir.Constant(VF, None), ir.Constant(VF, [1.0] * WIDTH)
@@ -207,7 +230,13 @@ def latent_gradients(
         dz = b.select(active, b.fadd(q, extra), zero)
         close = b.fcmp_ordered("<", _absolute(b, b.fsub(z, level)), near)
         store(b, code, value, first)
-        terms = [dz, code, b.select(active, one, zero), b.select(close, q, zero), b.select(close, one, zero)]
+        terms = [
+            dz,
+            code,
+            b.select(active, one, zero),
+            b.select(close, q, zero),
+            b.select(close, one, zero),
+        ]
         for total, term in zip(totals, terms, strict=True):
             b.store(b.fadd(b.load(total), term), total)
         _add_rows(b, ((e, code, grad_d), (x, dz, grad_e)), starts, parts)
@@ -232,9 +261,7 @@ def _products(b: Value, e: Value, decoder: Value, starts: list[Value], parts: Va
     return sum_lanes(b, [b.load(chain) for chain in chains])
 
 
-def _add_rows(
-    b: Value, sums: tuple[tuple[Value, Value, Value], ...], starts: list[Value], parts: Value
-) -> None:
+def _add_rows(b: Value, sums: tuple[tuple[Value, Value, Value], ...], starts: list[Value], parts: Value) -> None:
     """For each (rows, weights, out): out += the sum of the rows of 16 cells, times their weights."""
     for first, chunk in _chunks(b, parts):
         places = [b.add(first, integer(p * WIDTH)) for p in range(chunk)]
@@ -259,7 +286,9 @@ def _row_start(b: Value, index: Value, cell: Value, pitch: Value) -> Value:
 
 
 def _chunks(b: Value, parts: Value) -> Iterator[tuple[Value, int]]:
-    """Emit code for `_CHUNK` vectors of a row at a time, then for the rest: the first float, and how many vectors."""
+    """Emit code for `_CHUNK` vectors of a row at a time, then for the rest: the first float, and
+    how many vectors.
+    """
     full = b.udiv(parts, integer(_CHUNK))
     with cgutils.for_range(b, full) as chunk:
         yield b.mul(chunk.index, integer(_CHUNK * WIDTH)), _CHUNK
@@ -270,10 +299,10 @@ def _chunks(b: Value, parts: Value) -> Iterator[tuple[Value, int]]:
 
 
 @vector_pass
-def begin_errors(
-    b: Value, x: Floats, bias: Floats, e: Floats, rows: Value, pitch: Value, width: Value
-) -> None:
-    """e[sample, :] = bias - x[sample, :]: the errors of an output that is the bias alone; `width` as above."""
+def begin_errors(b: Value, x: Floats, bias: Floats, e: Floats, rows: Value, pitch: Value, width: Value) -> None:
+    """e[sample, :] = bias - x[sample, :]: the errors of an output that is the bias alone; `width`
+    as above.
+    """
     with cgutils.for_range(b, rows) as row, cgutils.for_range(b, width) as part:
         place = b.mul(part.index, integer(WIDTH))
         at = b.add(b.mul(b.mul(row.index, pitch), integer(WIDTH)), place)
@@ -307,9 +336,7 @@ def sum_squares(b: Value, e: Floats, loss: Doubles, rows: Value, pitch: Value, w
 
 
 @vector_pass
-def weigh_errors(
-    b: Value, e: Floats, behind: Floats, weight: Real, rows: Value, pitch: Value, width: Value
-) -> None:
+def weigh_errors(b: Value, e: Floats, behind: Floats, weight: Real, rows: Value, pitch: Value, width: Value) -> None:
     """e = weight * e + behind; `width` as above."""
     factor = splat(b, weight, VF)
     with cgutils.for_range(b, rows) as row, cgutils.for_range(b, width) as part:
@@ -334,9 +361,7 @@ def sum_errors(b: Value, e: Floats, sums: Floats, rows: Value, pitch: Value, wid
 
 
 @vector_pass
-def row_squares(
-    b: Value, e: Floats, out: Floats, rows: Value, pitch: Value, width: Value, weight: Real
-) -> None:
+def row_squares(b: Value, e: Floats, out: Floats, rows: Value, pitch: Value, width: Value, weight: Real) -> None:
     """out[sample] += weight * the sum of e[sample]^2; `width` as above."""
     total = cgutils.alloca_once(b, VF)
     with cgutils.for_range(b, rows) as row:

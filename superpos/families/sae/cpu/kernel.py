@@ -1,13 +1,15 @@
 """The compiled loop: one call trains models on the batches of some steps.
 
-Of one step the encoder is dense, z = E x + (b_e - E b_d), in blocks of samples side by side. From there on work is done
-over active cells only, latent by latent: the decoder's output (kept as the error x' - x), then for each latent its
-gradients and at once its optimiser's step. Every sum over samples or latents has one order, whoever computes it: the
-threads of a crew share latents or dimensions, never sums.
+Of one step the encoder is dense, z = E x + (b_e - E b_d), in blocks of samples side by side. From
+there on work is done over active cells only, latent by latent: the decoder's output (kept as the
+error x' - x), then for each latent its gradients and at once its optimiser's step. Every sum over
+samples or latents has one order, whoever computes it: the threads of a crew share latents or
+dimensions, never sums.
 
-With e = x' - x and q = e D_j, half the derivatives of |e|^2 + lambda sum f are: by z_j, q + lambda / 2 where active; by
-D_j, sum f e; by E_j, sum dz (x - b_d) = sum dz x - (sum dz) b_d; by b_d, sum e - E^T (sum dz). Behind a prefix of the
-latents e is the weighted sum of the errors of all prefixes that hold latent j. The factor 2 / B is left to the step.
+With e = x' - x and q = e D_j, half the derivatives of |e|^2 + lambda sum f are: by z_j, q + lambda
+/ 2 where active; by D_j, sum f e; by E_j, sum dz (x - b_d) = sum dz x - (sum dz) b_d; by b_d, sum e
+- E^T (sum dz). Behind a prefix of the latents e is the weighted sum of the errors of all prefixes
+that hold latent j. The factor 2 / B is left to the step.
 
 Shapes as in `arrays`.
 """
@@ -27,8 +29,10 @@ from superpos.families.sae.cpu.arrays import F32, F64, Batches, Crew, Models, Ro
 from superpos.families.sae.cpu.cache import KERNELS
 from superpos.family import Adam
 
-L1, TOPK, BATCHTOPK, JUMPRELU, ABOVE = 0, 1, 2, 3, 4  # ABOVE: z above one floor for all, as batchtopk in evaluation
-GROUP: Final = 32  # latents that are encoded at once: their pre-activations stay in the innermost cache
+L1, TOPK, BATCHTOPK, JUMPRELU = 0, 1, 2, 3
+ABOVE = 4  # z above one floor for all, as batchtopk in evaluation
+# Latents that are encoded at once: their pre-activations stay in the innermost cache.
+GROUP: Final = 32
 SHARE: Final = 4  # vectors of a row that are decoded at once
 FLOAT, DOUBLE = 4, 8  # bytes
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -44,59 +48,43 @@ def share_of(count: int, crew: Crew) -> tuple[int, int]:
 
 
 @KERNELS.inlined
-def row_floats(shape: Shape) -> int:
-    """R."""
-    return shape.parts * WIDTH
-
-
-@KERNELS.inlined
 def whole(count: int) -> int:
     """A number of floats, filled up to whole vectors."""
     return (count + WIDTH - 1) // WIDTH * WIDTH
 
 
 @KERNELS.inlined
-def vector_floats(shape: Shape) -> int:
-    """Of b_e, theta and b_d together."""
-    return 2 * whole(shape.latents) + row_floats(shape)
-
-
-@KERNELS.inlined
-def decoder_at(shape: Shape) -> int:
-    """The first float of D in the numbers of a model."""
-    return 0 if shape.tied else 3 * shape.latents * row_floats(shape)
-
-
-@KERNELS.inlined
-def vectors_at(shape: Shape) -> int:
-    """The first float of b_e in the numbers of a model."""
-    return decoder_at(shape) + 3 * shape.latents * row_floats(shape)
-
-
-@KERNELS.inlined
 def keeps_all(kind: int) -> bool:
     """Whether the pre-activations of a batch are chosen from together."""
-    return kind == TOPK or kind == BATCHTOPK
+    return kind in (TOPK, BATCHTOPK)
 
 
 @KERNELS.compiled
 def encode(
-    shape: Shape, x: int, batch: int, old: int, least: np.float32, reach: np.float32, room: Room, crew: Crew
+    shape: Shape,
+    x: int,
+    batch: int,
+    old: int,
+    least: np.float32,
+    reach: np.float32,
+    room: Room,
+    crew: Crew,
 ) -> None:
-    """List the cells of every latent that can be active, or compute all z where these are chosen from together."""
-    length, blocks = row_floats(shape), (batch + LANES - 1) // LANES
-    vectors = vectors_at(shape)
-    bias = old + (vectors + 2 * whole(shape.latents)) * FLOAT
+    """List the cells of every latent that can be active, or compute all z where these are chosen
+    from together.
+    """
+    length, blocks = shape.at.row, (batch + LANES - 1) // LANES
+    bias = old + shape.at.b_d * FLOAT
     groups = (shape.latents + GROUP - 1) // GROUP
-    start, counts = room.start.ctypes.data, room.count.ctypes.data
-    index, value = room.index.ctypes.data, room.value.ctypes.data
+    start, counts = room.start.ctypes.data, room.cells.ctypes.data
+    index, value = room.sample.ctypes.data, room.value.ctypes.data
     first_group, last_group = share_of(groups, crew)
     for group in range(first_group, last_group):
         first = group * GROUP
         found = min(GROUP, shape.latents - first)
         encoder = old + first * length * FLOAT
         for r in range(first, first + found):
-            b_e = float_at(old, vectors + r)
+            b_e = float_at(old, shape.at.b_e + r)
             put_word(counts, r, 0)
             put_float(start, r, b_e)
             if shape.bias:
@@ -117,7 +105,7 @@ def encode(
                     j = first + r
                     floor = least
                     if shape.kind == JUMPRELU:
-                        floor = float_at(old, vectors + whole(shape.latents) + j) - reach * _WIDER - _LEAST
+                        floor = float_at(old, shape.at.theta + j) - reach * _WIDER - _LEAST
                     at = j * shape.capacity * FLOAT
                     row = z + r * STRIDE * FLOAT
                     listed = (index + at, value + at, counts + j * FLOAT)
@@ -127,7 +115,7 @@ def encode(
 @KERNELS.inlined
 def list_lanes(shape: Shape, batch: int, first: int, last: int, room: Room) -> None:
     """List the cells of some latents that are above the floors of their lanes."""
-    index, value, counts = room.index.ctypes.data, room.value.ctypes.data, room.count.ctypes.data
+    index, value, counts = room.sample.ctypes.data, room.value.ctypes.data, room.cells.ctypes.data
     for j in range(first, last):
         put_word(counts, j, 0)
         for block in range((batch + LANES - 1) // LANES):
@@ -143,14 +131,15 @@ def close_lists(shape: Shape, first: int, last: int, room: Room) -> None:
     """Fill the lists of some latents up to whole vectors."""
     for j in range(first, last):
         at = j * shape.capacity * FLOAT
-        cells.fill_up((room.index.ctypes.data + at, room.value.ctypes.data + at, room.count[j]))
+        cells.fill_up((room.sample.ctypes.data + at, room.value.ctypes.data + at, room.cells[j]))
 
 
 @KERNELS.compiled
 def choose(shape: Shape, batch: int, keep: int, guess: np.float32, room: Room, crew: Crew) -> None:
     """List the cells that are chosen from all of a batch.
 
-    A guess of the floor of batchtopk saves work where it is too low by little; it changes nothing else.
+    A guess of the floor of batchtopk saves work where it is too low by little; it changes nothing
+    else.
     """
     first, last = share_of(shape.latents, crew)
     blocks = (batch + LANES - 1) // LANES
@@ -177,7 +166,7 @@ def choose(shape: Shape, batch: int, keep: int, guess: np.float32, room: Room, c
         wait(crew.barrier, crew.threads)
         found = 0
         for j in range(shape.latents):
-            found += room.count[j]
+            found += room.cells[j]
         if found >= keep or floor == ZERO:
             break
         floor = ZERO
@@ -186,7 +175,7 @@ def choose(shape: Shape, batch: int, keep: int, guess: np.float32, room: Room, c
         if found > keep:
             chosen, at = room.chosen.ctypes.data, 0
             for j in range(shape.latents):
-                length = whole(room.count[j])
+                length = whole(room.cells[j])
                 source = room.value.ctypes.data + j * shape.capacity * FLOAT
                 steps.copy((source, chosen + at * FLOAT, length))
                 at += length
@@ -200,27 +189,28 @@ def choose(shape: Shape, batch: int, keep: int, guess: np.float32, room: Room, c
 
 @KERNELS.inlined
 def keep_above(shape: Shape, j: int, floor: np.float32, room: Room) -> None:
-    """Take the cells that are not above the floor out of a latent's list; its smallest code is left in room.lowest."""
+    """Take the cells that are not above the floor out of a latent's list; its smallest code is left
+    in room.lowest.
+    """
     at = j * shape.capacity * FLOAT
-    index, value = room.index.ctypes.data + at, room.value.ctypes.data + at
+    index, value = room.sample.ctypes.data + at, room.value.ctypes.data + at
     kept, lowest = 0, np.float32(np.inf)
-    for cell in range(room.count[j]):
+    for cell in range(room.cells[j]):
         z = float_at(value, cell)
         if not z <= floor:
             put_word(index, kept, word_at(index, cell))
             put_float(value, kept, z)
             lowest = min(lowest, z)
             kept += 1
-    room.count[j] = kept
+    room.cells[j] = kept
     room.lowest[j] = lowest
 
 
 @KERNELS.inlined
 def theta_of(shape: Shape, old: int, j: int, floor: np.float32) -> np.float32:
     """Above which z a latent is active."""
-    if shape.kind == JUMPRELU:
-        return float_at(old, vectors_at(shape) + whole(shape.latents) + j)
-    return floor
+    own: np.float32 = float_at(old, shape.at.theta + j)
+    return own if shape.kind == JUMPRELU else floor
 
 
 @KERNELS.compiled
@@ -236,15 +226,16 @@ def decode(
     room: Room,
     crew: Crew,
 ) -> None:
-    """Errors of every prefix, weighted and summed for its latents; room.losses holds the sums of their squares.
+    """Errors of every prefix, weighted and summed for its latents; room.losses holds the sums of
+    their squares.
 
     In scoring the squares are left in room.squares, sample by sample.
     """
-    length = row_floats(shape)
-    bias = old + (vectors_at(shape) + 2 * whole(shape.latents)) * FLOAT
-    index, value = room.index.ctypes.data, room.value.ctypes.data
+    length = shape.at.row
+    bias = old + shape.at.b_d * FLOAT
+    index, value = room.sample.ctypes.data, room.value.ctypes.data
     plane = room.errors.shape[1] * shape.pitch * WIDTH * FLOAT
-    grad = room.grad.ctypes.data + 2 * whole(shape.latents) * FLOAT
+    grad = room.grad.ctypes.data + (shape.at.b_d - shape.at.b_e) * FLOAT
     shares = (shape.parts + SHARE - 1) // SHARE
     first_share, last_share = share_of(shares, crew)
     for share in range(first_share, last_share):
@@ -261,9 +252,9 @@ def decode(
                 cells.begin_errors((x + offset, bias + offset, e, *size))
             for j in range(first, models.cuts[prefix]):
                 at = j * shape.capacity * FLOAT
-                decoder = old + (decoder_at(shape) + j * length) * FLOAT + offset
+                decoder = old + (shape.at.decoder + j * length) * FLOAT + offset
                 theta = theta_of(shape, old, j, floor)
-                listed = (index + at, value + at, theta, room.count[j])
+                listed = (index + at, value + at, theta, room.cells[j])
                 cells.decode_cells((e, decoder, *listed, shape.pitch, width))
             if scoring:
                 cells.row_squares((e, room.squares.ctypes.data, *size, models.weights[model, prefix]))
@@ -309,13 +300,13 @@ def step_latents(
     room: Room,
     crew: Crew,
 ) -> None:
-    """Gradients and steps of the rows of all latents, and the gradients of b_e and theta; out: where gradients go, or 0.
+    """Gradients and steps of the rows of all latents, and the gradients of b_e and theta.
 
-    `half` is half of lambda, `at` the number of the step in the call.
+    `half` is half of lambda, `at` the number of the step in the call, `out` where gradients go, or
+    0.
     """
-    length = row_floats(shape)
-    decoders, vectors = decoder_at(shape), vectors_at(shape)
-    bias = old + (vectors + 2 * whole(shape.latents)) * FLOAT
+    length = shape.at.row
+    bias = old + shape.at.b_d * FLOAT
     plane = room.errors.shape[1] * shape.pitch * WIDTH * FLOAT
     grad_d = room.grads.ctypes.data + crew.thread * 2 * length * FLOAT
     grad_e = grad_d + length * FLOAT
@@ -335,17 +326,17 @@ def step_latents(
             prefix += 1
         e = room.errors.ctypes.data + prefix * plane
         listed = j * shape.capacity * FLOAT
-        index, value = room.index.ctypes.data + listed, room.value.ctypes.data + listed
+        index, value = room.sample.ctypes.data + listed, room.value.ctypes.data + listed
         sums = room.sums.ctypes.data + j * cells.SUMS * FLOAT
-        row = (decoders + j * length) * FLOAT
+        row = (shape.at.decoder + j * length) * FLOAT
         decoder, theta = old + row, theta_of(shape, old, j, ZERO)
-        groups = whole(room.count[j]) // WIDTH
+        groups = whole(room.cells[j]) // WIDTH
         listed_at = (decoder, index, value, grad_d, grad_e, sums)
         cells.latent_gradients((e, x, *listed_at, theta, reach, penalty, groups, shape.parts, shape.pitch))
         room.grad[j] = room.sums[j, 0]
         if shape.kind == JUMPRELU:
             near = theta * room.sums[j, 3] + half * room.sums[j, 4]
-            room.grad[whole(shape.latents) + j] = -near / (2 * reach)
+            room.grad[shape.at.theta - shape.at.b_e + j] = -near / (2 * reach)
         less = room.sums[j, 0]
         if shape.tied:
             rows.add_scaled((grad_e, grad_d, ONE, shape.parts))
@@ -358,7 +349,20 @@ def step_latents(
             continue
         pitch = shape.latents * length
         if not shape.frozen:
-            rows.step_row((decoder, new + row, pitch, grad_d, ZERO, decoder, 1, check, shape.parts, *constants))
+            rows.step_row(
+                (
+                    decoder,
+                    new + row,
+                    pitch,
+                    grad_d,
+                    ZERO,
+                    decoder,
+                    1,
+                    check,
+                    shape.parts,
+                    *constants,
+                )
+            )
         if not shape.tied:
             own = j * length * FLOAT
             rows.step_row((old + own, new + own, pitch, grad_e, less, bias, 0, check, shape.parts, *constants))
@@ -367,18 +371,27 @@ def step_latents(
 @KERNELS.inlined
 def bias_gradient(shape: Shape, old: int, room: Room) -> None:
     """Complete the gradient of b_d, of which room holds the sum of the errors."""
-    length = row_floats(shape)
-    grad = room.grad.ctypes.data + 2 * whole(shape.latents) * FLOAT
+    length = shape.at.row
+    grad = room.grad.ctypes.data + (shape.at.b_d - shape.at.b_e) * FLOAT
     for j in range(shape.latents):
         rows.add_scaled((old + j * length * FLOAT, grad, -room.grad[j], shape.parts))
 
 
 @KERNELS.inlined
 def step_vectors(
-    shape: Shape, old: int, new: int, models: Models, model: int, at: int, step: int, batch: int, adam: Adam, room: Room
+    shape: Shape,
+    old: int,
+    new: int,
+    models: Models,
+    model: int,
+    at: int,
+    step: int,
+    batch: int,
+    adam: Adam,
+    room: Room,
 ) -> None:
     """The step of b_e, theta and b_d."""
-    start, count = vectors_at(shape) * FLOAT, vector_floats(shape)
+    start, count = shape.at.b_e * FLOAT, shape.at.vectors
     rate, decay = models.rate[model, at], models.decay[model]
     coupled, keep = (decay, ONE) if shape.coupled else (ZERO, ONE - rate * decay)
     bias1 = 1.0 - adam.beta1 ** (step + 1)
@@ -391,9 +404,9 @@ def step_vectors(
 
 
 @KERNELS.inlined
-def mean_loss(shape: Shape, batch: int, half: np.float32, room: Room) -> float:
+def mean_loss(shape: Shape, batch: int, half: np.float32, room: Room) -> np.float64:
     """The mean loss of a batch, of the errors' squares and the penalty."""
-    errors, penalty = 0.0, 0.0
+    errors, penalty = np.float64(0), np.float64(0)
     for share in range((shape.parts + SHARE - 1) // SHARE):
         errors += room.losses[share]
     column = 2 if shape.kind == JUMPRELU else 1
@@ -452,7 +465,7 @@ def moved_threshold(shape: Shape, old: np.float32, models: Models, room: Room) -
 @KERNELS.inlined
 def clamp_theta(shape: Shape, new: int) -> None:
     """Thresholds are not below 0."""
-    first = vectors_at(shape) + whole(shape.latents)
+    first = shape.at.theta
     for j in range(first, first + shape.latents):
         put_float(new, j, max(float_at(new, j), ZERO))
 
@@ -509,8 +522,8 @@ def train(
 ) -> None:
     """Train the models first ... last - 1 from `step` on, one step on each batch.
 
-    If `gradients` [M, N] are not empty, leave them, and the losses [M], of one step instead. The threads of a crew call
-    this with the same arrays, but for `crew`.
+    If `gradients` [M, N] are not empty, leave them, and the losses [M], of one step instead. The
+    threads of a crew call this with the same arrays, but for `crew`.
     """
     batch = shape.samples
     size = state.numbers.shape[2] * FLOAT
@@ -536,15 +549,28 @@ def train(
                     losses[model] = mean_loss(shape, batch, half, room)
                     put_vectors(shape, out, batch, models, room)
                 else:
-                    finish(shape, batch, old, new, half, models, model, at, step + at, adam, state, room)
+                    finish(
+                        shape,
+                        batch,
+                        old,
+                        new,
+                        half,
+                        models,
+                        model,
+                        at,
+                        step + at,
+                        adam,
+                        state,
+                        room,
+                    )
 
 
 @KERNELS.inlined
 def put_vectors(shape: Shape, out: int, batch: int, models: Models, room: Room) -> None:
     """Leave the gradients of b_e, theta and b_d."""
     factor = models.factor / np.float32(batch)
-    for i in range(vector_floats(shape)):
-        put_float(out, vectors_at(shape) + i, factor * room.grad[i])
+    for i in range(shape.at.vectors):
+        put_float(out, shape.at.b_e + i, factor * room.grad[i])
 
 
 @KERNELS.compiled
@@ -559,7 +585,9 @@ def score(
     room: Room,
     crew: Crew,
 ) -> None:
-    """Add the sums of losses and of their squares over `samples` samples to state.moments, by the rule of inference."""
+    """Add the sums of losses and of their squares over `samples` samples to state.moments, by the
+    rule of inference.
+    """
     size = state.numbers.shape[2] * FLOAT
     for model in range(first, last):
         numbers = state.numbers.ctypes.data + model * 2 * size
@@ -568,7 +596,21 @@ def score(
             batch = min(shape.samples, samples - at * shape.samples)
             room.squares[:batch] = ZERO
             keep = models.keep[model, 0]
-            forward(shape, batches, at, batch, numbers, floor, keep, ZERO, models, model, True, room, crew)
+            forward(
+                shape,
+                batches,
+                at,
+                batch,
+                numbers,
+                floor,
+                keep,
+                ZERO,
+                models,
+                model,
+                True,
+                room,
+                crew,
+            )
             add_penalties(shape, numbers, floor, 2 * models.penalty[model, 0], room)
             for sample in range(batch):
                 loss = np.float64(room.squares[sample])
@@ -582,7 +624,7 @@ def add_penalties(shape: Shape, numbers: int, floor: np.float32, penalty: np.flo
     if penalty != ZERO:
         for j in range(shape.latents):
             theta = theta_of(shape, numbers, j, floor)
-            for cell in range(room.count[j]):
+            for cell in range(room.cells[j]):
                 z = room.value[j, cell]
                 if not z <= theta:
-                    room.squares[room.index[j, cell]] += penalty * (ONE if shape.kind == JUMPRELU else z)
+                    room.squares[room.sample[j, cell]] += penalty * (ONE if shape.kind == JUMPRELU else z)

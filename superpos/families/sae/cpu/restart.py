@@ -1,4 +1,6 @@
-"""Restarts of dead latents: the family's own, model by model, so that no model's rounding depends on others."""
+"""Restarts of dead latents: the family's own, model by model, so that no model's rounding depends
+on others.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,13 @@ def _restart(task: Task, state: Trained, model: int, x: torch.Tensor, step: int)
     now, before = state.numbers[model, turn][None], state.numbers[model, 1 - turn][None]
 
     def tensors(numbers: F32, which: int = 0) -> dict[str, torch.Tensor]:
-        return {name: torch.from_numpy(layout.view(numbers, name, which).copy()) for name in layout.start}
+        return {name: torch.from_numpy(layout.view(numbers, name, which).copy()) for name in layout.shapes}
 
     extra = {
         "threshold": torch.from_numpy(state.threshold[model : model + 1]),
         "idle": torch.from_numpy(state.idle[model : model + 1].copy()),
     }
-    stepped = Stepped(*(tensors(now, which) for which in range(3)), extra, tensors(before))
+    stepped = Stepped(tensors(now), tensors(now, 1), tensors(now, 2), extra, tensors(before))
     found = restarted(task, stepped, x, step)
     for which, group in enumerate((found.params, found.first, found.second)):
         for name, value in group.items():

@@ -66,9 +66,10 @@ def step_row(
 ) -> None:
     """A step of Adam of one row: row and moments lie `pitch` floats apart, in `old` and in `new`.
 
-    The gradient is factor * (grad - less * direction) + coupled * row, the step that of `optimisers.update` with
-    unbias2 = 1 / sqrt(1 - beta2^t). A `unit` row has its gradient projected on the tangent first (direction is the row
-    itself, less is then their product), and is normalised after the step. check += 0, or NaN if the row is not finite.
+    The gradient is factor * (grad - less * direction) + coupled * row, the step that of
+    `optimisers.update` with unbias2 = 1 / sqrt(1 - beta2^t). A `unit` row has its gradient
+    projected on the tangent first (direction is the row itself, less is then their product), and is
+    normalised after the step. check += 0, or NaN if the row is not finite.
     """
     scalars = (factor, coupled, keep, rate, unbias2, beta1, rest1, beta2, rest2, eps)
     adam = _Adam(*(splat(b, s, VF) for s in scalars))
@@ -158,5 +159,8 @@ def _amount(b: Value, grad: Value, less: Value, direction: Value, unit: Value, p
     """How much of the direction a gradient loses: `less`, or its product with a unit direction."""
     amount = cgutils.alloca_once_value(b, less)
     with b.if_then(b.icmp_signed("!=", unit, integer(0))):
-        b.store(_sum_over(b, parts, lambda place: b.fmul(load(b, grad, place), load(b, direction, place))), amount)
+        b.store(
+            _sum_over(b, parts, lambda place: b.fmul(load(b, grad, place), load(b, direction, place))),
+            amount,
+        )
     return splat(b, b.load(amount), VF)

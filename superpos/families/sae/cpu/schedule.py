@@ -1,4 +1,5 @@
-"""Which thread does what: the batches of all worlds for a stretch of steps first, then the models on them.
+"""Which thread does what: the batches of all worlds for a stretch of steps first, then the models
+on them.
 
 Shapes: M models, whose worlds rise; N numbers of a model.
 """
@@ -14,7 +15,7 @@ from superpos.engines.compiled.threads import on_threads
 from superpos.engines.machine import torch_threads
 from superpos.families.sae import FAMILY
 from superpos.families.sae.cpu import batches, kernel
-from superpos.families.sae.cpu.arrays import F32, F64, Batches, Crew, Room, Shape, Trained
+from superpos.families.sae.cpu.arrays import F32, F64, Batches, Crew, Models, Room, Shape, Trained
 from superpos.families.sae.cpu.call import models_of, room_of, shape_of
 from superpos.families.sae.cpu.restart import restart_dead
 from superpos.families.sae.structure import Structure, Task
@@ -45,9 +46,16 @@ class Turn(NamedTuple):
 
 
 def train(
-    task: Task, state: Trained, start: int, stop: int, threads: int, gradients: tuple[F32, F64] | None = None
+    task: Task,
+    state: Trained,
+    start: int,
+    stop: int,
+    threads: int,
+    gradients: tuple[F32, F64] | None = None,
 ) -> None:
-    """Train all models from step `start` to `stop`, or leave gradients [M, N] and losses [M] of one step."""
+    """Train all models from step `start` to `stop`, or leave gradients [M, N] and losses [M] of one
+    step.
+    """
     structure = task.structure
     shape = shape_of(structure, structure.batch_size)
     out, losses = gradients or (np.zeros((0, state.numbers.shape[2]), np.float32), np.zeros(0))
@@ -55,20 +63,20 @@ def train(
     for turn in _turns(task, shape, stop - start):
         for steps in _stretches(structure, start, stop, turn.steps):
             team.make(task, turn, False, steps)
-            models = models_of(task, steps)
-
-            def step(made: Batches, first: int, last: int, room: Room, crew: Crew) -> None:
-                where = (made, models, first, last, steps.start)
-                kernel.train(shape, *where, FAMILY.adam, state, out, losses, room, crew)
-
-            team.use(turn, len(steps), step)
+            team.use(
+                turn,
+                len(steps),
+                _trainer(shape, models_of(task, steps), steps.start, state, out, losses),
+            )
             if restarts(structure, steps.stop - 1) and gradients is None:
                 for rows, made in zip(turn.models, turn.made, strict=True):
                     restart_dead(task, state, rows, made.rows[len(steps) - 1], steps.stop - 1)
 
 
 def score(task: Task, state: Trained, samples: int, threads: int) -> None:
-    """Add the sums of losses and of their squares over the first samples of the evaluation stream to state.moments."""
+    """Add the sums of losses and of their squares over the first samples of the evaluation stream
+    to state.moments.
+    """
     shape = shape_of(task.structure, min(samples, _EVALUATED_AT_ONCE), inference=True)
     pieces, models = -(-samples // shape.samples), models_of(task, None)
     team = Team(shape, threads)
@@ -76,12 +84,22 @@ def score(task: Task, state: Trained, samples: int, threads: int) -> None:
         for first in range(0, pieces, turn.steps):
             some = range(first, min(first + turn.steps, pieces))
             team.make(task, turn, True, some)
-            left = samples - first * shape.samples
+            use = _scorer(shape, models, samples - first * shape.samples, state)
+            team.use(turn, len(some), use, crews=False)
 
-            def add(made: Batches, start: int, end: int, room: Room, crew: Crew) -> None:
-                kernel.score(shape, made, left, models, start, end, state, room, crew)
 
-            team.use(turn, len(some), add, crews=False)
+def _trainer(shape: Shape, models: Models, step: int, state: Trained, out: F32, losses: F64) -> Use:
+    def use(made: Batches, first: int, last: int, room: Room, crew: Crew) -> None:
+        kernel.train(shape, made, models, first, last, step, FAMILY.adam, state, out, losses, room, crew)
+
+    return use
+
+
+def _scorer(shape: Shape, models: Models, samples: int, state: Trained) -> Use:
+    def use(made: Batches, first: int, last: int, room: Room, crew: Crew) -> None:
+        kernel.score(shape, made, samples, models, first, last, state, room, crew)
+
+    return use
 
 
 def _turns(task: Task, shape: Shape, steps: int) -> Iterator[Turn]:
@@ -115,7 +133,9 @@ class Team:
         self.rooms: list[Room] = []
 
     def make(self, task: Task, turn: Turn, evaluation: bool, steps: range) -> None:
-        """Make the batches of some steps, or (evaluation) of so many pieces of the evaluation stream."""
+        """Make the batches of some steps, or (evaluation) of so many pieces of the evaluation
+        stream.
+        """
         parts = [
             (world, made, first)
             for world, made in zip(turn.worlds, turn.made, strict=True)
@@ -133,11 +153,12 @@ class Team:
             on_threads(self.threads, parts, work)
 
     def use(self, turn: Turn, steps: int, use: Use, crews: bool = True) -> None:
-        """Use the batches of so many steps for every model: each thread takes models from one queue, or all share each
-        model's steps."""
+        """Use the batches of so many steps for every model: each thread takes models from one
+        queue, or all share each model's steps.
+        """
         some = [Batches(made.lanes[:steps], made.rows[:steps]) for made in turn.made]
         count = sum(map(len, turn.models))
-        if crews and self._shared(count):
+        if crews and self.shared(count):
             self._crew(turn, some, use)
             return
         size = max(1, count // (8 * self.threads))
@@ -155,7 +176,7 @@ class Team:
 
         on_threads(self.threads, shares, work)
 
-    def _shared(self, models: int) -> bool:
+    def shared(self, models: int) -> bool:
         """Whether threads share each model: it is large, and they could not be given equally many."""
         shape = self.shape
         work = 10.0 * shape.dims * shape.latents * shape.samples
@@ -172,4 +193,3 @@ class Team:
 
         on_threads(self.threads, range(self.threads), work)
         self.rooms.append(room)
-

@@ -1,8 +1,8 @@
 """Passes that find the k largest positive numbers: the floor that they are above.
 
-By bisection of the bits of floats, whose order is that of positive numbers. More than k numbers are above `low`, and k
-at most above `high`, which is the floor where exactly k are above it, or where no float lies between the two: of equal
-numbers, either all are above the floor or none.
+By bisection of the bits of floats, whose order is that of positive numbers. More than k numbers are
+above `low`, and k at most above `high`, which is the floor where exactly k are above it, or where
+no float lies between the two: of equal numbers, either all are above the floor or none.
 """
 
 from __future__ import annotations
@@ -70,8 +70,14 @@ def lane_floors(b: Value, z: Floats, floors: Floats, latents: Value, k: Value, v
 
 @vector_pass
 def floor_of(b: Value, values: Floats, groups: Value, k: Value, floor: Floats) -> None:
-    """floor[0]: above it are the k largest of the values, of which more than k are above the number it held before."""
-    low, high, going = cgutils.alloca_once(b, I32), cgutils.alloca_once(b, I32), cgutils.alloca_once(b, _BIT)
+    """floor[0]: above it are the k largest of the values, of which more than k are above the number
+    it held before.
+    """
+    low, high, going = (
+        cgutils.alloca_once(b, I32),
+        cgutils.alloca_once(b, I32),
+        cgutils.alloca_once(b, _BIT),
+    )
     count, top = cgutils.alloca_once(b, VI), cgutils.alloca_once(b, VF)
     one = ir.Constant(I32, 1)
     wanted = b.trunc(k, I32)
