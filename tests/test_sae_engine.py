@@ -315,11 +315,15 @@ def test_the_codes_are_those_of_the_world_bit_for_bit(name: str, evaluation: boo
     first, samples, step = (128, 300, 0) if evaluation else (0, 300, 7)
     low, high = (int(word[0]) for word in key_words(np.array([world.seed], np.uint64)))
     purpose = Purpose.EVALUATE if evaluation else Purpose.TRAIN
-    stream = batches.Stream(low, high, int(purpose), step, first, samples)
-    level, row, feature = batches.locate(stream, world.law.thresholds)
-    found = np.zeros((samples, 12), np.float32)
-    found[row, feature] = of_levels(world.magnitude, world.sigma, torch.from_numpy(level)).numpy()
-    expected = world.codes(evaluation, step, range(first, first + samples)).numpy()
+    stream = batches.Stream(low, high, int(purpose), step, first, 2, 64, samples)
+    level, row, feature = batches.locate(stream, 2, 384, world.law.thresholds)
+    values = of_levels(world.magnitude, world.sigma, torch.from_numpy(level)).numpy()
+    found = np.zeros((2, 384, 12), np.float32)
+    found[row // 384, row % 384, feature] = values
+    expected = np.zeros_like(found)
+    for at in range(2):
+        numbers = range(first + 64 * at, first + 64 * at + samples)
+        expected[at, :samples] = world.codes(evaluation, step + 2 * at, numbers).numpy()
     assert np.array_equal(found, expected)
     assert found.any() == (name != "never")
 

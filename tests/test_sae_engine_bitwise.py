@@ -93,8 +93,8 @@ def test_number_of_threads(kind: str, models: int, threads: int, monkeypatch: py
     expected = everything(FUSED, task)
     assert_same(everything(FusedSaeEngine(threads), task), expected)
     monkeypatch.setattr(schedule, "_CREW_WORK", 0)
-    team = schedule.Team(call.shape_of(task.structure, 129), threads)
-    assert team.shared(models)
+    team = schedule.Team(task, call.shape_of(task.structure, 129), threads, 1)
+    assert team.shares_steps()
     assert_same(everything(FusedSaeEngine(threads), task), expected)
 
 
@@ -113,8 +113,7 @@ def test_stretches_and_checkpoints(kind: str, size: tuple[int, int, int, int], m
     FUSED.advance(task, again, 12)
     arrays = {name: np.asarray(value) for name, value in again.to_arrays().items() if name != "step"}
     assert_same(arrays, {name: value for name, value in expected.items() if name in arrays})
-    monkeypatch.setattr(schedule, "_WORLD_BYTES", 1)
-    monkeypatch.setattr(schedule, "_ALL_BYTES", 1)
+    monkeypatch.setattr(schedule, "_BATCH_BYTES", 1)
     assert_same(everything(FUSED, task), expected)
 
 

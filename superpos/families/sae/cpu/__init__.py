@@ -13,6 +13,7 @@ from llvmlite import binding
 from numpy.typing import NDArray
 
 from superpos.engines import Params
+from superpos.engines.compiled.cache import compiles
 from superpos.engines.machine import available_threads
 from superpos.engines.task import State
 from superpos.families.sae.cpu import kernel
@@ -48,6 +49,8 @@ class FusedSaeEngine:
             return "the fused CPU engine has no AuxK (sae.aux_k is set)"
         if structure.optimizer == "sgd":
             return "the fused CPU engine trains autoencoders by Adam and AdamW only (train.optimizer=sgd)"
+        if not compiles():
+            return "the fused CPU engine needs numba's compiler, which NUMBA_DISABLE_JIT switches off"
         features = binding.get_host_cpu_features()
         if "avx2" in features and not features["fma"]:
             return "the fused CPU engine needs a processor with fused multiply-add"

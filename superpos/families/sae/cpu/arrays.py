@@ -56,7 +56,7 @@ class Shape(NamedTuple):
 class Batches(NamedTuple):
     """Inputs of some steps, as both halves of the work want them."""
 
-    lanes: F32  # [T, blocks, d, STRIDE] blocks of samples, side by side
+    lanes: F32  # [T, blocks, R, STRIDE] blocks of samples, side by side
     rows: F32  # [T, B', pitch]
 
 

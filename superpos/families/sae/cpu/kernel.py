@@ -93,7 +93,7 @@ def encode(
         for block in range(blocks):
             valid = min(LANES, batch - block * LANES)
             lanes = (valid + PAIR * WIDTH - 1) // (PAIR * WIDTH) * PAIR
-            source = x + block * shape.dims * STRIDE * FLOAT
+            source = x + block * shape.at.row * STRIDE * FLOAT
             if keeps_all(shape.kind):
                 z = room.z.ctypes.data + (block * shape.latents + first) * STRIDE * FLOAT
             else:

@@ -1,5 +1,8 @@
-"""Which thread does what: the batches of all worlds for a stretch of steps first, then the models
-on them.
+"""Which thread does what.
+
+Where there are many worlds, a thread takes one after the other: it makes the batches of a stretch
+of steps and trains the world's models on them. Else all threads make the batches of all worlds, and
+then take models; where these are few and large, all threads share the steps of every model.
 
 Shapes: M models, whose worlds rise; N numbers of a model.
 """
@@ -21,28 +24,14 @@ from superpos.families.sae.cpu.restart import restart_dead
 from superpos.families.sae.structure import Structure, Task
 from superpos.families.sae.upkeep import restarts
 
-_WORLD_BYTES = 2**22  # of the batches of one world in a stretch
-_ALL_BYTES = 2**27  # of those of the worlds whose models are trained in turn
+_BATCH_BYTES = 2**22  # of the batches of one world in a stretch
 _MOST_STEPS = 64  # of a stretch
 _FEW_STEPS = 4  # whose batches one thread makes at a time
 _EVALUATED_AT_ONCE = 1024  # samples
 _CREW_WORK = 8e6  # nominal operations of a step, at least, that several threads share
 
-Use = Callable[[Batches, int, int, Room, Crew], None]
-"""(batches, first model, its end, room, crew): one call of the kernel."""
-
-
-class Turn(NamedTuple):
-    """Worlds whose models are trained in turn, with room for the batches of a stretch."""
-
-    worlds: list[int]
-    models: list[range]
-    made: list[Batches]
-
-    @property
-    def steps(self) -> int:
-        """Of the longest stretch."""
-        return len(self.made[0].rows)
+Use = Callable[[Batches, range, Room, Crew], None]
+"""(batches, models, room, crew): what is done with the batches of a stretch."""
 
 
 def train(
@@ -53,67 +42,56 @@ def train(
     threads: int,
     gradients: tuple[F32, F64] | None = None,
 ) -> None:
-    """Train all models from step `start` to `stop`, or leave gradients [M, N] and losses [M] of one
-    step.
+    """Train all models from step `start` to `stop`.
+
+    Or leave gradients [M, N] and losses [M] of the one step.
     """
     structure = task.structure
-    shape = shape_of(structure, structure.batch_size)
-    out, losses = gradients or (np.zeros((0, state.numbers.shape[2]), np.float32), np.zeros(0))
-    team = Team(shape, threads)
-    for turn in _turns(task, shape, stop - start):
-        for steps in _stretches(structure, start, stop, turn.steps):
-            team.make(task, turn, False, steps)
-            team.use(
-                turn,
-                len(steps),
-                _trainer(shape, models_of(task, steps), steps.start, state, out, losses),
-            )
-            if restarts(structure, steps.stop - 1) and gradients is None:
-                for rows, made in zip(turn.models, turn.made, strict=True):
-                    restart_dead(task, state, rows, made.rows[len(steps) - 1], steps.stop - 1)
+    team = Team(task, shape_of(structure, structure.batch_size), threads, stop - start)
+    for steps in _stretches(structure, start, stop, team.longest):
+        models = models_of(task, steps)
+        team.use(False, steps.start, len(steps), _training(task, team.shape, models, steps, state, gradients))
 
 
 def score(task: Task, state: Trained, samples: int, threads: int) -> None:
-    """Add the sums of losses and of their squares over the first samples of the evaluation stream
-    to state.moments.
+    """Add the sums of losses and of their squares to state.moments.
+
+    Over the first `samples` samples of the evaluation stream.
     """
     shape = shape_of(task.structure, min(samples, _EVALUATED_AT_ONCE), inference=True)
     pieces, models = -(-samples // shape.samples), models_of(task, None)
-    team = Team(shape, threads)
-    for turn in _turns(task, shape, pieces):
-        for first in range(0, pieces, turn.steps):
-            some = range(first, min(first + turn.steps, pieces))
-            team.make(task, turn, True, some)
-            use = _scorer(shape, models, samples - first * shape.samples, state)
-            team.use(turn, len(some), use, crews=False)
+    team = Team(task, shape, threads, pieces, crews=False)
+    for first in range(0, pieces, team.longest):
+        count, left = min(team.longest, pieces - first), samples - first * shape.samples
+        team.use(True, first * shape.samples, count, _scoring(shape, models, left, state))
 
 
-def _trainer(shape: Shape, models: Models, step: int, state: Trained, out: F32, losses: F64) -> Use:
-    def use(made: Batches, first: int, last: int, room: Room, crew: Crew) -> None:
-        kernel.train(shape, made, models, first, last, step, FAMILY.adam, state, out, losses, room, crew)
+def _training(
+    task: Task,
+    shape: Shape,
+    models: Models,
+    steps: range,
+    state: Trained,
+    gradients: tuple[F32, F64] | None,
+) -> Use:
+    nothing = np.zeros((0, state.numbers.shape[2]), np.float32), np.zeros(0)
+    out = gradients or nothing
+    restarted = gradients is None and restarts(task.structure, steps.stop - 1)
+
+    def use(made: Batches, some: range, room: Room, crew: Crew) -> None:
+        which = (models, some.start, some.stop, steps.start)
+        kernel.train(shape, made, *which, FAMILY.adam, state, *out, room, crew)
+        if restarted and crew.thread == 0:
+            restart_dead(task, state, some, made.rows[-1], steps.stop - 1)
 
     return use
 
 
-def _scorer(shape: Shape, models: Models, samples: int, state: Trained) -> Use:
-    def use(made: Batches, first: int, last: int, room: Room, crew: Crew) -> None:
-        kernel.score(shape, made, samples, models, first, last, state, room, crew)
+def _scoring(shape: Shape, models: Models, samples: int, state: Trained) -> Use:
+    def use(made: Batches, some: range, room: Room, crew: Crew) -> None:
+        kernel.score(shape, made, samples, models, some.start, some.stop, state, room, crew)
 
     return use
-
-
-def _turns(task: Task, shape: Shape, steps: int) -> Iterator[Turn]:
-    """As many worlds at a time as there is memory for their batches."""
-    size = sum(values.nbytes for values in batches.empty(1, shape.samples, shape.dims))
-    length = max(1, min(steps, _MOST_STEPS, _WORLD_BYTES // size))
-    count = max(1, _ALL_BYTES // (length * size))
-    worlds, first = np.unique(task.world, return_index=True)
-    ends = [*first[1:].tolist(), len(task)]
-    models = [range(start, end) for start, end in zip(first.tolist(), ends, strict=True)]
-    made = [batches.empty(length, shape.samples, shape.dims) for _ in range(min(count, len(worlds)))]
-    for at in range(0, len(worlds), count):
-        some = slice(at, at + count)
-        yield Turn(worlds[some].tolist(), models[some], made[: len(models[some])])
 
 
 def _stretches(structure: Structure, start: int, stop: int, most: int) -> Iterator[range]:
@@ -125,71 +103,123 @@ def _stretches(structure: Structure, start: int, stop: int, most: int) -> Iterat
             first = step + 1
 
 
+class World(NamedTuple):
+    """A world with its models, which are neighbours."""
+
+    number: int
+    models: range
+
+
 class Team:
-    """The threads, and the room that they work in."""
+    """The threads, and the room that they work in: for at most `longest` batches at a time."""
 
-    def __init__(self, shape: Shape, threads: int) -> None:
-        self.shape, self.threads = shape, threads
-        self.rooms: list[Room] = []
+    def __init__(
+        self, task: Task, shape: Shape, threads: int, batches_: int, crews: bool = True
+    ) -> None:
+        self.task, self.shape, self.threads = task, shape, threads
+        size = sum(values.nbytes for values in batches.empty(1, shape.samples, shape.dims))
+        self.longest = max(1, min(batches_, _MOST_STEPS, _BATCH_BYTES // size))
+        self.worlds = _worlds(task)
+        many = len(self.worlds) >= 4 * threads
+        self._way = self._by_world if many else self._in_crews if crews and self.shares_steps() else self._by_model
+        self._rooms: list[Room] = []
+        self._made: list[Batches] = []
 
-    def make(self, task: Task, turn: Turn, evaluation: bool, steps: range) -> None:
-        """Make the batches of some steps, or (evaluation) of so many pieces of the evaluation
-        stream.
-        """
-        parts = [
-            (world, made, first)
-            for world, made in zip(turn.worlds, turn.made, strict=True)
-            for first in range(0, len(steps), _FEW_STEPS)
-        ]
+    def shares_steps(self) -> bool:
+        """Whether threads share each model: it is large, and they could not be given as many."""
+        shape, models = self.shape, len(self.task)
+        work = 10.0 * shape.dims * shape.latents * shape.samples
+        uneven = models < 4 * self.threads and models % self.threads != 0
+        return self.threads > 1 and uneven and work > _CREW_WORK
 
-        def work(taken: Iterator[tuple[int, Batches, int]]) -> None:
-            for world, made, first in taken:
-                some = slice(first, min(first + _FEW_STEPS, len(steps)))
-                out = Batches(made.lanes[some], made.rows[some])
-                at = (steps.start + first) * (self.shape.samples if evaluation else 1)
-                batches.fill(out, task.worlds[world], evaluation, at, self.shape.samples)
-
+    def use(self, evaluation: bool, start: int, count: int, use: Use) -> None:
+        """Make `count` batches of every world, as `batches.fill`, and use them for its models."""
         with torch_threads(1):  # bits must not depend on their number
-            on_threads(self.threads, parts, work)
+            self._way(evaluation, start, count, use)
 
-    def use(self, turn: Turn, steps: int, use: Use, crews: bool = True) -> None:
-        """Use the batches of so many steps for every model: each thread takes models from one
-        queue, or all share each model's steps.
-        """
-        some = [Batches(made.lanes[:steps], made.rows[:steps]) for made in turn.made]
-        count = sum(map(len, turn.models))
-        if crews and self.shared(count):
-            self._crew(turn, some, use)
-            return
-        size = max(1, count // (8 * self.threads))
+    def _by_world(self, evaluation: bool, start: int, count: int, use: Use) -> None:
+        def work(taken: Iterator[World]) -> None:
+            room, made = self._take_room(), self._take_batches()
+            some = _first(made, count)
+            for world in taken:
+                self._fill(some, world, evaluation, start)
+                use(some, world.models, room, _alone())
+            self._rooms.append(room)
+            self._made.append(made)
+
+        on_threads(self.threads, self.worlds, work)
+
+    def _by_model(self, evaluation: bool, start: int, count: int, use: Use) -> None:
+        size = max(1, len(self.task) // (8 * self.threads))
         shares = [
-            (made, first, min(first + size, models.stop))
-            for models, made in zip(turn.models, some, strict=True)
-            for first in range(models.start, models.stop, size)
+            (made, range(first, min(first + size, world.models.stop)))
+            for world, made in zip(self.worlds, self._all(evaluation, start, count), strict=True)
+            for first in range(world.models.start, world.models.stop, size)
         ]
 
-        def work(taken: Iterator[tuple[Batches, int, int]]) -> None:
-            room = self.rooms.pop() if self.rooms else room_of(self.shape)
-            for share in taken:
-                use(*share, room, Crew(0, 1, np.zeros(2, np.int64)))
-            self.rooms.append(room)
+        def work(taken: Iterator[tuple[Batches, range]]) -> None:
+            room = self._take_room()
+            for made, models in taken:
+                use(made, models, room, _alone())
+            self._rooms.append(room)
 
         on_threads(self.threads, shares, work)
 
-    def shared(self, models: int) -> bool:
-        """Whether threads share each model: it is large, and they could not be given equally many."""
-        shape = self.shape
-        work = 10.0 * shape.dims * shape.latents * shape.samples
-        return self.threads > 1 and models < 4 * self.threads and bool(models % self.threads) and work > _CREW_WORK
-
-    def _crew(self, turn: Turn, some: list[Batches], use: Use) -> None:
-        room = self.rooms.pop() if self.rooms else room_of(self.shape, self.threads)
-        barrier = np.zeros(2, np.int64)
+    def _in_crews(self, evaluation: bool, start: int, count: int, use: Use) -> None:
+        made, barrier = self._all(evaluation, start, count), np.zeros(2, np.int64)
+        room = self._take_room(self.threads)
 
         def work(taken: Iterator[int]) -> None:
             for thread in taken:
-                for models, made in zip(turn.models, some, strict=True):
-                    use(made, models.start, models.stop, room, Crew(thread, self.threads, barrier))
+                for world, some in zip(self.worlds, made, strict=True):
+                    use(some, world.models, room, Crew(thread, self.threads, barrier))
 
         on_threads(self.threads, range(self.threads), work)
-        self.rooms.append(room)
+        self._rooms.append(room)
+
+    def _all(self, evaluation: bool, start: int, count: int) -> list[Batches]:
+        """The batches of every world, made by all threads."""
+        while len(self._made) < len(self.worlds):
+            self._made.append(self._take_batches(new=True))
+        made = [_first(some, count) for some in self._made]
+        parts = [
+            (world, _first(Batches(some.lanes[first:], some.rows[first:]), _FEW_STEPS), first)
+            for world, some in zip(self.worlds, made, strict=True)
+            for first in range(0, count, _FEW_STEPS)
+        ]
+
+        def work(taken: Iterator[tuple[World, Batches, int]]) -> None:
+            for world, some, first in taken:
+                self._fill(some, world, evaluation, start + first * (self.shape.samples if evaluation else 1))
+
+        on_threads(self.threads, parts, work)
+        return made
+
+    def _fill(self, out: Batches, world: World, evaluation: bool, start: int) -> None:
+        batches.fill(out, self.task.worlds[world.number], evaluation, start, self.shape.samples)
+
+    def _take_room(self, threads: int = 1) -> Room:
+        return self._rooms.pop() if self._rooms else room_of(self.shape, threads)
+
+    def _take_batches(self, new: bool = False) -> Batches:
+        if self._made and not new:
+            return self._made.pop()
+        return batches.empty(self.longest, self.shape.samples, self.shape.dims)
+
+
+def _worlds(task: Task) -> list[World]:
+    numbers, first = np.unique(task.world, return_index=True)
+    ends = [*first[1:].tolist(), len(task)]
+    starts = first.tolist()
+    return [
+        World(number, range(start, end))
+        for number, start, end in zip(numbers.tolist(), starts, ends, strict=True)
+    ]
+
+
+def _first(made: Batches, count: int) -> Batches:
+    return Batches(made.lanes[:count], made.rows[:count])
+
+
+def _alone() -> Crew:
+    return Crew(0, 1, np.zeros(2, np.int64))
