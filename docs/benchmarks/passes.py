@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from superpos.engines.compiled import philox, products, steps
+from superpos.engines.compiled import philox, products, steps, turning
 from superpos.engines.compiled.vectors import WIDTH
 from superpos.families.tms import model
 from superpos.families.tms.cpu import gaps, kernel, losses
@@ -74,9 +74,9 @@ def repeat(
         elif which == 11:
             gaps.encode_backward((at.grad, s.hidden, s.x, s.cell, cells, m))
         elif which == 12:
-            gaps.to_lanes((s.hidden, s.h, m, vectors))
+            turning.to_lanes((s.hidden, s.h, m, vectors, kernel.filled_up(m)))
         elif which == 13:
-            gaps.to_rows((s.dh, s.hidden, m, vectors))
+            turning.to_rows((s.dh, s.hidden, m, vectors, kernel.filled_up(m)))
         elif which == 14:
             moments = (state.first.ctypes.data, state.second.ctypes.data, at.grad)
             constants = kernel.adam_constants(adam)

@@ -7,6 +7,7 @@ and the optimiser works elementwise.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from superpos.engines.machine import torch_threads
 from superpos.engines.splitting import in_memory
 from superpos.engines.task import State, Stepped, Structure, Task
 from superpos.family import Arrays, Family
@@ -173,23 +175,10 @@ class ReferenceEngine:
     def _column(self, values: NDArray[np.float64]) -> torch.Tensor:
         return torch.from_numpy(values.astype(np.float32)).to(self.device)
 
-    def _threads(self, task: Task, samples: int) -> _TorchThreads:
+    def _threads(self, task: Task, samples: int) -> AbstractContextManager[None]:
         """As many as find enough to do: at every operation on a small tensor threads would wait for each other."""
         busy = len(task) * samples * task.structure.n_outputs // _CELLS_A_THREAD
-        return _TorchThreads(self.threads or max(1, min(torch.get_num_threads(), busy)))
-
-
-class _TorchThreads:
-    """torch's thread count for the length of a `with` block."""
-
-    def __init__(self, threads: int) -> None:
-        self.threads, self.before = threads, torch.get_num_threads()
-
-    def __enter__(self) -> None:
-        torch.set_num_threads(self.threads)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_num_threads(self.before)
+        return torch_threads(self.threads or max(1, min(torch.get_num_threads(), busy)))
 
 
 def _params(values: dict[str, optimisers.Update]) -> Tensors:

@@ -78,7 +78,7 @@ class Independent:
     def levels(self, words: torch.Tensor) -> torch.Tensor:
         """Numbers in (0, 1), float64, that the words of active features leave open: uniform and independent."""
         first = words.new_tensor(self.thresholds)
-        return (words - first + 0.5).double() / (RANGE - first)
+        return ((words - first).double() + 0.5) / (RANGE - first)
 
 
 @dataclass(frozen=True, eq=False)

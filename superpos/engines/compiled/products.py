@@ -28,19 +28,31 @@ from superpos.engines.compiled.vectors import (
 _MAX_ACCUMULATORS = 16  # of 32 vector registers: the rest hold operands
 
 
-def _contract_tile(b: Value, operands: Sequence[Value], first_row: Value, lane: Value, rows: int, width: int) -> None:
-    """`rows` x `width` vectors of `contract`, summed in registers over `inner`."""
-    out, weight, source, start, n_rows, inner = operands
+def _contract_tile(
+    b: Value,
+    operands: Sequence[Value],
+    weights: tuple[Value, Value, Value],
+    first_row: Value,
+    lane: Value,
+    rows: int,
+    width: int,
+) -> None:
+    """`rows` x `width` vectors of `contract`, summed in registers over `inner`.
+
+    `weights` are the weight, and how far the next row and the next inner index are from each other in it.
+    """
+    out, source, start, inner = operands
+    weight, to_row, to_inner = weights
     sums = [[cgutils.alloca_once(b, VF) for _ in range(width)] for _ in range(rows)]
     for r in range(rows):
         begin = splat(b, b.load(b.gep(start, [b.add(first_row, integer(r))])), VF)
         for v in range(width):
             b.store(begin, sums[r][v])
+    own = [b.gep(weight, [b.mul(b.add(first_row, integer(r)), to_row)]) for r in range(rows)]
     with cgutils.for_range(b, inner) as j:
         columns = [load(b, source, row_at(b, j.index, b.add(lane, integer(v * WIDTH)))) for v in range(width)]
-        w = b.gep(weight, [b.add(b.mul(j.index, n_rows), first_row)])
         for r in range(rows):
-            factor = splat(b, b.load(b.gep(w, [integer(r)])), VF)
+            factor = splat(b, b.load(b.gep(own[r], [b.mul(j.index, to_inner)])), VF)
             for v in range(width):
                 b.store(fma(b, factor, columns[v], b.load(sums[r][v])), sums[r][v])
     for r in range(rows):
@@ -62,21 +74,49 @@ def contract(
     b: Value, out: Floats, weight: Floats, source: Floats, start: Floats, n_rows: Value, inner: Value, vectors: Value
 ) -> None:
     """out[r, :] = start[r] + sum_j weight[j, r] source[j, :], for r < n_rows and j < inner."""
-    operands = (out, weight, source, start, n_rows, inner)
+    _contract(b, (out, source, start, inner), (weight, integer(1), n_rows), n_rows, vectors)
+
+
+@vector_pass
+def contract_rows(
+    b: Value,
+    out: Floats,
+    weight: Floats,
+    source: Floats,
+    start: Floats,
+    n_rows: Value,
+    inner: Value,
+    vectors: Value,
+    pitch: Value,
+) -> None:
+    """`contract` for a weight whose rows are those of the result: weight[r, j] lies at r * pitch + j."""
+    _contract(b, (out, source, start, inner), (weight, pitch, integer(1)), n_rows, vectors)
+
+
+def _contract(
+    b: Value,
+    operands: Sequence[Value],
+    weights: tuple[Value, Value, Value],
+    n_rows: Value,
+    vectors: Value,
+) -> None:
+    def tiles(first_row: Value, lane: Value, rows: int, width: int) -> None:
+        _contract_tile(b, operands, weights, first_row, lane, rows, width)
+
     tile = 8
     full = b.udiv(n_rows, integer(tile))
     with each_vector(b, vectors, PAIR) as v, cgutils.for_range(b, full) as t:
-        _contract_tile(b, operands, b.mul(t.index, integer(tile)), b.mul(v.index, integer(PAIR * WIDTH)), tile, PAIR)
+        tiles(b.mul(t.index, integer(tile)), b.mul(v.index, integer(PAIR * WIDTH)), tile, PAIR)
     for size in _remainders(b, n_rows, tile):
         wide = next(w for w in (8, 4, 2) if w * size <= _MAX_ACCUMULATORS)
         first_row, whole = b.mul(full, integer(tile)), b.udiv(vectors, integer(wide))
         with cgutils.for_range(b, whole) as v:
-            _contract_tile(b, operands, first_row, b.mul(v.index, integer(wide * WIDTH)), size, wide)
+            tiles(first_row, b.mul(v.index, integer(wide * WIDTH)), size, wide)
         if wide > PAIR:
             pairs = b.udiv(b.urem(vectors, integer(wide)), integer(PAIR))
             with cgutils.for_range(b, pairs) as v:
                 pair = b.add(b.mul(whole, integer(wide)), b.mul(v.index, integer(PAIR)))
-                _contract_tile(b, operands, first_row, b.mul(pair, integer(WIDTH)), size, PAIR)
+                tiles(first_row, b.mul(pair, integer(WIDTH)), size, PAIR)
 
 
 def _outer_tile(

@@ -33,6 +33,7 @@ FAMILY = Family(
     extra_state=Late(f"{_HERE}.upkeep:extra_state"),
     after_step=Late(f"{_HERE}.upkeep:after_step"),
     frozen=Late(f"{_HERE}.model:frozen"),
+    engines={"cpu": Late(f"{_HERE}.cpu:FusedSaeEngine")},
     # results
     loss="E ‖x − x̂‖² and the penalty: λ Σ f, or λ times the number of active latents",
     evaluation_samples=2**15,

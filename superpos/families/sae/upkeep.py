@@ -54,7 +54,7 @@ def after_step(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Step
             extra = _counted(extra, codes)
         stepped = stepped._replace(params=params, extra=extra)
         if restarts(structure, step):
-            stepped = _restarted(task, stepped, x, step)
+            stepped = restarted(task, stepped, x, step)
     return stepped
 
 
@@ -78,7 +78,7 @@ def restarts(structure: Structure, step: int) -> bool:
     return bool(every) and (step + 1) % every == 0 and step + 1 <= RESTARTED_SHARE * structure.steps
 
 
-def _restarted(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Stepped:
+def restarted(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Stepped:
     """Latents that have not fired since the last check [M, m] start anew, along inputs that are reconstructed badly.
 
     Rows of D and E take the direction of x − b_d for an input drawn in proportion to its loss squared; E has a fifth of

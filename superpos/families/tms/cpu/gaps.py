@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -193,48 +192,3 @@ def _cell(b: Value, x: Value, cell: Value, number: Value) -> tuple[Value, Value,
     packed = b.zext(b.load(b.gep(cell, [number])), I64)
     lane, feature = b.urem(packed, integer(LANES)), b.udiv(packed, integer(LANES))
     return lane, feature, splat(b, b.load(b.gep(x, [row_at(b, feature, lane)])), VF)
-
-
-@vector_pass
-def to_lanes(b: Value, rows: Floats, out: Floats, n_hidden: Value, vectors: Value) -> None:
-    """out[k, lane] = rows[lane, k]: from one row of whole vectors per lane to one row per hidden unit."""
-    for by_lane, by_unit in _tiles(b, n_hidden, vectors):
-        _turn(b, (rows, by_lane), (out, by_unit))
-
-
-@vector_pass
-def to_rows(b: Value, lanes: Floats, out: Floats, n_hidden: Value, vectors: Value) -> None:
-    """out[lane, k] = lanes[k, lane]: the inverse of `to_lanes`."""
-    for by_lane, by_unit in _tiles(b, n_hidden, vectors):
-        _turn(b, (lanes, by_unit), (out, by_lane))
-
-
-def _tiles(b: Value, n_hidden: Value, vectors: Value) -> Iterator[tuple[list[Value], list[Value]]]:
-    """Emit a loop over tiles of 16 lanes x 16 hidden units: where their rows begin, by lane and by unit."""
-    parts = _parts(b, n_hidden)
-    length = b.mul(parts, integer(WIDTH))
-    with cgutils.for_range(b, vectors) as v, cgutils.for_range(b, parts) as part:
-        lane, k = (b.mul(i, integer(WIDTH)) for i in (v.index, part.index))
-        by_lane = [b.add(b.mul(b.add(lane, integer(r)), length), k) for r in range(WIDTH)]
-        yield by_lane, [row_at(b, b.add(k, integer(r)), lane) for r in range(WIDTH)]
-
-
-def _turn(b: Value, source: tuple[Value, list[Value]], out: tuple[Value, list[Value]]) -> None:
-    """Store a tile, given by a pointer and where its rows begin, transposed."""
-    for row, at in zip(_transposed(b, [load(b, source[0], at) for at in source[1]]), out[1], strict=True):
-        store(b, row, out[0], at)
-
-
-def _transposed(b: Value, rows: list[Value]) -> list[Value]:
-    """16 vectors as the columns of 16 vectors: halves are exchanged between vectors 8, 4, 2 and 1 apart."""
-    half = WIDTH // 2
-    while half:
-        low = [i if not i & half else WIDTH + i - half for i in range(WIDTH)]
-        high = [i + half if not i & half else WIDTH + i for i in range(WIDTH)]
-        out = list(rows)
-        for r in range(WIDTH):
-            if not r & half:
-                x, y = rows[r], rows[r + half]
-                out[r], out[r + half] = b.shuffle_vector(x, y, mask(low)), b.shuffle_vector(x, y, mask(high))
-        rows, half = out, half // 2
-    return rows

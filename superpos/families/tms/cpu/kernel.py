@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.engines.compiled import activations, inside, philox, products, steps
+from superpos.engines.compiled import activations, inside, philox, products, steps, turning
 from superpos.engines.compiled.barrier import wait
 from superpos.engines.compiled.scalars import float_at, put_float, put_word, word_at
 from superpos.engines.compiled.vectors import LANES, PAIR, QUADS, STRIDE, WIDTH
@@ -180,6 +180,12 @@ def fill(shape: Shape, s: Buffers, at: At, model: int) -> None:
 
 
 @KERNELS.inlined
+def filled_up(count: int) -> int:
+    """A number of floats, filled up to whole vectors."""
+    return (count + WIDTH - 1) // WIDTH * WIDTH
+
+
+@KERNELS.inlined
 def forward(shape: Shape, s: Buffers, at: At, model: int, vectors: int, cells: int) -> None:
     """h = W1^T x and o = W2 h + b for one block of one model; o lands in s.g."""
     n, m = shape.n_features, shape.n_hidden
@@ -187,7 +193,7 @@ def forward(shape: Shape, s: Buffers, at: At, model: int, vectors: int, cells: i
     bias = w1 + n * m * FLOAT * (1 if shape.tied else 2)
     if shape.by_cells:
         gaps.encode((s.hidden, w1, s.x, s.cell, cells, m, vectors * WIDTH))
-        gaps.to_lanes((s.hidden, s.h, m, vectors))
+        turning.to_lanes((s.hidden, s.h, m, vectors, filled_up(m)))
     else:
         products.contract((s.h, w1, s.x, s.zeros, m, n, vectors))
     if shape.relu_hidden:
@@ -205,7 +211,7 @@ def backward(shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: in
     if shape.relu_hidden:
         activations.gate((s.dh, s.h, m, vectors))
     if shape.by_cells:
-        gaps.to_rows((s.dh, s.hidden, m, vectors))
+        turning.to_rows((s.dh, s.hidden, m, vectors, filled_up(m)))
         gaps.encode_backward((dw1, s.hidden, s.x, s.cell, cells, m))
     elif not shape.tied:
         products.outer((dw1, s.x, s.dh, n, m, vectors))

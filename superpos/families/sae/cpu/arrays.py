@@ -1,0 +1,119 @@
+"""What the compiled loop is called with: numbers, arrays, and addresses of memory.
+
+Shapes: M models, T steps of a call, B samples, d dimensions, m latents, P prefixes. Rows over
+dimensions are R floats long, d filled up with zeros to whole vectors; m' and B' are m and B filled
+up.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+
+class Layout(NamedTuple):
+    """Where the parameters of a model begin in its numbers: E [m, R] at 0, or D in its place where
+    they are tied.
+
+    Both moments of E follow on E, those of D on D; those of b_e, theta and b_d follow on all three.
+    """
+
+    row: int  # R
+    decoder: int
+    b_e: int
+    theta: int
+    b_d: int
+    vectors: int  # of b_e, theta and b_d together
+    size: int  # N
+
+
+class Shape(NamedTuple):
+    """What the compiled loop must know of a structure; plain integers."""
+
+    dims: int  # d
+    latents: int  # m
+    parts: int  # vectors of a row
+    pitch: int  # vectors from the row of a sample to the next
+    samples: int  # B, at most, of a batch
+    capacity: int  # cells of a latent that there is room for
+    kind: int  # see `kernel`
+    prefixes: int  # P
+    bias: int  # whether there is a b_d
+    tied: int
+    frozen: int  # whether D stays as it is
+    coupled: int  # whether weight decay is part of the gradient (Adam), or apart from it (AdamW)
+    loss_every: int
+    at: Layout
+
+
+class Batches(NamedTuple):
+    """Inputs of some steps, as both halves of the work want them."""
+
+    lanes: F32  # [T, blocks, R, STRIDE] blocks of samples, side by side
+    rows: F32  # [T, B', pitch]
+
+
+class Models(NamedTuple):
+    """What differs between the models and does not change."""
+
+    penalty: F32  # [M, T] half of λ at each step
+    keep: I64  # [M, T] of topk the k of a sample, of batchtopk the cells of a batch
+    reach: F32  # [M] half the width of the kernel of jumprelu
+    weights: F32  # [M, P] of the prefixes
+    cuts: I64  # [P] latents of each prefix
+    rate: F32  # [M, T] of the optimiser
+    decay: F32  # [M]
+    memory: np.float32  # of the moving average of batchtopk's threshold
+    forgotten: np.float32  # what is left of 1
+    factor: np.float32  # from the gradient of half the summed loss to that of the training loss, times B
+
+
+class Trained(NamedTuple):
+    """What training changes.
+
+    A model's numbers lie in two places, of which `turn` says where the present ones are: a step
+    writes the other place, so that a model whose step is not finite keeps what it was.
+    """
+
+    numbers: F32  # [M, 2, N] parameters and moments: see `Layout`
+    turn: I64  # [M]
+    diverged_at: I64  # [M]
+    history: F32  # [M, records]
+    threshold: F32  # [M] of batchtopk, see `upkeep.extra_state`
+    idle: I32  # [M, m] steps since a latent fired
+    moments: F64  # [M, 2] sum l and sum l^2 of an evaluation
+
+
+class Room(NamedTuple):
+    """Intermediate results of one step of one model; the threads of a crew share it."""
+
+    start: F32  # [m'] of the pre-activations
+    z: F32  # [rows, STRIDE] pre-activations: of some latents for each thread, or of all for all blocks
+    floors: F32  # [blocks, LANES]
+    sample: I32  # [m, capacity] of the cells
+    value: F32  # [m, capacity] z of the cells, then codes
+    cells: I32  # [m] how many a latent has
+    chosen: F32  # [m * capacity] values in one row; only where the batch is chosen from
+    errors: F32  # [P, B', pitch]
+    grads: F32  # [threads, 2, R] of the rows of one latent
+    grad: F32  # [m' + m' + R] of b_e, theta and b_d
+    sums: F32  # [m, 16] see `cells.latent_gradients`
+    lowest: F32  # [m] smallest code, where the batch is chosen from
+    losses: F64  # [parts]
+    check: F32  # [threads + 1]
+    squares: F32  # [B'] errors of each sample, in an evaluation
+
+
+class Crew(NamedTuple):
+    """The threads that share the steps of a model."""
+
+    thread: int
+    threads: int
+    barrier: I64  # [2] see `barrier.wait`

@@ -1,0 +1,195 @@
+"""The arrays that the compiled loop is called with.
+
+Shapes: M models, T steps of a call, B samples, d dimensions, m latents.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpos.engines import Params
+from superpos.engines.compiled.vectors import LANES, STRIDE, WIDTH
+from superpos.engines.task import State
+from superpos.families.sae.cpu import batches, cells, kernel
+from superpos.families.sae.cpu.arrays import F32, Layout, Models, Room, Shape, Trained
+from superpos.families.sae.model import k_of, penalty_factor
+from superpos.families.sae.structure import Structure, Task
+from superpos.families.sae.upkeep import THRESHOLD_MEMORY
+from superpos.family import Arrays
+
+_KINDS: Final = {
+    "l1": kernel.L1,
+    "topk": kernel.TOPK,
+    "batchtopk": kernel.BATCHTOPK,
+    "jumprelu": kernel.JUMPRELU,
+}
+
+
+def filled(count: int) -> int:
+    """A number of floats, filled up to whole vectors."""
+    return -(-count // WIDTH) * WIDTH
+
+
+def layout_of(structure: Structure) -> Layout:
+    """Where the parameters of a model begin in its numbers."""
+    latents, row = filled(structure.latents), filled(structure.n_dims)
+    rows = 3 * structure.latents * row
+    decoder = 0 if structure.tied else rows
+    b_e = decoder + rows
+    vectors = 2 * latents + row
+    return Layout(row, decoder, b_e, b_e + latents, b_e + 2 * latents, vectors, b_e + 3 * vectors)
+
+
+def shape_of(structure: Structure, samples: int, inference: bool = False) -> Shape:
+    """The structure as the kernel wants it, for batches of so many samples."""
+    kind = _KINDS[structure.kind]
+    return Shape(
+        dims=structure.n_dims,
+        latents=structure.latents,
+        parts=filled(structure.n_dims) // WIDTH,
+        pitch=batches.pitch_of(structure.n_dims),
+        samples=samples,
+        capacity=filled(samples) + WIDTH,
+        kind=kernel.ABOVE if inference and kind == kernel.BATCHTOPK else kind,
+        prefixes=len(structure.cuts),
+        bias=int(structure.decoder_bias),
+        tied=int(structure.tied),
+        frozen=int(structure.frozen == "decoder"),
+        coupled=int(structure.optimizer == "adam"),
+        loss_every=structure.loss_every,
+        at=layout_of(structure),
+    )
+
+
+def models_of(task: Task, steps: range | None) -> Models:
+    """What differs between the models, for some steps of training, or for evaluation (None)."""
+    structure = task.structure
+    used = list(steps) if steps is not None else [None]
+    over = structure.batch_size if structure.kind == "batchtopk" else 1
+    penalised = structure.kind in ("l1", "jumprelu")
+    half = (task.penalty / 2 if penalised else np.zeros(len(task))).astype(np.float32)
+    factors = np.array([penalty_factor(structure, step) for step in used], np.float32)
+    rates = structure.lr_factors[steps.start : steps.stop] if steps is not None else np.zeros(1)
+    return Models(
+        penalty=half[:, None] * factors,
+        keep=np.stack([np.floor(k_of(task, step) * over + 0.5).astype(np.int64) for step in used], axis=1),
+        reach=(task.bandwidth / 2).astype(np.float32),
+        weights=task.prefix_weights.astype(np.float32),
+        cuts=np.array(structure.cuts, np.int64),
+        rate=(task.lr[:, None] * rates).astype(np.float32),
+        decay=task.weight_decay.astype(np.float32),
+        memory=np.float32(THRESHOLD_MEMORY),
+        forgotten=np.float32(1 - THRESHOLD_MEMORY),
+        factor=np.float32(2 * structure.gradient_scale),
+    )
+
+
+def room_of(shape: Shape, threads: int = 1, fill: float = 0.0) -> Room:
+    """Room for the steps of one model; all but the end of rows is written before it is read."""
+    m, capacity = shape.latents, shape.capacity
+    blocks = -(-shape.samples // LANES)
+    together = shape.kind in (kernel.TOPK, kernel.BATCHTOPK)
+
+    def floats(*sizes: int) -> F32:
+        return np.full(sizes, fill, np.float32)
+
+    return Room(
+        start=floats(filled(m)),
+        z=floats(blocks * m if together else threads * kernel.GROUP, STRIDE),
+        floors=floats(blocks, LANES),
+        sample=np.zeros((m, capacity), np.int32),
+        value=floats(m, capacity),
+        cells=np.zeros(m, np.int32),
+        chosen=floats(m * capacity if shape.kind == kernel.BATCHTOPK else 0),
+        errors=floats(shape.prefixes, blocks * LANES, shape.pitch * WIDTH),
+        grads=floats(threads, 2, shape.at.row),
+        grad=np.zeros(shape.at.vectors, np.float32),
+        sums=floats(m, cells.SUMS),
+        lowest=floats(m),
+        losses=np.full(-(-shape.parts // kernel.SHARE), fill),
+        check=floats(threads + 1),
+        squares=floats(blocks * LANES),
+    )
+
+
+class Numbers:
+    """Parameters and moments of models as the kernel has them: rows and vectors filled up with
+    zeros.
+    """
+
+    def __init__(self, structure: Structure) -> None:
+        self.at = layout_of(structure)
+        self.shapes = structure.param_shapes
+
+    def view(self, numbers: F32, name: str, which: int = 0) -> F32:
+        """A parameter [M, ...] (`which` 0), or its first or second moments, in numbers [M, N]."""
+        start = 0 if name == "E" else self.at.decoder if name == "D" else getattr(self.at, name)
+        shape = self.shapes[name]
+        if len(shape) == 1:
+            first = start + which * self.at.vectors
+            return numbers[:, first : first + shape[0]]
+        size = shape[0] * self.at.row
+        first = start + which * size
+        rows = numbers[:, first : first + size].reshape(len(numbers), shape[0], self.at.row)
+        return rows[..., : shape[1]]
+
+
+def by_world(task: Task) -> NDArray[np.intp]:
+    """An order in which models of one world are neighbours."""
+    return np.argsort(task.world, kind="stable")
+
+
+def trained(
+    task: Task,
+    order: NDArray[np.intp],
+    params: Params,
+    state: State | None = None,
+    extra: Arrays | None = None,
+) -> Trained:
+    """Room for what training changes, in an order of the models: parameters, and all else that a
+    state has.
+    """
+    structure, models = task.structure, len(task)
+    layout = Numbers(structure)
+    numbers = np.zeros((models, 2, layout.at.size), np.float32)
+    groups = (params,) if state is None else (params, state.first, state.second)
+    for which, group in enumerate(groups):
+        for name in layout.shapes:
+            for place in range(2):
+                layout.view(numbers[:, place], name, which)[...] = group[name][order]
+    kept = extra or {}
+    threshold = kept.get("threshold", np.zeros(models, np.float32))
+    idle = kept.get("idle", np.zeros((models, structure.latents), np.int32))
+    return Trained(
+        numbers=numbers,
+        turn=np.zeros(models, np.int64),
+        diverged_at=np.full(models, -1) if state is None else state.diverged_at[order],
+        history=np.zeros((models, 0), np.float32) if state is None else state.history[order],
+        threshold=threshold[order],
+        idle=idle[order],
+        moments=np.zeros((models, 2)),
+    )
+
+
+def put_back(task: Task, order: NDArray[np.intp], found: Trained, state: State) -> None:
+    """Write what training has changed to a state."""
+    layout = Numbers(task.structure)
+    now = found.numbers[np.arange(len(task)), found.turn]
+    for which, group in enumerate((state.params, state.first, state.second)):
+        for name in layout.shapes:
+            group[name][order] = layout.view(now, name, which)
+    state.diverged_at[order] = found.diverged_at
+    state.history[order] = found.history
+    for name, values in (("threshold", found.threshold), ("idle", found.idle)):
+        if name in state.extra:
+            state.extra[name][order] = values
+
+
+def gradients_of(task: Task, found: NDArray[np.float32]) -> Params:
+    """Gradients by name, of those that `train` leaves [M, N]."""
+    layout = Numbers(task.structure)
+    names = [name for name in task.structure.param_shapes if not (task.structure.frozen == "decoder" and name == "D")]
+    return {name: layout.view(found, name).copy() for name in names}
