@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import superpos
-from superpos.families.sae.figures import arrows, cosines
+from superpos.families.sae import metrics
+from superpos.families.sae.figures import arrows
 from superpos.figures import registry
 from superpos.store import Run
 

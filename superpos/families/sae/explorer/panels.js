@@ -45,7 +45,7 @@ async function drawRecovery(target, { weights, row }, card) {
   const shapes = Number.isFinite(row.chance) ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: row.chance, y1: row.chance, line: { color: css("--grey"), width: 1, dash: "dot" } }] : [];
   await plot(target, [points], {
     shapes,
-    xaxis: { title: { text: spread ? "how often the feature is active" : "feature" }, ...(spread ? logAxis(points.x) : whole(best.length)) },
+    xaxis: { title: { text: spread ? "how often the feature is active" : "feature" }, ...(!spread ? whole(best.length) : isLogarithmic(points.x) ? logAxis(points.x) : { type: "linear", nticks: 6 }) },
     yaxis: { title: { text: "cosine of the nearest latent" }, range: [low - 0.04, 1.04] },
   }, `Cosines of ${alive.length} features with their nearest latents`);
   return true;
@@ -134,6 +134,6 @@ family({
     { name: "recovery", title: "Which features are found", draw: drawRecovery, moves: false },
     { name: "rates", title: "How often latents fire", draw: drawRates, moves: false },
   ],
-  sizes: ({ cosines }) => (cosines ? `${cosines.shape[0]} features, ${cosines.shape[1]} latents` : ""),
+  sizes: ({ cosines }) => (cosines ? `${cosines.shape[1]} features, ${cosines.shape[2]} latents` : ""),
   begin: () => ({ metric: "mmcs" }),
 });
