@@ -22,7 +22,8 @@ from superpos.cli import app
 from superpos.compose.compose import compose
 from superpos.errors import TrainingInterruptedError
 from superpos.families.sae import metrics
-from superpos.families.sae.results import edges_of, world_of
+from superpos.families.sae.counts import edges_of
+from superpos.families.sae.results import world_of
 from superpos.families.sae.world.taken import Taken
 from superpos.store import Run
 from superpos.training import runner
@@ -314,7 +315,7 @@ def test_batches_of_a_source_are_keyed_by_the_seed_of_the_world(toys: Run, out: 
 
 
 def test_killed_resumed_and_sharded_it_is_the_same(tmp_path: Path) -> None:
-    sweep = [*SMALL, "train.steps=150", "sae.kind=batchtopk", "sae.k=0.7,1.5", "sae.restart_every=20"]
+    sweep = [*SMALL, "train.steps=60", "sae.kind=batchtopk", "sae.k=0.7,1.5", "sae.restart_every=20"]
     sweep += ["sae.latents=range(4,8)", "world.seed=0,1", "seed=0,1", "name=stopped"]
     whole = superpos.train(sweep, out=tmp_path / "whole")
     command = [sys.executable, "-m", "superpos", "train", *sweep, "--quiet", "--out", str(tmp_path / "killed")]

@@ -1,75 +1,31 @@
 """What is found in autoencoders: columns of results, tensors of features and latents, columns over seeds, views.
 
-Everything is measured by the rule of inference on the first samples of the evaluation stream, one model at a time, so
-that a model's numbers do not depend on those beside it. Shapes: M models, B samples, G features, d dimensions,
-m latents, E edges of a tree.
+Shapes: M models, G features, m latents, E edges of a tree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from superpos.engines.task import State
 from superpos.families.sae import metrics, upkeep
-from superpos.families.sae.model import decode, encode
+from superpos.families.sae.counts import SAMPLES, Counts, Seen, counted, seen
 from superpos.families.sae.structure import Task, World
 from superpos.families.sae.theory.chance import chance
-from superpos.families.sae.world.synthetic import Synthetic
 from superpos.families.sae.world.taken import Taken
 from superpos.family import Run
-from superpos.maths.activity import Tree
 from superpos.maths.types import Floats
 from superpos.plan.sweep import Sweep
 
-SAMPLES = 2**14
-"""On how many samples; a latent that fires in none of them is dead."""
-BLOCK = 2**11
 REPRESENTED = 0.5
 """Length above which a direction in another run's hidden layer counts as a feature."""
-
-
-class Block(NamedTuple):
-    """Some samples of a world."""
-
-    samples: range
-    x: torch.Tensor  # [B, d]
-    active: Floats  # [B, G + 2 E]; features, then parents with their child, then parents without it
-
-
-class Edges(NamedTuple):
-    """Which features of a tree need which."""
-
-    parents: NDArray[np.intp]  # [E]
-    children: NDArray[np.intp]  # [E]
-
-
-@dataclass
-class Sums:
-    """What is counted of one model, over all samples."""
-
-    together: Floats  # [G + 2 E, m]; samples in which a latent fires and a feature (or edge) is active
-    active: Floats  # [G + 2 E]
-    fired: Floats  # [m]
-    fired_in_training: Floats
-    errors: Floats  # Σ ‖x − x̂‖²
-    squares: Floats  # Σ ‖x‖²
-    products: Floats  # Σ x̂·x
-    lengths: Floats  # Σ ‖x̂‖²
-    cost: Floats  # of the source's outputs, its hidden layer replaced by x̂
-    total: Floats  # [d]; Σ x
-
-    @classmethod
-    def zero(cls, rows: int, m: int, d: int) -> Sums:
-        """Before the first sample."""
-        shapes: list[tuple[int, ...]] = [(rows, m), (rows,), (m,), *[()] * 6, (d,)]
-        return cls(*(np.zeros(shape) for shape in shapes))
 
 
 @dataclass(frozen=True)
@@ -82,146 +38,82 @@ class Scores:
 
 def measure(task: Task, state: State, pause: Callable[[], None]) -> dict[str, Floats]:
     """The columns of results, [M]."""
-    return scores(task, state, pause).columns
+    return _scores_of(task, state, pause).columns
 
 
 def tensors(task: Task, state: State) -> dict[str, NDArray[Any]]:
     """Public tensors beside the parameters: E, b_d and theta of every kind, and what is measured of features."""
-    return upkeep.tensors(task, state) | scores(task, state, lambda: None).tensors
+    return upkeep.tensors(task, state) | _scores_of(task, state, lambda: None).tensors
+
+
+_last: list[tuple[weakref.ref[State], int, Scores]] = []
+"""What was measured last, of which state and at which step: columns and tensors are asked for one after the other."""
+
+
+def _scores_of(task: Task, state: State, pause: Callable[[], None]) -> Scores:
+    if _last and _last[0][0]() is state and _last[0][1] == state.step:
+        return _last[0][2]
+    found = scores(task, state, pause)
+    _last[:] = [(weakref.ref(state), state.step, found)]
+    return found
 
 
 def scores(task: Task, state: State, pause: Callable[[], None]) -> Scores:
     """Measures all models of a task."""
-    found: list[Scores] = [_empty()] * len(task)
+    by_model: dict[int, Scores] = {}
     for place in np.unique(task.world).tolist():
-        world = task.worlds[place]
-        blocks = list(_blocks(world))
-        costs = _source_costs(world, blocks)
+        sample = seen(task.worlds[place])
         for i in np.flatnonzero(task.world == place).tolist():
             pause()
-            found[i] = _scores(task, state, i, world, blocks, costs)
-    return Scores(
-        {name: np.concatenate([one.columns[name] for one in found]) for name in found[0].columns},
-        {name: np.concatenate([one.tensors[name] for one in found]) for name in found[0].tensors},
-    )
-
-
-def _empty() -> Scores:
-    return Scores({}, {})
-
-
-def _blocks(world: World) -> Iterator[Block]:
-    """The samples of a world."""
-    edges = edges_of(world)
-    for start in range(0, SAMPLES, BLOCK):
-        samples = range(start, start + BLOCK)
-        active = world.codes(True, 0, samples, "cpu").numpy() > 0
-        parents, children = active[:, edges.parents], active[:, edges.children]
-        kinds = np.concatenate([active, parents & children, parents & ~children], axis=1)
-        yield Block(samples, world.activations(True, 0, samples, "cpu"), kinds.astype(np.float64))
-
-
-def edges_of(world: World) -> Edges:
-    """The edges of a world's tree; none of a world without one."""
-    law = world.law if isinstance(world, Synthetic) else None
-    parent = law.parent if isinstance(law, Tree) else np.zeros(0, dtype=np.intp)
-    children = np.flatnonzero(parent >= 0)
-    return Edges(parent[children], children)
-
-
-def _source_costs(world: World, blocks: list[Block]) -> tuple[Floats, Floats]:
-    """Loss of the source's model, with its hidden layer and with the mean of it in its place; NaN without a source."""
-    if not isinstance(world, Taken):
-        return np.array(np.nan), np.array(np.nan)
-    mean = torch.from_numpy(np.mean([block.x.double().numpy().mean(0) for block in blocks], axis=0)).float()
-    own = sum(_sum(world.losses(block.samples, None)) for block in blocks)
-    of_mean = sum(_sum(world.losses(block.samples, mean.expand(BLOCK, -1))) for block in blocks)
-    return np.array(own / SAMPLES), np.array(of_mean / SAMPLES)
-
-
-def _sum(values: torch.Tensor) -> float:
-    """A sum in double precision that does not depend on the number of threads."""
-    return float(values.numpy().sum(dtype=np.float64))
-
-
-def _counted(task: Task, state: State, i: int, world: World, blocks: list[Block]) -> Sums:
-    """Sums over all samples of one model."""
-    one = task.take(slice(i, i + 1))
-    params, extra = (
-        {name: torch.from_numpy(value[i : i + 1]) for name, value in group.items()}
-        for group in (state.params, state.extra)
-    )
-    structure = one.structure
-    sums = Sums.zero(blocks[0].active.shape[1], structure.latents, structure.n_dims)
-    last = max(structure.steps - 1, 0)
-    for block in blocks:
-        with torch.no_grad():
-            f = encode(one, params, block.x[None], extra, None).f
-            out = decode(params, f)[0]
-            in_training = encode(one, params, block.x[None], extra, last).on
-        on = (f[0] > 0).double().numpy()
-        x, guess = block.x.double().numpy(), out.double().numpy()
-        sums.together += block.active.T @ on
-        sums.active += block.active.sum(0)
-        sums.fired += on.sum(0)
-        sums.fired_in_training += _sum(in_training)
-        sums.errors += ((x - guess) ** 2).sum()
-        sums.squares += (x**2).sum()
-        sums.products += (x * guess).sum()
-        sums.lengths += (guess**2).sum()
-        sums.total += x.sum(0)
-        if isinstance(world, Taken):
-            sums.cost += _sum(world.losses(block.samples, out))
-    return sums
-
-
-def _scores(
-    task: Task, state: State, i: int, world: World, blocks: list[Block], costs: tuple[Floats, Floats]
-) -> Scores:
-    sums = _counted(task, state, i, world, blocks)
+            by_model[i] = _scored(state.params["D"][i], sample, counted(task, state, i, sample))
+    found = [by_model[i] for i in range(len(task))]
     structure = task.structure
-    features = world.features
-    scored = None
-    if isinstance(world, Taken):
-        scored = np.linalg.norm(features, axis=1) > REPRESENTED
-    alive = sums.fired > 0
-    C = metrics.cosines(features, state.params["D"][i], alive)
+    expected = np.full(len(task), chance(structure.n_dims, structure.latents))
+    names = list(found[0].columns)
+    names.insert(1, "chance")
+    columns = {name: np.array([one.columns.get(name, np.nan) for one in found], dtype=np.float64) for name in names}
+    return Scores(
+        columns | {"chance": expected},
+        {name: np.stack([one.tensors[name] for one in found]) for name in found[0].tensors},
+    )
+
+
+def _scored(D: NDArray[np.float32], sample: Seen, counts: Counts) -> Scores:
+    """Columns and tensors of one model with decoder D [m, d]."""
+    features = sample.world.features
+    scored = np.linalg.norm(features, axis=1) > REPRESENTED if isinstance(sample.world, Taken) else None
+    alive = counts.fired > 0
+    C = metrics.cosines(features, D, alive)
     nearest = metrics.best(C)
     n = len(features)
     own = np.arange(n)
-    told = metrics.detection(sums.together[own, nearest.latent], sums.fired[nearest.latent], sums.active[:n])
-    edges = edges_of(world)
-    own_cost, mean_cost = costs
+    told = metrics.detection(counts.together[own, nearest.latent], counts.fired[nearest.latent], sample.active[:n])
     columns = {
         "mmcs": metrics.mmcs(C, scored),
-        "chance": chance(structure.n_dims, structure.latents),
         "mcc": metrics.mcc(C, alive, scored),
         "found_90": metrics.found(C, 0.9, scored),
         "found_95": metrics.found(C, 0.95, scored),
         "f1": _mean(told.f1, scored),
         "precision": _mean(told.precision, scored),
         "recall": _mean(told.recall, scored),
-        "l0": metrics.l0(sums.fired, SAMPLES),
-        "l0_train": sums.fired_in_training / SAMPLES,
-        "fvu": metrics.fvu(sums.errors, sums.squares, sums.total, SAMPLES),
+        "l0": metrics.l0(counts.fired, SAMPLES),
+        "l0_train": counts.fired_in_training / SAMPLES,
+        "fvu": metrics.fvu(counts.errors, sample.squares, sample.total, SAMPLES),
         "dead": metrics.dead_share(alive),
-        "gamma": metrics.gamma(sums.products, sums.lengths),
+        "gamma": metrics.gamma(counts.products, counts.lengths),
         "unique": metrics.uniqueness(C, alive, scored),
-        "c_dec": metrics.decoder_overlap(state.params["D"][i]),
-        "absorption": _absorption(sums, nearest.latent[edges.parents], n),
-        "loss_recovered": metrics.loss_recovered(mean_cost, sums.cost / SAMPLES, own_cost),
+        "c_dec": metrics.decoder_overlap(D),
+        "absorption": _absorption(sample, counts, nearest.latent),
+        "loss_recovered": metrics.loss_recovered(sample.mean_cost, counts.cost, sample.own_cost),
     }
     tensors: dict[str, NDArray[Any]] = {
         "best_cos": nearest.cosine.astype(np.float32),
         "best_latent": nearest.latent.astype(np.int64),
         "f1": told.f1.astype(np.float32),
         "recall": told.recall.astype(np.float32),
-        "rate": (sums.fired / SAMPLES).astype(np.float32),
+        "rate": (counts.fired / SAMPLES).astype(np.float32),
     }
-    return Scores(
-        {name: np.atleast_1d(np.asarray(value, dtype=np.float64)) for name, value in columns.items()},
-        {name: value[None] for name, value in tensors.items()},
-    )
+    return Scores({name: np.asarray(value, dtype=np.float64) for name, value in columns.items()}, tensors)
 
 
 def _mean(values: Floats, scored: NDArray[np.bool_] | None) -> float:
@@ -231,15 +123,19 @@ def _mean(values: Floats, scored: NDArray[np.bool_] | None) -> float:
     return float(known.mean()) if len(known) else np.nan
 
 
-def _absorption(sums: Sums, latents: NDArray[np.intp], n: int) -> float:
-    """Mean absorption gap over the edges [E] of parents whose nearest latents these are; NaN without any."""
-    e = len(latents)
+def _absorption(sample: Seen, counts: Counts, nearest: NDArray[np.intp]) -> float:
+    """Mean absorption gap over the edges of a tree, of the latents nearest to each feature; NaN without a tree."""
+    parents = sample.edges.parents
+    e = len(parents)
     if not e:
         return np.nan
-    edge = np.arange(e)
-    active, alone = sums.active[n : n + e], sums.active[n + e :]
-    fired, fired_alone = sums.together[n + edge, latents], sums.together[n + e + edge, latents]
-    return float(metrics.absorption(active - fired, active, alone - fired_alone, alone).mean())
+    n = len(nearest)
+    latents = nearest[parents]
+    together = np.arange(n, n + e)
+    alone = together + e
+    silent = sample.active[together] - counts.together[together, latents]
+    silent_alone = sample.active[alone] - counts.together[alone, latents]
+    return float(metrics.absorption(silent, sample.active[together], silent_alone, sample.active[alone]).mean())
 
 
 def pw_mcc(run: Run, models: NDArray[np.intp]) -> float:
