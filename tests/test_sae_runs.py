@@ -22,7 +22,7 @@ from superpos.cli import app
 from superpos.compose.compose import compose
 from superpos.errors import TrainingInterruptedError
 from superpos.families.sae import metrics
-from superpos.families.sae.counts import edges_of
+from superpos.families.sae.counts import MOST, edges_of
 from superpos.families.sae.results import world_of
 from superpos.families.sae.world.taken import Taken
 from superpos.store import Run
@@ -170,7 +170,7 @@ def test_columns_are_what_the_tensors_say(trained: Run) -> None:
 
 def test_scores_are_those_of_a_count_by_hand(trained: Run) -> None:
     world, found, row = world_of(trained, 0), trained.weights(0), trained.table.loc[0]
-    samples = range(2**14)
+    samples = range(MOST)
     x, c = (made(True, 0, samples, "cpu").double().numpy() for made in (world.activations, world.codes))
     f = np.maximum((x - found["b_d"]) @ found["E"].T + found["b_e"], 0)
     out = f @ found["D"] + found["b_d"]
@@ -273,7 +273,7 @@ def test_the_loss_that_is_recovered_is_the_toy_models(decoded: Run, toys: Run) -
     row, world = decoded.table.loc[0], world_of(decoded, 0)
     assert isinstance(world, Taken)
     found, toy = decoded.weights(0), toys.weights(row["sae.model"])
-    c = world.codes(True, 0, range(2**14)).double().numpy()
+    c = world.codes(True, 0, range(MOST)).double().numpy()
     x = c @ toy["W"]
     f = np.maximum((x - found["b_d"]) @ found["E"].T + found["b_e"], 0)
 
@@ -316,7 +316,7 @@ def test_batches_of_a_source_are_keyed_by_the_seed_of_the_world(toys: Run, out: 
 
 def test_killed_resumed_and_sharded_it_is_the_same(tmp_path: Path) -> None:
     sweep = [*SMALL, "train.steps=60", "sae.kind=batchtopk", "sae.k=0.7,1.5", "sae.restart_every=20"]
-    sweep += ["sae.latents=range(4,8)", "world.seed=0,1", "seed=0,1", "name=stopped"]
+    sweep += ["sae.latents=range(4,7)", "world.seed=0,1", "name=stopped"]
     whole = superpos.train(sweep, out=tmp_path / "whole")
     command = [sys.executable, "-m", "superpos", "train", *sweep, "--quiet", "--out", str(tmp_path / "killed")]
     process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)

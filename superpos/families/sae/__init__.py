@@ -36,7 +36,6 @@ FAMILY = Family(
     engines={"cpu": Late(f"{_HERE}.cpu:FusedSaeEngine")},
     # results
     loss="E ‖x − x̂‖² and the penalty: λ Σ f, or λ times the number of active latents",
-    evaluation_samples=2**15,
     measure=Late(f"{_HERE}.results:measure"),
     setting_columns={"pw_mcc": Late(f"{_HERE}.results:pw_mcc")},
     follows=Late(f"{_HERE}.results:follows"),

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from superpos.engines.task import State
 from superpos.families.sae.model import decode, encode
-from superpos.families.sae.structure import Task, World
+from superpos.families.sae.structure import Structure, Task, World
 from superpos.families.sae.world.synthetic import Synthetic
 from superpos.families.sae.world.taken import Taken
 from superpos.maths.activity import Tree
 from superpos.maths.types import Floats
 
-SAMPLES = 2**14
-"""On how many samples; a latent that fires in none of them is dead."""
-_BLOCK = 2**11
+FEWEST, MOST = 2**14, 2**17
+"""Samples of large models and of small ones. A latent that fires in none of them is dead."""
+_WORK = 2e9  # products of a model's counts: a fraction of a second
+_BLOCK = 2**13
 
 
 class Edges(NamedTuple):
@@ -54,6 +55,7 @@ class Seen:
     """The samples of a world, and what is counted of them alone."""
 
     world: World
+    samples: int
     edges: Edges
     blocks: list[_Block]
     active: Floats  # [R]; how often each event is
@@ -65,30 +67,38 @@ class Seen:
     """The same with the mean activation in the place of every one."""
 
 
-def seen(world: World) -> Seen:
-    """Draws the samples of a world.
+def samples_of(structure: Structure) -> int:
+    """On how many samples a model is scored: a power of two that follows from its size alone."""
+    products = structure.latents * (structure.n_features + 2 * structure.n_dims)
+    fit = 2 ** int(np.log2(_WORK / products))
+    return int(np.clip(fit, FEWEST, MOST))
+
+
+def seen(world: World, samples: int) -> Seen:
+    """Draws so many samples of a world.
 
     Events of a sample: each feature is active [G], each parent is with its child [E], each is without it [E], always.
     """
     edges = edges_of(world)
-    blocks = [_block(world, edges, range(start, start + _BLOCK)) for start in range(0, SAMPLES, _BLOCK)]
+    blocks = [_block(world, edges, range(start, start + _BLOCK)) for start in range(0, samples, _BLOCK)]
     total = np.sum([block.x.double().sum(0).numpy() for block in blocks], axis=0)
     own = of_mean = np.array(np.nan)
     if isinstance(world, Taken):
-        mean = torch.from_numpy(total / SAMPLES).float().expand(_BLOCK, -1)
+        mean = torch.from_numpy(total / samples).float().expand(_BLOCK, -1)
         own = _sum([world.losses(block.samples, None) for block in blocks])
         of_mean = _sum([world.losses(block.samples, mean) for block in blocks])
     active = np.asarray(sum(block.events.sum(0).double().numpy() for block in blocks))
     squares = _sum([(block.x**2).sum(-1) for block in blocks])
-    return Seen(world, edges, blocks, active, squares, total, own, of_mean)
+    return Seen(world, samples, edges, blocks, active, squares, total, own, of_mean)
 
 
 def _block(world: World, edges: Edges, samples: range) -> _Block:
-    active = world.codes(True, 0, samples, "cpu") > 0
+    codes = world.codes(True, 0, samples, "cpu")
+    active = codes > 0
     parents, children = (active[:, torch.from_numpy(ends)] for ends in edges)
     always = torch.ones_like(active[:, :1])
     events = torch.cat([active, parents & children, parents & ~children, always], dim=1)
-    return _Block(samples, world.activations(True, 0, samples, "cpu"), events.float())
+    return _Block(samples, world.activations(True, 0, samples, "cpu", codes), events.float())
 
 
 def _sum(values: list[torch.Tensor]) -> Floats:
@@ -101,8 +111,8 @@ class Counts:
     """What is counted of one model."""
 
     together: Floats  # [R, m]; samples in which an event is and a latent fires
-    fired_in_training: Floats = field(default_factory=lambda: np.zeros(()))
-    """How often latents fire by the rule of the last step of training."""
+    l0_train: float = np.nan
+    """How many latents fire in a sample by the rule of the end of training, on the first block as the batch."""
     errors: Floats = field(default_factory=lambda: np.zeros(()))  # Σ ‖x − x̂‖²
     products: Floats = field(default_factory=lambda: np.zeros(()))  # Σ x̂·x
     lengths: Floats = field(default_factory=lambda: np.zeros(()))  # Σ ‖x̂‖²
@@ -129,14 +139,12 @@ def counted(task: Task, state: State, i: int, sample: Seen) -> Counts:
         with torch.no_grad():
             f = encode(one, params, x[None], extra, None).f
             out = decode(params, f)[0]
-            if structure.kind == "batchtopk":
-                found.fired_in_training += float(encode(one, params, x[None], extra, structure.steps).on.sum())
+            if block is sample.blocks[0]:
+                found.l0_train = float(encode(one, params, x[None], extra, structure.steps).on.sum(-1).mean())
         found.together += (block.events.T @ (f[0] > 0).float()).numpy()  # whole numbers: exact
         found.errors += _sum([((x - out) ** 2).sum(-1)])
         found.products += _sum([(x * out).sum(-1)])
         found.lengths += _sum([(out**2).sum(-1)])
         if isinstance(sample.world, Taken):
             found.cost += _sum([sample.world.losses(block.samples, out)])
-    if structure.kind != "batchtopk":
-        found.fired_in_training += found.fired.sum()
     return found

@@ -158,7 +158,13 @@ class WorldConfig:
     )
     rank: int | None = key("int", None, "rank of low_rank", low=1, high=MAX_SIZE, null="1", per_model=True)
     strength: float | None = key(
-        "number", None, "size of the correlations of the copula", low=0.0, high=1.0, null="0.5", per_model=True
+        "number",
+        None,
+        "size of the correlations of the copula",
+        low=0.0,
+        high=1.0,
+        null="0.5 of low_rank, 0.9 of pairs",
+        per_model=True,
     )
     rho: tuple[Any, ...] | None = key(
         "value",

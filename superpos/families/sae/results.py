@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from superpos.engines.task import State
 from superpos.families.sae import metrics, upkeep
-from superpos.families.sae.counts import SAMPLES, Counts, Seen, counted, seen
+from superpos.families.sae.counts import Counts, Seen, counted, samples_of, seen
 from superpos.families.sae.structure import Task, World
 from superpos.families.sae.theory.chance import chance
 from superpos.families.sae.world.taken import Taken
@@ -60,14 +60,14 @@ def _scores_of(task: Task, state: State, pause: Callable[[], None]) -> Scores:
 
 def scores(task: Task, state: State, pause: Callable[[], None]) -> Scores:
     """Measures all models of a task."""
+    structure = task.structure
     by_model: dict[int, Scores] = {}
     for place in np.unique(task.world).tolist():
-        sample = seen(task.worlds[place])
+        sample = seen(task.worlds[place], samples_of(structure))
         for i in np.flatnonzero(task.world == place).tolist():
             pause()
             by_model[i] = _scored(state.params["D"][i], sample, counted(task, state, i, sample))
     found = [by_model[i] for i in range(len(task))]
-    structure = task.structure
     expected = np.full(len(task), chance(structure.n_dims, structure.latents))
     names = list(found[0].columns)
     names.insert(1, "chance")
@@ -96,9 +96,9 @@ def _scored(D: NDArray[np.float32], sample: Seen, counts: Counts) -> Scores:
         "f1": _mean(told.f1, scored),
         "precision": _mean(told.precision, scored),
         "recall": _mean(told.recall, scored),
-        "l0": metrics.l0(counts.fired, SAMPLES),
-        "l0_train": counts.fired_in_training / SAMPLES,
-        "fvu": metrics.fvu(counts.errors, sample.squares, sample.total, SAMPLES),
+        "l0": metrics.l0(counts.fired, sample.samples),
+        "l0_train": counts.l0_train,
+        "fvu": metrics.fvu(counts.errors, sample.squares, sample.total, sample.samples),
         "dead": metrics.dead_share(alive),
         "gamma": metrics.gamma(counts.products, counts.lengths),
         "unique": metrics.uniqueness(C, alive, scored),
@@ -111,7 +111,7 @@ def _scored(D: NDArray[np.float32], sample: Seen, counts: Counts) -> Scores:
         "best_latent": nearest.latent.astype(np.int64),
         "f1": told.f1.astype(np.float32),
         "recall": told.recall.astype(np.float32),
-        "rate": (counts.fired / SAMPLES).astype(np.float32),
+        "rate": (counts.fired / sample.samples).astype(np.float32),
     }
     return Scores({name: np.asarray(value, dtype=np.float64) for name, value in columns.items()}, tensors)
 

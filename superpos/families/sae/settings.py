@@ -16,7 +16,7 @@ from superpos.families.sae.keys import DEFAULT_EXPONENT, DEFAULT_L0, DEFAULT_L1,
 from superpos.families.sae.source import MODEL, SOURCE, file_name, taken
 from superpos.families.sae.structure import Activity, Structure, Task, World
 from superpos.families.sae.world.dictionary import dictionary
-from superpos.families.sae.world.synthetic import kind_of, synthetic
+from superpos.families.sae.world.synthetic import DEFAULT_SIGMA, DEFAULT_STRENGTH, kind_of, synthetic
 from superpos.family import Arrays, Shared
 from superpos.plan import settings
 from superpos.plan.columns import Rows, groups_of
@@ -67,6 +67,9 @@ class Settings(settings.Settings):
         """The columns that are filled in."""
         column = partial(self.sweep.column, rows=rows)
         kind, n_features = column("sae.kind"), column("world.n_features")
+        frequency, magnitude = column("world.frequency"), column("world.magnitude")
+        correlation = column("world.correlation")
+        strength = np.array([DEFAULT_STRENGTH.get(name, np.nan) for name in correlation])
         m = [
             n_latents(*values)
             for values in zip(
@@ -78,7 +81,11 @@ class Settings(settings.Settings):
             "sae.expansion": np.where(column("sae.latents") == None, column("sae.expansion"), np.nan),  # noqa: E711
             "sae.l1": _filled(column("sae.l1"), np.isin(kind, ("l1", "gated")), DEFAULT_L1),
             "sae.l0": _filled(column("sae.l0"), kind == "jumprelu", DEFAULT_L0),
-            "world.exponent": _filled(column("world.exponent"), column("world.frequency") == "zipf", DEFAULT_EXPONENT),
+            "sae.k": _filled(column("sae.k"), False, 0.0),
+            "world.exponent": _filled(column("world.exponent"), frequency == "zipf", DEFAULT_EXPONENT),
+            "world.last": _filled(column("world.last"), frequency == "linear", 1 / n_features),
+            "world.strength": _filled(column("world.strength"), correlation != "none", strength),
+            "world.sigma": _filled(column("world.sigma"), np.isin(magnitude, ("normal", "lognormal")), DEFAULT_SIGMA),
         }
 
     def world_values(self, row: int) -> dict[str, Any]:
@@ -87,7 +94,9 @@ class Settings(settings.Settings):
         return {key.removeprefix("world."): values[key] for key in self._world_keys if key.startswith("world.")}
 
 
-def _filled(given: NDArray[Any], where: NDArray[np.bool_], default: float) -> NDArray[np.float64]:
+def _filled(
+    given: NDArray[Any], where: NDArray[np.bool_] | bool, default: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Numbers as they were given; where they were not, the default for some rows and NaN for the others."""
     numbers = given.astype(np.float64)  # null is NaN
     return np.where(np.isnan(numbers) & where, default, numbers)
@@ -127,7 +136,7 @@ def task(made: Settings, rows: Rows, files: Shared) -> Task:
     penalty = np.zeros(len(rows))
     if structure.kind in kind_penalty:
         key, default = kind_penalty[structure.kind]
-        penalty = _filled(column(key), np.ones(len(rows), dtype=np.bool_), default)
+        penalty = _filled(column(key), True, default)
     weights, index = made.sweep.points("sae.prefix_weights", rows)
     spread = np.array([np.broadcast_to(weight, len(structure.cuts)) for weight in weights], dtype=np.float64)
     return Task(
@@ -137,7 +146,7 @@ def task(made: Settings, rows: Rows, files: Shared) -> Task:
         weight_decay=column("train.weight_decay"),
         world=place,
         penalty=penalty,
-        k=_filled(column("sae.k"), np.ones(len(rows), dtype=np.bool_), 0.0),
+        k=_filled(column("sae.k"), True, 0.0),
         bandwidth=column("sae.bandwidth"),
         theta=column("sae.theta"),
         prefix_weights=spread[index],

@@ -91,8 +91,10 @@ class World(Protocol):
         """How active each feature is in a contiguous range of samples [B, G], float32."""
         ...
 
-    def activations(self, evaluation: bool, step: int, samples: range, device: str) -> torch.Tensor:
-        """The activations x of these samples [B, d], float32."""
+    def activations(
+        self, evaluation: bool, step: int, samples: range, device: str, codes: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The activations x of these samples [B, d], float32; `codes` are theirs, where they are drawn already."""
         ...
 
 

@@ -56,9 +56,12 @@ class Synthetic:
         level = torch.where(active, level, 0.5)  # any number at which the magnitude is finite
         return torch.where(active, magnitudes(self.magnitude, self.sigma, level), 0.0)
 
-    def activations(self, evaluation: bool, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
-        """The activations x of these samples [B, d], float32."""
-        x = self.codes(evaluation, step, samples, device) @ torch.from_numpy(self.features).to(device)
+    def activations(
+        self, evaluation: bool, step: int, samples: range, device: str = "cpu", codes: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The activations x of these samples [B, d], float32; `codes` are theirs, where they are drawn already."""
+        codes = self.codes(evaluation, step, samples, device) if codes is None else codes
+        x = codes @ torch.from_numpy(self.features).to(device)
         if self.noise:
             words = self._draws(_stream(evaluation) + Purpose.NOISE, step, samples, x.shape[1], device)
             x = x + (self.noise * activity.gaussians(words)).float()

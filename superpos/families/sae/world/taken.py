@@ -48,9 +48,11 @@ class Taken:
         """The model's inputs in a contiguous range of samples [B, G], float32: how active each feature is."""
         return self._inputs(evaluation, step, samples, device)[0]
 
-    def activations(self, evaluation: bool, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
-        """The hidden activations x of these samples [B, d], float32."""
-        inputs = self._inputs(evaluation, step, samples, device)
+    def activations(
+        self, evaluation: bool, step: int, samples: range, device: str = "cpu", codes: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The hidden activations x of these samples [B, d], float32; `codes` are theirs, where drawn already."""
+        inputs = self._inputs(evaluation, step, samples, device) if codes is None else codes[None]
         with torch.no_grad():
             _, parts = self.family.forward(self.task, self._tensors(device), inputs)
         found: torch.Tensor = parts[HIDDEN][0]
