@@ -29,7 +29,7 @@ KINDS: dict[str, dict[str, Any]] = {
 SIZES = [(6, 4, 9, 40), (40, 70, 9, 129)]
 
 
-def varied(kind: str, size: tuple[int, int, int, int], models: int, **options: Any) -> Task:
+def varied(kind: str, size: tuple[int, int, int, int], models: int, worlds: int = 0, **options: Any) -> Task:
     """Models that differ in everything that may; worlds take turns, so that order by world is not
     theirs.
     """
@@ -42,7 +42,7 @@ def varied(kind: str, size: tuple[int, int, int, int], models: int, **options: A
         if name in given:
             given[name] = given[name] * np.linspace(0.6, 1.4, models).round(1 if name == "penalty" else 0)
     return make_task(
-        n, d, m, models, worlds=min(models, 3), batch_size=batch, lr=random.uniform(1e-3, 1e-2, models),
+        n, d, m, models, worlds=worlds or min(models, 3), batch_size=batch, lr=random.uniform(1e-3, 1e-2, models),
         weight_decay=random.uniform(0, 0.1, models), **({"steps": 12, "loss_every": 1} | given),
     )  # fmt: skip
 
@@ -96,6 +96,17 @@ def test_number_of_threads(kind: str, models: int, threads: int, monkeypatch: py
     team = schedule.Team(task, call.shape_of(task.structure, 129), threads, 1)
     assert team.shares_steps()
     assert_same(everything(FusedSaeEngine(threads), task), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_worlds_are_taken_one_after_the_other(kind: str) -> None:
+    task = varied(kind, SIZES[0], 30, worlds=13)
+    expected = everything(FusedSaeEngine(threads=8), task)
+    for threads in (1, 3):
+        shape = call.shape_of(task.structure, 40)
+        ways = [schedule.Team(task, shape, n, 1)._way.__name__ for n in (8, threads)]
+        assert ways == ["_by_model", "_by_world"]
+        assert_same(everything(FusedSaeEngine(threads), task), expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
