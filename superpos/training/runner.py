@@ -133,7 +133,7 @@ def _train_chunks(job: _Job, chunks: Iterable[int]) -> None:
             except MemoryError as error:
                 raise IncompleteError(
                     f"chunk {chunk} of {folder.path} does not fit into the memory that is left; what is trained is "
-                    "kept. Free some, or ask for more, and start the same command again"
+                    f"kept. Free some, or ask for more, and start the same command again ({error})"
                 ) from error
             watch.clock.lap("writing")
             watch.tell(models_done=watch.now.models_done + len(rows), chunk=watch.now.chunk + 1)
