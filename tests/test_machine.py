@@ -55,7 +55,7 @@ def allowed(root: Path, **environment: str) -> float:
 def test_limits_of_control_groups(
     files: dict[str, str], limit: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(os, "sysconf_names")  # nor is the memory of the machine known
+    monkeypatch.delattr(os, "sysconf")  # nor is the memory of the machine known
     assert allowed(system(tmp_path, files)) == limit
 
 
@@ -74,7 +74,7 @@ def test_limits_of_control_groups(
 def test_memory_of_a_job(
     environment: dict[str, str], megabytes: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(os, "sysconf_names")
+    monkeypatch.delattr(os, "sysconf")
     assert allowed(tmp_path, **environment) == megabytes * 2**20
 
 

@@ -43,7 +43,8 @@ def machine_bytes(root: Path = Path("/"), environment: Mapping[str, str] = os.en
 
 def _physical() -> Iterator[float]:
     """Memory of the machine, where the system says it."""
-    if {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= getattr(os, "sysconf_names", {}).keys():
+    names = os.sysconf_names if hasattr(os, "sysconf") else {}
+    if {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= names.keys():
         yield float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
 
 
