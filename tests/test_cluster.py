@@ -20,7 +20,7 @@ import superpos
 from superpos.cli import app
 from superpos.cluster import requeue, scripts, shards, slurm
 from superpos.cluster.scripts import Job
-from superpos.cluster.site import Site, limit_minutes, read_site, site_files
+from superpos.cluster.site import Site, limit_minutes, memory_bytes, read_site, site_files
 from superpos.cluster.submit import missing, ranges
 from superpos.compose.experiments import shipped_folder
 from superpos.errors import ConfigError, SuperposError
@@ -180,6 +180,14 @@ def test_shipped_sites_are_good_and_own_ones_are_found(tmp_path: Path) -> None:
 )
 def test_minutes(time: str, minutes: float) -> None:
     assert limit_minutes(time) == minutes
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("4G", 2**32), ("500", 500 * 2**20), ("7kb", 7 * 2**10), ("2T", 2**41), ("0", math.inf), ("0G", math.inf)],
+)
+def test_memory_in_bytes(text: str, amount: float) -> None:
+    assert memory_bytes(text) == amount
 
 
 # --- scripts ----------------------------------------------------------------------------------------------------------
@@ -397,6 +405,37 @@ def test_print_writes_nothing(tmp_path: Path) -> None:
 def test_threads_that_are_asked_for_stay(tmp_path: Path) -> None:
     done = cli("submit", *TWO, "engine.threads=7", "--print", "--out", str(tmp_path))
     assert "engine.threads=4" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--gpus", "1"], "gpus 1: nothing uses them; add engine.device=cuda"),
+        (["--cluster", "gpu"], "gpus 1: nothing uses them"),
+        (["--gpus", "a100:4", "engine.device=cuda"], "gpus a100:4: a shard trains on one"),
+        (["engine.device=cuda"], "engine.device=cuda: no GPU is asked for; add --gpus 1"),
+        (["engine.threads=2", "--cpus", "8"], "cpus 8: engine.threads=2 leaves some of them idle"),
+        (["engine.threads=8", "--cpus", "2"], "engine.threads=8: a shard has cpus 2"),
+        (["--gpus", "1", "engine.device=cuda"], ""),
+        (["--cpus", "8"], ""),
+    ],
+)
+def test_what_is_asked_for_and_not_used_is_said(options: list[str], said: str, tmp_path: Path) -> None:
+    done = cli("submit", *TWO, "--shards", "2", "--print", "--out", str(tmp_path), *options)
+    assert done.exit_code == 0
+    assert said in done.stderr if said else done.stderr == ""
+
+
+def test_less_memory_than_a_shard_needs(tmp_path: Path) -> None:
+    for options in (["--memory", "100M"], ["--mem-per-cpu", "50", "--cpus", "2"]):
+        done = cli("submit", *TWO, "--print", "--out", str(tmp_path), *options)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert f"a shard needs about 250 MB: ask for more with {options[0]}" in done.stderr
+    assert cli("submit", *TWO, "--print", "--memory", "0", "--out", str(tmp_path)).exit_code == 0
+
+
+def test_a_machine_without_a_gpu_submits_to_one_that_has_it(fake: FakeSlurm) -> None:
+    assert "job 17 trains" in fake.submit("--time", "20", "--gpus", "1", "engine.device=cuda")
 
 
 def test_dry_run_shares_out_the_work(tmp_path: Path) -> None:

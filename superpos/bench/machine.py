@@ -28,7 +28,9 @@ def facts(device: str) -> dict[str, str]:
     found = {"processor": _processor(), "cores": str(available_threads())}
     if device == "cuda":
         found["device"] = torch.cuda.get_device_name()
-    found |= {"load before": f"{os.getloadavg()[0]:.1f}", "python": platform.python_version()}
+    if hasattr(os, "getloadavg"):
+        found["load before"] = f"{os.getloadavg()[0]:.1f}"
+    found["python"] = platform.python_version()
     return found | {name: release for name in _PACKAGES if (release := _version(name))}
 
 
@@ -56,9 +58,12 @@ def synchronise(device: str) -> None:
 
 
 def _processor() -> str:
-    """Name, family and model as Linux tells them: virtual machines often hide the rest."""
-    lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    """Name, family and model as Linux tells them: virtual machines often hide the rest. Elsewhere the name alone."""
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text().split("\n\n")[0].splitlines() if cpus.exists() else []
     told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    if "model name" not in told:
+        return platform.processor() or platform.machine()
     vectors = "AVX-512" if "avx512f" in told.get("flags", "").split() else "AVX2"
     return f"{told['model name']} (family {told['cpu family']}, model {told['model']}, {vectors})"
 

@@ -55,6 +55,7 @@ def submit(
     from superpos.cluster import site as sites
     from superpos.cluster import submit as submission
     from superpos.compose.experiments import shipped_folder
+    from superpos.training.memory import process_bytes
 
     common.check_json(json_, dry_run)
     sweep = common.compose(overrides, config_dir).sweep
@@ -69,6 +70,9 @@ def submit(
     }
     site = sites.read_site(files[cluster], changes)
     planned = submission.plan(sweep, site, shards, out, overrides or [], config_dir)
+    submission.require_asked(site, process_bytes(sweep.plan.chunks))
+    for line in submission.unused(sweep, site):
+        say(f"superpos: {line}")
     if planned.job.shards < shards:
         say(f"superpos: --shards {planned.job.shards}: the sweep has no more chunks")
     if print_:

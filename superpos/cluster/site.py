@@ -184,3 +184,9 @@ def limit_minutes(time: str) -> float:
         hours, (minutes, seconds) = 0, (*numbers, 0)[:2]
     total = int(days or 0) * 1440 + hours * 60 + minutes + math.ceil(seconds / 60)
     return total or math.inf
+
+
+def memory_bytes(amount: str) -> float:
+    """Memory as SLURM has it, "4G", "500mb" or a number of MB, in bytes; infinity for 0, all that there is."""
+    number, unit = re.fullmatch(r"(\d+)(\w?)\w?", amount).groups()  # type: ignore[union-attr]  # it was checked
+    return int(number) * 1024.0 ** ("KMGT".index(unit.upper() or "M") + 1) or math.inf

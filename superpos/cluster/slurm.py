@@ -152,6 +152,7 @@ def _run(program: str, *arguments: str, without: Sequence[str]) -> subprocess.Co
 
 
 def _one_line(text: str | bytes) -> str:
-    """What a program said, without empty lines."""
+    """What a program said, without empty lines and what it calls itself in each."""
     whole = text.decode("utf-8", errors="replace") if isinstance(text, bytes) else text
-    return "; ".join(line.strip() for line in whole.splitlines() if line.strip())
+    lines = [re.sub(r"^\w+: (error|fatal): ", "", line.strip()) for line in whole.splitlines()]
+    return "; ".join(line for line in lines if line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ from pathlib import Path
 from superpos.cluster import jobs, scripts, slurm
 from superpos.cluster.jobs import Waiting, covered
 from superpos.cluster.scripts import Job
-from superpos.cluster.site import Site
+from superpos.cluster.site import Site, memory_bytes
 from superpos.errors import ConfigError, SuperposError
 from superpos.plan.shards import part
 from superpos.plan.sweep import Sweep
 from superpos.store import RunFolder
+from superpos.units import quantity
 
 MAX_SHARDS = 100_000
 PROGRAM = (sys.executable, "-P", "-m", "superpos")
@@ -81,6 +83,36 @@ def plan(
 def _threads(site: Site) -> list[str]:
     """As many threads as cores are asked for: many sites do not confine a task to its cores."""
     return [f"engine.threads={site.cpus}"] if site.cpus else []
+
+
+def unused(sweep: Sweep, site: Site) -> list[str]:
+    """What is asked of SLURM and not of superpos, or the other way round, as lines for the user."""
+    device, threads = sweep.base["engine.device"], sweep.base["engine.threads"]
+    gpus = int(site.gpus.rpartition(":")[2]) if site.gpus else 0
+    others = any("gpu" in option or "gres" in option for option in site.extra)
+    told = []
+    if gpus and device != "cuda":
+        told.append(f"gpus {site.gpus}: nothing uses them; add engine.device=cuda, or leave them out")
+    if gpus > 1 and device == "cuda":
+        told.append(f"gpus {site.gpus}: a shard trains on one; ask for one, and for more shards")
+    if device == "cuda" and not gpus and not others:
+        told.append("engine.device=cuda: no GPU is asked for; add --gpus 1")
+    if site.cpus and threads and threads < site.cpus and device != "cuda":
+        told.append(f"cpus {site.cpus}: engine.threads={threads} leaves some of them idle")
+    if site.cpus and threads and threads > site.cpus:
+        told.append(f"engine.threads={threads}: a shard has cpus {site.cpus}; ask for more with --cpus")
+    return told
+
+
+def require_asked(site: Site, needed: float) -> None:
+    """Raises `ConfigError` where a shard needs more bytes than are asked for: its job would refuse to train."""
+    key, text, count = ("memory", site.memory, 1) if site.memory else ("mem_per_cpu", site.mem_per_cpu, site.cpus or 1)
+    asked = count * memory_bytes(text) if text else math.inf
+    if asked < needed:
+        option = key.replace("_", "-")
+        raise ConfigError(
+            f"{key}: got {text}; a shard needs about {quantity(needed, 'B')}: ask for more with --{option}"
+        )
 
 
 @dataclass(frozen=True)

@@ -62,15 +62,17 @@ def choose(
     device: str = "auto",
     threads: int | None = None,
     memory_gb: float | None = None,
+    here: bool = True,
 ) -> Choice:
     """The engine for a structure of a family. Raises ConfigError if a forced backend or device cannot do it.
 
-    device "auto" is the CPU on every machine: engines agree to rounding only, and no shard of a run may differ.
+    `here` is whether this machine will train: one that submits to others needs no device. device "auto" is the CPU on
+    every machine: engines agree to rounding only, and no shard of a run may differ.
     """
     if family.untrainable:
         raise ConfigError(family.untrainable)
     on_gpu = device == "cuda"
-    if on_gpu:
+    if on_gpu and here:
         _require_cuda()
     if backend == "reference":
         return Choice(_reference(family, on_gpu, threads, memory_gb), "engine.backend=reference")

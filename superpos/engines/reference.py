@@ -6,6 +6,7 @@ and the optimiser works elementwise.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from superpos.engines.machine import torch_threads
+from superpos.engines.machine import machine_bytes, torch_threads
 from superpos.engines.splitting import in_memory
 from superpos.engines.task import State, Stepped, Structure, Task
 from superpos.family import Arrays, Family
@@ -25,6 +26,7 @@ from superpos.maths.sampling import mean_and_error
 Tensors = dict[str, torch.Tensor]
 _BYTES_PER_CELL = 80  # draws (int64, with intermediate products), inputs, outputs and their gradients, measured
 _DEFAULT_MEMORY_GB = 2.0
+_SHARE = 0.5  # of the memory that there is: the state of the models and their results take the other half
 _EVALUATED_AT_ONCE = 8192  # samples
 _CELLS_A_THREAD = 2**17
 
@@ -160,9 +162,19 @@ class ReferenceEngine:
         return changed, stepped.extra
 
     def _slices(self, task: Task, samples: int) -> Iterator[slice]:
-        """Rows that fit into memory together, at least one model at a time."""
-        cells = samples * task.structure.width
-        fit = int((self.memory_gb or _DEFAULT_MEMORY_GB) * 1e9 / (_BYTES_PER_CELL * cells))
+        """Rows that fit into memory together, at least one model at a time.
+
+        Raises `MemoryError` where the memory of this process does not hold one.
+        """
+        each = _BYTES_PER_CELL * samples * task.structure.width
+        there = machine_bytes() if self.device == "cpu" else math.inf
+        if each > there:
+            raise MemoryError(
+                f"{samples:,} samples of a model need about {each / 1e9:.3g} GB at once, this process has "
+                f"{there / 1e9:.3g} GB"
+            )
+        room = self.memory_gb * 1e9 if self.memory_gb else min(_DEFAULT_MEMORY_GB * 1e9, _SHARE * there)
+        fit = int(room / each)
         for start in range(0, len(task), max(fit, 1)):
             yield slice(start, min(start + max(fit, 1), len(task)))
 

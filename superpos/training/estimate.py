@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from superpos.engines import Choice
 from superpos.engines.task import Structure, Task
+from superpos.errors import SuperposError
 from superpos.family import Family
 from superpos.plan.sweep import Chunk, Sweep, work_a_step
 from superpos.training.memory import chunk_bytes, require_memory
@@ -54,7 +55,10 @@ def estimate(sweep: Sweep, tell: Callable[[str], None] = lambda _: None) -> Esti
     for structure in largest:
         rows = _some(sweep.family, groups[structure][0])
         task = sweep.task(rows, shared)
-        seconds += models[structure] * _seconds_per_model(sweep.family, task, engines[structure])
+        try:
+            seconds += models[structure] * _seconds_per_model(sweep.family, task, engines[structure])
+        except MemoryError as error:
+            raise SuperposError(f"a step does not fit into the memory that is left: {error}") from error
     share = sum(work[structure] for structure in largest) / max(sum(work.values()), 1.0)
     return Estimate(
         models=sweep.n_models,

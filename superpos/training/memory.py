@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from superpos.engines.machine import machine_bytes
+from superpos.engines.machine import PROGRAM_BYTES, machine_bytes
 from superpos.engines.task import Structure
 from superpos.errors import SuperposError
 from superpos.plan.sweep import Chunk, Sweep
@@ -23,12 +23,18 @@ def chunk_bytes(chunks: Iterable[Chunk]) -> float:
     return max((len(chunk.rows) * model_bytes(chunk.structure) for chunk in chunks), default=0.0)
 
 
+def process_bytes(chunks: Iterable[Chunk]) -> float:
+    """Memory of a process that trains these chunks, one after the other."""
+    return PROGRAM_BYTES + _COPIES * chunk_bytes(chunks)
+
+
 def require_memory(sweep: Sweep, chunks: Iterable[Chunk]) -> None:
     """Raises `SuperposError` where a chunk cannot fit, before the system kills the process without a word."""
     needed, there = _COPIES * chunk_bytes(chunks), machine_bytes()
     if needed > there:
         sizes = ", ".join(sweep.schema.size_keys)
         raise SuperposError(
-            f"training needs about {quantity(needed, 'B')} of memory at once, this machine has {quantity(there, 'B')}: "
-            f"use smaller models ({sizes}) or record less (record.snapshots, record.loss_every)"
+            f"training needs about {quantity(needed, 'B')} of memory at once, this machine has {quantity(there, 'B')} "
+            f"for this process: ask for more, use smaller models ({sizes}) or record less (record.snapshots, "
+            "record.loss_every)"
         )

@@ -133,7 +133,7 @@ def _train_chunks(job: _Job, chunks: Iterable[int]) -> None:
             except MemoryError as error:
                 raise IncompleteError(
                     f"chunk {chunk} of {folder.path} does not fit into the memory that is left; what is trained is "
-                    "kept. Free some, or ask for more, and start the same command again"
+                    f"kept. Free some, or ask for more, and start the same command again ({error})"
                 ) from error
             watch.clock.lap("writing")
             watch.tell(models_done=watch.now.models_done + len(rows), chunk=watch.now.chunk + 1)
@@ -244,15 +244,17 @@ def keep_snapshot(structure: Structure, state: State) -> None:
 
 
 def prepare(sweep: Sweep, *, out: Path, command: Sequence[str] = ()) -> RunFolder:
-    """The run folder of a sweep, made if need be; trains nothing. Raises as `train`."""
-    folder, _ = _open(sweep, engines_of(sweep), out, {"command": list(command), **provenance()}, fresh=False)
+    """The run folder of a sweep that other machines will train, made if need be. Raises as `train`."""
+    folder, _ = _open(
+        sweep, engines_of(sweep, here=False), out, {"command": list(command), **provenance()}, fresh=False
+    )
     return folder
 
 
-def engines_of(sweep: Sweep) -> dict[Structure, Choice]:
-    """The engine of each structure; raises before anything is written where there is none."""
+def engines_of(sweep: Sweep, here: bool = True) -> dict[Structure, Choice]:
+    """The engine of each structure, on this machine or elsewhere; raises before anything is written without one."""
     wanted = {key: sweep.base[f"engine.{key}"] for key in ("backend", "device", "threads", "memory_gb")}
-    return {structure: choose(sweep.family, structure, **wanted) for structure in sweep.plan.structures}
+    return {structure: choose(sweep.family, structure, **wanted, here=here) for structure in sweep.plan.structures}
 
 
 def _open(

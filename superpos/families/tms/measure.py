@@ -10,15 +10,25 @@ from numpy.typing import NDArray
 
 from superpos.engines.task import State
 from superpos.families.tms import geometry, metrics
-from superpos.families.tms.structure import Task
+from superpos.families.tms.structure import Structure, Task
+
+_CELLS = 4e6  # of the models' products of features with features, at once: 32 MB each in float64
 
 
 def measure(task: Task, state: State, pause: Callable[[], None]) -> dict[str, NDArray[Any]]:
     """Metrics of W by column, [M]; untied models have those of W1."""
     structure = task.structure
     encoder = state.params["W" if structure.tied else "W1"]
+    size = max(1, int(_CELLS // structure.n_features**2))
+    parts = []
+    for start in range(0, len(task), size):
+        parts.append(_measure(structure, encoder[start : start + size]))
+        pause()
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _measure(structure: Structure, encoder: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = dict(metrics.summary(encoder))
-    pause()
     if structure.hidden == "linear":
         found["geometry"] = geometry.describe(encoder)
     else:
