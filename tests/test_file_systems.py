@@ -115,8 +115,8 @@ def trains_and_shows(out: Path, caplog: pytest.LogCaptureFixture) -> None:
         assert load(path).path == newest
     assert str(newest) in cli("status").stdout
     found = inventory(out)
-    assert {seen.path.name: seen.latest for seen in found.runs}.pop(newest.name)
-    assert [seen.latest for seen in found.runs].count(True) == 1
+    assert {seen.path.name: seen.latest for seen in found}.pop(newest.name)
+    assert [seen.latest for seen in found].count(True) == 1
     assert not list(out.rglob("*.tmp"))
 
 
@@ -226,7 +226,7 @@ def copied(tmp_path: Path) -> Path:
 
 def test_a_copy_of_a_link_is_no_run(copied: Path) -> None:
     found = inventory(copied)
-    assert {(run.path.name, run.latest) for run in found.runs} == {("older", False), ("newer", True), ("single", True)}
+    assert {(run.path.name, run.latest) for run in found} == {("older", False), ("newer", True), ("single", True)}
     assert load(copied / "demo").path == copied / "demo" / "newer"
     assert load(copied / "demo" / "latest").path == copied / "demo" / "newer"
 
@@ -247,7 +247,7 @@ def test_a_run_that_somebody_called_latest_is_a_run(tmp_path: Path) -> None:
     run = RunFolder.open(tmp_path / "a", "demo", "single", FACTS)
     (tmp_path / "b" / "demo").mkdir(parents=True)
     shutil.copytree(run.path, tmp_path / "b" / "demo" / "latest")
-    assert [seen.path.name for seen in inventory(tmp_path / "b").runs] == ["latest"]
+    assert [seen.path.name for seen in inventory(tmp_path / "b")] == ["latest"]
     for path in (tmp_path / "b" / "demo", tmp_path / "b" / "demo" / "latest"):
         assert load(path).path == tmp_path / "b" / "demo" / "latest"
 

@@ -104,7 +104,7 @@ def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr == "superpos: no runs in outputs: train one with `superpos train`\n"
     assert listed(tmp_path / "missing") == []
-    assert inventory(tmp_path) == ([], [])
+    assert inventory(tmp_path) == []
 
 
 @contextmanager

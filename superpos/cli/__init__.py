@@ -25,6 +25,21 @@ from superpos.terminal.progress import Notes, say
 class _Commands(TyperGroup):
     """Turns a failure that a user can cause into a short message and its exit code."""
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Read the command line, run the command and see that its results arrive."""
+        try:
+            try:
+                return super().main(*arguments, **options)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:  # whoever read the output has enough: nobody is to be told
+            sys.stdout = _nowhere()  # or Python tries again as it ends
+            raise SystemExit(1) from None
+        except OSError as error:  # a full disk behind stdout, or a path of which no module expects it
+            sys.stdout = _nowhere()
+            say(f"superpos: {'stdout' if error.filename is None else error.filename}: {error.strerror or error}")
+            raise SystemExit(SuperposError.exit_code) from error
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:

@@ -93,7 +93,8 @@ def _figures() -> list[dict[str, str]]:
 def _list_runs(out: Path, json_: bool) -> None:
     from superpos.store.inventory import inventory
 
-    found, passed_over = inventory(out)
+    passed_over: list[str] = []
+    found = inventory(out, passed_over)
     if json_:
         runs = [listing.to_json(run) for run in found]
         typer.echo(json.dumps({"runs": runs, "passed_over": passed_over}, indent=2))

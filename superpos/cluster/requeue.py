@@ -33,7 +33,7 @@ def again(folder: RunFolder, progress: tuple[int, int]) -> str:
     if job is None:
         return "USR1 requeues a SLURM job, and this is none"
     record = {"requeued": job, "progress": list(progress)}
-    earlier = [attempt["progress"] for attempt in folder.attempts() if attempt.get("requeued") == job]
+    earlier = [attempt.get("progress") for attempt in folder.attempts() if attempt.get("requeued") == job]
     if earlier[-PATIENCE:] == [record["progress"]] * PATIENCE:
         return f"job {job} came back {PATIENCE} times without a step of progress: not requeued"
     folder.record_attempt(record)

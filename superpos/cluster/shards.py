@@ -54,7 +54,10 @@ def pace(folder: RunFolder) -> Pace | None:
     """Models finished a second since the last submission, and the time for the rest; None before the first chunk."""
     if not jobs.arrays(folder):
         return None
-    began = (folder.path / "submit" / "array.sbatch").stat().st_mtime
+    script = folder.path / "submit" / "array.sbatch"
+    if not script.exists():
+        return None
+    began = script.stat().st_mtime
     finished = {chunk: folder.chunk_files.published_at(chunk) for chunk in range(folder.n_chunks)}
     since = [chunk for chunk, when in finished.items() if when is not None and when > began]
     left = sum(len(folder.rows[chunk]) for chunk, when in finished.items() if when is None)
@@ -89,7 +92,8 @@ def _shard(folder: RunFolder, number: int, count: int, queue: dict[int, str] | N
 
 def _tail(folder: RunFolder, number: int) -> str:
     """The last lines of the newest log of a shard."""
-    logs = sorted((folder.path / "logs").glob(f"*_{number}.log"), key=lambda path: path.stat().st_mtime)
+    paths = (folder.path / "logs").glob(f"*_{number}.log")
+    logs = sorted((path for path in paths if path.is_file()), key=lambda path: path.stat().st_mtime)
     return _end(logs[-1]) if logs else ""
 
 

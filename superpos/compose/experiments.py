@@ -27,8 +27,7 @@ def experiment_files(config_dir: Path | None = None) -> dict[str, Path]:
         shipped |= found
     if config_dir is None:
         return shipped
-    if not config_dir.is_dir():
-        raise ConfigError(f"--config-dir: {config_dir} is not a folder")
+    _check_folder(config_dir)
     own = {path.stem: path for path in (config_dir / "experiment").glob("*.yaml")}
     if not own and not any((config_dir / "cluster").glob("*.y*ml")):  # a site of SLURM is enough
         raise ConfigError(
@@ -47,6 +46,18 @@ def experiment_files(config_dir: Path | None = None) -> dict[str, Path]:
     if faults:
         raise ConfigError(faults)
     return shipped | own
+
+
+def _check_folder(config_dir: Path) -> None:
+    """Raises `ConfigError` for what is no folder, and where one of its own cannot be read."""
+    try:
+        if not config_dir.is_dir():
+            raise ConfigError(f"--config-dir: {config_dir} is not a folder")
+        for folder in config_dir.iterdir():
+            if folder.name in ("experiment", "cluster") and folder.is_dir():
+                next(folder.iterdir(), None)
+    except OSError as error:
+        raise ConfigError(f"--config-dir: cannot read {error.filename or config_dir}: {error.strerror}") from error
 
 
 def config_folders() -> list[Path]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,13 @@ from superpos.report.pack import Pack, codes
 from superpos.report.parts import Arrays, Coded, Kept, Models, Part
 from superpos.store import Run
 
+_T = TypeVar("_T")
 _HIDDEN: Final = ("model", "row_id", sweep_axes.SEED)  # columns that the page does without, or has by another way
 
 
 def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
     """The object of a run's page, its arrays added to `pack`; `budget` is bytes for both."""
-    plan, family = run.manifest["plan"], run.require_family()
+    plan, family = run.plan, run.require_family()
     explorer = family.shows.explorer
     layers = Layers() if explorer.layers is None else explorer.layers(run)
     # No command line names a user's functions, nor where another run lies.
@@ -36,7 +37,7 @@ def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
         "finished": len(run.table),
         "axes": sweep_axes.axes(plan),
         "command": sweep_axes.fixed_overrides(plan, f"{run.name}_model") if commanded else None,
-        "config": {key: sweep_axes.safe(value) for key, value in sorted(run.manifest["config"].items())},
+        "config": {key: sweep_axes.safe(value) for key, value in sorted(_sealed(run, "config", dict).items())},
         "label": None if run.label is None else run.label.column,
         "constants": {} if explorer.constants is None else explorer.constants(),
         "layers": layers.to_json(pack),
@@ -127,8 +128,25 @@ def _array(pack: Pack, array: NDArray[Any] | Coded) -> Mapping[str, Any]:
     return pack.add(_values(array)) | names
 
 
+_FACTS: Final[Mapping[str, type[Any]]] = {
+    "run_id": str,
+    "created": str,
+    "command": list,
+    "versions": dict,
+    "machine": dict,
+    "engine": dict,
+    "git": dict,
+    "reasons": list,
+}
+
+
 def _provenance(run: Run) -> dict[str, Any]:
-    manifest = run.manifest
-    kept = {key: manifest.get(key) for key in ("run_id", "created", "command", "versions", "machine", "engine", "git")}
-    own = manifest["plan"].get("own")  # text of a user's functions
-    return {**kept, "reasons": manifest.get("reasons"), "own": own, "digest": run.digest(), "folder": str(run.path)}
+    kept = {key: _sealed(run, key, kind) or None for key, kind in _FACTS.items()}
+    own = run.plan.get("own")  # text of a user's functions
+    return {**kept, "own": own, "digest": run.digest(), "folder": str(run.path)}
+
+
+def _sealed(run: Run, key: str, kind: type[_T]) -> _T:
+    """What the manifest says, or nothing of that kind: the page must not fail for what it shows beside results."""
+    value = run.manifest.get(key)
+    return value if isinstance(value, kind) else kind()

@@ -52,7 +52,7 @@ class Checkpoints:
     def _found(self, chunk: int) -> list[Path]:
         """Checkpoints of a chunk, oldest first."""
         paths = self.folder.glob(f"{chunk:05d}-*.safetensors")
-        return sorted((path for path in paths if _NAME.fullmatch(path.name)), key=_number)
+        return sorted((path for path in paths if _NAME.fullmatch(path.name) and path.is_file()), key=_number)
 
 
 def _number(path: Path) -> int:

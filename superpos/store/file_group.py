@@ -5,7 +5,6 @@ The json is written last and holds the size and checksum of the others: without 
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from superpos.store.files import (
     link,
     move_aside,
     patiently,
+    read_json,
     sha256,
     sha256_file,
 )
@@ -131,10 +131,10 @@ class FileGroup:
         """What is wrong with one part, in words. A missing record raises `FileNotFoundError`."""
         path = self.path(suffix)
         try:
-            expected = json.loads(patiently(self.record.read_bytes))["files"][path.name]
+            expected = read_json(self.record)["files"][path.name]
             size = int(expected["bytes"])
             checksum = str(expected["sha256"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             return f"{self.record} is damaged"
         try:
             found = patiently(path.stat).st_size

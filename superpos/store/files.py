@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -57,6 +57,16 @@ def canonical_json(value: object) -> str:
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def read_json(path: Path) -> Any:
+    """What a file of JSON says; None where it is none, such as one that was cut off. Raises `OSError`."""
+    if not path.is_file() and path.exists():  # reading a pipe would wait for ever
+        return None
+    try:
+        return json.loads(patiently(path.read_bytes))
+    except (ValueError, RecursionError):
+        return None
 
 
 def sha256(data: bytes) -> str:

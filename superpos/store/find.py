@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -15,11 +14,10 @@ from typing import NamedTuple, TypeVar
 from superpos.errors import SuperposError
 from superpos.store import manifest
 from superpos.store.files import explained
-from superpos.store.folder import LATEST, is_old, is_run
+from superpos.store.folder import ATTEMPT, LATEST, is_old, is_run
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_ATTEMPT = re.compile(r"(\d{8}T\d{6}\.\d{6})-[0-9a-f]+\.json")  # named by when it began
 
 
 class Found(NamedTuple):
@@ -45,7 +43,7 @@ def find_runs(out: Path) -> list[Path]:
     What could not be looked into is logged. Raises `SuperposError` when there is none.
     """
     with explained("read", out):
-        found = search(out) if out.exists() else Found([], [])
+        found = search(out)
     _tell(found.passed_over)
     runs = [run for run in found.runs if not is_old(run)]
     if not runs:
@@ -60,8 +58,7 @@ def latest_run(out: Path) -> Path:
     """
     passed_over: list[str] = []
     with explained("read", out):
-        names = _names(out, passed_over) if out.exists() else []
-        last = [found for name in names if (found := _last_of(name, passed_over))]
+        last = [found for name in _names(out, passed_over) if (found := _last_of(name, passed_over))]
         _tell(passed_over)
         if not last:
             raise _no_runs(out)
@@ -119,8 +116,12 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _names(out: Path, passed_over: list[str]) -> list[Path]:
-    """Folders inside one, and links to folders elsewhere. Raises `OSError`."""
-    folders = [path for path in _entries(out) if _looked(passed_over, path, Path.is_dir, False)]
+    """Folders inside one, and links to folders elsewhere; none where it is not made yet. Raises `OSError`."""
+    try:
+        entries = _entries(out)
+    except FileNotFoundError:
+        return []
+    folders = [path for path in entries if _looked(passed_over, path, Path.is_dir, False)]
     ways = {path.resolve(): path for path in sorted(folders, key=Path.is_symlink, reverse=True)}
     return sorted(ways.values())
 
@@ -166,7 +167,7 @@ def _leads_to_run(link: Path) -> bool:
 def _started(run: Path) -> int:
     """When a run was started for the last time, in ns: by its attempts, whose names survive a copy."""
     names = (path.name for path in (run / "attempts").glob("*.json"))
-    begun = [match[1] for name in names if (match := _ATTEMPT.fullmatch(name))]
+    begun = [match[1] for name in names if (match := ATTEMPT.fullmatch(name))]
     if not begun:
         return (run / manifest.FILE_NAME).stat().st_mtime_ns
     last = datetime.strptime(max(begun), "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC)

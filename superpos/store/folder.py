@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -25,6 +25,8 @@ from superpos.store.manifest import Rows
 from superpos.store.shared import SharedFiles
 
 LATEST = "latest"
+ATTEMPT = re.compile(r"(\d{8}T\d{6}\.\d{6})-[0-9a-f]+\.json")
+"""Names of the files in attempts/: when each began, in UTC."""
 _OLD = ".old-"
 _FOLDERS = ("chunks", "checkpoints", "attempts", "logs", "figures")
 _PER_RUN = ("/step",)  # tensors whose name ends so have no axis of models
@@ -51,7 +53,7 @@ class RunFolder:
         Raises `PlanMismatchError` where the folder holds another run, `IncompleteError` where its manifest is
         damaged, `SuperposError` where something else is in the way or nothing can be written.
         """
-        if name in ("", ".", "..") or "/" in name:
+        if not manifest.is_name(name):
             raise SuperposError(f"name={name!r} cannot be the name of a folder")
         path = out / name / run_id
         with files.explained("write the run folder", path):
@@ -72,7 +74,9 @@ class RunFolder:
     def find(cls, out: Path, name: str, run_id: str) -> RunFolder | None:
         """out/name/run_id where it is a run; nothing is written. Raises `IncompleteError` as `at`."""
         path = out / name / run_id
-        return cls.at(path) if is_run(path) else None
+        with files.explained("read", path):
+            there = is_run(path)
+        return cls.at(path) if there else None
 
     @classmethod
     def at(cls, path: Path) -> RunFolder:
@@ -177,14 +181,30 @@ class RunFolder:
     def end_attempt(self, attempt: Path, seconds: Mapping[str, float]) -> None:
         """Add to what `record_attempt` noted at this path where its time went, by phase. Raises `SuperposError`."""
         with files.explained("read", attempt):
-            facts = json.loads(attempt.read_bytes())
+            facts = files.read_json(attempt)
+        if not isinstance(facts, dict):
+            raise SuperposError(f"{attempt} is damaged")
         facts["seconds"] = {phase: round(value, 3) for phase, value in seconds.items()}
         self.write(f"attempts/{attempt.name}", f"{files.canonical_json(facts)}\n".encode())
 
     def attempts(self) -> list[dict[str, Any]]:
-        """What `record_attempt` and `end_attempt` noted, oldest first. Raises `SuperposError`."""
+        """What `record_attempt` and `end_attempt` noted, oldest first. Raises `SuperposError`.
+
+        Nothing vouches for these notes: what is none is left out, and the log says so.
+        """
+        noted = []
         with files.explained("read", self.path / "attempts"):
-            return [json.loads(path.read_bytes()) for path in sorted((self.path / "attempts").glob("*.json"))]
+            for path in sorted((self.path / "attempts").glob("*.json")):
+                if not ATTEMPT.fullmatch(path.name):
+                    continue
+                facts = None
+                with suppress(OSError):
+                    facts = files.read_json(path)
+                if isinstance(facts, dict):
+                    noted.append(facts)
+                else:
+                    files.note_once(f"left out: {path} cannot be read, or is damaged")
+        return noted
 
     def write(self, name: str, data: bytes) -> Path:
         """Write another file of the run, such as "report.html" or "figures/x.png", in the place of an old one.

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from superpos.errors import SuperposError
 from superpos.store import manifest
@@ -41,28 +41,22 @@ class RunOnDisk:
     fault: str = ""
 
 
-class Inventory(NamedTuple):
-    """The runs in a folder of runs, the one that changed last first, and what could not be looked into, in words."""
+def inventory(out: Path, passed_over: list[str] | None = None) -> list[RunOnDisk]:
+    """Every run out/<name>/<run_id>, those that --fresh moved aside too; the one that changed last comes first.
 
-    runs: list[RunOnDisk]
-    passed_over: list[str]
-
-
-def inventory(out: Path) -> Inventory:
-    """Every run out/<name>/<run_id>, those that --fresh moved aside too; other files and folders are no runs.
-
-    Raises `SuperposError` where `out` cannot be read.
+    Other files and folders are no runs; what could not be looked into is added to `passed_over`, in words. Raises
+    `SuperposError` where `out` cannot be read.
     """
+    runs = []
     with explained("read", out):
-        if not out.exists():
-            return Inventory([], [])
-        paths, passed_over = search(out)
-        last = {name: last_run(name) for name in {path.parent for path in paths}}
-        runs = []
-        for path in paths:
+        found = search(out)
+        last = {name: last_run(name) for name in {path.parent for path in found.runs}}
+        for path in found.runs:
             with suppress(FileNotFoundError):  # moved away meanwhile
                 runs.append(_look(path, latest=path.resolve() == last[path.parent]))
-    return Inventory(sorted(runs, key=lambda run: (run.changed, run.path), reverse=True), passed_over)
+    if passed_over is not None:
+        passed_over += found.passed_over
+    return sorted(runs, key=lambda run: (run.changed, run.path), reverse=True)
 
 
 def _look(path: Path, latest: bool) -> RunOnDisk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -12,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.errors import IncompleteError, PlanMismatchError
-from superpos.store.files import canonical_json, patiently, publish, sha256
+from superpos.store.files import canonical_json, publish, read_json, sha256
 
 SCHEMA_VERSION = 1
 FILE_NAME = "manifest.json"
+_MOST_MODELS = 10**8  # more than any sweep may have
 _FIXED = ("run_id", "plan", "chunks", "engine")  # what may not differ between two attempts in one folder
 
 Rows = NDArray[np.intp]
@@ -43,18 +45,50 @@ def read(folder: Path) -> dict[str, Any]:
     Raises `IncompleteError` naming the file where it is damaged, `PlanMismatchError` for another schema, `OSError`.
     """
     path = folder / FILE_NAME
-    try:
-        fields: dict[str, Any] = json.loads(patiently(path.read_bytes))
-        checksum = fields.pop("sha256")
-        whole = checksum == _checksum(fields)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        whole = False
-    if not whole:
-        raise IncompleteError(f"{path} is damaged: move its folder away, or start again with --fresh")
-    if fields["schema_version"] != SCHEMA_VERSION:
-        found = fields["schema_version"]
-        raise PlanMismatchError(f"{path} has schema version {found}; this superpos reads version {SCHEMA_VERSION}")
+    fields = read_json(path)
+    if not _is_sealed(fields):
+        raise damaged(folder)
+    fields = {key: value for key, value in fields.items() if key != "sha256"}
+    version = fields.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise PlanMismatchError(f"{path} has schema version {version}; this superpos reads version {SCHEMA_VERSION}")
+    wrong = [key for key in ("name", "run_id") if not is_name(fields.get(key))]
+    wrong += [] if _are_chunks(fields.get("chunks")) else ["chunks"]
+    if wrong:
+        raise damaged(folder, f"its {wrong[0]} is {_brief(fields.get(wrong[0]))}")
     return fields
+
+
+def damaged(folder: Path, fault: str = "") -> IncompleteError:
+    """The error of a manifest that cannot be: one that was changed, or sealed by something else than superpos."""
+    path = folder / FILE_NAME
+    told = f": {fault}" if fault else ""
+    return IncompleteError(f"{path} is damaged{told}; move its folder away, or start again with --fresh")
+
+
+def is_name(value: object) -> bool:
+    """Whether a value can be the name of a folder inside another one."""
+    return isinstance(value, str) and value not in ("", ".", "..") and not set(value) & {"/", "\0"}
+
+
+def _is_sealed(fields: object) -> bool:
+    if not isinstance(fields, dict):
+        return False
+    sealed = {key: value for key, value in fields.items() if key != "sha256"}
+    try:
+        return bool(fields.get("sha256") == _checksum(sealed))
+    except ValueError:  # of a number that JSON does not have
+        return False
+
+
+def _are_chunks(value: object) -> bool:
+    """Whether a value is what `_shorten` makes of the rows of each chunk, and fits into memory."""
+    if not isinstance(value, list) or not all(isinstance(runs, list) for runs in value):
+        return False
+    runs = list(itertools.chain.from_iterable(value))
+    if not all(isinstance(run, list) and [type(number) for number in run] == [int] * 3 for run in runs):
+        return False
+    return all(count >= 0 for _, count, _ in runs) and sum(count for _, count, _ in runs) <= _MOST_MODELS
 
 
 def chunk_rows(manifest: Mapping[str, Any]) -> list[Rows]:

@@ -6,7 +6,7 @@ Shapes: M models, H recorded steps, S snapshots. Models are named by their numbe
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from types import MethodType
@@ -20,13 +20,14 @@ from safetensors import safe_open
 from superpos.errors import IncompleteError, SuperposError
 from superpos.family import DEFAULT, EVERY_RUN, Family, Label, UnknownFamilyError, find, itself
 from superpos.paths import given
-from superpos.store import formats
+from superpos.store import formats, manifest
 from superpos.store.by_setting import by_setting
 from superpos.store.files import write_file
 from superpos.store.find import locate
 from superpos.store.folder import RunFolder
 from superpos.store.formats import Array
 from superpos.store.later_keys import with_later_keys
+from superpos.store.plans import plan_fault
 from superpos.user.functions import Own, with_recorded_functions
 
 _log = logging.getLogger(__name__)
@@ -59,6 +60,8 @@ class Run:
         self._whole: dict[int, Path] = {}  # tensor files whose checksum was recomputed
         self._chunk_of = np.full(self.n_models, -1, dtype=np.intp)  # [M]; -1 where not finished
         self._place_of = np.zeros(self.n_models, dtype=np.intp)  # [M]; place inside the chunk
+        if not _are_all_models(folder.rows, self.n_models):
+            raise manifest.damaged(self.path, "its chunks do not hold every model once")
         self.table = self._read_tables()
 
     def __repr__(self) -> str:
@@ -76,7 +79,22 @@ class Run:
         Of such functions a run knows the text, which cannot be run.
         """
         known = self._found_family()
-        return None if known is None else with_recorded_functions(known, self.manifest["plan"])
+        sealed = self.manifest.get("plan")
+        if known is None or not isinstance(sealed, Mapping) or "own" not in sealed:
+            return known
+        return with_recorded_functions(known, self.plan)
+
+    @cached_property
+    def plan(self) -> Mapping[str, Any]:
+        """What decides the results: values that are not the default, axes, the text of a user's own functions.
+
+        Raises `IncompleteError` where the manifest holds none that fits its models.
+        """
+        sealed: Any = self.manifest.get("plan")
+        columns = self.table.columns if len(self.table) else None
+        if fault := plan_fault(sealed, self.n_models, columns, self._found_family()):
+            raise manifest.damaged(self.path, fault)
+        return dict(sealed)
 
     @property
     def own(self) -> Own | None:
@@ -84,12 +102,13 @@ class Run:
         return self.family.functions if self.family else None
 
     def require_family(self) -> Family:
-        """`family`. Raises `SuperposError` where this program does not know it."""
+        """`family`. Raises `SuperposError` where this program does not know it, or the run's plan is damaged."""
         if self.family is None:
             raise SuperposError(
                 f"{self.path} is a run of the family {self._family_name!r}, which this program does not know: "
                 "its table and tensors can be read, and nothing else be done with it"
             )
+        _ = self.plan
         return self.family
 
     @property
@@ -102,13 +121,13 @@ class Run:
         if names is None:
             return None
         if not isinstance(names, list | tuple) or [type(name) for name in names] != [str, str]:
-            raise IncompleteError(f"{self.path / 'manifest.json'} is damaged: its label is {names!r}")
+            raise manifest.damaged(self.path, f"its label is {names!r}")
         return Label(*names)
 
     @property
     def swept(self) -> list[str]:
         """The keys that the sweep varies, in the order of its axes."""
-        return [key for axis in self.manifest["plan"]["axes"] for key in axis["keys"]]
+        return [key for axis in self.plan["axes"] for key in axis["keys"]]
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """A view: a method of every run, or one that the family adds."""
@@ -241,17 +260,21 @@ class Run:
             if self.folder.state(chunk) == "missing":
                 continue
             try:
-                tables.append(self.folder.chunk_files.read_table(chunk))
+                table = self.folder.chunk_files.read_table(chunk)
             except IncompleteError as fault:
                 _log.warning("left out of %s: %s", self.path, fault)
                 continue
+            if "model" not in table.column_names or not np.array_equal(table["model"].to_numpy(), rows):
+                _log.warning("left out of %s: chunk %d holds other models than its manifest says", self.path, chunk)
+                continue
+            tables.append(table)
             self._chunk_of[rows] = chunk
             self._place_of[rows] = np.arange(len(rows))
         if not tables:
             return pd.DataFrame({"model": pd.Series(dtype=np.int64)})
-        table = formats.to_frame(tables).sort_values("model").set_index("model", drop=False).rename_axis(None)
+        frame = formats.to_frame(tables).sort_values("model").set_index("model", drop=False).rename_axis(None)
         known = self._found_family()
-        return table if known is None else with_later_keys(table, known)
+        return frame if known is None else with_later_keys(frame, known)
 
     @cached_property
     def _finished(self) -> NDArray[np.intp]:
@@ -304,6 +327,16 @@ class Run:
         for chunk, part in parts.items():
             whole[self._chunk_of[models] == chunk] = part
         return whole
+
+
+def _are_all_models(chunks: Sequence[NDArray[np.intp]], n_models: int) -> bool:
+    """Whether every number below `n_models` stands in one chunk, and there is one."""
+    seen = np.zeros(n_models, dtype=np.bool_)
+    for rows in chunks:
+        if len(rows) and (rows.min() < 0 or rows.max() >= n_models):
+            return False
+        seen[rows] = True
+    return n_models > 0 and bool(seen.all())
 
 
 def _take(path: Path, name: str, places: NDArray[np.intp]) -> Array:

@@ -9,6 +9,8 @@ from superpos.terminal.findings import MAX_NAMED, findings, findings_fields, som
 from superpos.training.stopwatch import PHASES
 from superpos.units import duration
 
+_LONGEST = 1e10  # seconds, three hundred years
+
 if TYPE_CHECKING:
     from superpos.family import Label
     from superpos.store import Run
@@ -24,7 +26,7 @@ def facts(run: Run) -> dict[str, Any]:
     return {
         "run": str(run.path),
         **({"own": str(functions)} if functions else {}),
-        "complete": all(state == "done" for state in [*states, *shared.values()]),
+        "complete": run.complete and all(state == "done" for state in [*states, *shared.values()]),
         "chunks": {state: states.count(state) for state in ("done", "missing", "corrupt")},
         "corrupt": [chunk for chunk, state in enumerate(states) if state == "corrupt"],
         **({"shared": shared} if shared else {}),
@@ -38,8 +40,15 @@ def facts(run: Run) -> dict[str, Any]:
 
 def _seconds(run: Run) -> dict[str, float]:
     """Seconds that all attempts spent, by phase; what one that was killed spent is not known."""
-    noted = [attempt["seconds"] for attempt in run.folder.attempts() if "seconds" in attempt]
-    return {phase: sum(seconds[phase] for seconds in noted) for phase in PHASES}
+    noted = [attempt.get("seconds") for attempt in run.folder.attempts()]
+    spent = [seconds for seconds in noted if isinstance(seconds, dict)]
+    return {phase: sum(_time(seconds.get(phase)) for seconds in spent) for phase in PHASES}
+
+
+def _time(noted: Any) -> float:
+    """A number of seconds as it was noted; 0 where it is none."""
+    is_number = isinstance(noted, int | float) and 0 <= noted <= _LONGEST
+    return float(noted) if is_number else 0.0
 
 
 def _shards(run: Run) -> dict[str, Any]:

@@ -32,5 +32,5 @@ def finished(sweep: Sweep, out: Path, shard: Shard | None = None) -> Path | None
 
 def _holds(folder: RunFolder, plan: Mapping[str, Any], chunks: list[Rows]) -> bool:
     """Whether a folder was made for the very plan and chunks."""
-    same_plan = folder.manifest["plan"] == plan and len(folder.rows) == len(chunks)
+    same_plan = folder.manifest.get("plan") == plan and len(folder.rows) == len(chunks)
     return same_plan and all(map(np.array_equal, folder.rows, chunks))

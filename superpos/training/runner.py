@@ -112,13 +112,19 @@ class _Job(NamedTuple):
 
 @contextmanager
 def _attempt(folder: RunFolder, circumstances: Mapping[str, Any], clock: Stopwatch) -> Iterator[None]:
-    """Notes an attempt in the folder as it starts, and where its time went as it ends, however it does."""
-    noted = folder.record_attempt(circumstances)
+    """Notes an attempt in the folder as it starts, and where its time went as it ends, however it does.
+
+    A note is no requirement: a full disk has been, or will be, told of where it matters.
+    """
+    noted = None
+    with suppress(SuperposError):
+        noted = folder.record_attempt(circumstances)
     try:
         yield
     finally:
-        with suppress(SuperposError):  # a full disk has been, or will be, told of where it matters
-            folder.end_attempt(noted, clock.seconds)
+        if noted is not None:
+            with suppress(SuperposError):
+                folder.end_attempt(noted, clock.seconds)
 
 
 def _train_chunks(job: _Job, chunks: Iterable[int]) -> None:

@@ -58,7 +58,9 @@ class Own:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Own:
-        """What a run folder says of the functions it was trained with."""
+        """What a run folder says of the functions it was trained with. Raises `ConfigError` where that is nothing."""
+        if not _is_record(record):
+            raise ConfigError(f"got {record!r}; allowed: what superpos.train keeps of model, data, target and params")
         return cls(json.dumps(record, sort_keys=True))
 
     def to_json(self) -> dict[str, Any]:
@@ -95,6 +97,20 @@ def with_recorded_functions(family: Family, plan: Mapping[str, Any]) -> Family:
     if "own" not in plan or family.with_functions is None:
         return family
     return family.with_functions(Own.from_json(plan["own"]))
+
+
+def _is_record(record: Any) -> bool:
+    """Whether a value is what `Own.of` makes of functions and of the shapes of their parameters."""
+    if not isinstance(record, Mapping) or not record or not record.keys() <= {*FUNCTIONS, "params"}:
+        return False
+    functions = [value for name, value in record.items() if name != "params"]
+    described = all(isinstance(value, Mapping) and isinstance(value.get("name"), str) for value in functions)
+    shapes = record.get("params", [])
+    return described and isinstance(shapes, list) and all(map(_is_named_shape, shapes))
+
+
+def _is_named_shape(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and _is_name(value[0]) and _is_shape(value[1])
 
 
 def _shape_faults(params: Any, with_model: bool) -> list[str]:
