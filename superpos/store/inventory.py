@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from superpos.errors import SuperposError
-from superpos.store import manifest
+from superpos.store import manifest, notes
 from superpos.store.chunks import ChunkFiles
 from superpos.store.files import explained
 from superpos.store.find import last_run, search
+from superpos.store.notes import Note
 from superpos.store.shared import SharedFiles
 
 RunState = Literal["complete", "incomplete", "corrupt", "unreadable"]
@@ -39,6 +40,11 @@ class RunOnDisk:
     models_done: int | None = None
     models_total: int | None = None
     fault: str = ""
+
+    @property
+    def notes(self) -> list[Note]:
+        """What users noted of it, the oldest first."""
+        return notes.read(self.path)
 
 
 class Inventory(NamedTuple):
@@ -67,7 +73,7 @@ def inventory(out: Path) -> Inventory:
 
 def _look(path: Path, latest: bool) -> RunOnDisk:
     made = (path / manifest.FILE_NAME).stat().st_mtime
-    size, unread = _size(path)
+    size, unread = size_of(path)
     known: dict[str, Any] = {
         "path": path,
         "name": path.parent.name,
@@ -97,7 +103,7 @@ def _progress(path: Path, made: float) -> dict[str, Any]:
     }
 
 
-def _size(path: Path) -> tuple[int, str]:
+def size_of(path: Path) -> tuple[int, str]:
     """The bytes of all files below a folder, and what could not be read, in words; empty where all was.
 
     Links are not followed, and what vanishes meanwhile counts nothing.

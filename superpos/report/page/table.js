@@ -117,7 +117,7 @@ function buildProvenance() {
   const facts = [
     ["command", (command ?? []).join(" ")], ["run", `${RUN.name} ${run_id}`], ["folder", folder], ["begun", created], ["versions", listed(versions)], ["machine", listed(machine)],
     ["engine", listed(engine)], ["why this engine", (reasons ?? []).join("; ")], ["source", git ? `${git.commit}${git.dirty ? ", with changes" : ""}` : "not in a git repository"], ...(own ? Object.entries(own).map(([name, { source, ...others }]) => [`own ${name}`, source ?? JSON.stringify(Object.values(others))]) : []), ["digest", digest],
-    ["models", `${count(RUN.finished)} of ${count(RUN.models)} finished`],
+    ["models", `${count(RUN.finished)} of ${count(RUN.models)} finished`], ...RUN.notes.map(([time, text]) => [`note of ${time}`, text]),
   ];
   const diverged = Array.from(LISTED.models).filter((model) => cell(model, "status") === "diverged");
   const links = diverged.slice(0, 200).map((model) => el("li", {}, el("button", { type: "button", className: "link", onclick: () => select(model) }, `model ${model}`), ` at step ${cell(model, "diverged_at")}: ${titleText(model)}`));
