@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -15,6 +17,11 @@ def duration(seconds: float) -> str:
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5940 else f"{seconds / 3600:.1f} h"
+
+
+def moment(time: datetime) -> str:
+    """A time to the minute, as clocks of this place show it: "2026-01-31 09:05"."""
+    return time.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def quantity(number: float, unit: str = "") -> str:

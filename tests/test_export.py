@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 import superpos
 from superpos.cli import app
-from superpos.store import Run
+from superpos.store import Run, text_tables
 
 WORDS = ["model.n_features=3", "data.sparsity=0.5,[0.1,0.5,0.9]", "seed=0,1", "train.steps=4", "record.loss_every=2"]
 
@@ -89,8 +89,11 @@ def test_tensors_of_two_shapes_are_no_one_array(of_two_shapes: Run, tmp_path: Pa
     ("arguments", "words"),
     [
         ([], "--to: is missing"),
-        (["--to=run.txt"], "allowed: a file name that ends in .csv, .parquet, .npz"),
-        (["--to=run"], "allowed: a file name that ends in .csv, .parquet, .npz"),
+        (["--to=run.txt"], "allowed: a file name that ends in .csv, .parquet, .md, .tex, .npz"),
+        (["--to=run"], "allowed: a file name that ends in .csv, .parquet, .md, .tex, .npz"),
+        (["--to=run.npz", "--by-setting"], "allowed: a file name that ends in .csv, .parquet, .md, .tex\n"),
+        (["--to=run.csv", "--by-setting", "--models=best"], "--by-setting: is about all models"),
+        (["--as=x", "--model=1", "--by-setting"], "--by-setting: is for tables"),
         (["--to=run.csv", "--models=9"], "allowed: models 0 to 3"),
         (["--to=run.csv", "--models=2:2"], "allowed: models 0 to 3"),
         (["--to=run.csv", "--models=-1"], "allowed: all, best, or numbers"),
@@ -109,3 +112,52 @@ def test_what_cannot_be_exported(
     assert words in failed.stderr
     assert len(failed.stderr.splitlines()) == 1
     assert [*tmp_path.iterdir()] == []
+
+
+SIGNS = pd.DataFrame({"a_b": [1, 20], "x<y": [0.123456, np.nan], "text": [r"50% & \n | {c}", "[i]\nj~^$#"]})
+
+
+def test_markdown_is_a_table_whatever_stands_in_it() -> None:
+    assert text_tables.markdown(SIGNS) == (
+        "| a_b | x\\<y | text |\n"
+        "| ---: | ---: | --- |\n"
+        "| 1 | 0.1235 | 50% & \\\\n \\| {c} |\n"
+        "| 20 |  | \\[i\\] j\\~^$# |\n"
+    )
+
+
+def test_latex_is_a_tabular_whatever_stands_in_it() -> None:
+    assert text_tables.latex(SIGNS).splitlines() == [
+        r"% \usepackage{booktabs}",
+        r"\begin{tabular}{rrl}",
+        r"\toprule",
+        r"a\_b & x\textless{}y & text \\",
+        r"\midrule",
+        r"1 & 0.1235 & 50\% \& \textbackslash{}n \textbar{} \{c\} \\",
+        r"20 &  & [i] j\textasciitilde{}\textasciicircum{}\$\# \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def test_tables_for_people_have_what_differs(run: Run, tmp_path: Path) -> None:
+    assert export(run, f"--to={tmp_path / 'run.md'}", "--models=2,0").exit_code == 0
+    head, _, *rows = (tmp_path / "run.md").read_text().splitlines()
+    names = [cell.strip() for cell in head.strip("|").split("|")]
+    assert names[:5] == ["model", "data.sparsity", "seed", "status", "loss"]
+    assert not {"row_id", "diverged_at", "train.steps"} & set(names)
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert [row[:3] for row in cells] == [["2", r"\[0.1, 0.5, 0.9\]", "0"], ["0", r"\[0.5, 0.5, 0.5\]", "0"]]
+    assert [float(row[4]) for row in cells] == pytest.approx(run.table["loss"].loc[[2, 0]].tolist(), rel=1e-3)
+
+
+def test_settings_as_every_table(run: Run, tmp_path: Path) -> None:
+    expected = run.by_setting()
+    for suffix in (".csv", ".parquet", ".md", ".tex"):
+        assert export(run, f"--to={tmp_path / f'run{suffix}'}", "--by-setting").exit_code == 0
+    read = pd.read_csv(tmp_path / "run.csv")
+    assert read["loss_best"].tolist() == expected["loss_best"].tolist()
+    assert [json.loads(cell) for cell in read["data.sparsity"]] == [[0.5] * 3, [0.1, 0.5, 0.9]]
+    assert pd.read_parquet(tmp_path / "run.parquet")["best"].tolist() == expected["best"].tolist()
+    assert len((tmp_path / "run.md").read_text().splitlines()) == 2 + len(expected)
+    assert (tmp_path / "run.tex").read_text().count(r" \\") == 1 + len(expected)

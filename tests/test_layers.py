@@ -26,7 +26,7 @@ TABLE = {
     "config": "errors units family",
     "user": "errors family",
     "engines": "errors family maths user",
-    "store": "errors paths family user config.schema",
+    "store": "errors units paths family user config.schema",
     "plan": "errors config family user engines.task",
     "figures": "errors units family maths store",
     "claims": "errors family maths.types user store config.wording",

@@ -152,7 +152,7 @@ def test_plot_returns_the_figure(run: Run) -> None:
     assert isinstance(figure, Figure)
     png, shown = figure._repr_png_()  # type: ignore[attr-defined]
     assert png.startswith(b"\x89PNG")
-    assert shown["width"] * 2 == pytest.approx(int.from_bytes(png[16:20]), abs=2)  # of a sharp screen
+    assert shown["width"] * 1.5 == pytest.approx(int.from_bytes(png[16:20]), abs=2)  # of a sharp screen
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,18 @@ from typing import Annotated, Any, TextIO
 import typer
 from typer.core import TyperGroup
 
-from superpos.cli import catalogue, comparing, completion, exporting, measuring, results, signals, submitting, training
+from superpos.cli import (
+    catalogue,
+    comparing,
+    completion,
+    exporting,
+    measuring,
+    results,
+    signals,
+    submitting,
+    tidying,
+    training,
+)
 from superpos.errors import SuperposError
 from superpos.terminal.progress import Notes, say
 
@@ -87,6 +98,8 @@ app.command()(results.report)
 app.command()(results.status)
 app.command()(comparing.diff)
 app.command()(exporting.export)
+app.command()(tidying.note)
+app.command()(tidying.rm)
 app.command()(submitting.submit)
 app.command("list")(catalogue.list_)
 app.command()(catalogue.config)

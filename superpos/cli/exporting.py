@@ -17,11 +17,15 @@ from superpos.terminal.progress import say
 def export(
     run: RunPath = None,
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="FILE", parser=given, help="File to write: .csv, .parquet or .npz.")
+        Path | None,
+        typer.Option("--to", metavar="FILE", parser=given, help="File to write: .csv, .parquet, .md, .tex or .npz."),
     ] = None,
     models: Annotated[
         str, typer.Option(metavar="all|best|ROWS", help="Which models: all, best of each setting, or 0,3,10:20.")
     ] = "all",
+    by_setting: Annotated[
+        bool, typer.Option("--by-setting", help="One row per setting: best and spread over its seeds.")
+    ] = False,
     format_: Annotated[
         str | None, typer.Option("--as", metavar="FORMAT", help="Instead: one model, in a format of its family.")
     ] = None,
@@ -29,19 +33,23 @@ def export(
 ) -> None:
     """Write results as one file that other programs read.
 
-    The table as .csv or .parquet, or table and tensors as .npz; with --as, one model as another tool loads it.
+    The table as .csv or .parquet, for people as .md or .tex, or table and tensors as .npz; with --as, one model as
+    another tool loads it.
     """
+    if by_setting and models != "all":
+        raise ConfigError("--by-setting: is about all models; leave out --models")
     if format_ is not None:
-        _export_model(run, format_, model, models, to)
+        if models != "all" or by_setting:
+            option = "--by-setting" if by_setting else "--models"
+            raise ConfigError(f"{option}: is for tables; --as takes one model, --model=N")
+        _export_model(run, format_, model, to)
     elif model is not None:
         raise ConfigError("--model: is for --as; --models=N writes the row of one model")
     else:
-        _export_table(run, to, models)
+        _export_table(run, to, None if by_setting else models)
 
 
-def _export_model(run: Path | None, format_: str, model: int | None, models: str, to: Path | None) -> None:
-    if models != "all":
-        raise ConfigError("--models: is for tables; --as takes one model, --model=N")
+def _export_model(run: Path | None, format_: str, model: int | None, to: Path | None) -> None:
     loaded = common.load(run)
     formats = loaded.require_family().exporters
     if not formats:
@@ -55,19 +63,24 @@ def _export_model(run: Path | None, format_: str, model: int | None, models: str
     common.print_path(loaded.export(format_, model, path))
 
 
-def _export_table(run: Path | None, to: Path | None, models: str) -> None:
+def _export_table(run: Path | None, to: Path | None, models: str | None) -> None:
+    """One row per model, or without `models` one per setting."""
     from superpos.store import check_target, write_file
     from superpos.store import export as exporting
 
-    suffixes = ", ".join(exporting.SUFFIXES)
+    allowed = exporting.OF_TABLES if models is None else exporting.SUFFIXES
+    suffixes = ", ".join(allowed)
     if to is None:
         raise ConfigError(f"--to: is missing; allowed: a file name that ends in {suffixes}")
     suffix = exporting.suffix_of(to)
-    if suffix not in exporting.SUFFIXES:
+    if suffix not in allowed:
         raise ConfigError(f"--to: got {str(to)!r}; allowed: a file name that ends in {suffixes}")
     check_target(to)
     loaded = common.load(run)
     if not loaded.complete and not loaded.table.empty:
         say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are written")
-    content = exporting.content(loaded, suffix, exporting.chosen(loaded, models))
+    if models is None:
+        content = exporting.settings(loaded, suffix)
+    else:
+        content = exporting.content(loaded, suffix, exporting.chosen(loaded, models))
     common.print_path(write_file(to, content))

@@ -28,6 +28,7 @@ from superpos.figures.colours import INK as INK
 HALF: Final = 3.3  # inches: one column of a page
 FULL: Final = 6.9  # inches: the whole width
 SCREEN_DPI: Final = 96  # pixels an inch in a notebook, as browsers have it
+_SHARP: Final = 1.5  # pixels of a picture for each of them: sharp screens have up to 2, files of notebooks grow with it
 
 SETTINGS: Final[Mapping[str, Any]] = {
     "font.size": 7.5,
@@ -85,8 +86,8 @@ class Drawing(Figure):
 
 
 def on_screen(figure: Figure) -> tuple[bytes, int]:
-    """A PNG, and how wide a notebook shows it, in its pixels: a sharp screen has two of its own for each of them."""
-    return render(figure, "png", dpi=2 * SCREEN_DPI), round(figure.get_figwidth() * SCREEN_DPI)
+    """A PNG, and how wide a notebook shows it, in its pixels: sharp screens have more of their own for each of them."""
+    return render(figure, "png", dpi=_SHARP * SCREEN_DPI), round(figure.get_figwidth() * SCREEN_DPI)
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -11,16 +11,18 @@ from typing import Final
 
 from superpos.notebook import loss_map
 from superpos.store import Run
-from superpos.units import count, number
+from superpos.units import count, moment, number
 
 MAX_SETTINGS: Final = 6
 """Rows of the table."""
+MAX_NOTES: Final = 3
 
 
 def html(run: Run) -> str:
     """HTML without scripts; nothing of it comes from the run unescaped."""
     parts = [
         f"<div><strong>{escape(run.name)}</strong> · {escape(_state(run))}<br><code>{escape(str(run.path))}</code>",
+        *(f"<div><small>{moment(note.time)}: {escape(note.text)}</small></div>" for note in run.notes[-MAX_NOTES:]),
         _settings(run),
         _map(run),
         _more(run),

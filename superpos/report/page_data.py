@@ -19,6 +19,7 @@ from superpos.report.layers import Layers
 from superpos.report.pack import Pack, codes
 from superpos.report.parts import Arrays, Coded, Kept, Models, Part
 from superpos.store import Run
+from superpos.units import moment
 
 _T = TypeVar("_T")
 _HIDDEN: Final = ("model", "row_id", sweep_axes.SEED)  # columns that the page does without, or has by another way
@@ -42,6 +43,7 @@ def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
         "constants": {} if explorer.constants is None else explorer.constants(),
         "layers": layers.to_json(pack),
         "provenance": _provenance(run),
+        "notes": [[moment(note.time), note.text] for note in run.notes],
     }
     return held | _models(run, pack, budget - len(to_text(held).encode()) - pack.size)
 

@@ -1,7 +1,7 @@
 """A run, or some of its models, as one file of a format that other programs read.
 
-.csv and .parquet hold the table. .npz holds its columns and every tensor, [M, ...] for M models: what numpy reads
-without executing anything. Shapes: M models.
+.csv and .parquet hold the table, .md and .tex what people read of it. .npz holds its columns and every tensor,
+[M, ...] for M models: what numpy reads without executing anything. Shapes: M models.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from superpos.errors import SuperposError
-from superpos.store import formats
+from superpos.store import formats, text_tables
 from superpos.store.rows import best, healthy
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from superpos.store.run import Run
 
-SUFFIXES: Final = (".csv", ".parquet", ".npz")
+OF_TABLES: Final = (".csv", ".parquet", ".md", ".tex")
+SUFFIXES: Final = (*OF_TABLES, ".npz")
+_FOR_PEOPLE: Final = {".md": text_tables.markdown, ".tex": text_tables.latex}
 
 
 def content(run: Run, suffix: str, models: Sequence[int] | None = None) -> bytes:
@@ -32,20 +34,49 @@ def content(run: Run, suffix: str, models: Sequence[int] | None = None) -> bytes
 
     Raises `SuperposError` for another suffix, a run without finished models and models whose tensors differ in shape.
     """
-    if suffix not in SUFFIXES:
-        raise SuperposError(f"got {suffix or 'no suffix'!r}; allowed: a file name that ends in {', '.join(SUFFIXES)}")
+    _check(suffix, SUFFIXES)
     table = run.table if models is None else run.table.loc[list(models)]
     if table.empty:
         raise SuperposError(f"{run.path} has no finished models; train it first")
-    if suffix == ".parquet":
-        return formats.pack_table(table)
-    lists = [name for name in table.columns if _holds_lists(table[name])]
-    flat = table.assign(**{name: table[name].map(_text) for name in lists})
-    if suffix == ".csv":
-        return str(flat.to_csv(index=False, lineterminator="\n")).encode()
+    if suffix != ".npz":
+        return _of_table(_for_people(run, table) if suffix in _FOR_PEOPLE else table, suffix)
+    flat = _flat(table)
     columns = {str(name): _plain(flat[name]) for name in flat.columns}
     tensors = _tensors(run, [int(model) for model in table["model"]])
     return _npz(columns | tensors)
+
+
+def settings(run: Run, suffix: str) -> bytes:
+    """One row per setting, as `Run.by_setting`, as a file with one of `OF_TABLES`.
+
+    Raises `SuperposError` for another suffix and a run without finished models.
+    """
+    _check(suffix, OF_TABLES)
+    table = run.by_setting()
+    if table.empty:
+        raise SuperposError(f"{run.path} has no finished models; train it first")
+    return _of_table(table, suffix)
+
+
+def _check(suffix: str, allowed: Sequence[str]) -> None:
+    if suffix not in allowed:
+        raise SuperposError(f"got {suffix or 'no suffix'!r}; allowed: a file name that ends in {', '.join(allowed)}")
+
+
+def _of_table(table: pd.DataFrame, suffix: str) -> bytes:
+    """A table as a file."""
+    if suffix == ".parquet":
+        return formats.pack_table(table)
+    if suffix == ".csv":
+        return str(_flat(table).to_csv(index=False, lineterminator="\n")).encode()
+    return _FOR_PEOPLE[suffix](table).encode()
+
+
+def _for_people(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+    """What differs between models: number, swept keys, seed, results. Columns without any value are left out."""
+    results = [name for name in table.columns if "." not in name and name not in ("model", "row_id", "seed")]
+    names = dict.fromkeys(["model", *run.swept, "seed", *results])
+    return table[[name for name in names if table[name].notna().any()]]
 
 
 def chosen(run: Run, words: str) -> list[int]:
@@ -77,8 +108,14 @@ def _numbers(part: str, words: str, n_models: int) -> range:
     return range(int(first), stop)
 
 
+def _flat(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with lists as JSON, which other programs would read as numpy's text of them."""
+    lists = [name for name in table.columns if _holds_lists(table[name])]
+    return table.assign(**{name: table[name].map(_text) for name in lists})
+
+
 def _holds_lists(column: pd.Series) -> bool:
-    """Whether cells are lists, which other programs would read as numpy's text of them."""
+    """Whether cells are lists."""
     if column.dtype != object:
         return False
     return any(isinstance(cell, np.ndarray | list | tuple) for cell in column)

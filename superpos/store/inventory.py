@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from superpos.errors import SuperposError
-from superpos.store import manifest
+from superpos.store import manifest, notes
 from superpos.store.chunks import ChunkFiles
 from superpos.store.files import explained
 from superpos.store.find import last_run, search
+from superpos.store.notes import Note
 from superpos.store.shared import SharedFiles
 
 RunState = Literal["complete", "incomplete", "corrupt", "unreadable"]
@@ -40,6 +41,11 @@ class RunOnDisk:
     models_total: int | None = None
     fault: str = ""
 
+    @property
+    def notes(self) -> list[Note]:
+        """What users noted of it, the oldest first."""
+        return notes.read(self.path)
+
 
 def inventory(out: Path, passed_over: list[str] | None = None) -> list[RunOnDisk]:
     """Every run out/<name>/<run_id>, those that --fresh moved aside too; the one that changed last comes first.
@@ -61,7 +67,7 @@ def inventory(out: Path, passed_over: list[str] | None = None) -> list[RunOnDisk
 
 def _look(path: Path, latest: bool) -> RunOnDisk:
     made = (path / manifest.FILE_NAME).stat().st_mtime
-    size, unread = _size(path)
+    size, unread = size_of(path)
     known: dict[str, Any] = {
         "path": path,
         "name": path.parent.name,
@@ -91,7 +97,7 @@ def _progress(path: Path, made: float) -> dict[str, Any]:
     }
 
 
-def _size(path: Path) -> tuple[int, str]:
+def size_of(path: Path) -> tuple[int, str]:
     """The bytes of all files below a folder, and what could not be read, in words; empty where all was.
 
     Links are not followed, and what vanishes meanwhile counts nothing.

@@ -20,13 +20,14 @@ from safetensors import safe_open
 from superpos.errors import IncompleteError, SuperposError
 from superpos.family import DEFAULT, EVERY_RUN, Family, Label, UnknownFamilyError, find, itself
 from superpos.paths import given
-from superpos.store import formats, manifest
+from superpos.store import formats, manifest, notes
 from superpos.store.by_setting import by_setting
 from superpos.store.files import write_file
 from superpos.store.find import locate
 from superpos.store.folder import RunFolder
 from superpos.store.formats import Array
 from superpos.store.later_keys import with_later_keys
+from superpos.store.notes import Note
 from superpos.store.plans import plan_fault
 from superpos.user.functions import Own, with_recorded_functions
 
@@ -164,6 +165,15 @@ class Run:
         columns = self.family.setting_columns if self.family else {}
         bound = {name: partial(measure, self) for name, measure in columns.items()}
         return by_setting(self.table, self.swept, self.label, bound)
+
+    @property
+    def notes(self) -> list[Note]:
+        """What users noted of the run, the oldest first; see `store.notes`."""
+        return notes.read(self.path)
+
+    def note(self, text: str) -> None:
+        """Note something of the run, as `superpos note`. Raises `ConfigError`, `SuperposError`."""
+        notes.add(self.path, text)
 
     def export(self, format: str, model: int, to: str | Path) -> Path:
         """Write one model as a file, or a folder of files, that another tool loads; returns its path.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from superpos.terminal.tables import Column, Table
-from superpos.units import count, duration, quantity
+from superpos.units import count, duration, moment, quantity
 
 if TYPE_CHECKING:
     from superpos.store.inventory import RunOnDisk
+
+_NOTE_LETTERS = 40
 
 
 def of_experiments(found: Sequence[dict[str, Any]]) -> Table:
@@ -32,20 +35,26 @@ def of_figures(found: Sequence[dict[str, str]]) -> Table:
 
 def of_runs(runs: Sequence[RunOnDisk]) -> Table:
     """Runs on disk with their paths, as other commands take them."""
-    rows = [
-        [run.name, _models(run), run.state, quantity(run.bytes, "B"), _when(run), _latest(run), str(run.path)]
-        for run in runs
-    ]
+    notes = [_newest_note(run) for run in runs]
+    noted = any(notes)
+    rows = []
+    for run, note in zip(runs, notes, strict=True):
+        facts = [run.name, _models(run), run.state, quantity(run.bytes, "B"), moment(run.changed), _latest(run)]
+        rows.append([*facts, *([note] if noted else []), str(run.path)])
     columns = [Column("name"), Column("models", right=True), Column("state"), Column("size", right=True)]
-    return Table([*columns, Column("changed", spare=True), Column("latest"), Column("run")], rows, note=True)
+    columns += [Column("changed", spare=True), Column("latest")]
+    columns += [Column("note", spare=True)] if noted else []
+    return Table([*columns, Column("run")], rows, note=True)
+
+
+def _newest_note(run: RunOnDisk) -> str:
+    """The beginning of a run's newest note."""
+    notes = run.notes
+    return textwrap.shorten(notes[-1].text, _NOTE_LETTERS, placeholder="…") if notes else ""
 
 
 def _models(run: RunOnDisk) -> str:
     return "" if run.models_total is None else f"{run.models_done:,}/{run.models_total:,}"
-
-
-def _when(run: RunOnDisk) -> str:
-    return run.changed.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def _latest(run: RunOnDisk) -> str:
@@ -59,4 +68,10 @@ def total(runs: Sequence[RunOnDisk]) -> str:
 
 def to_json(run: RunOnDisk) -> dict[str, Any]:
     """A run on disk, ready for JSON."""
-    return {**vars(run), "path": str(run.path), "changed": run.changed.isoformat(timespec="seconds")}
+    notes = [note.to_json() for note in run.notes]
+    return {
+        **vars(run),
+        **({"notes": notes} if notes else {}),
+        "path": str(run.path),
+        "changed": run.changed.isoformat(timespec="seconds"),
+    }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from superpos.terminal.findings import MAX_NAMED, findings, findings_fields, some
 from superpos.training.stopwatch import PHASES
-from superpos.units import duration
+from superpos.units import duration, moment
 
 _LONGEST = 1e10  # seconds, three hundred years
 
@@ -23,6 +24,7 @@ def facts(run: Run) -> dict[str, Any]:
     shared = run.folder.shared_states(verify=True)
     functions = run.family.functions if run.family else None
     found = findings(run)
+    notes = [note.to_json() for note in run.notes]
     return {
         "run": str(run.path),
         **({"own": str(functions)} if functions else {}),
@@ -33,6 +35,7 @@ def facts(run: Run) -> dict[str, Any]:
         "models": {"total": run.n_models, "finished": sum(whole), "diverged": len(found["diverged"])},
         "digest": run.digest(),
         "seconds": _seconds(run),
+        **({"notes": notes} if notes else {}),
         **found,
         **_shards(run),
     }
@@ -81,6 +84,7 @@ def fields_of(found: dict[str, Any], label: Label | None) -> list[tuple[str, str
         *_of_seconds(found["seconds"]),
         *findings_fields(found, label),
         *_of_shards(found),
+        *_of_notes(found.get("notes", [])),
     ]
 
 
@@ -113,6 +117,11 @@ def _of_shards(found: dict[str, Any]) -> list[tuple[str, str]]:
         pace = f"{60 * found['models_per_second']:,.3g} models a minute, {duration(found['seconds_left'])} left"
         fields.append(("pace", pace))
     return fields
+
+
+def _of_notes(notes: list[dict[str, str]]) -> list[tuple[str, str]]:
+    """The newest notes as fields."""
+    return [("note", f"{moment(datetime.fromisoformat(note['time']))}: {note['text']}") for note in notes[-MAX_NAMED:]]
 
 
 def failed_logs(found: dict[str, Any]) -> str:

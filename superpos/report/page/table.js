@@ -1,4 +1,4 @@
-// The table: filtered by a few conditions, sorted by a column, saved as CSV. And what the run was made with.
+// The table: filtered by a few conditions, sorted by a column. And what the run was made with.
 
 const CONDITION = /^([A-Za-z_][\w.]*)(<=|>=|!=|=|<|>|~)(.+)$/;
 const TESTS = {
@@ -47,20 +47,6 @@ function tableRows() {
   });
 }
 
-/** The rows that are shown as CSV: numbers with all digits that the page has, text in quotes where it needs them. */
-function csv() {
-  const names = columnNames(), quote = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  const exact = (value) => (typeof value !== "number" ? String(value ?? "") : Number.isNaN(value) ? "" : Math.fround(value) === value && !Number.isInteger(value) ? String(Number(value.toPrecision(8))) : String(value));
-  const lines = tableRows().map((model) => names.map((name) => quote(exact(valueIn(model, name)))).join(","));
-  return `${[names.map(quote).join(","), ...lines].join("\r\n")}\r\n`;
-}
-
-function saveCsv() {
-  const url = URL.createObjectURL(new Blob([csv()], { type: "text/csv" }));
-  el("a", { href: url, download: `${RUN.name}.csv` }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
-}
-
 function buildTable() {
   const card = document.getElementById("table-card");
   const filter = el("input", {
@@ -70,7 +56,7 @@ function buildTable() {
   const names = columnNames();
   const heads = names.map((name) => el("th", { scope: "col", "data-column": name }, el("button", { type: "button", onclick: () => set({ sort: state.sort === name ? `-${name}` : name }) }, name)));
   card.append(
-    el("div", { className: "title" }, el("h2", { id: "table-title" }, "Table"), el("button", { type: "button", "data-testid": "export", onclick: saveCsv }, "Save as CSV")),
+    el("div", { className: "title" }, el("h2", { id: "table-title" }, "Table"), saveButtons()),
     el("label", { for: "filter", className: "filter" }, "Filter ", filter),
     el("p", { id: "filter-help", className: "words" }, `Conditions such as ${["loss<0.01", FAMILY.examples.setting, "status=diverged", FAMILY.examples.label].filter(Boolean).join(", ")}; a word that any text holds; best for the best model of every setting. `, el("strong", { id: "filter-fault", role: "status" })),
     el("p", { className: "words", "data-testid": "rows-shown", id: "rows-shown" }),
@@ -117,7 +103,7 @@ function buildProvenance() {
   const facts = [
     ["command", (command ?? []).join(" ")], ["run", `${RUN.name} ${run_id}`], ["folder", folder], ["begun", created], ["versions", listed(versions)], ["machine", listed(machine)],
     ["engine", listed(engine)], ["why this engine", (reasons ?? []).join("; ")], ["source", git ? `${git.commit}${git.dirty ? ", with changes" : ""}` : "not in a git repository"], ...(own ? Object.entries(own).map(([name, { source, ...others }]) => [`own ${name}`, source ?? JSON.stringify(Object.values(others))]) : []), ["digest", digest],
-    ["models", `${count(RUN.finished)} of ${count(RUN.models)} finished`],
+    ["models", `${count(RUN.finished)} of ${count(RUN.models)} finished`], ...RUN.notes.map(([time, text]) => [`note of ${time}`, text]),
   ];
   const diverged = Array.from(LISTED.models).filter((model) => cell(model, "status") === "diverged");
   const links = diverged.slice(0, 200).map((model) => el("li", {}, el("button", { type: "button", className: "link", onclick: () => select(model) }, `model ${model}`), ` at step ${cell(model, "diverged_at")}: ${titleText(model)}`));

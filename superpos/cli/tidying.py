@@ -1,0 +1,106 @@
+"""Commands that keep runs in order: `superpos note` and `superpos rm`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from superpos.cli import common, completion
+from superpos.cli.common import Json
+from superpos.errors import ConfigError, SuperposError
+from superpos.paths import given
+from superpos.terminal.progress import say
+from superpos.units import moment, quantity
+
+if TYPE_CHECKING:
+    from superpos.store import RunFolder
+    from superpos.store.notes import Note
+
+_Run = Annotated[
+    Path, typer.Argument(metavar="RUN", parser=given, help="A run folder.", autocompletion=completion.runs)
+]
+_Runs = Annotated[
+    list[Path], typer.Argument(metavar="RUN...", parser=given, help="Run folders.", autocompletion=completion.runs)
+]
+_Text = Annotated[str | None, typer.Argument(metavar="TEXT", help="What to note.", show_default=False)]
+
+
+def note(run: _Run, text: _Text = None, json_: Json = False) -> None:
+    """Add a note to a run, or print its notes.
+
+    They are shown by status and list --runs and on the page of report, and are no part of the results.
+    """
+    from superpos.store import notes
+
+    folder = common.load(run).folder.path
+    if text is not None:
+        if json_:
+            raise ConfigError("--json: prints notes; leave out the text")
+        notes.add(folder, text)
+        return
+    found = notes.read(folder)
+    if json_:
+        typer.echo(json.dumps({"notes": [one.to_json() for one in found]}, indent=2))
+    elif not found:
+        say(f"superpos: no notes on {folder}")
+    else:
+        typer.echo("\n".join(_lines(one) for one in found))
+
+
+def _lines(note: Note) -> str:
+    """When it was written, and the text beside that."""
+    when = f"{moment(note.time)}  "
+    return when + note.text.replace("\n", "\n" + " " * len(when))
+
+
+def rm(
+    runs: _Runs,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also what is in training.")] = False,
+) -> None:
+    """Delete runs.
+
+    Asks before; a run that is in training is refused. The name's latest then leads to the newest other run.
+    """
+    from superpos.store import inventory, remove
+
+    folders = {folder.path: folder for folder in map(remove.named, runs)}
+    if not force:
+        _refuse_training(folders.values())
+    sizes = {path: inventory.size_of(path)[0] for path in folders}
+    _ask([f"{path}, {quantity(size, 'B')}" for path, size in sizes.items()], yes)
+    for path, folder in folders.items():
+        newest = remove.remove(folder)
+        moved = f"; {path.parent.name}/latest is now {newest.name}" if newest else ""
+        say(f"superpos: removed {path}, {quantity(sizes[path], 'B')} freed{moved}")
+
+
+def _refuse_training(folders: Iterable[RunFolder]) -> None:
+    """Raises `SuperposError` for runs in training, and for those that jobs of SLURM will train."""
+    from superpos.cluster import shards
+    from superpos.store import remove
+
+    faults = []
+    for folder in folders:
+        jobs = shards.counts(shards.shards(folder))
+        queued = " and ".join(f"{jobs[state]} shards {state}" for state in ("running", "pending") if state in jobs)
+        if reason := remove.training(folder) or queued:
+            faults.append(f"{folder.path} is in training: {reason}; --force removes it all the same")
+    if faults:
+        raise ConfigError(faults)
+
+
+def _ask(lines: list[str], yes: bool) -> None:
+    """Raises `SuperposError` where the user does not want that, `ConfigError` where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError("--yes: is needed where nobody can be asked")
+    say("\n".join(["superpos: this removes", *(f"  {line}" for line in lines)]))
+    if not typer.confirm("Go on?", err=True):
+        raise SuperposError("nothing was removed")
