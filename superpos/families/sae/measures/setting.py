@@ -42,7 +42,7 @@ def ratio_of_places(run: Run, column: str, by: str, over: str, where: Where = No
     """Where a column is greatest: for every value of `over` the value of `by`, relative to the least of them."""
     rows = select.where(run, where)
     means = rows.groupby([over, by])[column].mean().unstack(over)
-    places = means.idxmax().to_numpy(dtype=np.float64)
+    places = np.array(means.idxmax(), dtype=np.float64)
     return Measured(places / places.min() if len(places) else places)
 
 
