@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,21 @@ def test_a_relative_band_is_about_what_theory_computes() -> None:
 @pytest.mark.parametrize(("statistic", "value"), [("best", 1), ("min", 1), ("median", 2), ("mean", 4), ("max", 9)])
 def test_statistics(statistic: str, value: float) -> None:
     assert judged([2, 9, 1], [], statistic=statistic).measured == value
+
+
+def test_a_run_may_stand_on_another_experiment() -> None:
+    trained: list[Any] = []
+
+    def train(name: str, overrides: tuple[str, ...]) -> Any:
+        trained.append((name, overrides))
+        return SimpleNamespace(path=Path("runs", name))
+
+    needs = ("n=1", "a.source=@toys")
+    runs = {"run": {"full": needs}, "control": {"full": (*needs, "train.steps=0")}}
+    measure = {"measure": lambda run: Measured(np.ones(1))}
+    list(verdicts.check([claim(**runs, **measure)], train))
+    on_toys = ("n=1", f"a.source={Path('runs', 'toys')}")
+    assert trained == [("toys", ()), ("intro", on_toys), ("intro", (*on_toys, "train.steps=0"))]
 
 
 def test_a_run_is_trained_once_and_a_claim_without_quick_runs_is_skipped() -> None:
@@ -231,7 +247,7 @@ def test_verify_of_an_unknown_experiment(own: Path) -> None:
 
 
 def test_the_shipped_claims_cover_every_experiment_of_the_paper() -> None:
-    assert {claim.row for claim in CLAIMS} == set(range(13))
+    assert {claim.row for claim in CLAIMS} == {*range(13), *range(21, 35)}
     assert len(CLAIMS) >= 60
     assert sum("quick" in claim.run for claim in CLAIMS) >= 25
     files = experiment_files()

@@ -195,8 +195,11 @@ def test_shipped_experiments(name: str) -> None:
     assert sweep.base["name"] == name
     assert sweep.faults() == []
     assert [key for axis in sweep.axes[:-1] for key in axis.keys if key == "seed"] == []
-    chunk = sweep.plan.rows[0]
-    assert len(sweep.task(chunk)) == len(chunk)
+    if name != "sae_toy_models":  # which needs the run of another experiment
+        chunk = sweep.plan.rows[0]
+        made = sweep.family.shared(sweep.settings, {})
+        files = {name: make() for name, make in made.items()}
+        assert len(sweep.task(chunk, files)) == len(chunk)
 
 
 def test_every_experiment_is_listed_in_the_order_of_the_paper(tmp_path: Path) -> None:
@@ -207,7 +210,7 @@ def test_every_experiment_is_listed_in_the_order_of_the_paper(tmp_path: Path) ->
     assert {info.name for info in infos} == set(experiment_files(tmp_path))
     places = [int(info.description.partition(".")[0]) for info in infos[:-1]]
     assert places == sorted(places)
-    assert set(places) == set(range(13))
+    assert set(places) == {*range(13), *range(21, 35)}
     assert infos[-1].name == "a_first_name"
 
 

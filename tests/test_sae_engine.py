@@ -329,9 +329,15 @@ def test_the_codes_are_those_of_the_world_bit_for_bit(name: str, evaluation: boo
 
 
 @pytest.mark.parametrize(
-    "law", [{"tree": [{"p": 0.5, "children": [0.3, 0.2]}]}, {"exactly": 3, "active": 3.0}, {"correlation": "pairs"}, {"noise": 0.1}],
+    "law",
+    [
+        {"tree": [{"p": 0.5, "children": [0.3, 0.2]}]},
+        {"exactly": 3, "active": 3.0},
+        {"correlation": "pairs"},
+        {"noise": 0.1},
+    ],
     ids=["tree", "exactly", "copula", "noise"],
-)  # fmt: skip
+)
 def test_worlds_that_the_kernels_do_not_draw(law: dict[str, Any]) -> None:
     law = law | ({"tree": _canonical_tree(law["tree"])} if "tree" in law else {})
     check_gradients(varied(12, 8, 12, 129, **KINDS["l1"], world=law))

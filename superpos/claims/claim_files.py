@@ -3,6 +3,7 @@
 A file holds the claims of one experiment; its name begins with the row of the experiment, in the order of the paper.
 `family` is the kind of its models (without it, the default one), whose measures the claims name. `runs` names the
 sweeps that are measured: overrides on top of the experiment, at full size and, where it is cheap enough, a quick one.
+An override "KEY=@EXPERIMENT" names the run folder of another experiment, which is trained first.
 A claim names a measure (module.function) with its arguments, the statistic that makes one number of its values, the
 expected number and the band in which the number must lie, with the reason for the band, and a run that must fall
 outside of it.

@@ -70,9 +70,23 @@ def check(claims: Iterable[Claim], train: Train, quick: bool = False) -> Iterato
             low, high = claim.band.ends(claim.expected)
             yield Result(claim, "skipped", claim.expected, low, high, why="has no quick run")
             continue
-        found = claim.measure(trained(claim.experiment, claim.run[size]), **claim.arguments)
-        control = claim.measure(trained(claim.experiment, claim.control[size]), **claim.arguments)
+        run, control_run = (
+            trained(claim.experiment, _with_folders(overrides[size], trained))
+            for overrides in (claim.run, claim.control)
+        )
+        found = claim.measure(run, **claim.arguments)
+        control = claim.measure(control_run, **claim.arguments)
         yield _judged(claim, found, control)
+
+
+def _with_folders(overrides: Overrides, train: Train) -> Overrides:
+    """Overrides with the folder of an experiment, trained as it is, where one is "KEY=@EXPERIMENT"."""
+
+    def given(override: str) -> str:
+        key, at, experiment = override.partition("=@")
+        return f"{key}={train(experiment, ()).path}" if at else override
+
+    return tuple(given(override) for override in overrides)
 
 
 def _judged(claim: Claim, found: Measured, control: Measured) -> Result:

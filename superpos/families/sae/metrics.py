@@ -22,7 +22,7 @@ from scipy.optimize import linear_sum_assignment
 from superpos.maths.dimensionality import directions, finite_or_nan
 from superpos.maths.types import Floats
 
-Numbers = NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
+Numbers = NDArray[Any]
 Truths = NDArray[np.bool_]
 Indices = NDArray[np.intp]
 
@@ -108,7 +108,7 @@ def matching(score: Floats) -> tuple[Indices, Indices]:
 
 
 def order(C: Floats) -> Indices:
-    """Latents [m] of C[G, m] in the order of the features that they match, then those that match none."""
+    """Latents [m] of C[G, m] in the order of the features that they match, then the others."""
     rows, columns = matching(C)
     others = np.setdiff1d(np.arange(C.shape[-1]), columns)
     return np.concatenate([columns[np.argsort(rows)], others])

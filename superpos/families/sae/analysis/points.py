@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from superpos.figures import points as every
 from superpos.figures.points import Point, Run
@@ -21,12 +20,6 @@ REPEATED: Final = ("world.seed", "sae.model")
 """Keys that repeat a setting, as the seed does: draws of a world, models of a source."""
 PENALTIES: Final = ("sae.l1", "sae.l0", "sae.k")
 """What makes codes sparse; a kind of autoencoder has one of them."""
-
-
-def follows(table: pd.DataFrame) -> list[str]:
-    """Key columns that follow from the others: the number of latents, or its ratio to G."""
-    given = "sae.latents" if table["sae.expansion"].nunique() == 1 else "sae.expansion"
-    return [given]
 
 
 def settings(run: Run) -> list[Point]:
@@ -57,7 +50,8 @@ def values(run: Run, point: Point, column: str) -> Floats:
 
 def rho(text: object) -> Floats:
     """Correlations of the first feature [G], of a cell of world.rho."""
-    return np.atleast_2d(np.array(json.loads(str(text)), dtype=np.float64))[0]
+    row = np.array(json.loads(str(text)), dtype=np.float64)
+    return row if row.ndim == 1 else np.array(row[0], dtype=np.float64)
 
 
 class Pair(NamedTuple):

@@ -1,4 +1,4 @@
-"""Absorption: how often parents are silent where a child is on, and what children's latents have of them.
+"""Absorption: parents that are silent where a child is on, and what its latent has of them.
 
 Shapes: K models of a setting, E edges of the tree.
 """
@@ -20,7 +20,7 @@ _HEIGHT: Final = 0.15  # inches of a bar
 
 
 def diagram(rows: list[tuple[str, tuple[Any, Any]]]) -> Figure:
-    """Two columns of bars: the absorption gap and the leak of every setting, a dot for each model."""
+    """Two columns of bars, the absorption gap and the leak of every setting; a dot a model."""
     with style.context():
         figure = style.new_figure(style.FULL, 0.6 + _HEIGHT * len(rows))
         panels: Any = figure.subplots(1, 2, sharey=True)

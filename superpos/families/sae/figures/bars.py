@@ -1,4 +1,4 @@
-"""Bars of a score for every setting, with chance beside them, and of dictionaries without autoencoders.
+"""Bars of the MMCS of every setting, with chance beside them.
 
 Shapes: K models of a setting.
 """

@@ -35,7 +35,8 @@ def _bars(run: Run, points: list[Point]) -> list[Bar]:
     """Baselines, then autoencoders, each group from low to high."""
     chance = float(values(run, points[0], "chance")[0])
     models = points[0].models
-    baselines = [Bar(name, baseline_mmcs(run, name, models), chance, np.nan, style.GREY) for name in BASELINES]
+    scores = {name: baseline_mmcs(run, name, models) for name in BASELINES}
+    baselines = [Bar(name, own, chance, np.nan, style.GREY) for name, own in scores.items()]
     trained = []
     for point in points:
         own = {key: value for key, value in point.varied.items() if key not in _OF_WORLD}
@@ -65,7 +66,7 @@ def applies(run: Run) -> str | None:
     worlds = _worlds(settings(run))
     kinds = {(point.settings["sae.kind"], point.settings["sae.tied"]) for point in settings(run)}
     if len(kinds) < MIN_KINDS or len(worlds) > MAX_WORLDS:
-        return f"needs {MIN_KINDS} or more kinds of autoencoders in at most {MAX_WORLDS} kinds of worlds"
+        return f"needs {MIN_KINDS} or more kinds of autoencoders, in {MAX_WORLDS} kinds of worlds at most"
     return None
 
 

@@ -26,7 +26,7 @@ MAX_POINTS: Final = 24
 
 
 def diagram(rows: list[tuple[str, Any]]) -> Figure:
-    """Losses relative to the truth's, a row for each setting; full dots have a latent of the sum."""
+    """Losses over the truth's, a row for each setting; full dots have a latent of the sum."""
     with style.context():
         figure = style.new_figure(style.FULL * 0.8, 0.8 + 0.22 * len(rows))
         axes: Any = figure.subplots()

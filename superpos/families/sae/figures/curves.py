@@ -32,7 +32,8 @@ def _lines(chosen: list[Point], axis: str) -> dict[str, list[Point]]:
     """Settings by all that varies but the axis, in words."""
     lines: dict[str, list[Point]] = {}
     for point in chosen:
-        own = {key: value for key, value in point.varied.items() if key != axis and not _is(key, axis)}
+        others = [key for key in point.varied if key != axis and not _is(key, axis)]
+        own = {key: point.varied[key] for key in others}
         lines.setdefault(title(Point(own, point.settings, point.models, point.words)), []).append(
             point,
         )

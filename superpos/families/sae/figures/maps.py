@@ -122,7 +122,7 @@ def applies(run: Run) -> str | None:
     penalties = {point.number(key) for point in chosen} if key else set()
     if key is None or others or len(sizes) < MIN_SIZES or len(penalties) < MIN_PENALTIES:
         return (
-            f"needs {MIN_PENALTIES} or more penalties of one kind and {MIN_SIZES} or more numbers of "
+            f"needs {MIN_PENALTIES} or more penalties of one kind, {MIN_SIZES} or more numbers of "
             "latents, and nothing else but seeds and worlds to vary"
         )
     return None

@@ -1,4 +1,4 @@
-"""What correlation makes of latents: mixed where codes are too sparse, hedged where latents are too few.
+"""What correlation makes of latents: mixed where codes are too sparse, hedged where they are few.
 
 Shapes: K models of a setting, G features.
 """
@@ -19,7 +19,7 @@ MIN_POINTS: Final = 3
 
 
 def of_correlation(run: Run, chosen: list[Point]) -> Figure:
-    """Cosines of feature 0 with the latents of the others against their correlation, a line for each k."""
+    """Cosines of feature 0 with the latents of the others against correlation, by k."""
     with style.context():
         figure = style.new_figure(style.HALF * 1.2, 2.4)
         axes: Any = figure.subplots()

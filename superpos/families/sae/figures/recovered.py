@@ -18,7 +18,7 @@ from superpos.figures.points import Run
 MIN_PENALTIES: Final = 2
 
 
-def diagram(rows: list[tuple[float, Any, Any, Any]]) -> Figure:
+def diagram(rows: list[Any]) -> Figure:
     """Two panels, MMCS and share found against loss recovered, coloured by λ."""
     with style.context():
         figure = style.new_figure(style.FULL * 0.8, 2.4)
@@ -61,6 +61,6 @@ def draw(run: Run) -> Figure:
     names = ("loss_recovered", "mmcs", "found_95")
     rows = []
     for penalty, own in sorted(by_penalty.items()):
-        recovered, mmcs, found = (np.concatenate([values(run, p, name) for p in own]) for name in names)
-        rows.append((penalty, recovered, mmcs, found))
+        columns = [np.concatenate([values(run, p, name) for p in own]) for name in names]
+        rows.append((penalty, *columns))
     return diagram(rows)

@@ -1,4 +1,4 @@
-"""Codes of an encoder beside those of sparse coding with the same decoder, one value for each model."""
+"""Codes of an encoder beside those of sparse coding with its decoder, one value for each model."""
 
 from __future__ import annotations
 
@@ -18,12 +18,6 @@ Where = Mapping[str, Any] | None
 def f1_gap(run: Run, where: Where = None) -> Measured:
     """F1 of FISTA's codes minus that of the encoder's."""
     rows = select.where(run, where)
-    cells = zip(rows["model"], rows["sae.l1"], rows["f1"], strict=True)
-    return Measured(np.array([sparse_coded(run, int(m), penalty).f1 - f1 for m, penalty, f1 in cells]))
-
-
-def fvu_ratio(run: Run, where: Where = None) -> Measured:
-    """Variance that the encoder's codes leave, over that which FISTA's leave."""
-    rows = select.where(run, where)
-    cells = zip(rows["model"], rows["sae.l1"], rows["fvu"], strict=True)
-    return Measured(np.array([fvu / sparse_coded(run, int(m), penalty).fvu for m, penalty, fvu in cells]))
+    cells = zip(rows["model"], rows["sae.l1"], strict=True)
+    coded = np.array([sparse_coded(run, int(model), penalty).f1 for model, penalty in cells])
+    return Measured(coded - rows["f1"].to_numpy(dtype=np.float64))

@@ -35,14 +35,8 @@ def _joined(cells: list[Floats]) -> Floats:
 
 
 def shrunk(run: Run, of: str, where: Where = None) -> Measured:
-    """A number over its exact value: `of` is bias (of JumpReLU the threshold), l0, loss or gamma."""
+    """A number over its exact value: `of` is bias (JumpReLU: threshold), l0, loss or gamma."""
     return Measured(_joined([getattr(optima.shrunk(run, p), of) for p in _chosen(run, where)]))
-
-
-def reached(run: Run, within: float, where: Where = None) -> Measured:
-    """1 for each model whose loss is the exact optimum's to a relative `within`, else 0."""
-    losses = _joined([optima.shrunk(run, point).loss for point in _chosen(run, where)])
-    return Measured((np.abs(losses - 1) <= within).astype(np.float64))
 
 
 def lean(run: Run, where: Where = None) -> Measured:
@@ -57,20 +51,14 @@ def lean(run: Run, where: Where = None) -> Measured:
 
 
 def with_first(run: Run, rho: float, where: Where = None) -> Measured:
-    """Cosine of feature 0 with the latents of the others, mean of each model, at one correlation."""
+    """Mean cosine of feature 0 with the latents of the others, of each model at one correlation."""
     points = [point for point in _chosen(run, where) if optima.first_correlation(point) == rho]
     models = [model for point in points for model in point.models.tolist()]
     return Measured(np.array([optima.first_cosines(run, model).mean() for model in models]))
 
 
-def hedging(run: Run, where: Where = None) -> Measured:
-    """Cosine of the single latent with the child minus the exact one."""
-    found = [optima.hedged(run, point) for point in _chosen(run, where)]
-    return Measured(_joined([each.cosine - each.exact for each in found]))
-
-
 def hedge(run: Run, where: Where = None) -> Measured:
-    """Cosine of the single latent with the child; expected: the exact one of the last setting."""
+    """Cosine of the single latent with the child; expected: that of the principal direction."""
     found = [optima.hedged(run, point) for point in _chosen(run, where)]
     return Measured(_joined([each.cosine for each in found]), found[-1].exact if found else None)
 
@@ -80,17 +68,10 @@ def leak(run: Run, where: Where = None) -> Measured:
     return Measured(trees.leaks(run, select.where(run, where)["model"].to_numpy(dtype=np.intp)))
 
 
-def composed_loss(run: Run, where: Where = None) -> Measured:
-    """Mean loss of a setting's models that have a latent of the sum, over the exact composed loss."""
+def composed_best(run: Run, where: Where = None) -> Measured:
+    """Least loss of each setting over that of the exact composed code; it is below the truth's."""
     found = [optima.composed(run, point) for point in _chosen(run, where)]
-    means = [each.loss[each.has_sum].mean() / each.exact for each in found if each.has_sum.any()]
-    return Measured(np.array(means))
-
-
-def composed_gain(run: Run, where: Where = None) -> Measured:
-    """Loss over that of the truth, of models that have a latent of the sum."""
-    found = [optima.composed(run, point) for point in _chosen(run, where)]
-    return Measured(_joined([each.loss[each.has_sum] / each.truth for each in found]))
+    return Measured(np.array([each.loss.min() / each.exact for each in found]))
 
 
 def composed_share(run: Run, where: Where = None) -> Measured:
@@ -101,8 +82,9 @@ def composed_share(run: Run, where: Where = None) -> Measured:
 
 def half_found(run: Run, where: Where = None) -> Measured:
     """Density at which a feature is as likely found as not, times m, one value a setting."""
-    found = [optima.by_frequency(run, point).half * point.number("sae.latents") for point in _chosen(run, where)]
-    return Measured(np.array(found))
+    chosen = _chosen(run, where)
+    halves = np.array([optima.by_frequency(run, point).half for point in chosen])
+    return Measured(halves * np.array([point.number("sae.latents") for point in chosen]))
 
 
 def top_found(run: Run, where: Where = None) -> Measured:

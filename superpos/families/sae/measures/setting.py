@@ -1,6 +1,6 @@
-"""Means of a column over the models of each setting, and what settings make of them.
+"""Means of a column over the models of each setting, and differences of settings.
 
-Claims are about means over seeds and worlds, never the best: nobody can pick the best without the truth.
+Claims are about means over seeds and worlds, never the best: nobody can pick it without the truth.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from superpos.claims import select
 from superpos.claims.measured import Measured
+from superpos.families.sae.analysis.points import settings
 from superpos.families.sae.analysis.scores import agreement, baseline_mmcs
 from superpos.store import Run
 
@@ -39,10 +39,15 @@ def place_of_least(run: Run, column: str, by: str, where: Where = None) -> Measu
 
 
 def ratio_of_places(run: Run, column: str, by: str, over: str, where: Where = None) -> Measured:
-    """Where a column is greatest: for every value of `over` the value of `by`, relative to the least of them."""
+    """Where a column is greatest: the value of `by` for every value of `over`, over the least.
+
+    NaN where a column does not depend on `by`.
+    """
     rows = select.where(run, where)
     means = rows.groupby([over, by])[column].mean().unstack(over)
-    places = means.idxmax().to_numpy(dtype=np.float64)
+    if (means.nunique() < 2).any():
+        return Measured(np.array([np.nan]))
+    places = np.array(means.idxmax(), dtype=np.float64)
     return Measured(places / places.min() if len(places) else places)
 
 
@@ -53,7 +58,7 @@ def above_chance(run: Run, where: Where = None) -> Measured:
 
 
 def over_baseline(run: Run, baseline: str, where: Where = None) -> Measured:
-    """MMCS of each model minus that of a dictionary without an autoencoder, of the same world and size."""
+    """MMCS of each model minus that of a baseline, a dictionary of the same world and size."""
     rows = select.where(run, where)
     models = rows["model"].to_numpy(dtype=np.intp)
     return Measured(rows["mmcs"].to_numpy(dtype=np.float64) - baseline_mmcs(run, baseline, models))
@@ -71,16 +76,13 @@ def relative(run: Run, column: str, top: Where, bottom: Where) -> Measured:
     return Measured(np.array([means[0] / means[1]]))
 
 
-def rank_correlation(run: Run, first: str, second: str, by: str, where: Where = None) -> Measured:
-    """Spearman's correlation of the means of two columns over the values of a key; NaN where one is constant."""
-    firsts = _means(run, first, by, where)
-    seconds = _means(run, second, by, where)
-    if firsts.nunique() < 2 or seconds.nunique() < 2:
-        return Measured(np.array([np.nan]))
-    return Measured(np.array([spearmanr(firsts, seconds).statistic]))
-
-
-def seeds_agree(run: Run, where: Where = None) -> Measured:
-    """PW-MCC of the seeds that `where` selects, which are to be of one setting and world."""
-    models = select.where(run, where)["model"].to_numpy(dtype=np.intp)
-    return Measured(np.array([agreement(run, models)]) if len(models) else np.array([]))
+def agreement_error(run: Run, where: Where = None) -> Measured:
+    """PW-MCC of the seeds of each setting minus their mean MCC."""
+    chosen = select.where(run, where)["model"].to_numpy(dtype=np.intp)
+    found = []
+    for point in settings(run):
+        models = point.models[np.isin(point.models, chosen)]
+        if len(models) > 1:
+            mcc = run.table["mcc"].loc[models.tolist()].astype(float).mean()
+            found.append(agreement(run, models) - mcc)
+    return Measured(np.array(found))
