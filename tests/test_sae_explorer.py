@@ -15,7 +15,7 @@ from explorer import Explorer
 import superpos
 from superpos import report
 from superpos.families.sae import metrics
-from superpos.families.sae.results import world_of
+from superpos.families.sae.analysis.worlds import world
 from superpos.store import Run
 
 REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
@@ -50,7 +50,7 @@ def test_cosines_stand_in_the_order_in_which_latents_match(
         explorer.ask("select", int(model))
         explorer.settle()
         weights = run.weights(int(model))
-        A, D = world_of(run, int(model)).features, weights["D"]
+        A, D = world(run, int(model)).features, weights["D"]
         order = metrics.order(metrics.cosines(A, D, weights["rate"] > 0))
         [heat] = explorer.drawn("dictionary")
         np.testing.assert_allclose(heat["z"], metrics.all_cosines(A, D)[:, order], atol=2e-3)
@@ -81,7 +81,7 @@ def test_latents_move_in_time(made: Callable[[str], Run], page: Callable[[Run], 
     run = made("plane")
     explorer = page(run)
     model = explorer.model
-    A = world_of(run, model).features
+    A = world(run, model).features
     weights = run.weights(model)
     order = metrics.order(metrics.cosines(A, weights["D"], weights["rate"] > 0))
     explorer.slide("time", 0)

@@ -101,9 +101,7 @@ def test_the_plain_file_holds_world_and_dictionary(kind: str, runs: dict[str, Ru
     np.testing.assert_allclose(features @ plain["A"], plain["x"], atol=1e-5)
 
 
-@pytest.mark.skipif(
-    REFEREE is None, reason="SAELens is installed neither here nor where SUPERPOS_REFEREES says"
-)
+@pytest.mark.skipif(REFEREE is None, reason="SAELens is installed neither here nor where SUPERPOS_REFEREES says")
 def test_sae_lens_gives_the_same_codes(files: dict[str, tuple[Path, Path]]) -> None:
     script = Path(__file__).parent / "support" / "sae_lens_codes.py"
     paths = [path for pair in files.values() for path in pair]

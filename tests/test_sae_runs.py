@@ -22,8 +22,8 @@ from superpos.cli import app
 from superpos.compose.compose import compose
 from superpos.errors import TrainingInterruptedError
 from superpos.families.sae import metrics
+from superpos.families.sae.analysis.worlds import world as world_of
 from superpos.families.sae.counts import MOST, edges_of
-from superpos.families.sae.results import world_of
 from superpos.families.sae.world.taken import Taken
 from superpos.store import Run
 from superpos.training import runner

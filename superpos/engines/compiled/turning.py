@@ -33,9 +33,7 @@ def to_rows(b: Value, lanes: Floats, out: Floats, units: Value, vectors: Value, 
         _turn(b, (lanes, by_unit), (out, by_lane))
 
 
-def _tiles(
-    b: Value, units: Value, vectors: Value, pitch: Value
-) -> Iterator[tuple[list[Value], list[Value]]]:
+def _tiles(b: Value, units: Value, vectors: Value, pitch: Value) -> Iterator[tuple[list[Value], list[Value]]]:
     """Emit a loop over tiles of 16 lanes x 16 units: where their rows begin, by lane and by unit."""
     parts = b.udiv(b.add(units, integer(WIDTH - 1)), integer(WIDTH))
     with cgutils.for_range(b, vectors) as v, cgutils.for_range(b, parts) as part:

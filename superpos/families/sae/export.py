@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from superpos.families.sae import model as sae
-from superpos.families.sae.results import task_of
+from superpos.families.sae.analysis import worlds
 from superpos.families.sae.world import inputs
 from superpos.store import Run
 from superpos.store.formats import pack_tensors
@@ -76,7 +76,7 @@ def safetensors(run: Run, model: int) -> bytes:
     features in the same form. Raises as `Run.weights`.
     """
     weights = run.weights(model)
-    task = task_of(run, model)
+    task = worlds.task(run, np.array([model]))
     params = {name: torch.from_numpy(value)[None] for name, value in weights.items()}
     samples = range(SAMPLES)
     x = inputs.sample(task, samples)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from superpos.engines.task import State
 from superpos.families.sae import metrics, upkeep
+from superpos.families.sae.analysis import worlds
 from superpos.families.sae.counts import Counts, Seen, counted, samples_of, seen
-from superpos.families.sae.structure import Task, World
+from superpos.families.sae.structure import Task
 from superpos.families.sae.theory.chance import chance
 from superpos.families.sae.world.taken import Taken
 from superpos.family import Run
 from superpos.maths.types import Floats
-from superpos.plan.sweep import Sweep
 
 REPRESENTED = 0.5
 """Length above which a direction in another run's hidden layer counts as a feature."""
@@ -151,18 +151,6 @@ def follows(table: pd.DataFrame) -> Sequence[str]:
     return (*(("sae.latents",) if by_expansion else ()), *(sizes if by_source else ()))
 
 
-def task_of(run: Run, model: int) -> Task:
-    """One model of a run as it was trained, in the world that its folder keeps."""
-    files = {name: run.shared(name) for name in run.folder.shared_states()}
-    task: Task = Sweep.from_json(run.manifest["plan"]).task(np.array([model]), files)
-    return task
-
-
-def world_of(run: Run, model: int) -> World:
-    """The world of one model of a run, as its folder keeps it."""
-    return task_of(run, model).worlds[0]
-
-
 def features(run: Run, model: int) -> pd.DataFrame:
     """One row per true feature: how often it is active (p), its nearest live latent and what that knows of it.
 
@@ -172,7 +160,7 @@ def features(run: Run, model: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "feature": np.arange(len(found["best_cos"])),
-            "p": world_of(run, model).density,
+            "p": worlds.world(run, model).density,
             "best_latent": found["best_latent"],
             "cosine": found["best_cos"],
             "f1": found["f1"],

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from superpos import store
 from superpos.families.sae import metrics
-from superpos.families.sae.structure import Task
+from superpos.families.sae.structure import Task, World
 from superpos.families.sae.world.synthetic import Synthetic
 from superpos.figures.points import Run
 from superpos.maths.types import Floats
@@ -45,10 +45,16 @@ def _of_one(run: store.Run, model: int) -> Task:
     return task(run, np.array([model]))
 
 
+def world(run: Run, model: int) -> World:
+    """The world of a model, as the run's folder keeps it."""
+    made = _of_one(stored(run), model)
+    found: World = made.worlds[made.world[0]]
+    return found
+
+
 def features(run: Run, model: int) -> Floats:
     """The true features [G, d] of a model's world."""
-    made = _of_one(stored(run), model)
-    return np.asarray(made.worlds[made.world[0]].features, np.float64)
+    return np.asarray(world(run, model).features, np.float64)
 
 
 def rates(run: Run, models: NDArray[np.intp]) -> Floats:
@@ -69,18 +75,16 @@ def cosines(run: Run, model: int) -> Floats:
 
 def samples(run: Run, model: int, n_samples: int) -> Samples:
     """Inputs of a model's world, and what they are made of."""
-    made = _of_one(stored(run), model)
-    world = made.worlds[made.world[0]]
+    own = world(run, model)
     drawn = range(n_samples)
     return Samples(
-        world.codes(True, 0, drawn, "cpu").numpy().astype(np.float64),
-        world.activations(True, 0, drawn, "cpu").numpy().astype(np.float64),
+        own.codes(True, 0, drawn, "cpu").numpy().astype(np.float64),
+        own.activations(True, 0, drawn, "cpu").numpy().astype(np.float64),
     )
 
 
 def densities(run: Run, model: int) -> Floats:
     """How often each feature [G] of a synthetic world is active."""
-    made = _of_one(stored(run), model)
-    world = made.worlds[made.world[0]]
-    assert isinstance(world, Synthetic), "features of a source have no law that is known"
-    return world.law.density
+    own = world(run, model)
+    assert isinstance(own, Synthetic), "features of a source have no law that is known"
+    return own.law.density

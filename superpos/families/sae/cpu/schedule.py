@@ -113,9 +113,7 @@ class World(NamedTuple):
 class Team:
     """The threads, and the room that they work in: for at most `longest` batches at a time."""
 
-    def __init__(
-        self, task: Task, shape: Shape, threads: int, batches_: int, crews: bool = True
-    ) -> None:
+    def __init__(self, task: Task, shape: Shape, threads: int, batches_: int, crews: bool = True) -> None:
         self.task, self.shape, self.threads = task, shape, threads
         size = sum(values.nbytes for values in batches.empty(1, shape.samples, shape.dims))
         self.longest = max(1, min(batches_, _MOST_STEPS, _BATCH_BYTES // size))
@@ -211,10 +209,7 @@ def _worlds(task: Task) -> list[World]:
     numbers, first = np.unique(task.world, return_index=True)
     ends = [*first[1:].tolist(), len(task)]
     starts = first.tolist()
-    return [
-        World(number, range(start, end))
-        for number, start, end in zip(numbers.tolist(), starts, ends, strict=True)
-    ]
+    return [World(number, range(start, end)) for number, start, end in zip(numbers.tolist(), starts, ends, strict=True)]
 
 
 def _first(made: Batches, count: int) -> Batches:

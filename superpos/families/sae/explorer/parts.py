@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.families.sae import metrics
-from superpos.families.sae.results import world_of
+from superpos.families.sae.analysis.worlds import world
 from superpos.families.sae.structure import World
 from superpos.maths.types import Floats
 from superpos.plan.sweep import Sweep
@@ -46,7 +46,7 @@ def _worlds(run: Run, models: Models) -> dict[int, World]:
     """The world of every model; models of one world have the same value."""
     places = Sweep.from_json(run.manifest["plan"]).settings.draws(models)
     _, first, place = np.unique(places, return_index=True, return_inverse=True)
-    found = [world_of(run, int(models[i])) for i in first]
+    found = [world(run, int(models[i])) for i in first]
     return {int(model): found[at] for model, at in zip(models, place.reshape(-1).tolist(), strict=True)}
 
 
@@ -55,12 +55,12 @@ def _dictionaries(run: Run, rows: Models, worlds: list[World]) -> Arrays:
     rate = _numbers(run, "rate", rows)
     order = _orders(run, rows, worlds)
     D = np.take_along_axis(_numbers(run, "D", rows), order[..., None], axis=1)
-    A = np.stack([world.features for world in worlds])
+    A = np.stack([own.features for own in worlds])
     found: Arrays = {
         "cosines": half(metrics.all_cosines(A, D)),
         "order": order.astype(codes(order.shape[-1])),
         "rate": half(np.take_along_axis(rate, order, axis=1)),
-        "p": half(np.stack([world.density for world in worlds])),
+        "p": half(np.stack([own.density for own in worlds])),
         "best": half(run.tensor("best_cos", rows)),
         "f1": half(run.tensor("f1", rows)),
     }
@@ -71,7 +71,7 @@ def _films(run: Run, rows: Models, worlds: list[World]) -> Arrays:
     """Cosines [M, S, G, m] at every snapshot, and the latents [M, S, m, d] where they can be drawn."""
     order = _orders(run, rows, worlds)
     D = np.take_along_axis(_numbers(run, "snapshots/D", rows), order[:, None, :, None], axis=2)
-    A = np.stack([world.features for world in worlds])[:, None]
+    A = np.stack([own.features for own in worlds])[:, None]
     found: Arrays = {"cosines": half(metrics.all_cosines(A, D))}
     return found | ({"D": half(D)} if A.shape[-1] <= MAX_DIMS else {})
 
@@ -80,7 +80,7 @@ def _orders(run: Run, rows: Models, worlds: list[World]) -> NDArray[np.intp]:
     """Latents [M, m] in the order in which they match the features; those that never fire count as far from all."""
     alive = _numbers(run, "rate", rows) > 0
     D = _numbers(run, "D", rows)
-    return np.stack([_order(world.features, D[i], alive[i]) for i, world in enumerate(worlds)])
+    return np.stack([_order(own.features, D[i], alive[i]) for i, own in enumerate(worlds)])
 
 
 def _numbers(run: Run, name: str, rows: Models) -> Floats:
