@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -602,6 +604,43 @@ def test_limits_of_the_default_partition(fake: FakeSlurm, monkeypatch: pytest.Mo
 def test_a_refusal_says_which_option_to_change(fake: FakeSlurm, said: str, hint: str) -> None:
     fake.script("sbatch", f'echo "sbatch: error: {said}" >&2; exit 1')
     assert hint.lower() in fake.submit("--time", "20", code=2).lower()
+
+
+# --- scripts by hand --------------------------------------------------------------------------------------------------
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "slurm.md"
+BY_HAND = [
+    textwrap.dedent(found[0])
+    for found in re.finditer(r"^    #!/bin/bash\n(?:    .*\n)+", DOCUMENT.read_text(), re.MULTILINE)
+]
+VARIABLES = {
+    **{"SLURM_ARRAY_TASK_ID": "3", "SLURM_PROCID": "3", "PBS_ARRAY_INDEX": "3"},
+    **{"LSB_JOBINDEX": "4", "SGE_TASK_ID": "4"},  # from 1
+}
+
+
+@pytest.mark.parametrize("script", BY_HAND)
+def test_scripts_of_the_document(script: str, tmp_path: Path) -> None:
+    """Every shard once, whatever the queue counts from; srun, parallel and ssh run what they are told to here."""
+    stubs = {
+        "superpos": 'echo "$@"',
+        "srun": 'exec "$@"',
+        "ssh": 'exec bash -c "$2 wait"',
+        "nohup": 'exec "$@"',
+        "parallel": 'for k in {0..15}; do echo "${*/\\{\\}/$k}"; done',
+    }
+    for program, body in stubs.items():
+        (tmp_path / program).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / program).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PBS_O_WORKDIR": str(tmp_path)} | VARIABLES
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    said = done.stdout + "".join(path.read_text() for path in tmp_path.glob("shard-*.log"))
+    shards = [(int(found[1]), int(found[2])) for found in re.finditer(r"train .* --shard (\d+)/(\d+)", said)]
+    count = shards[0][1]
+    assert sorted(shards) == ([(3, count)] if len(shards) == 1 else [(k, count) for k in range(count)])
 
 
 # --- back into the queue ----------------------------------------------------------------------------------------------
