@@ -54,7 +54,7 @@ INSIDE = [
     ["data", "world", "model", "upkeep", "metrics", "neurons"],
     ["geometry"],
     ["theory"],
-    ["exact_loss"],
+    ["exact_loss", "counts", "results"],
     ["analysis"],
     ["measures"],
     ["figures"],

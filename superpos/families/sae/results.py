@@ -144,11 +144,11 @@ def pw_mcc(run: Run, models: NDArray[np.intp]) -> float:
 
 
 def follows(table: pd.DataFrame) -> Sequence[str]:
-    """The number of latents follows from the expansion where that is given, sizes from the source's models."""
-    by_expansion = table["sae.expansion"].notna().all()
-    by_source = table["sae.model"].notna().all()
-    sizes = ("world.n_features", "world.n_dims")
-    return (*(("sae.latents",) if by_expansion else ()), *(sizes if by_source else ()))
+    """Columns that vary with others alone: latents with an expansion that is given, sizes with a source's model."""
+    found = ["sae.latents"] if table["sae.expansion"].notna().all() else []
+    if table["sae.model"].notna().all():
+        found += [key for key in ("world.n_features", "world.n_dims") if table[key].nunique() > 1]
+    return found
 
 
 def features(run: Run, model: int) -> pd.DataFrame:
