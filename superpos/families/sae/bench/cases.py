@@ -11,7 +11,7 @@ from superpos.families.sae.world.dictionary import dictionary
 from superpos.families.sae.world.synthetic import Synthetic
 from superpos.maths.activity import Independent
 
-RUN_STEPS: Final = 1000  # of the runs that a benchmark stands for: no engine is asked for a step beyond
+RUN_STEPS: Final = 1000  # of the runs that a benchmark stands for: no engine goes beyond
 L1: Final = 0.3
 L0: Final = 0.03
 BANDWIDTH: Final = 0.1

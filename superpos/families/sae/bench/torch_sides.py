@@ -30,7 +30,10 @@ class _Rectangle(torch.autograd.Function):
         return (z > theta).float()
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: torch.Tensor) -> tuple[None, torch.Tensor, None]:
+    def backward(
+        ctx: torch.autograd.function.FunctionCtx,
+        *grads: torch.Tensor,
+    ) -> tuple[None, torch.Tensor, None]:
         """The gradient by θ."""
         u, width = ctx.saved_tensors  # type: ignore[attr-defined]
         return None, -grads[0] * (u.abs() < width / 2) / width, None
@@ -43,10 +46,12 @@ class Autoencoders(torch.nn.Module):
         super().__init__()
         self.structure: Structure = task.structure
         initial = initial_params(task)
-        for name, value in initial.items():
-            self.register_parameter(name, torch.nn.Parameter(torch.from_numpy(value[models])))
+        self.weights = torch.nn.ParameterDict(
+            {name: torch.from_numpy(value[models]) for name, value in initial.items()}
+        )
         self.k = round(float(task.k[0]))
-        self.penalty, self.width = float(task.penalty[0]), torch.tensor(task.bandwidth[0])
+        self.penalty = float(task.penalty[0])
+        self.width = torch.tensor(float(task.bandwidth[0]))
         worlds = [task.worlds[number] for number in task.world[models]]
         self.dictionary = torch.stack([torch.from_numpy(world.features) for world in worlds])
         self.density = torch.stack([_density(world) for world in worlds])[:, None, :]
@@ -59,10 +64,11 @@ class Autoencoders(torch.nn.Module):
 
     def loss(self, x: torch.Tensor, share: float) -> torch.Tensor:
         """The sum over the models of their mean losses, with a share of the penalty."""
-        z = (x - self.b_d[:, None, :]) @ self.E.mT + self.b_e[:, None, :]
+        weights, b_d = self.weights, self.weights["b_d"][:, None, :]
+        z = (x - b_d) @ weights["E"].mT + weights["b_e"][:, None, :]
         kind, penalty = self.structure.kind, x.new_zeros(())
         if kind == "jumprelu":
-            theta = self.theta[:, None, :]
+            theta = weights["theta"][:, None, :]
             on = _Rectangle.apply(z.detach(), theta, self.width)  # type: ignore[no-untyped-call]
             code = z * on.detach() + theta.detach() * (on - on.detach())
             penalty = on.sum(-1)
@@ -74,8 +80,10 @@ class Autoencoders(torch.nn.Module):
                 code = _largest(code.flatten(1), self.k * x.shape[1]).reshape(code.shape)
             else:
                 penalty = code.sum(-1)
-        error = code @ self.D + self.b_d[:, None, :] - x
-        return ((error**2).sum(-1) + share * self.penalty * penalty).mean(-1).sum()
+        error = code @ weights["D"] + b_d - x
+        found: torch.Tensor = (error**2).sum(-1) + share * self.penalty * penalty
+        total: torch.Tensor = found.mean(-1).sum()
+        return total
 
 
 def _largest(values: torch.Tensor, k: int) -> torch.Tensor:
@@ -85,7 +93,7 @@ def _largest(values: torch.Tensor, k: int) -> torch.Tensor:
 
 
 def _density(world: object) -> torch.Tensor:
-    """How often each feature of a world is active. Raises `MissingError` for worlds of other kinds."""
+    """How often each feature is active. Raises `MissingError` for worlds of other kinds."""
     if not isinstance(world, Synthetic) or world.magnitude != "uniform":
         raise MissingError("the torch baselines draw uniform magnitudes of synthetic worlds only")
     return torch.from_numpy(world.law.density).float()
@@ -114,13 +122,12 @@ class Trainer:
     @torch.no_grad()
     def _update(self) -> None:
         """A step along the sphere on which the rows of D lie."""
-        decoder = self.module.D
-        assert decoder.grad is not None
+        decoder = self.module.weights["D"]
         decoder.grad -= (decoder.grad * decoder).sum(-1, keepdim=True) * decoder
         self.optimizer.step()
         decoder /= decoder.norm(dim=-1, keepdim=True)
         if self.module.structure.kind == "jumprelu":
-            self.module.theta.clamp_(min=0)
+            self.module.weights["theta"].clamp_(min=0)
 
 
 class LoopSide:
@@ -137,7 +144,7 @@ class LoopSide:
 
     def params(self) -> Params:
         """The weights now."""
-        states = [trainer.module.state_dict() for trainer in self.trainers]
+        states = [trainer.module.weights.state_dict() for trainer in self.trainers]
         return {name: torch.cat([state[name] for state in states]).numpy() for name in states[0]}
 
 
@@ -154,7 +161,8 @@ class BatchedSide:
 
     def params(self) -> Params:
         """The weights now."""
-        return {name: value.numpy() for name, value in self.trainer.module.state_dict().items()}
+        state = self.trainer.module.weights.state_dict()
+        return {name: value.numpy() for name, value in state.items()}
 
 
 def _require_cpu(device: str) -> None:
