@@ -25,7 +25,13 @@ def world_values(n_features: int, n_dims: int, **given: Any) -> dict[str, Any]:
 def make_world(n_features: int, n_dims: int, **given: Any) -> World:
     """A synthetic world with its dictionary."""
     values = world_values(n_features, n_dims, **given)
-    features = dictionary(values["dictionary"], values["cosine"], n_features, n_dims, values["seed"])
+    features = dictionary(
+        values["dictionary"],
+        values["cosine"],
+        n_features,
+        n_dims,
+        values["seed"],
+    )
     return synthetic(values, features)
 
 

@@ -39,7 +39,7 @@ DOCS = Path(__file__).parent.parent / "docs" / "benchmarks"
 SMALL = Case(4, 2, models=240, batch_size=64)
 LARGE = Case(20, 5, 100)
 BENCH = bench()
-SIDES = sides_of(FAMILY, BENCH.baselines)
+SIDES = sides_of(FAMILY, BENCH.baselines, BENCH.together)
 # Each distance is a mean over 240 models divided by its standard error: beyond 4.5 in one of 100,000 comparisons.
 BOUND = 4.5
 OF_TORCH = pytest.mark.filterwarnings("ignore:.torch.jit.*is deprecated:DeprecationWarning")  # Inductor's own imports

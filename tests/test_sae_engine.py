@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from numba import njit
 from sae_tasks import make_task, make_world, start_of
 
 from superpos.engines import choose
+from superpos.engines.compiled.vectors import LANES, STRIDE, WIDTH
 from superpos.engines.reference import ReferenceEngine
 from superpos.engines.task import State
 from superpos.families.sae import FAMILY
-from superpos.families.sae.cpu import FusedSaeEngine, batches
+from superpos.families.sae.cpu import FusedSaeEngine, batches, select
 from superpos.families.sae.model import encode, penalty_factor
 from superpos.families.sae.purposes import Purpose
 from superpos.families.sae.structure import Task
@@ -211,7 +213,12 @@ def check_step(task: Task, step: int) -> None:
         assert_near(name, found.extra[name], value, bound)
 
 
-def check_tensor(task: Task, name: str, states: tuple[State, State, State], grad: np.ndarray) -> None:
+def check_tensor(
+    task: Task,
+    name: str,
+    states: tuple[State, State, State],
+    grad: np.ndarray,
+) -> None:
     """The bound on the gradient carried through the optimiser's formulas, and a few roundings of
     their terms.
     """
@@ -295,6 +302,64 @@ def test_dead_latents_are_restarted(kind: str) -> None:
     np.testing.assert_allclose(states[1].history, states[0].history, rtol=1e-3)
 
 
+@njit
+def lane_floors(z: np.ndarray, floors: np.ndarray, k: int) -> None:
+    select.lane_floors((z.ctypes.data, floors.ctypes.data, len(z), k, LANES // WIDTH))
+
+
+@njit
+def floor_of(values: np.ndarray, floor: np.ndarray, k: int) -> None:
+    select.floor_of((values.ctypes.data, len(values) // WIDTH, k, floor.ctypes.data))
+
+
+def ties(shape: tuple[int, ...]) -> np.ndarray:
+    """Many equal numbers, and zeros of both signs; neighbouring floats, tiny and huge ones."""
+    one = np.float32(1)
+    pool = [0, -0.0, -1, one, np.nextafter(one, 2), np.nextafter(one, 0), 1e-44, 1e38, 0.5, 2]
+    return np.random.default_rng(0).choice(np.array(pool, np.float32), shape)
+
+
+@pytest.mark.parametrize("k", [0, 1, 2, 5, 11, 12])
+def test_the_k_largest_of_a_sample(k: int) -> None:
+    """Those above the next largest: of equal numbers at the bound none counts, nor does 0."""
+    z = np.zeros((12, STRIDE), np.float32)
+    z[:, :LANES] = ties((12, LANES))
+    floors = np.empty(LANES, np.float32)
+    lane_floors(z, floors, k)
+    ordered = np.sort(np.maximum(z[:, :LANES], 0), axis=0)[::-1]
+    bound = ordered[k] if k < 12 else np.zeros(LANES)
+    assert np.array_equal(z[:, :LANES] > floors, z[:, :LANES] > bound)
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.5])
+def test_the_k_largest_of_a_batch(floor: float) -> None:
+    values = ties((20 * WIDTH,))
+    positive = np.sort(values[values > floor])[::-1]
+    for k in range(len(positive)):
+        found = np.array([floor], np.float32)
+        floor_of(values, found, k)
+        assert np.array_equal(values > found, values > positive[k])
+
+
+@pytest.mark.parametrize("kind", ["topk", "batchtopk"])
+def test_equal_samples_are_equally_coded(kind: str) -> None:
+    """Features that are on or off give many samples the very same codes: no order decides."""
+    world = {"magnitude": "one", "dictionary": "orthonormal"}
+    task = make_task(
+        4,
+        4,
+        4,
+        3,
+        k=1,
+        kind=kind,
+        batch_size=200,
+        steps=5,
+        start="truth",
+        world=world,
+    )
+    check_gradients(task, 0)
+
+
 WORLDS: dict[str, dict[str, Any]] = {
     "one": {"magnitude": "one"},
     "uniform": {},
@@ -310,7 +375,12 @@ WORLDS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", WORLDS)
 @pytest.mark.parametrize("evaluation", [False, True])
 def test_the_codes_are_those_of_the_world_bit_for_bit(name: str, evaluation: bool) -> None:
-    world = make_world(12, 5, seed=2**63 + 5, **({"active": 2.0, "frequency": "constant"} | WORLDS[name]))
+    world = make_world(
+        12,
+        5,
+        seed=2**63 + 5,
+        **({"active": 2.0, "frequency": "constant"} | WORLDS[name]),
+    )
     assert isinstance(world, Synthetic)
     first, samples, step = (128, 300, 0) if evaluation else (0, 300, 7)
     low, high = (int(word[0]) for word in key_words(np.array([world.seed], np.uint64)))

@@ -29,7 +29,13 @@ KINDS: dict[str, dict[str, Any]] = {
 SIZES = [(6, 4, 9, 40), (40, 70, 9, 129)]
 
 
-def varied(kind: str, size: tuple[int, int, int, int], models: int, worlds: int = 0, **options: Any) -> Task:
+def varied(
+    kind: str,
+    size: tuple[int, int, int, int],
+    models: int,
+    worlds: int = 0,
+    **options: Any,
+) -> Task:
     """Models that differ in everything that may; worlds take turns, so that order by world is not
     theirs.
     """
@@ -40,7 +46,9 @@ def varied(kind: str, size: tuple[int, int, int, int], models: int, worlds: int 
         given["prefixes"] = (3, m)
     for name in ("penalty", "k"):
         if name in given:
-            given[name] = given[name] * np.linspace(0.6, 1.4, models).round(1 if name == "penalty" else 0)
+            given[name] = given[name] * np.linspace(0.6, 1.4, models).round(
+                1 if name == "penalty" else 0,
+            )
     return make_task(
         n, d, m, models, worlds=worlds or min(models, 3), batch_size=batch, lr=random.uniform(1e-3, 1e-2, models),
         weight_decay=random.uniform(0, 0.1, models), **({"steps": 12, "loss_every": 1} | given),
@@ -64,7 +72,11 @@ def everything(engine: Any, task: Task, stops: Sequence[int] = (12,)) -> dict[st
     return arrays | {"loss": loss, "mean": mean, "se": error}
 
 
-def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], rows: Any = slice(None)) -> None:
+def assert_same(
+    found: dict[str, np.ndarray],
+    expected: dict[str, np.ndarray],
+    rows: Any = slice(None),
+) -> None:
     for name, value in expected.items():
         assert np.array_equal(found[name], value[rows], equal_nan=True), name
 
@@ -85,7 +97,12 @@ def test_a_model_alone_and_among_others(kind: str, size: tuple[int, int, int, in
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("models", [1, 5])
 @pytest.mark.parametrize("threads", [2, 3])
-def test_number_of_threads(kind: str, models: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_threads(
+    kind: str,
+    models: int,
+    threads: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Threads that take models in turn, and (as if models were large) that share every step of a
     model.
     """
@@ -111,7 +128,11 @@ def test_many_worlds_are_taken_one_after_the_other(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", SIZES)
-def test_stretches_and_checkpoints(kind: str, size: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stretches_and_checkpoints(
+    kind: str,
+    size: tuple[int, int, int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """12 steps at once, in stretches, through the flat arrays of a checkpoint, and with little
     memory for batches.
     """

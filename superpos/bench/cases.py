@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from superpos.bench.sides import ENGINE, ONE_SEED, Maker
+from superpos.bench.sides import ENGINE, ONE_SEED, Maker, one_seed
 from superpos.config.wording import did_you_mean
 from superpos.errors import ConfigError
 from superpos.family import UnknownFamilyError, find, names
@@ -63,6 +63,8 @@ class Bench:
     """Those of the table, by the device that they keep busy: "cpu", "cuda"."""
     baselines: Mapping[str, Maker] = field(default_factory=dict)
     """Who trains the same models beside the engine, in the order of the table's columns."""
+    together: Mapping[str, Callable[[Any], Any]] = field(default_factory=lambda: {ONE_SEED: one_seed})
+    """The engine once more, as "engine, ...", with tasks whose models have their draws in common."""
     standard: Standard | None = None
     scaling: Sequence[Case] = ()
     """Those that show how cost grows."""
@@ -71,7 +73,7 @@ class Bench:
 
     def for_table(self, _: Case) -> tuple[str, ...]:
         """The sides that are timed with a case of the table: all."""
-        return (*self.baselines, ENGINE, ONE_SEED)
+        return (*self.baselines, ENGINE, *self.together)
 
     def for_scaling(self, case: Case) -> tuple[str, ...]:
         """The sides that are timed with a case of `scaling`."""

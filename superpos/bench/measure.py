@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from superpos.bench import machine
 from superpos.bench.cases import Bench, Case
-from superpos.bench.sides import ONE_SEED, EngineSide, Maker, MissingError, Side, sides_of
+from superpos.bench.sides import EngineSide, Maker, MissingError, Side, has_draws_of_its_own, sides_of
 from superpos.family import Family
 
 PART_STEPS: Final = 16
@@ -29,7 +29,7 @@ class Row(NamedTuple):
     side: str
     engine: str | None  # "fused" or "reference", where the side is an engine
     ms: list[float]  # a step of all models, in milliseconds: one number a run, the median of its blocks
-    loss: float | None  # mean over the models after COMPARED_STEPS steps; None with one seed for all
+    loss: float | None  # mean over the models after COMPARED_STEPS steps; None where models share their draws
     z: float | None  # its distance from the standard's, model by model, in standard errors
 
     @property
@@ -127,7 +127,7 @@ def run(
 ) -> Report:
     """Time these sides of every case `repeat` times; a run goes through all cases, so that runs are minutes apart."""
     facts, peak, skipped, races = machine.facts(device), 0.0, dict[str, str](), list[_Race]()
-    makers = sides_of(family, bench.baselines)
+    makers = sides_of(family, bench.baselines, bench.together)
     standard = bench.standard.name if bench.standard else None
     for case in cases:
         note(f"{case.label}: training")
@@ -161,8 +161,8 @@ def standard_errors(differences: NDArray[np.float64]) -> float | None:
 
 
 def _losses(judge: EngineSide, racers: list[_Racer]) -> dict[str, NDArray[np.float64]]:
-    """Loss of every model [M] of every side with seeds of its own, all on the same samples."""
-    own = [racer for racer in racers if racer.name != ONE_SEED]
+    """Loss of every model [M] of every side with draws of its own, all on the same samples."""
+    own = [racer for racer in racers if has_draws_of_its_own(racer.name)]
     return {racer.name: judge.engine.evaluate(judge.task, racer.params, EVALUATION_SAMPLES)[0] for racer in own}
 
 

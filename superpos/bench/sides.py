@@ -19,6 +19,11 @@ ENGINE: Final = "engine"
 ONE_SEED: Final = "engine, one seed"
 
 
+def has_draws_of_its_own(side: str) -> bool:
+    """Whether a side draws for every model apart: not so the engine with one seed, or one world, for all."""
+    return not side.startswith(f"{ENGINE}, ")
+
+
 class MissingError(Exception):
     """Why a side cannot be timed here."""
 
@@ -63,13 +68,20 @@ class EngineSide:
         self.state = State.initial(self.task, params, self.family.extra_state(self.task))
 
 
-def sides_of(family: Family, baselines: Mapping[str, Maker]) -> dict[str, Maker]:
-    """All sides by name: the baselines, the engine, and the engine with one seed for all models."""
+def one_seed(task: Any) -> Any:
+    """The same models with one seed for all."""
+    return replace(task, seed=np.zeros_like(task.seed))
+
+
+def sides_of(
+    family: Family, baselines: Mapping[str, Maker], together: Mapping[str, Callable[[Any], Any]]
+) -> dict[str, Maker]:
+    """All sides by name: the baselines, the engine, and the engine with draws in common."""
 
     def engine(task: Any, device: str) -> Side:
         return EngineSide(family, task, device)
 
-    def one_seed(task: Any, device: str) -> Side:
-        return engine(replace(task, seed=np.zeros_like(task.seed)), device)
+    def sharing(change: Callable[[Any], Any]) -> Maker:
+        return lambda task, device: engine(change(task), device)
 
-    return {**baselines, ENGINE: engine, ONE_SEED: one_seed}
+    return {**baselines, ENGINE: engine, **{name: sharing(change) for name, change in together.items()}}

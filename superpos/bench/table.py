@@ -7,7 +7,7 @@ from statistics import median
 
 from superpos.bench.cases import Case, Standard
 from superpos.bench.measure import COMPARED_STEPS, Report, Row
-from superpos.bench.sides import ENGINE, ONE_SEED
+from superpos.bench.sides import ENGINE, has_draws_of_its_own
 
 _Rows = dict[str, Row]  # of one case, by side
 _Column = Callable[[_Rows], str]
@@ -24,18 +24,20 @@ def markdown(report: Report, standard: Standard | None) -> str:
         cases.setdefault(row.case, {})[row.side] = row
     sides = list(dict.fromkeys(row.side for row in report.rows))
     runs = len(report.rows[0].ms)
-    baselines = [side for side in sides if side not in (ENGINE, ONE_SEED)]
+    own = [side for side in sides if has_draws_of_its_own(side)]
+    baselines = [side for side in own if side != ENGINE]
+    together = [side for side in sides if side not in own]
     speed = "How many times faster the engine is than each baseline" if baselines else "Speed of the engine"
     losses = f"Loss after {COMPARED_STEPS} steps, mean over the models"
     if standard is not None:
         losses += f", and its distance from {standard.words}'s in standard errors, model by model"
     parts = [
         f"{speed}{_of(runs)}:",
-        _table(cases, _about_engine(baselines, ONE_SEED in sides, standard, report.peak_gflops)),
+        _table(cases, _about_engine(baselines, together, standard, report.peak_gflops)),
         f"Milliseconds a step of all models{_of(runs)}:",
         _table(cases, {side: _of_side(side, lambda row: _spread(row.ms)) for side in sides}),
         f"{losses}:",
-        _table(cases, {side: _of_side(side, _loss) for side in sides if side != ONE_SEED}),
+        _table(cases, {side: _of_side(side, _loss) for side in own}),
         *_other_work(report.rows),
         *[f"Left out: {reason}." for reason in report.skipped.values()],
         machine(report),
@@ -50,12 +52,13 @@ def machine(report: Report) -> str:
 
 
 def _about_engine(
-    baselines: Sequence[str], one_seed: bool, standard: Standard | None, peak: float
+    baselines: Sequence[str], together: Sequence[str], standard: Standard | None, peak: float
 ) -> dict[str, _Column]:
-    """Columns about the engine with seeds of its own, and how it fares with one seed for all."""
+    """Columns about the engine with draws of its own, and how it fares where models share theirs."""
     columns = {f"than {side}": _ratio(side, ENGINE) for side in baselines}
-    if one_seed and standard is not None:
-        columns[f"one seed, than {standard.name}"] = _ratio(standard.name, ONE_SEED)
+    if standard is not None:
+        for side in together:
+            columns[f"{side.removeprefix(f'{ENGINE}, ')}, than {standard.name}"] = _ratio(standard.name, side)
     return columns | {
         "ns a sample": _of_side(ENGINE, lambda row: _number(row.ns)),
         "GFLOP/s": _of_side(ENGINE, lambda row: f"{row.gflops:,.0f}"),

@@ -20,21 +20,40 @@ from superpos.engines.compiled.vectors import (
 
 
 @vector_pass
-def to_lanes(b: Value, rows: Floats, out: Floats, units: Value, vectors: Value, pitch: Value) -> None:
-    """out[k, lane] = rows[lane, k]: from rows of whole vectors, `pitch` floats apart, to one row for each unit."""
+def to_lanes(
+    b: Value,
+    rows: Floats,
+    out: Floats,
+    units: Value,
+    vectors: Value,
+    pitch: Value,
+) -> None:
+    """out[k, lane] = rows[lane, k]: from rows of whole vectors, `pitch` floats apart, to units."""
     for by_lane, by_unit in _tiles(b, units, vectors, pitch):
         _turn(b, (rows, by_lane), (out, by_unit))
 
 
 @vector_pass
-def to_rows(b: Value, lanes: Floats, out: Floats, units: Value, vectors: Value, pitch: Value) -> None:
+def to_rows(
+    b: Value,
+    lanes: Floats,
+    out: Floats,
+    units: Value,
+    vectors: Value,
+    pitch: Value,
+) -> None:
     """out[lane, k] = lanes[k, lane]: the inverse of `to_lanes`."""
     for by_lane, by_unit in _tiles(b, units, vectors, pitch):
         _turn(b, (lanes, by_unit), (out, by_lane))
 
 
-def _tiles(b: Value, units: Value, vectors: Value, pitch: Value) -> Iterator[tuple[list[Value], list[Value]]]:
-    """Emit a loop over tiles of 16 lanes x 16 units: where their rows begin, by lane and by unit."""
+def _tiles(
+    b: Value,
+    units: Value,
+    vectors: Value,
+    pitch: Value,
+) -> Iterator[tuple[list[Value], list[Value]]]:
+    """Emit a loop over tiles of 16 lanes x 16 units: where rows begin, by lane and by unit."""
     parts = b.udiv(b.add(units, integer(WIDTH - 1)), integer(WIDTH))
     with cgutils.for_range(b, vectors) as v, cgutils.for_range(b, parts) as part:
         lane, k = (b.mul(i, integer(WIDTH)) for i in (v.index, part.index))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from superpos.families.sae.explorer import EXPLORER
-from superpos.family import Exhibits, Figure
+from superpos.family import Exhibits, Figure, Late
 
 _HERE: Final = "superpos.families.sae"
 
@@ -46,6 +46,7 @@ SHOWS: Final = Exhibits(
     figures=_FIGURES,
     measures=f"{_HERE}.measures",
     explorer=EXPLORER,
+    bench=Late(f"{_HERE}.bench:bench"),
     words={
         "sae.l1": "λ",
         "sae.l0": "λ of L0",

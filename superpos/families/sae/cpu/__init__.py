@@ -39,7 +39,8 @@ class FusedSaeEngine:
         if KERNELS.is_filled() or kernel.train.signatures:
             return None
         kept = KERNELS.folder()
-        return f"compiling the training kernels, about 20 s ({f'once: kept in {kept}' if kept else 'no cache folder'})"
+        where = f"once: kept in {kept}" if kept else "no cache folder"
+        return f"compiling the training kernels, about 20 s ({where})"
 
     def unsupported(self, structure: Structure) -> str | None:
         """Why a structure cannot be trained here, or None."""
@@ -48,9 +49,10 @@ class FusedSaeEngine:
         if structure.aux_k:
             return "the fused CPU engine has no AuxK (sae.aux_k is set)"
         if structure.optimizer == "sgd":
-            return "the fused CPU engine trains autoencoders by Adam and AdamW only (train.optimizer=sgd)"
+            return "the fused CPU engine takes steps of Adam and AdamW only (train.optimizer=sgd)"
         if not compiles():
-            return "the fused CPU engine needs numba's compiler, which NUMBA_DISABLE_JIT switches off"
+            off = "NUMBA_DISABLE_JIT switches off"
+            return f"the fused CPU engine needs numba's compiler, which {off}"
         features = binding.get_host_cpu_features()
         if "avx2" in features and not features["fma"]:
             return "the fused CPU engine needs a processor with fused multiply-add"

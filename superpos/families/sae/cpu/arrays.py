@@ -12,6 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+L1, TOPK, BATCHTOPK, JUMPRELU = 0, 1, 2, 3
+ABOVE = 4  # the kind of batchtopk in evaluation: z above one floor for all
+FLOAT, DOUBLE = 4, 8  # bytes
+ZERO, ONE = np.float32(0), np.float32(1)
+
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
@@ -43,7 +48,7 @@ class Shape(NamedTuple):
     pitch: int  # vectors from the row of a sample to the next
     samples: int  # B, at most, of a batch
     capacity: int  # cells of a latent that there is room for
-    kind: int  # see `kernel`
+    kind: int  # of the above
     prefixes: int  # P
     bias: int  # whether there is a b_d
     tied: int
@@ -72,7 +77,7 @@ class Models(NamedTuple):
     decay: F32  # [M]
     memory: np.float32  # of the moving average of batchtopk's threshold
     forgotten: np.float32  # what is left of 1
-    factor: np.float32  # from the gradient of half the summed loss to that of the training loss, times B
+    factor: np.float32  # B times that from half the summed loss to the training loss
 
 
 class Trained(NamedTuple):
@@ -95,7 +100,7 @@ class Room(NamedTuple):
     """Intermediate results of one step of one model; the threads of a crew share it."""
 
     start: F32  # [m'] of the pre-activations
-    z: F32  # [rows, STRIDE] pre-activations: of some latents for each thread, or of all for all blocks
+    z: F32  # [rows, STRIDE] pre-activations: of a group for each thread, or of all for all blocks
     floors: F32  # [blocks, LANES]
     sample: I32  # [m, capacity] of the cells
     value: F32  # [m, capacity] z of the cells, then codes
@@ -107,8 +112,26 @@ class Room(NamedTuple):
     sums: F32  # [m, 16] see `cells.latent_gradients`
     lowest: F32  # [m] smallest code, where the batch is chosen from
     losses: F64  # [parts]
-    check: F32  # [threads + 1]
+    floor: F32  # [1] of the batch, where this is chosen from
+    check: F32  # [threads + 1] 0 where rows are finite, else NaN; the last for b_e, theta, b_d
     squares: F32  # [B'] errors of each sample, in an evaluation
+
+
+class Now(NamedTuple):
+    """One step of one model, or one batch that it is scored on: numbers, addresses of memory."""
+
+    model: int
+    at: int  # number of the batch in the call
+    step: int
+    batch: int  # samples
+    lanes: int  # inputs, side by side
+    x: int  # inputs, row by row
+    old: int  # the model's numbers
+    new: int  # where those after the step go
+    out: int  # where gradients go instead, or 0
+    floor: np.float32  # above which latents are active, but those of jumprelu
+    half: np.float32  # of lambda
+    scoring: bool
 
 
 class Crew(NamedTuple):

@@ -81,7 +81,14 @@ def fill(out: Batches, world: World, evaluation: bool, start: int, batch: int) -
     turn(out.rows, out.lanes)
 
 
-def _draw(world: Synthetic, law: Independent, evaluation: bool, start: int, batch: int, out: F32) -> None:
+def _draw(
+    world: Synthetic,
+    law: Independent,
+    evaluation: bool,
+    start: int,
+    batch: int,
+    out: F32,
+) -> None:
     """The activations of a world with independent features, [T, B', R]."""
     low, high = (int(word[0]) for word in key_words(np.array([world.seed], np.uint64)))
     moves = (0, start, 0, batch) if evaluation else (start, 0, 1, 0)
@@ -96,7 +103,12 @@ def _draw(world: Synthetic, law: Independent, evaluation: bool, start: int, batc
 
 
 @KERNELS.compiled
-def locate(stream: Stream, count: int, rows_of_batch: int, thresholds: NDArray[np.int64]) -> tuple[F64, I32, I32]:
+def locate(
+    stream: Stream,
+    count: int,
+    rows_of_batch: int,
+    thresholds: NDArray[np.int64],
+) -> tuple[F64, I32, I32]:
     """The active cells of some batches, by batches, blocks of samples and features.
 
     Level [N], row [N] and feature [N]. A level is the number in (0, 1) that the draw of an active

@@ -13,18 +13,32 @@ from numpy.typing import NDArray
 from superpos.engines import Params
 from superpos.engines.compiled.vectors import LANES, STRIDE, WIDTH
 from superpos.engines.task import State
-from superpos.families.sae.cpu import batches, cells, kernel
-from superpos.families.sae.cpu.arrays import F32, Layout, Models, Room, Shape, Trained
-from superpos.families.sae.model import k_of, penalty_factor
+from superpos.families.sae.cpu import batches, cells
+from superpos.families.sae.cpu.arrays import (
+    ABOVE,
+    BATCHTOPK,
+    F32,
+    JUMPRELU,
+    L1,
+    TOPK,
+    Layout,
+    Models,
+    Room,
+    Shape,
+    Trained,
+)
+from superpos.families.sae.cpu.decoding import SHARE
+from superpos.families.sae.cpu.encoding import GROUP
+from superpos.families.sae.model import frozen, k_of, penalty_factor
 from superpos.families.sae.structure import Structure, Task
 from superpos.families.sae.upkeep import THRESHOLD_MEMORY
 from superpos.family import Arrays
 
 _KINDS: Final = {
-    "l1": kernel.L1,
-    "topk": kernel.TOPK,
-    "batchtopk": kernel.BATCHTOPK,
-    "jumprelu": kernel.JUMPRELU,
+    "l1": L1,
+    "topk": TOPK,
+    "batchtopk": BATCHTOPK,
+    "jumprelu": JUMPRELU,
 }
 
 
@@ -53,7 +67,7 @@ def shape_of(structure: Structure, samples: int, inference: bool = False) -> Sha
         pitch=batches.pitch_of(structure.n_dims),
         samples=samples,
         capacity=filled(samples) + WIDTH,
-        kind=kernel.ABOVE if inference and kind == kernel.BATCHTOPK else kind,
+        kind=ABOVE if inference and kind == BATCHTOPK else kind,
         prefixes=len(structure.cuts),
         bias=int(structure.decoder_bias),
         tied=int(structure.tied),
@@ -75,7 +89,7 @@ def models_of(task: Task, steps: range | None) -> Models:
     rates = structure.lr_factors[steps.start : steps.stop] if steps is not None else np.zeros(1)
     return Models(
         penalty=half[:, None] * factors,
-        keep=np.stack([np.floor(k_of(task, step) * over + 0.5).astype(np.int64) for step in used], axis=1),
+        keep=np.stack([_whole_number(k_of(task, step) * over) for step in used], axis=1),
         reach=(task.bandwidth / 2).astype(np.float32),
         weights=task.prefix_weights.astype(np.float32),
         cuts=np.array(structure.cuts, np.int64),
@@ -87,29 +101,35 @@ def models_of(task: Task, steps: range | None) -> Models:
     )
 
 
+def _whole_number(k: NDArray[np.float64]) -> NDArray[np.int64]:
+    """As `model.encode` rounds it."""
+    return np.floor(k + 0.5).astype(np.int64)
+
+
 def room_of(shape: Shape, threads: int = 1, fill: float = 0.0) -> Room:
     """Room for the steps of one model; all but the end of rows is written before it is read."""
     m, capacity = shape.latents, shape.capacity
     blocks = -(-shape.samples // LANES)
-    together = shape.kind in (kernel.TOPK, kernel.BATCHTOPK)
+    together = shape.kind in (TOPK, BATCHTOPK)
 
     def floats(*sizes: int) -> F32:
         return np.full(sizes, fill, np.float32)
 
     return Room(
         start=floats(filled(m)),
-        z=floats(blocks * m if together else threads * kernel.GROUP, STRIDE),
+        z=floats(blocks * m if together else threads * GROUP, STRIDE),
         floors=floats(blocks, LANES),
         sample=np.zeros((m, capacity), np.int32),
         value=floats(m, capacity),
         cells=np.zeros(m, np.int32),
-        chosen=floats(m * capacity if shape.kind == kernel.BATCHTOPK else 0),
+        chosen=floats(m * capacity if shape.kind == BATCHTOPK else 0),
         errors=floats(shape.prefixes, blocks * LANES, shape.pitch * WIDTH),
         grads=floats(threads, 2, shape.at.row),
         grad=np.zeros(shape.at.vectors, np.float32),
         sums=floats(m, cells.SUMS),
         lowest=floats(m),
-        losses=np.full(-(-shape.parts // kernel.SHARE), fill),
+        losses=np.full(-(-shape.parts // SHARE), fill),
+        floor=floats(1),
         check=floats(threads + 1),
         squares=floats(blocks * LANES),
     )
@@ -191,5 +211,6 @@ def put_back(task: Task, order: NDArray[np.intp], found: Trained, state: State) 
 def gradients_of(task: Task, found: NDArray[np.float32]) -> Params:
     """Gradients by name, of those that `train` leaves [M, N]."""
     layout = Numbers(task.structure)
-    names = [name for name in task.structure.param_shapes if not (task.structure.frozen == "decoder" and name == "D")]
-    return {name: layout.view(found, name).copy() for name in names}
+    fixed = frozen(task.structure)
+    trained = [name for name in task.structure.param_shapes if name not in fixed]
+    return {name: layout.view(found, name).copy() for name in trained}

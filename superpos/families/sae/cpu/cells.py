@@ -113,7 +113,7 @@ def _list_above(
 
 
 def _halves(b: Value) -> Iterator[Value]:
-    """Emit a loop over the lanes of a block whose comparisons fit into one word: the first of them."""
+    """Emit a loop over the lanes of a block that fit into one word: the first of them."""
     with cgutils.for_range(b, integer(LANES // _AT_ONCE)) as word:
         yield b.mul(word.index, integer(_AT_ONCE))
 
@@ -130,7 +130,10 @@ def _bits(b: Value, first: Value, compare: Callable[[Value], Value]) -> Value:
 
 
 def _each_bit(b: Value, found: Value, first: Value, number: Value) -> Iterator[tuple[Value, Value]]:
-    """Emit a loop over the bits of a word: the lane of each, and its place, counted on at `number`."""
+    """Emit a loop over the bits of a word: the lane of each, and its place in a list.
+
+    `number` is where places are counted on.
+    """
     bits = cgutils.alloca_once(b, I64)
     b.store(found, bits)
     with cgutils.for_range(b, b.ctpop(found)):
@@ -245,7 +248,10 @@ def latent_gradients(
 
 def _absolute(b: Value, vector: Value) -> Value:
     kind = ir.FunctionType(VF, [VF])
-    return b.call(cgutils.get_or_insert_function(b.module, kind, f"llvm.fabs.v{WIDTH}f32"), [vector])
+    return b.call(
+        cgutils.get_or_insert_function(b.module, kind, f"llvm.fabs.v{WIDTH}f32"),
+        [vector],
+    )
 
 
 def _products(b: Value, e: Value, decoder: Value, starts: list[Value], parts: Value) -> Value:
@@ -261,8 +267,13 @@ def _products(b: Value, e: Value, decoder: Value, starts: list[Value], parts: Va
     return sum_lanes(b, [b.load(chain) for chain in chains])
 
 
-def _add_rows(b: Value, sums: tuple[tuple[Value, Value, Value], ...], starts: list[Value], parts: Value) -> None:
-    """For each (rows, weights, out): out += the sum of the rows of 16 cells, times their weights."""
+def _add_rows(
+    b: Value,
+    sums: tuple[tuple[Value, Value, Value], ...],
+    starts: list[Value],
+    parts: Value,
+) -> None:
+    """For each (rows, weights, out): out += the sum of weights times rows of 16 cells."""
     for first, chunk in _chunks(b, parts):
         places = [b.add(first, integer(p * WIDTH)) for p in range(chunk)]
         for source, weights, out in sums:
@@ -270,7 +281,9 @@ def _add_rows(b: Value, sums: tuple[tuple[Value, Value, Value], ...], starts: li
             for place in places:
                 total = load(b, out, place)
                 rows = [load(b, source, b.add(start, place)) for start in starts]
-                for chain in range(_CHUNK // chunk):  # side by side: each sum alone would wait for its products
+                for chain in range(
+                    _CHUNK // chunk,
+                ):  # side by side: each sum alone would wait for its products
                     terms = list(zip(factors, rows, strict=True))[chain :: _CHUNK // chunk]
                     part = total if chain == 0 else ir.Constant(VF, None)
                     for factor, row in terms:
@@ -299,7 +312,15 @@ def _chunks(b: Value, parts: Value) -> Iterator[tuple[Value, int]]:
 
 
 @vector_pass
-def begin_errors(b: Value, x: Floats, bias: Floats, e: Floats, rows: Value, pitch: Value, width: Value) -> None:
+def begin_errors(
+    b: Value,
+    x: Floats,
+    bias: Floats,
+    e: Floats,
+    rows: Value,
+    pitch: Value,
+    width: Value,
+) -> None:
     """e[sample, :] = bias - x[sample, :]: the errors of an output that is the bias alone; `width`
     as above.
     """
@@ -310,7 +331,14 @@ def begin_errors(b: Value, x: Floats, bias: Floats, e: Floats, rows: Value, pitc
 
 
 @vector_pass
-def copy_rows(b: Value, source: Floats, out: Floats, rows: Value, pitch: Value, width: Value) -> None:
+def copy_rows(
+    b: Value,
+    source: Floats,
+    out: Floats,
+    rows: Value,
+    pitch: Value,
+    width: Value,
+) -> None:
     """out = source; `width` as above."""
     with cgutils.for_range(b, rows) as row, cgutils.for_range(b, width) as part:
         at = b.mul(b.add(b.mul(row.index, pitch), part.index), integer(WIDTH))
@@ -318,7 +346,15 @@ def copy_rows(b: Value, source: Floats, out: Floats, rows: Value, pitch: Value, 
 
 
 @vector_pass
-def sum_squares(b: Value, e: Floats, loss: Doubles, rows: Value, pitch: Value, width: Value, weight: Real) -> None:
+def sum_squares(
+    b: Value,
+    e: Floats,
+    loss: Doubles,
+    rows: Value,
+    pitch: Value,
+    width: Value,
+    weight: Real,
+) -> None:
     """loss += weight * the sum of e^2; `width` as above."""
     factor = b.fpext(weight, F64)
     for first, chunk in _chunks(b, width):
@@ -336,7 +372,15 @@ def sum_squares(b: Value, e: Floats, loss: Doubles, rows: Value, pitch: Value, w
 
 
 @vector_pass
-def weigh_errors(b: Value, e: Floats, behind: Floats, weight: Real, rows: Value, pitch: Value, width: Value) -> None:
+def weigh_errors(
+    b: Value,
+    e: Floats,
+    behind: Floats,
+    weight: Real,
+    rows: Value,
+    pitch: Value,
+    width: Value,
+) -> None:
     """e = weight * e + behind; `width` as above."""
     factor = splat(b, weight, VF)
     with cgutils.for_range(b, rows) as row, cgutils.for_range(b, width) as part:
@@ -361,7 +405,15 @@ def sum_errors(b: Value, e: Floats, sums: Floats, rows: Value, pitch: Value, wid
 
 
 @vector_pass
-def row_squares(b: Value, e: Floats, out: Floats, rows: Value, pitch: Value, width: Value, weight: Real) -> None:
+def row_squares(
+    b: Value,
+    e: Floats,
+    out: Floats,
+    rows: Value,
+    pitch: Value,
+    width: Value,
+    weight: Real,
+) -> None:
     """out[sample] += weight * the sum of e[sample]^2; `width` as above."""
     total = cgutils.alloca_once(b, VF)
     with cgutils.for_range(b, rows) as row:

@@ -31,7 +31,8 @@ def _restart(task: Task, state: Trained, model: int, x: torch.Tensor, step: int)
     now, before = state.numbers[model, turn][None], state.numbers[model, 1 - turn][None]
 
     def tensors(numbers: F32, which: int = 0) -> dict[str, torch.Tensor]:
-        return {name: torch.from_numpy(layout.view(numbers, name, which).copy()) for name in layout.shapes}
+        found = {name: layout.view(numbers, name, which).copy() for name in layout.shapes}
+        return {name: torch.from_numpy(value) for name, value in found.items()}
 
     extra = {
         "threshold": torch.from_numpy(state.threshold[model : model + 1]),

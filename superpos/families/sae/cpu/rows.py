@@ -33,7 +33,7 @@ class _Adam(NamedTuple):
     coupled: Value
     keep: Value
     rate: Value
-    unbias2: Value
+    unbias2: Value  # 1 / bias2
     beta1: Value
     rest1: Value
     beta2: Value
@@ -57,7 +57,7 @@ def step_row(
     coupled: Real,
     keep: Real,
     rate: Real,
-    unbias2: Real,
+    bias2: Real,
     beta1: Real,
     rest1: Real,
     beta2: Real,
@@ -67,10 +67,11 @@ def step_row(
     """A step of Adam of one row: row and moments lie `pitch` floats apart, in `old` and in `new`.
 
     The gradient is factor * (grad - less * direction) + coupled * row, the step that of
-    `optimisers.update` with unbias2 = 1 / sqrt(1 - beta2^t). A `unit` row has its gradient
+    `optimisers.update` with bias2 = sqrt(1 - beta2^t). A `unit` row has its gradient
     projected on the tangent first (direction is the row itself, less is then their product), and is
     normalised after the step. check += 0, or NaN if the row is not finite.
     """
+    unbias2 = b.fdiv(ir.Constant(F32, 1.0), bias2)
     scalars = (factor, coupled, keep, rate, unbias2, beta1, rest1, beta2, rest2, eps)
     adam = _Adam(*(splat(b, s, VF) for s in scalars))
     is_unit = b.icmp_signed("!=", unit, integer(0))
@@ -104,7 +105,11 @@ def step_row(
 
 
 def _root(b: Value) -> Value:
-    return cgutils.get_or_insert_function(b.module, ir.FunctionType(VF, [VF]), f"llvm.sqrt.v{WIDTH}f32")
+    return cgutils.get_or_insert_function(
+        b.module,
+        ir.FunctionType(VF, [VF]),
+        f"llvm.sqrt.v{WIDTH}f32",
+    )
 
 
 def _scalar_root(b: Value) -> Value:
@@ -121,7 +126,15 @@ def _sum_over(b: Value, parts: Value, term: Callable[[Value], Value]) -> Value:
 
 
 @vector_pass
-def dot_row(b: Value, x: Floats, y: Floats, out: Floats, start: Real, sign: Real, parts: Value) -> None:
+def dot_row(
+    b: Value,
+    x: Floats,
+    y: Floats,
+    out: Floats,
+    start: Real,
+    sign: Real,
+    parts: Value,
+) -> None:
     """out = start + sign * x . y."""
     product = _sum_over(b, parts, lambda place: b.fmul(load(b, x, place), load(b, y, place)))
     b.store(b.fadd(start, b.fmul(sign, product)), out)
@@ -155,12 +168,23 @@ def put_gradient(
         store(b, b.fmul(scale, rest), out, place)
 
 
-def _amount(b: Value, grad: Value, less: Value, direction: Value, unit: Value, parts: Value) -> Value:
+def _amount(
+    b: Value,
+    grad: Value,
+    less: Value,
+    direction: Value,
+    unit: Value,
+    parts: Value,
+) -> Value:
     """How much of the direction a gradient loses: `less`, or its product with a unit direction."""
     amount = cgutils.alloca_once_value(b, less)
     with b.if_then(b.icmp_signed("!=", unit, integer(0))):
         b.store(
-            _sum_over(b, parts, lambda place: b.fmul(load(b, grad, place), load(b, direction, place))),
+            _sum_over(
+                b,
+                parts,
+                lambda place: b.fmul(load(b, grad, place), load(b, direction, place)),
+            ),
             amount,
         )
     return splat(b, b.load(amount), VF)

@@ -50,7 +50,12 @@ def train(
     team = Team(task, shape_of(structure, structure.batch_size), threads, stop - start)
     for steps in _stretches(structure, start, stop, team.longest):
         models = models_of(task, steps)
-        team.use(False, steps.start, len(steps), _training(task, team.shape, models, steps, state, gradients))
+        team.use(
+            False,
+            steps.start,
+            len(steps),
+            _training(task, team.shape, models, steps, state, gradients),
+        )
 
 
 def score(task: Task, state: Trained, samples: int, threads: int) -> None:
@@ -113,13 +118,23 @@ class World(NamedTuple):
 class Team:
     """The threads, and the room that they work in: for at most `longest` batches at a time."""
 
-    def __init__(self, task: Task, shape: Shape, threads: int, batches_: int, crews: bool = True) -> None:
+    def __init__(
+        self,
+        task: Task,
+        shape: Shape,
+        threads: int,
+        batches_: int,
+        crews: bool = True,
+    ) -> None:
         self.task, self.shape, self.threads = task, shape, threads
         size = sum(values.nbytes for values in batches.empty(1, shape.samples, shape.dims))
         self.longest = max(1, min(batches_, _MOST_STEPS, _BATCH_BYTES // size))
         self.worlds = _worlds(task)
-        many = len(self.worlds) >= 4 * threads
-        self._way = self._by_world if many else self._in_crews if crews and self.shares_steps() else self._by_model
+        self._way = self._by_model
+        if len(self.worlds) >= 4 * threads:
+            self._way = self._by_world
+        elif crews and self.shares_steps():
+            self._way = self._in_crews
         self._rooms: list[Room] = []
         self._made: list[Batches] = []
 
@@ -188,7 +203,12 @@ class Team:
 
         def work(taken: Iterator[tuple[World, Batches, int]]) -> None:
             for world, some, first in taken:
-                self._fill(some, world, evaluation, start + first * (self.shape.samples if evaluation else 1))
+                self._fill(
+                    some,
+                    world,
+                    evaluation,
+                    start + first * (self.shape.samples if evaluation else 1),
+                )
 
         on_threads(self.threads, parts, work)
         return made
@@ -207,9 +227,9 @@ class Team:
 
 def _worlds(task: Task) -> list[World]:
     numbers, first = np.unique(task.world, return_index=True)
-    ends = [*first[1:].tolist(), len(task)]
-    starts = first.tolist()
-    return [World(number, range(start, end)) for number, start, end in zip(numbers.tolist(), starts, ends, strict=True)]
+    starts, ends = first.tolist(), [*first[1:].tolist(), len(task)]
+    models = [range(start, end) for start, end in zip(starts, ends, strict=True)]
+    return [World(*both) for both in zip(numbers.tolist(), models, strict=True)]
 
 
 def _first(made: Batches, count: int) -> Batches:

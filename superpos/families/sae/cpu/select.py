@@ -34,7 +34,14 @@ _NONE, _ONE = ir.Constant(VI, None), ir.Constant(VI, [1] * WIDTH)
 
 
 @vector_pass
-def lane_floors(b: Value, z: Floats, floors: Floats, latents: Value, k: Value, vectors: Value) -> None:
+def lane_floors(
+    b: Value,
+    z: Floats,
+    floors: Floats,
+    latents: Value,
+    k: Value,
+    vectors: Value,
+) -> None:
     """floors[lane]: above it are the k largest of the latents' positive z."""
     wanted = splat(b, b.trunc(k, I32), VI)
     low, high, count = (cgutils.alloca_once(b, VI) for _ in range(3))
@@ -106,7 +113,11 @@ def floor_of(b: Value, values: Floats, groups: Value, k: Value, floor: Floats) -
 
 
 def _any(b: Value, lanes: Value) -> Value:
-    return b.icmp_unsigned("!=", b.bitcast(lanes, ir.IntType(WIDTH)), ir.Constant(ir.IntType(WIDTH), 0))
+    return b.icmp_unsigned(
+        "!=",
+        b.bitcast(lanes, ir.IntType(WIDTH)),
+        ir.Constant(ir.IntType(WIDTH), 0),
+    )
 
 
 def _lanes(b: Value, vector: Value) -> list[Value]:
