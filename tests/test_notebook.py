@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
 import os
 import pickle
@@ -94,6 +95,15 @@ def test_only_the_table_is_read(run: Run, copied: Path) -> None:
     for path in (copied / "chunks").glob("*.safetensors"):
         path.write_bytes(bytes(path.stat().st_size))
     assert rows_of(overview.html(superpos.load(copied))) == overview.MAX_SETTINGS
+
+
+def test_what_a_family_adds_to_settings_is_not_waited_for(run: Run) -> None:
+    def never(*_: object) -> float:
+        raise AssertionError
+
+    other = copy.copy(run)
+    vars(other)["family"] = dataclasses.replace(run.require_family(), setting_columns={"slow": never})
+    assert rows_of(overview.html(other)) == overview.MAX_SETTINGS
 
 
 def test_a_run_of_an_unknown_family_shows_what_is_known(copied: Path) -> None:

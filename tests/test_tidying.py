@@ -204,8 +204,8 @@ def test_what_is_no_run_folder_is_left_alone(folder: RunFolder, tmp_path: Path) 
     for path, words in [
         (folder.path.parent, f"is a folder of runs; name one of them, such as {folder.path}"),
         (foreign, "is damaged"),
-        (link, "is a link; name the run folder itself"),
-        (lent, "is a link; name the run folder itself"),
+        (link, "is a link; name the run folder itself, "),
+        (lent, "is a link; name the run folder itself, "),
         (tmp_path / "nothing", "does not exist"),
         (folder.path / "chunks", "is not a run folder"),
         (folder.path / "manifest.json", "is not a run folder"),

@@ -27,13 +27,14 @@ _Run = Annotated[
 _Runs = Annotated[
     list[Path], typer.Argument(metavar="RUN...", parser=given, help="Run folders.", autocompletion=completion.runs)
 ]
-_Text = Annotated[str | None, typer.Argument(metavar="TEXT", help="What to note.", show_default=False)]
+_Text = Annotated[str | None, typer.Argument(metavar="TEXT", help="What to note.")]
 
 
 def note(run: _Run, text: _Text = None, json_: Json = False) -> None:
     """Add a note to a run, or print its notes.
 
-    They are shown by status and list --runs and on the page of report, and are no part of the results.
+    They are shown by status and list --runs and on the page of report, and are no part of the
+    results.
     """
     from superpos.store import notes
 
@@ -65,7 +66,8 @@ def rm(
 ) -> None:
     """Delete runs.
 
-    Asks before; a run that is in training is refused. The name's latest then leads to the newest other run.
+    Asks before; a run that is in training is refused. The name's latest then leads to the newest
+    other run.
     """
     from superpos.store import inventory, remove
 
@@ -88,7 +90,8 @@ def _refuse_training(folders: Iterable[RunFolder]) -> None:
     faults = []
     for folder in folders:
         jobs = shards.counts(shards.shards(folder))
-        queued = " and ".join(f"{jobs[state]} shards {state}" for state in ("running", "pending") if state in jobs)
+        states = [state for state in ("running", "pending") if state in jobs]
+        queued = " and ".join(f"{jobs[state]} shards {state}" for state in states)
         if reason := remove.training(folder) or queued:
             faults.append(f"{folder.path} is in training: {reason}; --force removes it all the same")
     if faults:
@@ -96,7 +99,7 @@ def _refuse_training(folders: Iterable[RunFolder]) -> None:
 
 
 def _ask(lines: list[str], yes: bool) -> None:
-    """Raises `SuperposError` where the user does not want that, `ConfigError` where nobody can be asked."""
+    """Raises `SuperposError` where the user says no, `ConfigError` where nobody can be asked."""
     if yes:
         return
     if not sys.stdin.isatty():

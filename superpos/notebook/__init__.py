@@ -1,1 +1,1 @@
-"""What runs show of themselves in notebooks: methods of every run, which `superpos/__init__.py` names."""
+"""What runs show of themselves in notebooks: methods that `superpos/__init__.py` gives every run."""

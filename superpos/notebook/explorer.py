@@ -28,7 +28,7 @@ class Explorer:
     height: int
 
     def write(self, to: str | Path | None = None) -> Path:
-        """Write what `superpos report` writes, with room for more models: RUN/report.html, or a file `to`."""
+        """Write the page of `superpos report`, with its room, to RUN/report.html or to a file."""
         return document.write(self.run, None if to is None else given(to))
 
     def _repr_html_(self) -> str:
@@ -37,11 +37,12 @@ class Explorer:
 
 
 def report(run: Run, *, height: int = HEIGHT, budget: int = BUDGET) -> Explorer:
-    """The explorer of the run inside a notebook, `height` pixels high; `run.report().write()` writes a file.
+    """The explorer inside a notebook, `height` pixels high; `run.report().write()` writes a file.
 
-    `budget` is the size of the page in bytes, which becomes part of the notebook: what does not fit is left out, the
-    best model of every setting last.
+    `budget` is the size of the page in bytes, which becomes part of the notebook: what does not fit
+    is left out, the best model of every setting last.
 
-    Raises `IncompleteError` where no model is finished, `SuperposError` for a family that is not known.
+    Raises `IncompleteError` where no model is finished, `SuperposError` for a family that is not
+    known.
     """
     return Explorer(run, document.page(run, budget), height)

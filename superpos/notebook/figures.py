@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def plot(run: Run, name: str | None = None) -> Figure:
     """One figure of the run as a matplotlib figure, which a notebook shows; `savefig` writes it.
 
-    Raises `SuperposError` without a name, and for a figure that the run cannot show: it says which ones it can.
+    Raises `SuperposError` without a name, and for a figure that the run cannot show: it says which
+    ones it can.
     """
     if name is None:
         names = registry.available(run)

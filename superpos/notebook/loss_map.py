@@ -1,7 +1,7 @@
 """A small map of a sweep: the lowest loss over two of its axes, or every loss along one.
 
-Points of an axis stand side by side, whatever their values: where a sweep spaces them evenly on a logarithmic scale
-(or on none) that is how they are meant to be seen.
+Points of an axis stand side by side, whatever their values: where a sweep spaces them evenly on a
+logarithmic scale (or on none) that is how they are meant to be seen.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from superpos.figures import style
 from superpos.report import sweep_axes
 from superpos.store import Run
 from superpos.store.rows import healthy
+
+Cells = NDArray[np.float64]
 
 _HEIGHT: Final = 2.2  # inches
 _MAX_TICKS: Final = 5
@@ -57,7 +59,7 @@ def draw(run: Run) -> Picture | None:
     return Picture(png, f"{_WORDS} over {' and '.join(names)}", width)
 
 
-def _cells(n_models: int, good: pd.DataFrame, shape: Sequence[int], chosen: Sequence[int]) -> NDArray[np.float64]:
+def _cells(n_models: int, good: pd.DataFrame, shape: Sequence[int], chosen: Sequence[int]) -> Cells:
     """Losses [points of each chosen axis, models there]; NaN where there is none."""
     loss = np.full(n_models, np.nan)
     loss[good["model"].to_numpy(dtype=np.intp)] = good["loss"].to_numpy(dtype=np.float64)
@@ -65,7 +67,7 @@ def _cells(n_models: int, good: pd.DataFrame, shape: Sequence[int], chosen: Sequ
     return first.reshape(*first.shape[: len(chosen)], -1)
 
 
-def _line(plot: Axes, cells: NDArray[np.float64], name: str, texts: Sequence[str]) -> None:
+def _line(plot: Axes, cells: Cells, name: str, texts: Sequence[str]) -> None:
     """Every loss as a point, the lowest ones joined."""
     place = np.broadcast_to(np.arange(len(cells))[:, None], cells.shape)
     plot.plot(place.ravel(), cells.ravel(), ".", color=style.GREY, markersize=3)
@@ -77,7 +79,7 @@ def _line(plot: Axes, cells: NDArray[np.float64], name: str, texts: Sequence[str
         style.plain_log_numbers(plot.yaxis)
 
 
-def _heat(plot: Axes, lowest: NDArray[np.float64], names: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
+def _heat(plot: Axes, lowest: Cells, names: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
     """The first axis goes up, the second to the right."""
     norm = LogNorm() if np.nanmin(lowest) > 0 else None
     image = plot.imshow(lowest, origin="lower", aspect="auto", norm=norm, cmap="viridis")
@@ -89,5 +91,6 @@ def _heat(plot: Axes, lowest: NDArray[np.float64], names: Sequence[str], texts: 
 
 def _name_points(axis: Axis, texts: Sequence[str]) -> None:
     """Some points of an axis by their values, evenly over all."""
-    chosen = np.unique(np.linspace(0, len(texts) - 1, min(_MAX_TICKS, len(texts))).round().astype(int))
+    places = np.linspace(0, len(texts) - 1, min(_MAX_TICKS, len(texts)))
+    chosen = np.unique(places.round().astype(int))
     axis.set_ticks(chosen, [texts[place] for place in chosen])

@@ -1,6 +1,7 @@
 """A run as a notebook shows it: how far it is, a table by setting, a map of the loss.
 
-Only the table of results is read, so that a sweep of 25,000 models is shown at once, whatever its family.
+Only the table of results is read, so that a sweep of 25,000 models is shown at once, whatever its
+family.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Final
 
 from superpos.notebook import loss_map
 from superpos.store import Run
+from superpos.store.by_setting import by_setting
+from superpos.store.notes import Note
 from superpos.units import count, moment, number
 
 MAX_SETTINGS: Final = 6
@@ -20,14 +23,19 @@ MAX_NOTES: Final = 3
 
 def html(run: Run) -> str:
     """HTML without scripts; nothing of it comes from the run unescaped."""
+    head = f"<strong>{escape(run.name)}</strong> · {escape(_state(run))}"
     parts = [
-        f"<div><strong>{escape(run.name)}</strong> · {escape(_state(run))}<br><code>{escape(str(run.path))}</code>",
-        *(f"<div><small>{moment(note.time)}: {escape(note.text)}</small></div>" for note in run.notes[-MAX_NOTES:]),
+        f"<div>{head}<br><code>{escape(str(run.path))}</code>",
+        *map(_note, run.notes[-MAX_NOTES:]),
         _settings(run),
         _map(run),
         _more(run),
     ]
     return "\n".join([*filter(None, parts), "</div>"])
+
+
+def _note(note: Note) -> str:
+    return f"<div><small>{moment(note.time)}: {escape(note.text)}</small></div>"
 
 
 def _state(run: Run) -> str:
@@ -39,15 +47,16 @@ def _state(run: Run) -> str:
 
 
 def _settings(run: Run) -> str:
-    """The first settings of the sweep as a table."""
-    table = run.by_setting()
-    if table.empty:
+    """The first settings of the sweep as a table, without what its family would add of weights."""
+    if run.table.empty:
         return ""
-    shown = table.head(MAX_SETTINGS).to_html(index=False, border=0, float_format=number, na_rep="–")
+    table = by_setting(run.table, run.swept, run.label)
+    first = table.head(MAX_SETTINGS)
+    shown = first.to_html(index=False, border=0, float_format=number, na_rep="–")
     left = len(table) - MAX_SETTINGS
-    return shown + (
-        f"<small>and {count(left, 'more setting')}: <code>run.by_setting()</code></small>" if left > 0 else ""
-    )
+    if left <= 0:
+        return shown
+    return f"{shown}<small>and {count(left, 'more setting')}: <code>run.by_setting()</code></small>"
 
 
 def _map(run: Run) -> str:
@@ -55,11 +64,13 @@ def _map(run: Run) -> str:
     if picture is None:
         return ""
     data = base64.b64encode(picture.png).decode()
-    return f'<div><img src="data:image/png;base64,{data}" alt="{escape(picture.words)}" width="{picture.width}"></div>'
+    image = f'src="data:image/png;base64,{data}" width="{picture.width}"'
+    return f'<div><img {image} alt="{escape(picture.words)}"></div>'
 
 
 def _more(run: Run) -> str:
     """What else can be looked at; only a known family has figures."""
     if run.family is None or run.table.empty:
         return ""
-    return "<small><code>run.plot()</code> names the figures, <code>run.report()</code> opens the explorer</small>"
+    figures = "<code>run.plot()</code> names the figures"
+    return f"<small>{figures}, <code>run.report()</code> opens the explorer</small>"

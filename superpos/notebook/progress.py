@@ -1,7 +1,8 @@
 """What a notebook shows while models train: one bar that is updated in its place.
 
-A kernel has no terminal. What rich draws there, and every carriage return, is printed below what was there before, or
-kept in the file of the notebook; a display that is updated leaves only its last state.
+A kernel has no terminal. What rich draws there, and every carriage return, is printed below what
+was there before, or kept in the file of the notebook; a display that is updated leaves only its
+last state.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def reporter(quiet: bool) -> Reporter:
 
 
 def _kernel() -> Any:
-    """The kernel of the notebook that runs this; None outside of one, such as in a terminal's IPython."""
+    """The kernel of the notebook that runs this; None elsewhere, also in a terminal's IPython."""
     if "IPython" not in sys.modules:
         return None
     from IPython.core.getipython import get_ipython

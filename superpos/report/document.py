@@ -28,7 +28,7 @@ _BEFORE: Final = (
     "controls.js",
     "cards.js",
 )
-_AFTER: Final = ("detail.js", "saving.js", "table.js", "page.js")
+_AFTER: Final = ("detail.js", "parallel.js", "saving.js", "table.js", "page.js")
 
 
 def page(run: Run, budget: int = BUDGET) -> str:

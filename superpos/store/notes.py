@@ -1,8 +1,9 @@
-"""Notes on a run: what users write of it, each in a small file of its own, NAME.json with time and text.
+"""Notes on a run: what users write of it, each with its time in a small file of its own.
 
-They are no part of what a run is: its id, its digest and its results do not depend on them. Any number of processes
-may add some at the same time. Whoever may write in the folder may have written what is there, so that nothing of a
-note is trusted: what cannot be printed is replaced, and what is no note is left out.
+They are no part of what a run is: its id, its digest and its results do not depend on them. Any
+number of processes may add some at the same time. Whoever may write in the folder may have written
+what is there, so that nothing of a note is trusted: what cannot be printed is replaced, and what is
+no note is left out.
 """
 
 from __future__ import annotations
@@ -40,11 +41,13 @@ class Note(NamedTuple):
 def add(run: Path, text: str) -> None:
     """Write a note into a run folder.
 
-    Raises `ConfigError` for a text that is empty or too long, `SuperposError` where nothing can be written.
+    Raises `ConfigError` for a text that is empty or too long, `SuperposError` where nothing can be
+    written.
     """
     if not text.strip() or len(text) > MAX_LETTERS:
         shown = repr(text) if len(text) <= MAX_LETTERS else f"{len(text):,} letters"
-        raise ConfigError(f"a note: got {shown}; allowed: a text of at most {MAX_LETTERS:,} letters")
+        allowed = f"a text of at most {MAX_LETTERS:,} letters"
+        raise ConfigError(f"a note: got {shown}; allowed: {allowed}")
     now = datetime.now(UTC)
     path = run / FOLDER / f"{now:%Y%m%dT%H%M%S.%f}-{uuid.uuid4().hex[:8]}.json"
     with files.explained("write", path):
@@ -53,7 +56,10 @@ def add(run: Path, text: str) -> None:
 
 
 def read(run: Path) -> list[Note]:
-    """The notes in a run folder, the oldest first. What is no note, or cannot be read, is logged and left out."""
+    """The notes in a run folder, the oldest first.
+
+    What is no note, or cannot be read, is logged and left out.
+    """
     found = [_note(path) for path in _files(run / FOLDER)]
     return sorted(note for note in found if note is not None)
 
@@ -86,5 +92,6 @@ def _note(path: Path) -> Note | None:
 
 
 def _printable(text: str) -> str:
-    """The text with a sign in the place of what would change a terminal or the direction of writing."""
-    return "".join(letter if letter.isprintable() or letter in _KEPT else "\ufffd" for letter in text)
+    """The text without what changes a terminal, or the direction of writing; a sign stands there."""
+    kept = (letter if letter.isprintable() or letter in _KEPT else "\ufffd" for letter in text)
+    return "".join(kept)

@@ -1,4 +1,4 @@
-"""Taking a run off the disk, and nothing else: links are never followed, and what is no run is refused."""
+"""Taking a run off the disk, and nothing else: no link is followed, what is no run is refused."""
 
 from __future__ import annotations
 
@@ -27,41 +27,45 @@ FRESH_SECONDS: Final = 600.0
 def named(path: Path) -> RunFolder:
     """The run folder that a path names: that folder itself, or a name's link `latest`.
 
-    Raises `SuperposError` for anything else, also for a name's folder, which holds several runs, and for a run whose
-    manifest is damaged: it cannot be told from a folder of something else.
+    Raises `SuperposError` for anything else, also for a name's folder, which holds several runs,
+    and for a run whose manifest is damaged: it cannot be told from a folder of something else.
     """
     with explained("read", path):
-        folder = path.parent.resolve() / path.name if path.name not in ("", "..") else path.resolve()
+        has_name = path.name not in ("", "..")
+        folder = path.parent.resolve() / path.name if has_name else path.resolve()
         if folder.name == LATEST and folder.is_symlink():
             folder = folder.parent / folder.readlink().name
         if folder.is_symlink() or (folder / manifest.FILE_NAME).is_symlink():
-            raise SuperposError(f"{path} is a link; name the run folder itself, such as {locate(path)}")
+            raise SuperposError(f"{path} is a link; name the run folder itself, {locate(path)}")
         if not is_run(folder):
-            raise SuperposError(f"{path} is a folder of runs; name one of them, such as {locate(path)}")
+            one = locate(path)
+            raise SuperposError(f"{path} is a folder of runs; name one of them, such as {one}")
     return RunFolder.at(folder)
 
 
 def training(folder: RunFolder) -> str | None:
     """Why a run is taken to be in training, in words; None where nothing says so.
 
-    So it is while an attempt has not ended whose process is alive on this machine, or when files of training were
-    written in the last minutes. An attempt that was killed has no end either.
+    So it is while an attempt has not ended whose process is alive on this machine, or when files of
+    training were written in the last minutes. An attempt that was killed has no end either.
     """
     going_on = [attempt for attempt in _attempts(folder) if "seconds" not in attempt]
-    alive = [attempt["pid"] for attempt in going_on if attempt.get("host") == platform.node() and _lives(attempt)]
+    here = [attempt for attempt in going_on if attempt.get("host") == platform.node()]
+    alive = [attempt["pid"] for attempt in here if _lives(attempt)]
     if alive:
         return f"process {alive[-1]} of this machine trains it"
     age = time.time() - max(_written(folder.path), default=0.0)
     if going_on and age < FRESH_SECONDS:
-        return f"an attempt of {going_on[-1].get('host', 'another machine')} has not ended and wrote {_ago(age)}"
+        host = going_on[-1].get("host", "another machine")
+        return f"an attempt of {host} has not ended and wrote {_ago(age)}"
     return None
 
 
 def remove(folder: RunFolder) -> Path | None:
-    """Delete a run folder. Where `latest` led to it, it leads to the newest other run of its name, which is returned.
+    """Delete a run folder; returns the newest other run of its name where `latest` now leads there.
 
-    The folder is moved out of sight first: no other program sees a part of a run. Raises `SuperposError` where
-    something cannot be deleted.
+    The folder is moved out of sight first: no other program sees a part of a run. Raises
+    `SuperposError` where something cannot be deleted.
     """
     path, name = folder.path, folder.path.parent
     link = name / LATEST

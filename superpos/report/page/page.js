@@ -21,6 +21,7 @@ async function drawAll() {
   if (theme || view) drawControls();
   if (theme || view || changed("model", "pin")) await drawMap();
   if (theme || model) await drawModels(now, first, !theme && !changed("model", "pin"));
+  if (theme) await drawParallel();
   if (rows) drawTable();
   else if (other) markRow();
   if (other) document.getElementById("spoken").textContent = `Model ${now.model}: ${titleText(now.model)}; loss ${number(cell(now.model, "loss"))}`;
