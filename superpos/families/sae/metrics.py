@@ -225,10 +225,10 @@ def gamma(products: Numbers, squares: Numbers) -> Floats:
 
 
 def absorption(silent: Numbers, active: Numbers, silent_alone: Numbers, alone: Numbers) -> Floats:
-    """Absorption gap [..., E] of edges from P to C: P(f = 0 | P, C) − P(f = 0 | P, no C).
+    """Absorption gap [..., E] of edges from P to C: P(f = 0 | P, C) − P(f = 0 | P, no child).
 
     f is the latent nearest to the parent P. Numbers of samples: `active` with both, `silent` those
-    of them where f is 0; `alone` with the parent without this child, `silent_alone` those of them
+    of them where f is 0; `alone` with the parent without any child, `silent_alone` those of them
     where f is 0.
     """
     return _ratio(silent, active) - _ratio(silent_alone, alone)

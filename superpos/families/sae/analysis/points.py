@@ -85,7 +85,7 @@ def _line(point: Point, key: str) -> str:
         return f"ρ = {rho(value)[1]:g}"
     if key == "world.tree":
         _, child, alone = pair(value)
-        return f"P(C|P) = {child:.2g}" + (f", alone {alone:.2g}" if alone else "")
+        return f"P(C|P) = {child:.2g}" + (f"\nP(C|no P) = {alone:.2g}" if alone else "")
     return point.label([key])
 
 

@@ -25,7 +25,7 @@ def diagram(rows: list[tuple[str, tuple[Any, Any]]]) -> Figure:
         figure = style.new_figure(style.FULL, 0.6 + _HEIGHT * len(rows))
         panels: Any = figure.subplots(1, 2, sharey=True)
         places = np.arange(len(rows))[::-1]
-        labels = ("absorption: P(silent | child) − P(silent | no child)", "child's latent · parent")
+        labels = ("absorption gap", "cosine of child's latent and parent")
         for i, (axes, label) in enumerate(zip(panels, labels, strict=True)):
             for y, row in zip(places, rows, strict=True):
                 found = row[1][i]

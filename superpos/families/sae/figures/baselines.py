@@ -66,7 +66,7 @@ def applies(run: Run) -> str | None:
     worlds = _worlds(settings(run))
     kinds = {(point.settings["sae.kind"], point.settings["sae.tied"]) for point in settings(run)}
     if len(kinds) < MIN_KINDS or len(worlds) > MAX_WORLDS:
-        return f"needs {MIN_KINDS} or more kinds of autoencoders, in {MAX_WORLDS} kinds of worlds at most"
+        return f"needs {MIN_KINDS} or more kinds of autoencoders in up to {MAX_WORLDS} kinds of worlds"
     return None
 
 

@@ -48,7 +48,9 @@ def diagram(rows: list[tuple[str, Any]]) -> Figure:
         axes.axvline(1, color=style.CYCLE[2], linewidth=1)
         axes.set_yticks(places, [words for words, _ in rows])
         axes.set_xlabel("loss over the truth's (green); orange: exact composed optimum")
-        axes.legend(loc="upper right")
+        axes.set_xscale("log")
+        style.plain_log_numbers(axes.xaxis)
+        figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 

@@ -31,7 +31,13 @@ def matrices(shown: list[tuple[str, Floats]]) -> Figure:
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         image = None
         for axes, (words, C) in zip(panels, shown, strict=False):
-            image = axes.imshow(C[:, metrics.order(C)], cmap=style.SIGNED, vmin=-1, vmax=1, aspect="auto")
+            image = axes.imshow(
+                C[:, metrics.order(C)],
+                cmap=style.SIGNED,
+                vmin=-1,
+                vmax=1,
+                aspect="auto",
+            )
             axes.set_title(words, fontsize=6)
             axes.set(xticks=[], yticks=[])
         panels[0].set_ylabel("feature")
