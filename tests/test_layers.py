@@ -54,9 +54,9 @@ INSIDE = [
     ["data", "world", "model", "upkeep", "metrics", "neurons"],
     ["geometry"],
     ["theory"],
-    ["exact_loss", "counts", "results"],
+    ["exact_loss", "counts"],
     ["analysis"],
-    ["measures"],
+    ["results", "measures"],
     ["figures"],
     ["explorer"],
 ]
