@@ -61,6 +61,12 @@ def test_an_npz_has_columns_and_tensors_and_no_code(run: Run, tmp_path: Path) ->
     assert np.isnan(arrays["diverged_at"]).all()
 
 
+def test_as_says_the_format_whatever_the_file_is_called(run: Run, tmp_path: Path) -> None:
+    assert export(run, "--as=csv", f"--to={tmp_path / 'table.txt'}").exit_code == 0
+    assert export(run, f"--to={tmp_path / 'table.csv'}").exit_code == 0
+    assert (tmp_path / "table.txt").read_bytes() == (tmp_path / "table.csv").read_bytes()
+
+
 @pytest.mark.parametrize(("words", "models"), [("all", [0, 1, 2, 3]), ("3,0", [3, 0]), ("1:3,1", [1, 2])])
 def test_models_are_chosen_by_number(words: str, models: list[int], run: Run, tmp_path: Path) -> None:
     assert export(run, f"--to={tmp_path / 'run.npz'}", "--models", words).exit_code == 0

@@ -21,7 +21,8 @@ from typer.testing import CliRunner, Result
 import superpos
 from superpos.cli import app
 from superpos.errors import ConfigError
-from superpos.store import RunFolder, notes, remove
+from superpos.store import RunFolder, latest_run, notes, remove
+from superpos.store.inventory import inventory
 
 ESCAPES = "\x1b]0;gotcha\x07\x1b[31mred\u202egnp\x85"
 
@@ -153,7 +154,7 @@ def test_a_run_goes_and_latest_leads_to_the_newest_other_one(tmp_path: Path) -> 
     for folder, when in ((old, 100), (newer, 300), (newest, 500)):
         os.utime(folder.path / "manifest.json", (when, when))
     size = sum(path.stat().st_size for path in newest.path.rglob("*") if path.is_file())
-    done = cli("rm", "--yes", newest.path)
+    done = cli("rm", "--purge", "--yes", newest.path)
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr == (
         f"superpos: removed {newest.path}, {size / 1e3:.3g} kB freed; custom/latest is now {newer.path.name}\n"
@@ -161,11 +162,31 @@ def test_a_run_goes_and_latest_leads_to_the_newest_other_one(tmp_path: Path) -> 
     assert sorted(path.name for path in newest.path.parent.iterdir()) == sorted(
         [old.path.name, newer.path.name, "latest"]
     )
-    assert cli("rm", "--yes", old.path, old.path).exit_code == 0  # twice the same is once
+    assert cli("rm", "--purge", "--yes", old.path, old.path).exit_code == 0  # twice the same is once
     assert (newer.path.parent / "latest").resolve() == newer.path
-    assert cli("rm", "--yes", newer.path.parent / "latest").exit_code == 0
+    assert cli("rm", "--purge", "--yes", newer.path.parent / "latest").exit_code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
     assert RunFolder.at(other.path).states(verify=True) == ["done"]
+
+
+def test_a_run_goes_to_the_trash_and_can_be_moved_back(tmp_path: Path) -> None:
+    """Nobody is asked, as nothing is lost; a run of the same id that is there already stays."""
+    older, run = (run_on_disk(tmp_path, f"seed={seed},9") for seed in (1, 2))
+    digest, name = run.digest(), run.path.parent
+    place = tmp_path / ".trash" / name.name / run.path.name
+    done = cli("rm", run.path)
+    assert done.stderr == f"superpos: moved {run.path} to {place}; custom/latest is now {older.path.name}\n"
+    assert RunFolder.at(place).digest() == digest
+    assert [found.path for found in inventory(tmp_path)] == [older.path]
+    assert latest_run(tmp_path) == older.path
+    run_on_disk(tmp_path, "seed=2,9")
+    assert cli("rm", run.path).exit_code == 0
+    assert sorted(path.name for path in place.parent.iterdir()) == [place.name, f"{place.name}.2"]
+    place.rename(run.path)
+    assert RunFolder.at(run.path).digest() == digest
+    assert cli("rm", "--purge", "--yes", place.with_name(f"{place.name}.2")).exit_code == 0
+    assert not (tmp_path / ".trash" / name.name).exists()
+    assert "without it nothing is lost" in cli("rm", "--yes", run.path).stderr
 
 
 def test_what_fresh_moved_aside_goes_but_is_never_the_latest(tmp_path: Path) -> None:
@@ -173,9 +194,9 @@ def test_what_fresh_moved_aside_goes_but_is_never_the_latest(tmp_path: Path) -> 
     RunFolder.open(tmp_path, "a", "0" * 12, facts)
     now = RunFolder.open(tmp_path, "a", "0" * 12, facts, fresh=True)
     [aside] = set(now.path.parent.iterdir()) - {now.path, now.path.parent / "latest"}
-    assert cli("rm", "--yes", now.path).exit_code == 0
+    assert cli("rm", "--purge", "--yes", now.path).exit_code == 0
     assert [*now.path.parent.iterdir()] == [aside]
-    assert cli("rm", "--yes", aside).exit_code == 0
+    assert cli("rm", "--purge", "--yes", aside).exit_code == 0
     assert [*tmp_path.iterdir()] == []
 
 
@@ -186,7 +207,7 @@ def test_links_inside_are_never_followed(folder: RunFolder, tmp_path: Path) -> N
     (folder.path / "figures" / "mine").symlink_to(mine)
     (folder.path / "thesis.txt").symlink_to(mine / "thesis.txt")
     (folder.path / "up").symlink_to(tmp_path)
-    assert cli("rm", "--yes", folder.path).exit_code == 0
+    assert cli("rm", "--purge", "--yes", folder.path).exit_code == 0
     assert not folder.path.exists()
     assert (mine / "thesis.txt").read_text() == "years"
 
@@ -211,7 +232,7 @@ def test_what_is_no_run_folder_is_left_alone(folder: RunFolder, tmp_path: Path) 
         (folder.path / "manifest.json", "is not a run folder"),
         (folder.path.parents[1], "is not a run folder"),
     ]:
-        failed = cli("rm", "--yes", "--force", folder.path, path)  # of several, all or none
+        failed = cli("rm", "--purge", "--yes", "--force", folder.path, path)  # of several, all or none
         assert failed.exit_code != 0, path
         assert words in failed.stderr, path
         assert len(failed.stderr.splitlines()) == 1
@@ -219,14 +240,14 @@ def test_what_is_no_run_folder_is_left_alone(folder: RunFolder, tmp_path: Path) 
 
 
 def test_nobody_is_asked_without_a_terminal(folder: RunFolder) -> None:
-    failed = cli("rm", folder.path)
+    failed = cli("rm", "--purge", folder.path)
     assert (failed.exit_code, failed.stderr) == (2, "superpos: --yes: is needed where nobody can be asked\n")
     assert folder.path.exists()
 
 
 @pytest.mark.parametrize(("answer", "left"), [("y", False), ("n", True), ("", True)])
 def test_a_terminal_asks(answer: str, left: bool, folder: RunFolder) -> None:
-    with OnTerminal([sys.executable, "-m", "superpos", "rm", str(folder.path)], columns=200) as terminal:
+    with OnTerminal([sys.executable, "-m", "superpos", "rm", "--purge", str(folder.path)], columns=200) as terminal:
         assert f"this removes\n  {folder.path}, " in terminal.read(until="Go on?")
         terminal.type(f"{answer}\n")
         terminal.read()
@@ -243,20 +264,20 @@ def test_a_run_in_training_is_refused(tmp_path: Path) -> None:
             assert process.poll() is None
             time.sleep(0.05)
         run = begun[0].parents[1].resolve()
-        refused = cli("rm", "--yes", run)
+        refused = cli("rm", "--purge", "--yes", run)
         assert refused.exit_code == 2
         assert f"process {process.pid} of this machine trains it; --force removes it all the same" in refused.stderr
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    killed = cli("rm", "--yes", run)
+    killed = cli("rm", "--purge", "--yes", run)
     assert killed.exit_code == 2
     assert "has not ended and wrote" in killed.stderr
     copied = shutil.copytree(run, tmp_path / "copies" / "a")
-    assert cli("rm", "--yes", "--force", copied).exit_code == 0
+    assert cli("rm", "--purge", "--yes", "--force", copied).exit_code == 0
     for path in [*run.rglob("*")]:
         os.utime(path, (0, time.time() - 2 * remove.FRESH_SECONDS))
-    assert cli("rm", "--yes", run).exit_code == 0
+    assert cli("rm", "--purge", "--yes", run).exit_code == 0
     assert not run.exists()
 
 

@@ -27,7 +27,8 @@ def export(
         bool, typer.Option("--by-setting", help="One row per setting: best and spread over its seeds.")
     ] = False,
     format_: Annotated[
-        str | None, typer.Option("--as", metavar="FORMAT", help="Instead: one model, in a format of its family.")
+        str | None,
+        typer.Option("--as", metavar="FORMAT", help="Format of a table, whatever --to is called, or of one model."),
     ] = None,
     model: Annotated[int | None, typer.Option(metavar="N", help="With --as: number of the model.")] = None,
 ) -> None:
@@ -38,7 +39,9 @@ def export(
     """
     if by_setting and models != "all":
         raise ConfigError("--by-setting: is about all models; leave out --models")
-    if format_ is not None:
+    from superpos.store.export import SUFFIXES
+
+    if format_ is not None and f".{format_}" not in SUFFIXES:
         if models != "all" or by_setting:
             option = "--by-setting" if by_setting else "--models"
             raise ConfigError(f"{option}: is for tables; --as takes one model, --model=N")
@@ -46,7 +49,7 @@ def export(
     elif model is not None:
         raise ConfigError("--model: is for --as; --models=N writes the row of one model")
     else:
-        _export_table(run, to, None if by_setting else models)
+        _export_table(run, to, None if by_setting else models, format_)
 
 
 def _export_model(run: Path | None, format_: str, model: int | None, to: Path | None) -> None:
@@ -63,7 +66,7 @@ def _export_model(run: Path | None, format_: str, model: int | None, to: Path | 
     common.print_path(loaded.export(format_, model, path))
 
 
-def _export_table(run: Path | None, to: Path | None, models: str | None) -> None:
+def _export_table(run: Path | None, to: Path | None, models: str | None, format_: str | None) -> None:
     """One row per model, or without `models` one per setting."""
     from superpos.store import check_target, write_file
     from superpos.store import export as exporting
@@ -72,7 +75,9 @@ def _export_table(run: Path | None, to: Path | None, models: str | None) -> None
     suffixes = ", ".join(allowed)
     if to is None:
         raise ConfigError(f"--to: is missing; allowed: a file name that ends in {suffixes}")
-    suffix = exporting.suffix_of(to)
+    suffix = exporting.suffix_of(to) if format_ is None else f".{format_}"
+    if format_ is not None and suffix not in allowed:
+        raise ConfigError(f"--as: got {format_}; allowed: {', '.join(name[1:] for name in allowed)}")
     if suffix not in allowed:
         raise ConfigError(f"--to: got {str(to)!r}; allowed: a file name that ends in {suffixes}")
     check_target(to)

@@ -61,25 +61,33 @@ def _lines(note: Note) -> str:
 
 def rm(
     runs: _Runs,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Delete them for good.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --purge: do not ask.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also what is in training.")] = False,
 ) -> None:
-    """Delete runs.
+    """Remove runs.
 
-    Asks before; a run that is in training is refused. The name's latest then leads to the newest
+    They are moved to outputs/.trash, from which they can be moved back; --purge deletes them, and
+    asks before. A run that is in training is refused. The name's latest then leads to the newest
     other run.
     """
     from superpos.store import inventory, remove
 
+    if yes and not purge:
+        raise ConfigError("--yes: is for --purge; without it nothing is lost, and nobody is asked")
     folders = {folder.path: folder for folder in map(remove.named, runs)}
     if not force:
         _refuse_training(folders.values())
     sizes = {path: inventory.size_of(path)[0] for path in folders}
-    _ask([f"{path}, {quantity(size, 'B')}" for path, size in sizes.items()], yes)
+    if purge:
+        _ask([f"{path}, {quantity(size, 'B')}" for path, size in sizes.items()], yes)
     for path, folder in folders.items():
-        newest = remove.remove(folder)
-        moved = f"; {path.parent.name}/latest is now {newest.name}" if newest else ""
-        say(f"superpos: removed {path}, {quantity(sizes[path], 'B')} freed{moved}")
+        gone = remove.purge(folder) if purge else remove.to_trash(folder)
+        moved = f"; {path.parent.name}/latest is now {gone.newest.name}" if gone.newest else ""
+        if gone.place is None:
+            say(f"superpos: removed {path}, {quantity(sizes[path], 'B')} freed{moved}")
+        else:
+            say(f"superpos: moved {path} to {gone.place}{moved}")
 
 
 def _refuse_training(folders: Iterable[RunFolder]) -> None:

@@ -1,4 +1,4 @@
-"""Taking a run off the disk, and nothing else: no link is followed, what is no run is refused."""
+"""Taking a run out of the way or off the disk, and nothing else: no link is followed, what is no run is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from superpos.errors import SuperposError
 from superpos.store import manifest
@@ -20,6 +20,8 @@ from superpos.store.find import last_run, locate
 from superpos.store.folder import LATEST, RunFolder, is_run
 from superpos.units import duration
 
+TRASH: Final = ".trash"
+"""Folder of outputs for runs that were removed."""
 FRESH_SECONDS: Final = 600.0
 """Checkpoints are written every few seconds; evaluation and slow disks take longer."""
 
@@ -61,25 +63,59 @@ def training(folder: RunFolder) -> str | None:
     return None
 
 
-def remove(folder: RunFolder) -> Path | None:
-    """Delete a run folder; returns the newest other run of its name where `latest` now leads there.
+class Gone(NamedTuple):
+    """Where a run is now, None where it is deleted, and the run that `latest` now leads to, where that changed."""
 
-    The folder is moved out of sight first: no other program sees a part of a run. Raises
-    `SuperposError` where something cannot be deleted.
+    place: Path | None
+    newest: Path | None
+
+
+def to_trash(folder: RunFolder) -> Gone:
+    """Move a run folder to outputs/.trash/NAME/. Raises `SuperposError` where it cannot be moved."""
+    path = folder.path
+    trash = path.parent.parent / TRASH / path.parent.name
+    with explained("write", trash):
+        trash.mkdir(parents=True, exist_ok=True)
+    place = trash / path.name
+    number = 1
+    while place.exists():
+        number += 1
+        place = trash / f"{path.name}.{number}"
+    link = _latest_of(path)
+    with explained("move", path):
+        path.rename(place)
+    newest = _move_latest(link) if link else None
+    _drop_empty(path.parent)
+    return Gone(place, newest)
+
+
+def purge(folder: RunFolder) -> Gone:
+    """Delete a run folder. Raises `SuperposError` where something cannot be deleted.
+
+    The folder is moved out of sight first: no other program sees a part of a run.
     """
-    path, name = folder.path, folder.path.parent
-    link = name / LATEST
-    was_latest = link.is_symlink() and link.readlink().name == path.name
+    path = folder.path
     gone = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.removed")
+    link = _latest_of(path)
     with explained("remove", path):
         path.rename(gone)
-        (gone / manifest.FILE_NAME).unlink()
-    newest = _move_latest(link) if was_latest else None
+        (gone / manifest.FILE_NAME).unlink()  # from here on it is no run
+    newest = _move_latest(link) if link else None
     with explained("remove all of", gone):
         shutil.rmtree(gone)
+    _drop_empty(path.parent)
+    return Gone(None, newest)
+
+
+def _latest_of(path: Path) -> Path | None:
+    """The link `latest` where it leads to this run."""
+    link = path.parent / LATEST
+    return link if link.is_symlink() and link.readlink().name == path.name else None
+
+
+def _drop_empty(name: Path) -> None:
     with suppress(OSError):  # other runs are there
         name.rmdir()
-    return newest
 
 
 def _move_latest(link: Path) -> Path | None:
