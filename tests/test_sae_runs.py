@@ -251,6 +251,15 @@ def test_worlds_are_kept_once(trained: Run, out: Path) -> None:
     assert len(run.shared("worlds")) == 2
 
 
+@pytest.mark.parametrize("backend", ["reference", "fused"])
+def test_a_diverged_autoencoder_is_marked_and_disturbs_none(backend: str, out: Path) -> None:
+    overrides = given(["train.lr=0.01,1e30", f"engine.backend={backend}", f"name=diverged-{backend}"])
+    run = superpos.train(overrides, out=out)
+    assert run.table["status"].tolist() == ["ok", "diverged"]
+    assert run.table["diverged_at"][1] == 0
+    assert all(np.isfinite(value).all() for value in run.weights(1).values())
+
+
 # --- other runs' models ----------------------------------------------------------------------------------------------
 
 
