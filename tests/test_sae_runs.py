@@ -72,15 +72,19 @@ def given(options: list[str]) -> list[str]:
 # --- a result depends on its row alone -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_row_alone_is_the_row_in_the_sweep(kind: str, tmp_path: Path) -> None:
-    sweep = given([*KINDS[kind], "world.seed=0,1", "seed=0,1", "name=many", "record.snapshots=2"])
+ENGINES = [*((kind, "auto") for kind in KINDS), *((kind, "reference") for kind in ("l1", "batchtopk", "jumprelu"))]
+
+
+@pytest.mark.parametrize(("kind", "backend"), ENGINES)
+def test_a_row_alone_is_the_row_in_the_sweep(kind: str, backend: str, tmp_path: Path) -> None:
+    own = [f"engine.backend={backend}", "record.snapshots=2"]
+    sweep = given([*KINDS[kind], "world.seed=0,1", "seed=0,1", "name=many", *own])
     many = superpos.train(sweep, out=tmp_path)
     assert many.complete
     row = many.n_models - 2
     values = many.table.loc[row]
     swept = [f"{key}={values[key]}" for key in many.swept]
-    alone = superpos.train(given([*_last(KINDS[kind]), *swept, "record.snapshots=2"]), out=tmp_path)
+    alone = superpos.train(given([*_last(KINDS[kind]), *swept, *own]), out=tmp_path)
     assert alone.n_models == 1
     assert alone.table["row_id"][0] == values["row_id"]
     assert_same(alone, 0, many, row)
@@ -225,11 +229,35 @@ def test_absorption_is_measured_where_there_is_a_tree(out: Path) -> None:
     assert run.table["absorption"].tolist() == [0]  # the truth's parent latent is on with its child, too
 
 
+def test_a_latent_that_is_off_with_a_child_and_on_without_any_is_absorbed(out: Path) -> None:
+    """Nabeshima's tree in small: exclusive children of a parent, whose latent they take over."""
+    tree = ["world.tree=[{p:0.4,exclusive:true,children:[0.3,0.3]}]", "world.n_features=3", "world.n_dims=3"]
+    own = ["world.dictionary=orthonormal", "world.magnitude=one", "sae.l1=0.05", "seed=0,1,2"]
+    longer = ["train.steps=2000", "train.batch_size=128", "train.lr_schedule=linear"]
+    run = superpos.train([*given([*tree, *own, *longer]), "name=absorbed"], out=out)
+    absorbed = run.table["loss"] < run.table["loss"].min() * 1.01
+    assert absorbed.any()
+    assert (run.table["absorption"][absorbed] > 0.99).all()
+    cosines = run.tensor("D") @ world_of(run, 0).features.T  # of latents and features
+    for model in np.flatnonzero(absorbed):
+        of_child = cosines[model][cosines[model][:, 1].argmax()]
+        np.testing.assert_allclose(of_child[:2], 0.5**0.5, atol=0.01)
+
+
 def test_worlds_are_kept_once(trained: Run, out: Path) -> None:
     assert list(trained.folder.shared_states()) == ["worlds"]
     assert [value.shape for value in trained.shared("worlds").values()] == [(6, 6)]
     run = superpos.train(given(["world.seed=0,1", "sae.l1=0.1,0.2", "train.steps=1", "name=two"]), out=out)
     assert len(run.shared("worlds")) == 2
+
+
+@pytest.mark.parametrize("backend", ["reference", "fused"])
+def test_a_diverged_autoencoder_is_marked_and_disturbs_none(backend: str, out: Path) -> None:
+    overrides = given(["train.lr=0.01,1e30", f"engine.backend={backend}", f"name=diverged-{backend}"])
+    run = superpos.train(overrides, out=out)
+    assert run.table["status"].tolist() == ["ok", "diverged"]
+    assert run.table["diverged_at"][1] == 0
+    assert all(np.isfinite(value).all() for value in run.weights(1).values())
 
 
 # --- other runs' models ----------------------------------------------------------------------------------------------
@@ -326,6 +354,6 @@ def test_killed_resumed_and_sharded_it_is_the_same(tmp_path: Path) -> None:
     assert process.wait() == -signal.SIGKILL
     assert not superpos.load(tmp_path / "killed" / "stopped").complete
     assert superpos.train(sweep, out=tmp_path / "killed").digest() == whole.digest()
-    for shard in range(3):
-        superpos.train(sweep, out=tmp_path / "sharded", shard=(shard, 3))
+    for shard in range(2):
+        superpos.train(sweep, out=tmp_path / "sharded", shard=(shard, 2))
     assert superpos.load(tmp_path / "sharded" / "stopped").digest() == whole.digest()

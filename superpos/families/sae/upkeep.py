@@ -46,7 +46,9 @@ def after_step(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Step
     params, extra = dict(stepped.params), dict(stepped.extra)
     with torch.no_grad():
         if "D" not in frozen(structure):
-            params["D"] = unit_decoder(params)
+            # A row whose length overflows is lost, and so is its model: scaled, it would be 0.
+            measured = params["D"].norm(dim=-1, keepdim=True).isfinite()
+            params["D"] = torch.where(measured, unit_decoder(params), torch.nan)
         if "theta" in params:
             params["theta"] = params["theta"].clamp(min=0)
         if extra:
