@@ -244,6 +244,9 @@ class Family:
     """On how many samples a loss is evaluated that is not exact."""
     measure: Callable[[Task, State, Callable[[], None]], Mapping[str, Any]] = _nothing
     """(task, state, pause) -> columns of results by name, [M]. `pause` is called every second or so, and may raise."""
+    some_columns: Callable[[Structure], Mapping[str, type]] = _nothing
+    """Columns of `measure` that not every structure has, each with float, int, bool or str. Files of a run hold them
+    all, empty where models lack them, so that other programs can read them as one table."""
     label: Label | None = None
     """The column of text that `status`, `by_setting` and the page count by."""
     setting_columns: Mapping[str, Callable[[Run, Any], Any]] = field(default_factory=dict)

@@ -166,17 +166,17 @@ def test_a_finished_run_is_not_touched(tmp_path: Path, trained: list[tuple[int, 
 @pytest.mark.parametrize("damage", ["flip", "truncate"])
 def test_a_corrupt_chunk_is_trained_again(suffix: str, damage: str, undisturbed: Run, tmp_path: Path) -> None:
     run = train(SWEEP, tmp_path)
-    victim = run.path / "chunks" / f"00001.{suffix}"
+    [victim] = (run.path / "chunks").glob(f"*00001.{suffix}")
     whole = victim.read_bytes()
     middle = len(whole) // 2
     victim.chmod(0o644)
     victim.write_bytes(whole[:middle] + (bytes([whole[middle] ^ 1]) + whole[middle + 1 :] if damage == "flip" else b""))
-    untouched = (run.path / "chunks" / "00000.safetensors").stat().st_mtime_ns
+    untouched = (run.path / "chunks" / "_00000.safetensors").stat().st_mtime_ns
     again = train(SWEEP, tmp_path)
     assert again.complete
     assert again.digest() == undisturbed.digest()
-    assert (run.path / "chunks" / "00000.safetensors").stat().st_mtime_ns == untouched
-    assert any((run.path / "chunks" / "corrupt").iterdir())
+    assert (run.path / "chunks" / "_00000.safetensors").stat().st_mtime_ns == untouched
+    assert any((run.path / "chunks" / "_corrupt").iterdir())
 
 
 def test_a_damaged_checkpoint_costs_steps_and_no_bits(undisturbed: Run, tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ def _shard(folder: RunFolder, number: int, count: int, queue: dict[int, str] | N
 def _tail(folder: RunFolder, number: int) -> str:
     """The last lines of the newest log of a shard."""
     paths = (folder.path / "logs").glob(f"*_{number}.log")
-    logs = sorted((path for path in paths if path.is_file()), key=lambda path: path.stat().st_mtime)
+    files = (path for path in paths if path.is_file() and not path.name.startswith("."))
+    logs = sorted(files, key=lambda path: path.stat().st_mtime)
     return _end(logs[-1]) if logs else ""
 
 

@@ -1,7 +1,7 @@
 """The run folder: the one place that knows file names and writes files.
 
     outputs/<name>/<run_id>/manifest.json    what the run is; sealed before training
-                            chunks/          results; a chunk is whole or absent
+                            chunks/          results, as one table; a chunk is whole or absent
                             checkpoints/     states of chunks in training
                             attempts/        one file per start of the program, and where its time went
                             shared/          what a run keeps for all of its models, where its family has any

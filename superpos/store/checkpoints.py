@@ -34,14 +34,14 @@ class Checkpoints:
         return path
 
     def load(self, chunk: int) -> dict[str, Array] | None:
-        """The newest whole checkpoint, or None. Damaged ones are moved into corrupt/. Raises `IncompleteError`."""
+        """The newest whole checkpoint, or None. Damaged ones are moved into _corrupt/. Raises `IncompleteError`."""
         with explained("read a checkpoint in", self.folder, IncompleteError):
             for path in reversed(self._found(chunk)):
                 with suppress(FileNotFoundError):  # another copy of this process dropped it
                     data = path.read_bytes()
                     if path.name.endswith(f".{_checksum(data)}.safetensors"):
                         return formats.unpack_tensors(data)
-                    move_aside([path], self.folder / "corrupt", f"{chunk:05d}")
+                    move_aside([path], f"{chunk:05d}")
         return None
 
     def drop(self, chunk: int) -> None:

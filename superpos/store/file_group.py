@@ -44,10 +44,13 @@ class FileGroup:
     """Of its parts, with their dots; the record is none of them."""
     title: str
     """What it is called in messages."""
+    prefix: str = ""
+    """Before the names of the record and of all parts that are not `bare`."""
+    bare: tuple[str, ...] = ()
 
     def path(self, suffix: str) -> Path:
         """Where a part lies."""
-        return self.folder / f"{self.name}{suffix}"
+        return self.folder / f"{'' if suffix in self.bare else self.prefix}{self.name}{suffix}"
 
     @property
     def record(self) -> Path:
@@ -84,7 +87,7 @@ class FileGroup:
         return self.record.stat().st_mtime if self.record.exists() else None
 
     def quarantine(self) -> Path | None:
-        """Move a corrupt group into corrupt/, never deleting it; returns where, or None for a good or missing one."""
+        """Move a corrupt group into _corrupt/, never deleting it; returns where, or None for a good or missing one."""
         if self.state(verify=True) != "corrupt":
             return None
         # The record goes first: from then on there is no group.
@@ -124,8 +127,7 @@ class FileGroup:
         return True
 
     def _set_aside(self, *suffixes: str) -> Path:
-        paths = [self.path(suffix) for suffix in suffixes]
-        return move_aside(paths, self.folder / "corrupt", self.name)
+        return move_aside([self.path(suffix) for suffix in suffixes], self.name)
 
     def _fault(self, suffix: str, verify: bool) -> str | None:
         """What is wrong with one part, in words. A missing record raises `FileNotFoundError`."""

@@ -23,6 +23,9 @@ from superpos.errors import SuperposError
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
+CORRUPT = "_corrupt"
+"""Folder beside damaged files, into which they are moved. Whoever reads a folder of tables passes over names with _."""
+
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -31,6 +34,7 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # said by a file system that does not know a call
+_LITTER = (".DS_Store", ".directory", "Thumbs.db", "desktop.ini")
 STALE_SECONDS = 3600.0  # writing one file takes seconds: what is older was left by a killed process
 PATIENCE_SECONDS = (0.02, 0.05, 0.1)  # network file systems show a new file late
 
@@ -184,8 +188,12 @@ def replace_link(link: Path, target: str) -> None:
     _flush_folder(link.parent)
 
 
-def move_aside(paths: list[Path], folder: Path, name: str) -> Path:
-    """Move what exists of `paths`, in that order, into a new folder folder/name-N; returns it. Raises `OSError`."""
+def move_aside(paths: list[Path], name: str) -> Path:
+    """Move what exists of `paths`, in that order, into a new folder _corrupt/name-N beside them; returns it.
+
+    Raises `OSError`.
+    """
+    folder = paths[0].parent / CORRUPT
     folder.mkdir(parents=True, exist_ok=True)
     number = 1
     while True:
@@ -204,6 +212,11 @@ def move_aside(paths: list[Path], folder: Path, name: str) -> Path:
 def is_temporary(path: Path) -> bool:
     """Whether the file is an unpublished one."""
     return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
+def is_litter(path: Path) -> bool:
+    """Whether nobody would miss the file: an unpublished one, or what a system leaves in every folder that it shows."""
+    return is_temporary(path) or path.name in _LITTER or path.name.startswith(("._", ".nfs", ".fuse_hidden"))
 
 
 def clear_stale(folder: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from superpos.store import files, formats, manifest
 from superpos.store.checkpoints import Checkpoints
 from superpos.store.chunks import ChunkFiles
 from superpos.store.file_group import State
-from superpos.store.formats import Array
+from superpos.store.formats import Array, ColumnType
 from superpos.store.manifest import Rows
 from superpos.store.shared import SharedFiles
 
@@ -104,15 +105,22 @@ class RunFolder:
         """Models of the plan, trained or not."""
         return sum(len(rows) for rows in self.rows)
 
-    def publish(self, chunk: int, tensors: Mapping[str, Array], table: pd.DataFrame) -> bool:
+    def publish(
+        self,
+        chunk: int,
+        tensors: Mapping[str, Array],
+        table: pd.DataFrame,
+        types: Mapping[str, ColumnType] = MappingProxyType({}),
+    ) -> bool:
         """Write the results of a chunk unless they are there; returns whether this call did.
 
         `tensors` are [models, ...] in the order of the chunk's rows, or [steps] where the name ends in "/step";
-        `table` has one row per model. Raises `ValueError` where these do not fit the chunk, `IncompleteError` where the
-        disk fails.
+        `table` has one row per model; `types` are those of the columns that not every chunk of the run has or fills:
+        with them the files of all chunks are one table (see `formats.pack_table`). Raises `ValueError` where these do
+        not fit the chunk, `IncompleteError` where the disk fails.
         """
         self._check_fit(chunk, tensors, table)
-        return self.chunk_files.publish(chunk, tensors, table)
+        return self.chunk_files.publish(chunk, tensors, table, types)
 
     def state(self, chunk: int, verify: bool = False) -> State:
         """ "done", "missing" or "corrupt"; `verify` recomputes the checksums. Raises `IncompleteError`."""
@@ -133,7 +141,7 @@ class RunFolder:
         return all(self.state(chunk, verify=True) == "done" for chunk in chunks)
 
     def quarantine(self, chunk: int) -> Path | None:
-        """Move a corrupt chunk into chunks/corrupt/; returns where, or None where it is not corrupt."""
+        """Move a corrupt chunk into chunks/_corrupt/; returns where, or None where it is not corrupt."""
         return self.chunk_files.quarantine(chunk)
 
     def read(self, chunk: int) -> tuple[dict[str, Array], pd.DataFrame]:
@@ -265,7 +273,7 @@ def _refuse_foreign(path: Path) -> None:
         raise SuperposError(f"{path} is a file; a run folder would stand there. Move it away, or use --out")
     if not path.exists():
         return
-    strange = sorted(entry.name for entry in path.iterdir() if not files.is_temporary(entry))
+    strange = sorted(entry.name for entry in path.iterdir() if not files.is_litter(entry))
     # Looked up last: another process may have made the run in the meantime.
     if strange and not is_run(path):
         raise SuperposError(

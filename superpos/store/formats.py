@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,27 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 Array = NDArray[np.generic]
+
+Values = Literal["text", "float", "int", "bool", "list"]
+
+
+class ColumnType(NamedTuple):
+    """What a column of a run's table holds, in whichever chunk it has values; "list" is one of floats."""
+
+    values: Values
+    everywhere: bool = True
+    """Whether every chunk of the run has the column."""
+
+
+_TEXT: Final = ColumnType("text")
+_ARROW: Final[Mapping[Values, pa.DataType]] = {
+    "text": pa.large_string(),
+    "float": pa.float64(),
+    "int": pa.int64(),
+    "bool": pa.bool_(),
+    "list": pa.list_(pa.float64()),
+}
+_MARK, _EMPTY, _ABSENT = b"superpos", b"empty", b"absent"
 
 _NULLABLE = {
     pa.int8(): pd.Int8Dtype(),
@@ -43,16 +66,46 @@ def unpack_tensors(data: bytes) -> dict[str, Array]:
     return dict(safetensors.numpy.load(data))
 
 
-def pack_table(frame: pd.DataFrame) -> bytes:
-    """Parquet bytes; lists become list columns, the index is left out."""
+def pack_table(frame: pd.DataFrame, types: Mapping[str, ColumnType] = MappingProxyType({})) -> bytes:
+    """Parquet bytes; lists become list columns, the index is left out.
+
+    Programs that read several files as one table want the same columns, in one order and of the same types, in each.
+    A column without any value has the type that `types` says, else text; columns that are not `everywhere` stand last,
+    also where the frame lacks them. What was made so is marked in the metadata of its field: `unpack_table` gives back
+    what was packed.
+    """
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    somewhere = [name for name, kind in types.items() if not kind.everywhere]
+    names = [name for name in table.column_names if name not in somewhere]
+    columns = [_stored(table, name, types.get(name, _TEXT)) for name in [*names, *somewhere]]
+    fields = [field for field, _ in columns]
+    stored = pa.table([values for _, values in columns], pa.schema(fields, table.schema.metadata))
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink)
+    pq.write_table(stored, sink)
     return bytes(sink.getvalue())
 
 
 def unpack_table(data: bytes) -> pa.Table:
     """The inverse of `pack_table`, before pandas. Raises `pyarrow.ArrowInvalid` for other bytes."""
-    return pq.read_table(pa.BufferReader(data))
+    table = pq.read_table(pa.BufferReader(data))
+    marks = {field.name: (field.metadata or {}).get(_MARK) for field in table.schema}
+    for number, (name, mark) in enumerate(marks.items()):
+        if mark == _EMPTY:
+            table = table.set_column(number, pa.field(name, pa.null()), pa.nulls(len(table)))
+    return table.drop_columns([name for name, mark in marks.items() if mark == _ABSENT])
+
+
+def _stored(table: pa.Table, name: str, kind: ColumnType) -> tuple[pa.Field, pa.Array]:
+    """A column as it is stored: with its type and, where it has none by itself, a mark."""
+    arrow = _ARROW[kind.values]
+    if name not in table.column_names:
+        return pa.field(name, arrow, metadata={_MARK: _ABSENT}), pa.nulls(len(table), arrow)
+    values = table.column(name)
+    if pa.types.is_null(values.type):
+        return pa.field(name, arrow, metadata={_MARK: _EMPTY}), pa.nulls(len(table), arrow)
+    if pa.types.is_string(values.type):  # of some versions of pandas
+        values = values.cast(pa.large_string())
+    return pa.field(name, values.type), values
 
 
 def to_frame(tables: list[pa.Table]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from pathlib import Path
 from superpos.errors import IncompleteError, PlanMismatchError
 from superpos.store import formats
 from superpos.store.file_group import RECORD, FileGroup, State
-from superpos.store.files import clear_stale, explained
+from superpos.store.files import clear_stale, explained, read_json
 from superpos.store.formats import Array
 
 _TENSORS = ".safetensors"
@@ -54,10 +54,21 @@ class SharedFiles:
         return self._files(name).state(verify)
 
     def states(self, verify: bool = False) -> dict[str, State]:
-        """The state of every file that is there, by name. Raises `IncompleteError`."""
+        """The state of every file that is there, by name; JSON of others is passed over. Raises `IncompleteError`."""
         with explained("read", self.folder, IncompleteError):
             names = sorted(path.name.removesuffix(RECORD) for path in self.folder.glob(f"*{RECORD}"))
-        return {name: self.state(name, verify) for name in names}
+            kept = [name for name in names if _NAME.fullmatch(name) and self._is_kept(name)]
+        return {name: self.state(name, verify) for name in kept}
+
+    def _is_kept(self, name: str) -> bool:
+        """Whether there are tensors of a name, or a record of them."""
+        files = self._files(name)
+        tensors = files.path(_TENSORS)
+        if tensors.exists():
+            return True
+        record = read_json(files.record)
+        named = record.get("files") if isinstance(record, dict) else None
+        return isinstance(named, dict) and tensors.name in named
 
     def _files(self, name: str) -> FileGroup:
         return FileGroup(self.folder, name, (_TENSORS,), name)

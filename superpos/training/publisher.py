@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from threading import Thread
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import NDArray
 
 from superpos.store import RunFolder
+from superpos.store.formats import ColumnType
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -17,10 +19,14 @@ OVERLAPPED_BYTES = 2**26  # larger chunks are written at once, so that memory ne
 
 
 class Publisher:
-    """Publishes one chunk at a time and deletes its checkpoints; leaving the `with` block waits for the last."""
+    """Publishes one chunk at a time and deletes its checkpoints; leaving the `with` block waits for the last.
 
-    def __init__(self, folder: RunFolder) -> None:
+    `types` of the run's columns: see `RunFolder.publish`.
+    """
+
+    def __init__(self, folder: RunFolder, types: Mapping[str, ColumnType] = MappingProxyType({})) -> None:
         self._folder = folder
+        self._types = types
         self._thread: Thread | None = None
         self._failure: BaseException | None = None
 
@@ -57,5 +63,5 @@ class Publisher:
             self._failure = error
 
     def _publish(self, chunk: int, tensors: Mapping[str, NDArray[Any]], table: DataFrame) -> None:
-        self._folder.publish(chunk, tensors, table)
+        self._folder.publish(chunk, tensors, table, self._types)
         self._folder.drop_checkpoints(chunk)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,13 @@ from superpos.engines import Choice
 from superpos.engines.task import State, Task
 from superpos.family import ExactLoss, Family
 from superpos.plan.sweep import Sweep
+from superpos.store.formats import ColumnType, Values
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+_KINDS: Final[Mapping[str, Values]] = {"int": "int", "number": "float", "bool": "bool", "list": "list"}
+_TYPES: Final[Mapping[type, Values]] = {int: "int", float: "float", bool: "bool", str: "text"}
 _EXACT_WORK = 3e6  # states at once: up to half a second
 _FEWEST_MODELS = 16  # evaluated at once, to keep every thread busy
 _WORK = 4e9  # nominal operations at once: well under a second, seconds on the reference engine
@@ -32,6 +35,24 @@ def tensors(family: Family, task: Task, state: State) -> dict[str, NDArray[Any]]
         found["snapshots/step"] = structure.snapshot_steps
         found |= {f"snapshots/{name}": value for name, value in state.snapshots.items()}
     return found
+
+
+def column_types(sweep: Sweep) -> dict[str, ColumnType]:
+    """Types of the columns that a chunk may hold empty or lack: the same for every chunk of a run."""
+    keys = {key: ColumnType(_values_of(sweep, key)) for key in sweep.schema.axis_keys}
+    measured: dict[str, ColumnType] = {}
+    for structure in sweep.plan.structures:
+        for name, kind in sweep.family.some_columns(structure).items():
+            measured[name] = ColumnType(_TYPES[kind], everywhere=False)
+    return keys | measured
+
+
+def _values_of(sweep: Sweep, key: str) -> Values:
+    """What the column of a key holds where it has values."""
+    kind = sweep.schema.keys[key].kind
+    if kind == "numbers":
+        return "list" if any(isinstance(value, tuple) for value in sweep.values(key)) else "float"
+    return _KINDS.get(kind, "text")
 
 
 def table(
@@ -69,6 +90,10 @@ def table(
     measured = family.measure(task, state, pause)
     if taken := columns.keys() & measured.keys():
         raise ValueError(f"the family {family.name!r} measures {', '.join(sorted(taken))}, which are columns already")
+    if missing := family.some_columns(task.structure).keys() - measured.keys():
+        raise ValueError(
+            f"the family {family.name!r} does not measure {', '.join(sorted(missing))} of its some_columns"
+        )
     return DataFrame(columns | dict(measured))
 
 

@@ -129,7 +129,7 @@ def _attempt(folder: RunFolder, circumstances: Mapping[str, Any], clock: Stopwat
 
 def _train_chunks(job: _Job, chunks: Iterable[int]) -> None:
     folder, watch = job.folder, job.watch
-    with Publisher(folder) as publisher:
+    with Publisher(folder, results.column_types(job.sweep)) as publisher:
         for chunk in chunks:
             rows = folder.rows[chunk]
             if watch.stop():

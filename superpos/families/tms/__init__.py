@@ -35,6 +35,7 @@ FAMILY = Family(
         loss=Late(f"{_HERE}.exact_loss:exact_loss"),
     ),
     measure=Late(f"{_HERE}.measure:measure"),
+    some_columns=Late(f"{_HERE}.measure:some_columns"),
     label=Label("geometry", "geometries"),
     follows=Late(f"{_HERE}.analysis.points:follows"),
     # shows

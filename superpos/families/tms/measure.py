@@ -35,3 +35,8 @@ def _measure(structure: Structure, encoder: NDArray[np.float32]) -> dict[str, ND
         neurons = metrics.neuron_monosemanticity(encoder)
         found["monosemantic_neurons"] = (neurons == 1).sum(axis=-1).astype(np.float64)
     return found
+
+
+def some_columns(structure: Structure) -> dict[str, type]:
+    """The columns that depend on the hidden layer."""
+    return {"geometry": str} if structure.hidden == "linear" else {"monosemantic_neurons": float}

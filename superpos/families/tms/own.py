@@ -35,7 +35,7 @@ def with_functions(own: Own) -> Family:
     """
     changes: dict[str, Any] = {}
     if own.has_params:
-        changes |= {"settings": partial(_settings, own), "measure": Family.measure}
+        changes |= {"settings": partial(_settings, own), "measure": Family.measure, "some_columns": Family.some_columns}
     return replace(
         FAMILY,
         functions=own,

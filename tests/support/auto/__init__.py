@@ -48,6 +48,7 @@ FAMILY = Family(
     ),
     evaluation_samples=2**15,
     measure=Late("auto.results:measure"),
+    some_columns=Late("auto.results:some_columns"),
     label=Label("dictionary", "dictionaries"),
     setting_columns={"agreement": Late("auto.results:agreement")},
     follows=Late("auto.results:follows"),

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from auto.keys import N_FEATURES, N_INPUTS, SPARSITY
-from auto.structure import Task
+from auto.structure import Structure, Task
 from auto.world import dictionary
 from superpos.engines.task import State
 from superpos.family import Run
@@ -48,7 +48,15 @@ def measure(task: Task, state: State, pause: Callable[[], None]) -> dict[str, ND
     pause()
     found = (cosines(task.dictionary, state.params["D"]).max(-1) >= FOUND).mean(-1)
     words = np.select([found == 1, found > 0], ["whole", "part"], "lost").astype(object)
-    return {"found": found, "n_alive": (state.extra["active"] > 0).sum(-1), "dictionary": words}
+    columns = {"found": found, "n_alive": (state.extra["active"] > 0).sum(-1), "dictionary": words}
+    if "longest" in some_columns(task.structure):
+        columns["longest"] = np.linalg.norm(state.params["D"], axis=-1).max(-1).astype(np.float64)
+    return columns
+
+
+def some_columns(structure: Structure) -> dict[str, type]:
+    """Linear latents have no scale of their own: the length of the longest says how they share it."""
+    return {"longest": float} if structure.activation == "linear" else {}
 
 
 def agreement(run: Run, models: NDArray[np.intp]) -> float:
