@@ -186,9 +186,5 @@ def test_means_of_settings_by_hand(table: Run) -> None:
     low, high = {"sae.l1": 0.1}, {"sae.l1": 0.3}
     np.testing.assert_allclose(setting.between(table, "mmcs", high, low).values, [0.55 - 0.65])
     np.testing.assert_allclose(setting.relative(table, "fvu", high, low).values, [2])
-    np.testing.assert_allclose(
-        setting.rank_correlation(table, "mmcs", "fvu", "sae.l1").values,
-        [-1],
-    )
-    table.table["fvu"] = 0.1
-    assert np.isnan(setting.rank_correlation(table, "mmcs", "fvu", "sae.l1").values).all()
+    table.table["mmcs"] = 0.1
+    assert np.isnan(setting.ratio_of_places(table, "mmcs", "sae.l1", "sae.latents").values).all()

@@ -77,8 +77,8 @@ def samples_of(structure: Structure) -> int:
 def seen(world: World, samples: int) -> Seen:
     """Draws so many samples of a world.
 
-    Events of a sample: each feature is active [G], each parent is with its child [E], each is without any
-    of its children [E], always.
+    Events of a sample: each feature is active [G], each parent is with its child [E], each is without
+    any child [E], always.
     """
     edges = edges_of(world)
     blocks = [_block(world, edges, range(start, start + _BLOCK)) for start in range(0, samples, _BLOCK)]
@@ -97,10 +97,10 @@ def _block(world: World, edges: Edges, samples: range) -> _Block:
     codes = world.codes(True, 0, samples, "cpu")
     active = codes > 0
     parents, children = (active[:, torch.from_numpy(ends)] for ends in edges)
-    siblings = torch.from_numpy(edges.parents[:, None] == edges.parents).float()
-    with_any = children.float() @ siblings > 0
+    siblings = torch.from_numpy(edges.parents[:, None] == edges.parents).float()  # [E, E]
+    alone = parents & ~(children.float() @ siblings > 0)  # a sibling may be absorbed as well
     always = torch.ones_like(active[:, :1])
-    events = torch.cat([active, parents & children, parents & ~with_any, always], dim=1)
+    events = torch.cat([active, parents & children, alone, always], dim=1)
     return _Block(samples, world.activations(True, 0, samples, "cpu", codes), events.float())
 
 

@@ -23,11 +23,12 @@ _OF_WORLD: Final = ("world.n_dims", "world.n_features", "world.active")
 _HEIGHT: Final = 0.17  # inches of a bar
 
 
-def _worlds(chosen: list[Point]) -> dict[tuple[object, ...], list[Point]]:
-    """Settings by size of their world."""
-    worlds: dict[tuple[object, ...], list[Point]] = {}
-    for point in chosen:
-        worlds.setdefault(tuple(point.settings[key] for key in _OF_WORLD), []).append(point)
+def _worlds(run: Run) -> dict[tuple[float, ...], list[Point]]:
+    """Settings by dimensions, features and active features of their world."""
+    worlds: dict[tuple[float, ...], list[Point]] = {}
+    for point in settings(run):
+        sizes = tuple(float(values(run, point, key)[0]) for key in _OF_WORLD)
+        worlds.setdefault(sizes, []).append(point)
     return worlds
 
 
@@ -63,7 +64,7 @@ def diagram(worlds: list[tuple[str, list[Bar]]]) -> Figure:
 
 def applies(run: Run) -> str | None:
     """Why baselines are not shown; None when they are."""
-    worlds = _worlds(settings(run))
+    worlds = _worlds(run)
     kinds = {(point.settings["sae.kind"], point.settings["sae.tied"]) for point in settings(run)}
     if len(kinds) < MIN_KINDS or len(worlds) > MAX_WORLDS:
         return f"needs {MIN_KINDS} or more kinds of autoencoders in up to {MAX_WORLDS} kinds of worlds"
@@ -73,6 +74,6 @@ def applies(run: Run) -> str | None:
 def draw(run: Run) -> Figure:
     """All kinds of worlds."""
     shown = []
-    for (d, n, active), points in _worlds(settings(run)).items():
-        shown.append((f"{n} features in {d} dimensions, {active:g} active", _bars(run, points)))
+    for (d, n, active), points in _worlds(run).items():
+        shown.append((f"{n:g} features in {d:g} dimensions, {active:g} active", _bars(run, points)))
     return diagram(shown)

@@ -39,19 +39,20 @@ def _laws(chosen: list[Point]) -> dict[str, list[Point]]:
 def diagram(run: Run, laws: dict[str, list[Point]]) -> Figure:
     """For every law the share found against p · m, and for all the loss against m."""
     with style.context():
-        figure = style.new_figure(style.FULL, 2.0)
+        figure = style.new_figure(style.FULL, 2.2)
         panels: Any = figure.subplots(1, len(laws) + 1, squeeze=False)[0]
-        for axes, (words, points) in zip(panels, laws.items(), strict=False):
+        for i, (axes, (words, points)) in enumerate(zip(panels, laws.items(), strict=False)):
             _shares(axes, run, points)
-            axes.set_title(words)
+            axes.set_title(words, color=style.CYCLE[i])
             axes.set_xlabel("frequency p times m")
         panels[0].set_ylabel("share of seeds that have it")
-        panels[0].legend(loc="upper left", handlelength=1)
-        for i, (words, points) in enumerate(laws.items()):
-            _loss(panels[-1], run, points, style.CYCLE[i], words)
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=len(names))
+        for i, points in enumerate(laws.values()):
+            _loss(panels[-1], run, points, style.CYCLE[i])
+        panels[-1].set_title("lines: exact")
         panels[-1].set(xlabel="latents m", ylabel="loss", xscale="log")
         style.plain_log_numbers(panels[-1].xaxis)
-        panels[-1].legend(title="lines: exact")
     return figure
 
 
@@ -74,11 +75,11 @@ def _shares(axes: Any, run: Run, points: list[Point]) -> None:
     style.plain_log_numbers(axes.xaxis)
 
 
-def _loss(axes: Any, run: Run, points: list[Point], colour: str, words: str) -> None:
+def _loss(axes: Any, run: Run, points: list[Point], colour: str) -> None:
     ordered = sorted(points, key=lambda point: point.number(SIZE))
     sizes = [point.number(SIZE) for point in ordered]
     exact = [by_frequency(run, point).exact_loss for point in ordered]
-    axes.plot(sizes, exact, color=colour, linewidth=0.9, label=words)
+    axes.plot(sizes, exact, color=colour, linewidth=0.9)
     for size, point in zip(sizes, ordered, strict=True):
         loss = values(run, point, "loss")
         axes.plot(
