@@ -156,19 +156,18 @@ def test_memory_that_holds_nan_is_never_read(
 ) -> None:
     task = varied(kind, size, 3)
     clean = everything(FUSED, task)
-    room_of = call.room_of
     rooms = 0
 
-    def poisoned(*arguments: Any) -> Any:
-        nonlocal rooms
-        rooms += 1
-        made = room_of(*arguments)
-        for name, array in made._asdict().items():
-            if name != "grad":  # its ends are read: zeros that fill up
-                array[...] = np.nan if array.dtype.kind == "f" else -7
-        return made
+    class Poisoned(call.Memory):
+        def __init__(self, *arguments: Any) -> None:
+            nonlocal rooms
+            rooms += 1
+            super().__init__(*arguments)
+            for name, array in self.arrays.items():
+                if name != "grad":  # its ends are read: zeros that fill up
+                    array[...] = np.nan if array.dtype.kind == "f" else -7
 
-    monkeypatch.setattr(schedule, "room_of", poisoned)
+    monkeypatch.setattr(schedule, "Memory", Poisoned)
     assert_same(everything(FUSED, task), clean)
     assert rooms == 3  # training, gradients, evaluation
     assert all(np.isfinite(value).all() for value in clean.values())

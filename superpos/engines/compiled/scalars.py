@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from superpos.engines.compiled.vectors import F32, I32, I64, Value
+from superpos.engines.compiled.vectors import F32, F64, I32, I64, Value
 
 
 def _at(kind: Any, result: Any, emit: Callable[[Value, Value], Value]) -> Any:
@@ -28,8 +28,8 @@ def _at(kind: Any, result: Any, emit: Callable[[Value, Value], Value]) -> Any:
 
 
 def _with(kind: Any, result: Any, emit: Callable[[Value, Value, Value], Value]) -> Any:
-    """`_at` with a value: a float32 for an address of those, else an integer."""
-    given = types.float32 if kind == F32 else types.int64
+    """`_at` with a value: a float32 or float64 for an address of those, else an integer."""
+    given = {F32: types.float32, F64: types.float64}.get(kind, types.int64)
 
     def typed(typingctx: Any, address: Any, index: Any, value: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -49,8 +49,11 @@ def _pointer(context: Any, builder: Any, kind: Any, found: Any, args: Any) -> Va
 
 word_at = _at(I32, types.int64, lambda b, p: b.zext(b.load(p), I64))  # unsigned
 float_at = _at(F32, types.float32, lambda b, p: b.load(p))
+long_at = _at(I64, types.int64, lambda b, p: b.load(p))
+double_at = _at(F64, types.float64, lambda b, p: b.load(p))
 put_word = _with(I32, types.void, lambda b, p, value: b.store(b.trunc(value, I32), p))  # the low half of an int64
 put_float = _with(F32, types.void, lambda b, p, value: b.store(value, p))
+put_double = _with(F64, types.void, lambda b, p, value: b.store(value, p))
 atomic_load = _at(I64, types.int64, lambda b, p: b.load_atomic(p, "seq_cst", 8))
 atomic_add = _with(I64, types.int64, lambda b, p, value: b.atomic_rmw("add", p, value, "seq_cst"))  # what was before
 

@@ -47,6 +47,7 @@ class Shape(NamedTuple):
     parts: int  # vectors of a row
     pitch: int  # vectors from the row of a sample to the next
     samples: int  # B, at most, of a batch
+    plane: int  # floats of the errors of a prefix
     capacity: int  # cells of a latent that there is room for
     kind: int  # of the above
     prefixes: int  # P
@@ -97,24 +98,27 @@ class Trained(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Intermediate results of one step of one model; the threads of a crew share it."""
+    """Addresses of intermediate results of one step of one model; the threads of a crew share them.
 
-    start: F32  # [m'] of the pre-activations
-    z: F32  # [rows, STRIDE] pre-activations: of a group for each thread, or of all for all blocks
-    floors: F32  # [blocks, LANES]
-    sample: I32  # [m, capacity] of the cells
-    value: F32  # [m, capacity] z of the cells, then codes
-    cells: I32  # [m] how many a latent has
-    chosen: F32  # [m * capacity] values in one row; only where the batch is chosen from
-    errors: F32  # [P, B', pitch]
-    grads: F32  # [threads, 2, R] of the rows of one latent
-    grad: F32  # [m' + m' + R] of b_e, theta and b_d
-    sums: F32  # [m, 16] see `cells.latent_gradients`
-    lowest: F32  # [m] smallest code, where the batch is chosen from
-    losses: F64  # [parts]
-    floor: F32  # [1] of the batch, where this is chosen from
-    check: F32  # [threads + 1] 0 where rows are finite, else NaN; the last for b_e, theta, b_d
-    squares: F32  # [B'] errors of each sample, in an evaluation
+    The compiled loops see no array, so that they count no references: see `call.Memory`.
+    """
+
+    start: int  # [m'] of the pre-activations
+    z: int  # [rows, STRIDE] pre-activations: of a group for each thread, or of all for all blocks
+    floors: int  # [blocks, LANES]
+    floor: int  # [1] of the batch, where this is chosen from
+    sample: int  # [m, capacity] int32, of the cells
+    value: int  # [m, capacity] z of the cells, then codes
+    cells: int  # [m] int32, how many a latent has
+    chosen: int  # [m * capacity] values in one row; only where the batch is chosen from
+    lowest: int  # [m] smallest code, where the batch is chosen from
+    errors: int  # [P, B', pitch]
+    losses: int  # [shares of a row] float64
+    squares: int  # [B'] errors of each sample, in an evaluation
+    grads: int  # [threads, 2, R] of the rows of one latent
+    grad: int  # [m' + m' + R] of b_e, theta and b_d
+    sums: int  # [m, SUMS] see `cells.latent_gradients`
+    check: int  # [1 + threads] 0 where parameters are finite, else NaN; first b_e, theta and b_d
 
 
 class Now(NamedTuple):
@@ -131,6 +135,9 @@ class Now(NamedTuple):
     out: int  # where gradients go instead, or 0
     floor: np.float32  # above which latents are active, but those of jumprelu
     half: np.float32  # of lambda
+    reach: np.float32  # half the width of the kernel of jumprelu
+    cuts: int  # int64 [P]
+    weights: int  # [P] of the prefixes
     scoring: bool
 
 

@@ -5,7 +5,7 @@ Shapes: M models, T steps of a call, B samples, d dimensions, m latents.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,7 @@ def shape_of(structure: Structure, samples: int, inference: bool = False) -> Sha
         parts=filled(structure.n_dims) // WIDTH,
         pitch=batches.pitch_of(structure.n_dims),
         samples=samples,
+        plane=-(-samples // LANES) * LANES * batches.pitch_of(structure.n_dims) * WIDTH,
         capacity=filled(samples) + WIDTH,
         kind=ABOVE if inference and kind == BATCHTOPK else kind,
         prefixes=len(structure.cuts),
@@ -106,33 +107,39 @@ def _whole_number(k: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.floor(k + 0.5).astype(np.int64)
 
 
-def room_of(shape: Shape, threads: int = 1, fill: float = 0.0) -> Room:
-    """Room for the steps of one model; all but the end of rows is written before it is read."""
-    m, capacity = shape.latents, shape.capacity
-    blocks = -(-shape.samples // LANES)
-    together = shape.kind in (TOPK, BATCHTOPK)
+class Memory:
+    """Room for the steps of one model, and the memory behind its addresses.
 
-    def floats(*sizes: int) -> F32:
-        return np.full(sizes, fill, np.float32)
+    All but zeros that fill up is written before it is read.
+    """
 
-    return Room(
-        start=floats(filled(m)),
-        z=floats(blocks * m if together else threads * GROUP, STRIDE),
-        floors=floats(blocks, LANES),
-        sample=np.zeros((m, capacity), np.int32),
-        value=floats(m, capacity),
-        cells=np.zeros(m, np.int32),
-        chosen=floats(m * capacity if shape.kind == BATCHTOPK else 0),
-        errors=floats(shape.prefixes, blocks * LANES, shape.pitch * WIDTH),
-        grads=floats(threads, 2, shape.at.row),
-        grad=np.zeros(shape.at.vectors, np.float32),
-        sums=floats(m, cells.SUMS),
-        lowest=floats(m),
-        losses=np.full(-(-shape.parts // SHARE), fill),
-        floor=floats(1),
-        check=floats(threads + 1),
-        squares=floats(blocks * LANES),
-    )
+    def __init__(self, shape: Shape, threads: int = 1) -> None:
+        m, capacity = shape.latents, shape.capacity
+        blocks = -(-shape.samples // LANES)
+        together = shape.kind in (TOPK, BATCHTOPK)
+
+        def floats(*sizes: int) -> F32:
+            return np.zeros(sizes, np.float32)
+
+        self.arrays: dict[str, NDArray[Any]] = {
+            "start": floats(filled(m)),
+            "z": floats(blocks * m if together else threads * GROUP, STRIDE),
+            "floors": floats(blocks, LANES),
+            "floor": floats(1),
+            "sample": np.zeros((m, capacity), np.int32),
+            "value": floats(m, capacity),
+            "cells": np.zeros(m, np.int32),
+            "chosen": floats(m * capacity if shape.kind == BATCHTOPK else 0),
+            "lowest": floats(m),
+            "errors": floats(shape.prefixes, shape.plane),
+            "losses": np.zeros(-(-shape.parts // SHARE)),
+            "squares": floats(blocks * LANES),
+            "grads": floats(threads, 2, shape.at.row),
+            "grad": np.zeros(shape.at.vectors, np.float32),
+            "sums": floats(m, cells.SUMS),
+            "check": floats(1 + threads),
+        }
+        self.room = Room(**{name: array.ctypes.data for name, array in self.arrays.items()})
 
 
 class Numbers:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from superpos.engines.compiled.scalars import float_at, long_at, put_double, word_at
 from superpos.engines.compiled.vectors import WIDTH
 from superpos.families.sae.cpu import cells
-from superpos.families.sae.cpu.arrays import DOUBLE, FLOAT, ONE, Crew, Models, Now, Room, Shape
+from superpos.families.sae.cpu.arrays import DOUBLE, FLOAT, ONE, Crew, Now, Room, Shape
 from superpos.families.sae.cpu.cache import KERNELS
 from superpos.families.sae.cpu.encoding import list_at, share_of, theta_of
 
@@ -17,7 +18,7 @@ SHARE: Final = 4  # vectors of a row that are decoded at once
 
 
 @KERNELS.compiled
-def decode(shape: Shape, now: Now, models: Models, room: Room, crew: Crew) -> None:
+def decode(shape: Shape, now: Now, room: Room, crew: Crew) -> None:
     """The errors of every prefix, and the sums of their squares in room.losses.
 
     For training, what is left are their weighted sums, over the prefixes that hold a latent; in
@@ -27,28 +28,26 @@ def decode(shape: Shape, now: Now, models: Models, room: Room, crew: Crew) -> No
     for share in range(first, last):
         offset = share * SHARE * WIDTH * FLOAT
         width = min(SHARE, shape.parts - share * SHARE)
-        room.losses[share] = 0
+        put_double(room.losses, share, 0.0)
         done = 0
         for prefix in range(shape.prefixes):
-            last_latent = models.cuts[prefix]
+            last_latent = long_at(now.cuts, prefix)
             add_prefix(shape, now, prefix, done, last_latent, offset, width, room)
             done = last_latent
             e = errors_of(shape, prefix, room) + offset
-            size = (now.batch, shape.pitch, width, models.weights[now.model, prefix])
+            size = (now.batch, shape.pitch, width, float_at(now.weights, prefix))
             if now.scoring:
-                cells.row_squares((e, room.squares.ctypes.data, *size))
+                cells.row_squares((e, room.squares, *size))
             else:
-                cells.sum_squares((e, room.losses.ctypes.data + share * DOUBLE, *size))
+                cells.sum_squares((e, room.losses + share * DOUBLE, *size))
         if not now.scoring:
-            weigh(shape, now, models, offset, width, room)
+            weigh(shape, now, offset, width, room)
 
 
 @KERNELS.inlined
 def errors_of(shape: Shape, prefix: int, room: Room) -> int:
     """Address of the errors of a prefix."""
-    plane: int = room.errors.shape[1] * shape.pitch * WIDTH * FLOAT
-    start: int = room.errors.ctypes.data
-    return start + prefix * plane
+    return room.errors + prefix * shape.plane * FLOAT
 
 
 @KERNELS.inlined
@@ -72,12 +71,12 @@ def add_prefix(
     for j in range(first, last):
         decoder = now.old + (shape.at.decoder + j * shape.at.row) * FLOAT + offset
         samples, values = list_at(shape, room, j)
-        listed = (samples, values, theta_of(shape, now, j), room.cells[j])
+        listed = (samples, values, theta_of(shape, now, j), word_at(room.cells, j))
         cells.decode_cells((e, decoder, *listed, shape.pitch, width))
 
 
 @KERNELS.inlined
-def weigh(shape: Shape, now: Now, models: Models, offset: int, width: int, room: Room) -> None:
+def weigh(shape: Shape, now: Now, offset: int, width: int, room: Room) -> None:
     """Let the errors of each prefix be its own and those of all longer ones, weighted.
 
     Their sum over the samples, for b_d, is that of the first.
@@ -85,12 +84,12 @@ def weigh(shape: Shape, now: Now, models: Models, offset: int, width: int, room:
     size = (now.batch, shape.pitch, width)
     for prefix in range(shape.prefixes - 1, -1, -1):
         e = errors_of(shape, prefix, room) + offset
-        weight = models.weights[now.model, prefix]
+        weight = float_at(now.weights, prefix)
         if prefix < shape.prefixes - 1:
             behind = errors_of(shape, prefix + 1, room) + offset
             cells.weigh_errors((e, behind, weight, *size))
         elif weight != ONE:
             cells.weigh_errors((e, e, weight - ONE, *size))
     if shape.bias:
-        start = room.grad.ctypes.data + (shape.at.b_d - shape.at.b_e) * FLOAT
+        start = room.grad + (shape.at.b_d - shape.at.b_e) * FLOAT
         cells.sum_errors((errors_of(shape, 0, room) + offset, start + offset, *size))

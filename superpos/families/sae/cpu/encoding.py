@@ -24,7 +24,6 @@ from superpos.families.sae.cpu.arrays import (
     TOPK,
     ZERO,
     Crew,
-    Models,
     Now,
     Room,
     Shape,
@@ -62,28 +61,33 @@ def theta_of(shape: Shape, now: Now, j: int) -> np.float32:
 def list_at(shape: Shape, room: Room, j: int) -> tuple[int, int]:
     """Addresses of samples and values of a latent's cells."""
     at = j * shape.capacity * FLOAT
-    return room.sample.ctypes.data + at, room.value.ctypes.data + at
+    return room.sample + at, room.value + at
 
 
 @KERNELS.compiled
 def list_cells(
-    shape: Shape, now: Now, models: Models, keep: int, threshold: np.float32, room: Room, crew: Crew
+    shape: Shape,
+    now: Now,
+    keep: int,
+    threshold: np.float32,
+    room: Room,
+    crew: Crew,
 ) -> None:
     """List the active cells of every latent, and those near a threshold of jumprelu."""
     if shape.kind in (TOPK, BATCHTOPK):
-        encode(shape, now, ZERO, room, crew)
+        encode(shape, now, room, crew)
         wait(crew.barrier, crew.threads)
         if shape.kind == TOPK:
             choose_by_sample(shape, now, keep, room, crew)
         else:
             choose_from_batch(shape, now, keep, _GUESS * threshold, room, crew)
     else:
-        encode(shape, now, models.reach[now.model], room, crew)
+        encode(shape, now, room, crew)
     wait(crew.barrier, crew.threads)
 
 
 @KERNELS.compiled
-def encode(shape: Shape, now: Now, reach: np.float32, room: Room, crew: Crew) -> None:
+def encode(shape: Shape, now: Now, room: Room, crew: Crew) -> None:
     """Compute z, and list the cells of kinds that do not choose."""
     chooses = shape.kind in (TOPK, BATCHTOPK)
     first_group, last_group = share_of((shape.latents + GROUP - 1) // GROUP, crew)
@@ -92,24 +96,24 @@ def encode(shape: Shape, now: Now, reach: np.float32, room: Room, crew: Crew) ->
         found = min(GROUP, shape.latents - first)
         begin(shape, now, first, first + found, room)
         encoder = now.old + first * shape.at.row * FLOAT
-        start = room.start.ctypes.data + first * FLOAT
+        start = room.start + first * FLOAT
         for sample in range(0, now.batch, LANES):
             valid, block = min(LANES, now.batch - sample), sample // LANES
             lanes = (valid + PAIR * WIDTH - 1) // (PAIR * WIDTH) * PAIR
             x = now.lanes + block * shape.at.row * STRIDE * FLOAT
-            row = block * shape.latents + first if chooses else crew.thread * GROUP
-            z = room.z.ctypes.data + row * STRIDE * FLOAT
+            place = block * shape.latents + first if chooses else crew.thread * GROUP
+            z = room.z + place * STRIDE * FLOAT
             size = (found, shape.dims, lanes, shape.at.row)
             products.contract_rows((z, encoder, x, start, *size))
             if not chooses:
-                for r in range(found):
-                    j = first + r
+                for j in range(first, first + found):
                     floor = theta_of(shape, now, j)
                     if shape.kind == JUMPRELU:
-                        floor -= reach * _WIDER + _LEAST
+                        floor -= now.reach * _WIDER + _LEAST
                     samples, values = list_at(shape, room, j)
-                    listed = (samples, values, room.cells.ctypes.data + j * FLOAT)
-                    cells.list_above((z + r * STRIDE * FLOAT, floor, sample, valid, *listed))
+                    listed = (samples, values, room.cells + j * FLOAT)
+                    row = z + (j - first) * STRIDE * FLOAT
+                    cells.list_above((row, floor, sample, valid, *listed))
         if not chooses:
             close_lists(shape, first, first + found, room)
 
@@ -117,9 +121,9 @@ def encode(shape: Shape, now: Now, reach: np.float32, room: Room, crew: Crew) ->
 @KERNELS.inlined
 def begin(shape: Shape, now: Now, first: int, last: int, room: Room) -> None:
     """Empty the lists of some latents, and let their z begin at b_e - E b_d."""
-    bias, start = now.old + shape.at.b_d * FLOAT, room.start.ctypes.data
+    bias, start = now.old + shape.at.b_d * FLOAT, room.start
     for j in range(first, last):
-        room.cells[j] = 0
+        put_word(room.cells, j, 0)
         b_e = float_at(now.old, shape.at.b_e + j)
         put_float(start, j, b_e)
         if shape.bias:
@@ -132,20 +136,20 @@ def close_lists(shape: Shape, first: int, last: int, room: Room) -> None:
     """Fill the lists of some latents up to whole vectors."""
     for j in range(first, last):
         samples, values = list_at(shape, room, j)
-        cells.fill_up((samples, values, room.cells[j]))
+        cells.fill_up((samples, values, word_at(room.cells, j)))
 
 
 @KERNELS.compiled
 def list_lanes(shape: Shape, now: Now, first: int, last: int, room: Room) -> None:
     """List the cells of some latents that are above the floors of their samples."""
     for j in range(first, last):
-        room.cells[j] = 0
+        put_word(room.cells, j, 0)
         samples, values = list_at(shape, room, j)
-        listed = (samples, values, room.cells.ctypes.data + j * FLOAT)
+        listed = (samples, values, room.cells + j * FLOAT)
         for sample in range(0, now.batch, LANES):
             valid, block = min(LANES, now.batch - sample), sample // LANES
-            z = room.z.ctypes.data + (block * shape.latents + j) * STRIDE * FLOAT
-            floors = room.floors.ctypes.data + sample * FLOAT
+            z = room.z + (block * shape.latents + j) * STRIDE * FLOAT
+            floors = room.floors + sample * FLOAT
             cells.list_above_lanes((z, floors, sample, valid, *listed))
     close_lists(shape, first, last, room)
 
@@ -156,9 +160,9 @@ def choose_by_sample(shape: Shape, now: Now, keep: int, room: Room, crew: Crew) 
     first, last = share_of((now.batch + LANES - 1) // LANES, crew)
     for block in range(first, last):
         sample = block * LANES
-        z = room.z.ctypes.data + block * shape.latents * STRIDE * FLOAT
+        z = room.z + block * shape.latents * STRIDE * FLOAT
         vectors = whole(min(LANES, now.batch - sample)) // WIDTH
-        floors = room.floors.ctypes.data + sample * FLOAT
+        floors = room.floors + sample * FLOAT
         select.lane_floors((z, floors, shape.latents, keep, vectors))
     wait(crew.barrier, crew.threads)
     first, last = share_of(shape.latents, crew)
@@ -182,18 +186,19 @@ def choose_from_batch(
     floor = guess
     while True:
         if crew.thread == 0:
-            room.floors[:] = floor
+            for sample in range(now.batch):
+                put_float(room.floors, sample, floor)
         wait(crew.barrier, crew.threads)
         list_lanes(shape, now, first, last, room)
         wait(crew.barrier, crew.threads)
         found = 0
         for j in range(shape.latents):
-            found += room.cells[j]
+            found += word_at(room.cells, j)
         if found >= keep or floor == ZERO:
             break
         floor = ZERO
     if crew.thread == 0:
-        room.floor[0] = floor
+        put_float(room.floor, 0, floor)
         if found > keep:
             raise_floor(shape, keep, room)
     wait(crew.barrier, crew.threads)
@@ -207,24 +212,24 @@ def raise_floor(shape: Shape, keep: int, room: Room) -> None:
     """Raise the floor until no more than `keep` of the listed cells are above it."""
     at = 0
     for j in range(shape.latents):
-        length = whole(room.cells[j])
+        length = whole(word_at(room.cells, j))
         values = list_at(shape, room, j)[1]
-        steps.copy((values, room.chosen.ctypes.data + at * FLOAT, length))
+        steps.copy((values, room.chosen + at * FLOAT, length))
         at += length
-    select.floor_of((room.chosen.ctypes.data, at // WIDTH, keep, room.floor.ctypes.data))
+    select.floor_of((room.chosen, at // WIDTH, keep, room.floor))
 
 
 @KERNELS.inlined
 def keep_above(shape: Shape, j: int, room: Room) -> None:
     """Take the cells not above the floor out of a latent's list, and note its smallest code."""
     samples, values = list_at(shape, room, j)
-    kept, lowest, floor = 0, np.float32(np.inf), room.floor[0]
-    for cell in range(room.cells[j]):
+    kept, lowest, floor = 0, np.float32(np.inf), float_at(room.floor, 0)
+    for cell in range(word_at(room.cells, j)):
         z = float_at(values, cell)
         if not z <= floor:
             put_word(samples, kept, word_at(samples, cell))
             put_float(values, kept, z)
             lowest = min(lowest, z)
             kept += 1
-    room.cells[j] = kept
-    room.lowest[j] = lowest
+    put_word(room.cells, j, kept)
+    put_float(room.lowest, j, lowest)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from superpos.engines.compiled.barrier import wait
+from superpos.engines.compiled.scalars import float_at, put_float, word_at
 from superpos.families.sae.cpu.arrays import (
     ABOVE,
     F32,
@@ -31,7 +32,7 @@ from superpos.families.sae.cpu.arrays import (
 )
 from superpos.families.sae.cpu.cache import KERNELS
 from superpos.families.sae.cpu.decoding import decode
-from superpos.families.sae.cpu.encoding import list_cells, theta_of
+from superpos.families.sae.cpu.encoding import list_at, list_cells, theta_of
 from superpos.families.sae.cpu.update import finish, step_latents
 from superpos.family import Adam
 
@@ -70,23 +71,26 @@ def train(
                 at,
                 step + at,
                 shape.samples,
-                batches.lanes[at].ctypes.data,
-                batches.rows[at].ctypes.data,
+                batches.lanes.ctypes.data + at * batches.lanes.strides[0],
+                batches.rows.ctypes.data + at * batches.rows.strides[0],
                 place + turn * size,
                 place + (1 - turn) * size,
                 out,
                 ZERO,
                 models.penalty[model, at],
+                models.reach[model],
+                models.cuts.ctypes.data,
+                models.weights.ctypes.data + model * models.weights.strides[0],
                 False,
             )
             threshold = state.threshold[model]
-            list_cells(shape, now, models, models.keep[model, at], threshold, room, crew)
-            decode(shape, now, models, room, crew)
+            list_cells(shape, now, models.keep[model, at], threshold, room, crew)
+            decode(shape, now, room, crew)
             wait(crew.barrier, crew.threads)
             step_latents(shape, now, models, adam, room, crew)
             wait(crew.barrier, crew.threads)
             if crew.thread == 0:
-                finish(shape, now, models, adam, state, losses, room)
+                finish(shape, now, models, adam, state, losses, room, crew)
 
 
 @KERNELS.compiled
@@ -115,21 +119,25 @@ def score(
                 at,
                 0,
                 batch,
-                batches.lanes[at].ctypes.data,
-                batches.rows[at].ctypes.data,
+                batches.lanes.ctypes.data + at * batches.lanes.strides[0],
+                batches.rows.ctypes.data + at * batches.rows.strides[0],
                 state.numbers.ctypes.data + model * 2 * size,
                 0,
                 0,
                 floor,
                 models.penalty[model, 0],
+                models.reach[model],
+                models.cuts.ctypes.data,
+                models.weights.ctypes.data + model * models.weights.strides[0],
                 True,
             )
-            room.squares[:batch] = ZERO
-            list_cells(shape, now, models, models.keep[model, 0], ZERO, room, crew)
-            decode(shape, now, models, room, crew)
+            for sample in range(batch):
+                put_float(room.squares, sample, ZERO)
+            list_cells(shape, now, models.keep[model, 0], ZERO, room, crew)
+            decode(shape, now, room, crew)
             add_penalties(shape, now, room)
             for sample in range(batch):
-                loss = np.float64(room.squares[sample])
+                loss = np.float64(float_at(room.squares, sample))
                 state.moments[model, 0] += loss
                 state.moments[model, 1] += loss * loss
 
@@ -140,8 +148,10 @@ def add_penalties(shape: Shape, now: Now, room: Room) -> None:
     if now.half != ZERO:
         for j in range(shape.latents):
             theta = theta_of(shape, now, j)
-            for cell in range(room.cells[j]):
-                z = room.value[j, cell]
+            samples, values = list_at(shape, room, j)
+            for cell in range(word_at(room.cells, j)):
+                z = float_at(values, cell)
                 if not z <= theta:
-                    active = ONE if shape.kind == JUMPRELU else z
-                    room.squares[room.sample[j, cell]] += 2 * now.half * active
+                    penalty = 2 * now.half * (ONE if shape.kind == JUMPRELU else z)
+                    sample = word_at(samples, cell)
+                    put_float(room.squares, sample, float_at(room.squares, sample) + penalty)

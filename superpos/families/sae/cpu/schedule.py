@@ -19,7 +19,7 @@ from superpos.engines.machine import torch_threads
 from superpos.families.sae import FAMILY
 from superpos.families.sae.cpu import batches, kernel
 from superpos.families.sae.cpu.arrays import F32, F64, Batches, Crew, Models, Room, Shape, Trained
-from superpos.families.sae.cpu.call import models_of, room_of, shape_of
+from superpos.families.sae.cpu.call import Memory, models_of, shape_of
 from superpos.families.sae.cpu.restart import restart_dead
 from superpos.families.sae.structure import Structure, Task
 from superpos.families.sae.upkeep import restarts
@@ -135,7 +135,7 @@ class Team:
             self._way = self._by_world
         elif crews and self.shares_steps():
             self._way = self._in_crews
-        self._rooms: list[Room] = []
+        self._rooms: list[Memory] = []
         self._made: list[Batches] = []
 
     def shares_steps(self) -> bool:
@@ -152,12 +152,12 @@ class Team:
 
     def _by_world(self, evaluation: bool, start: int, count: int, use: Use) -> None:
         def work(taken: Iterator[World]) -> None:
-            room, made = self._take_room(), self._take_batches()
+            memory, made = self._take_room(), self._take_batches()
             some = _first(made, count)
             for world in taken:
                 self._fill(some, world, evaluation, start)
-                use(some, world.models, room, _alone())
-            self._rooms.append(room)
+                use(some, world.models, memory.room, _alone())
+            self._rooms.append(memory)
             self._made.append(made)
 
         on_threads(self.threads, self.worlds, work)
@@ -171,24 +171,24 @@ class Team:
         ]
 
         def work(taken: Iterator[tuple[Batches, range]]) -> None:
-            room = self._take_room()
+            memory = self._take_room()
             for made, models in taken:
-                use(made, models, room, _alone())
-            self._rooms.append(room)
+                use(made, models, memory.room, _alone())
+            self._rooms.append(memory)
 
         on_threads(self.threads, shares, work)
 
     def _in_crews(self, evaluation: bool, start: int, count: int, use: Use) -> None:
         made, barrier = self._all(evaluation, start, count), np.zeros(2, np.int64)
-        room = self._take_room(self.threads)
+        memory = self._take_room(self.threads)
 
         def work(taken: Iterator[int]) -> None:
             for thread in taken:
                 for world, some in zip(self.worlds, made, strict=True):
-                    use(some, world.models, room, Crew(thread, self.threads, barrier))
+                    use(some, world.models, memory.room, Crew(thread, self.threads, barrier))
 
         on_threads(self.threads, range(self.threads), work)
-        self._rooms.append(room)
+        self._rooms.append(memory)
 
     def _all(self, evaluation: bool, start: int, count: int) -> list[Batches]:
         """The batches of every world, made by all threads."""
@@ -216,8 +216,8 @@ class Team:
     def _fill(self, out: Batches, world: World, evaluation: bool, start: int) -> None:
         batches.fill(out, self.task.worlds[world.number], evaluation, start, self.shape.samples)
 
-    def _take_room(self, threads: int = 1) -> Room:
-        return self._rooms.pop() if self._rooms else room_of(self.shape, threads)
+    def _take_room(self, threads: int = 1) -> Memory:
+        return self._rooms.pop() if self._rooms else Memory(self.shape, threads)
 
     def _take_batches(self, new: bool = False) -> Batches:
         if self._made and not new:

@@ -1,8 +1,9 @@
 """Passes that find the k largest positive numbers: the floor that they are above.
 
-By bisection of the bits of floats, whose order is that of positive numbers. More than k numbers are
-above `low`, and k at most above `high`, which is the floor where exactly k are above it, or where
-no float lies between the two: of equal numbers, either all are above the floor or none.
+By bisection: of the numbers at first, and then, to come to an end, of the bits of floats, whose
+order is that of positive numbers. More than k numbers are above `low`, and k at most above `high`,
+which is the floor where exactly k are above it, or where no float lies between the two: of equal
+numbers, either all are above the floor or none.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from superpos.engines.compiled.vectors import (
 )
 
 _BIT = ir.IntType(1)
+_BY_VALUE = 16  # turns; numbers that are about evenly spread need fewer
 _NONE, _ONE = ir.Constant(VI, None), ir.Constant(VI, [1] * WIDTH)
 
 
@@ -46,6 +48,7 @@ def lane_floors(
     wanted = splat(b, b.trunc(k, I32), VI)
     low, high, count = (cgutils.alloca_once(b, VI) for _ in range(3))
     top, going = cgutils.alloca_once(b, VF), cgutils.alloca_once(b, _BIT)
+    turn = cgutils.alloca_once(b, I32)
     with cgutils.for_range(b, vectors) as v:
         lane = b.mul(v.index, integer(WIDTH))
         b.store(ir.Constant(VF, None), top)
@@ -59,9 +62,10 @@ def lane_floors(
         b.store(_NONE, low)
         b.store(b.select(many, b.bitcast(b.load(top), VI), _NONE), high)
         b.store(_any(b, many), going)
+        b.store(ir.Constant(I32, 0), turn)
         with _while(b, going):
             below, above = b.load(low), b.load(high)
-            middle = b.add(below, b.lshr(b.sub(above, below), _ONE))
+            middle = _between(b, below, above, turn)
             level = b.bitcast(middle, VF)
             b.store(_NONE, count)
             with cgutils.for_range(b, latents) as j:
@@ -80,11 +84,8 @@ def floor_of(b: Value, values: Floats, groups: Value, k: Value, floor: Floats) -
     """floor[0]: above it are the k largest of the values, of which more than k are above the number
     it held before.
     """
-    low, high, going = (
-        cgutils.alloca_once(b, I32),
-        cgutils.alloca_once(b, I32),
-        cgutils.alloca_once(b, _BIT),
-    )
+    low, high, turn = (cgutils.alloca_once(b, I32) for _ in range(3))
+    going = cgutils.alloca_once(b, _BIT)
     count, top = cgutils.alloca_once(b, VI), cgutils.alloca_once(b, VF)
     one = ir.Constant(I32, 1)
     wanted = b.trunc(k, I32)
@@ -95,9 +96,10 @@ def floor_of(b: Value, values: Floats, groups: Value, k: Value, floor: Floats) -
     b.store(b.bitcast(b.load(floor), I32), low)
     b.store(_greatest(b, b.bitcast(b.load(top), VI)), high)
     b.store(ir.Constant(_BIT, 1), going)
+    b.store(ir.Constant(I32, 0), turn)
     with _while(b, going):
         below, above = b.load(low), b.load(high)
-        middle = b.add(below, b.lshr(b.sub(above, below), one))
+        middle = _between(b, below, above, turn)
         level = splat(b, b.bitcast(middle, F32), VF)
         b.store(_NONE, count)
         with cgutils.for_range(b, groups) as group:
@@ -110,6 +112,20 @@ def floor_of(b: Value, values: Floats, groups: Value, k: Value, floor: Floats) -
         b.store(b.select(many, middle, b.select(exact, middle, below)), low)
         b.store(b.icmp_signed(">", b.sub(b.load(high), b.load(low)), one), going)
     b.store(b.bitcast(b.load(high), F32), floor)
+
+
+def _between(b: Value, low: Value, high: Value, turn: Value) -> Value:
+    """The bits of a number between two, given by theirs: half-way in value for the first turns."""
+    floats = VF if low.type == VI else F32
+    half, one = ir.Constant(floats, 0.5), ir.Constant(low.type, 1)
+    if floats == VF:
+        half, one = ir.Constant(VF, [0.5] * WIDTH), _ONE
+    done = b.load(turn)
+    b.store(b.add(done, ir.Constant(I32, 1)), turn)
+    below, above = b.bitcast(low, floats), b.bitcast(high, floats)
+    by_value = b.bitcast(b.fadd(below, b.fmul(half, b.fsub(above, below))), low.type)
+    by_bits = b.add(low, b.lshr(b.sub(high, low), one))
+    return b.select(b.icmp_signed("<", done, ir.Constant(I32, _BY_VALUE)), by_value, by_bits)
 
 
 def _any(b: Value, lanes: Value) -> Value:

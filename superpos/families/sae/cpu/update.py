@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from superpos.engines.compiled import steps
-from superpos.engines.compiled.scalars import float_at, put_float
+from superpos.engines.compiled.scalars import double_at, float_at, long_at, put_float, word_at
 from superpos.engines.compiled.vectors import WIDTH
 from superpos.families.sae.cpu import cells, rows
 from superpos.families.sae.cpu.arrays import (
@@ -61,16 +61,16 @@ def step_latents(
 ) -> None:
     """Gradients and steps of the rows of all latents, and the gradients of b_e and theta."""
     numbers = numbers_of(shape, now, models, adam)
-    grad_d = room.grads.ctypes.data + crew.thread * 2 * shape.at.row * FLOAT
+    grad_d = room.grads + crew.thread * 2 * shape.at.row * FLOAT
     grad_e = grad_d + shape.at.row * FLOAT
-    room.check[crew.thread] = ZERO
+    put_float(room.check, 1 + crew.thread, ZERO)
     prefix = 0
     first, last = share_of(shape.latents, crew)
     for j in range(first, last):
-        while j >= models.cuts[prefix]:
+        while j >= long_at(now.cuts, prefix):
             prefix += 1
         e = errors_of(shape, prefix, room)
-        add_cells(shape, now, models, j, e, grad_d, grad_e, room)
+        add_cells(shape, now, j, e, grad_d, grad_e, room)
         if now.out:
             put_rows(shape, now, j, grad_d, grad_e, numbers, room)
         else:
@@ -81,7 +81,6 @@ def step_latents(
 def add_cells(
     shape: Shape,
     now: Now,
-    models: Models,
     j: int,
     e: int,
     grad_d: int,
@@ -89,22 +88,23 @@ def add_cells(
     room: Room,
 ) -> None:
     """The gradients of a latent."""
-    reach, penalty = models.reach[now.model], ZERO if shape.kind == JUMPRELU else now.half
+    penalty = ZERO if shape.kind == JUMPRELU else now.half
     decoder = now.old + (shape.at.decoder + j * shape.at.row) * FLOAT
-    theta, groups = theta_of(shape, now, j), whole(room.cells[j]) // WIDTH
+    theta, groups = theta_of(shape, now, j), whole(word_at(room.cells, j)) // WIDTH
     samples, values = list_at(shape, room, j)
-    sums = room.sums.ctypes.data + j * cells.SUMS * FLOAT
+    sums = room.sums + j * cells.SUMS * FLOAT
     which = (decoder, samples, values, grad_d, grad_e, sums)
     size = (groups, shape.parts, shape.pitch)
-    cells.latent_gradients((e, now.x, *which, theta, reach, penalty, *size))
-    room.grad[j] = room.sums[j, 0]
+    cells.latent_gradients((e, now.x, *which, theta, now.reach, penalty, *size))
+    sum_dz = float_at(sums, 0)
+    put_float(room.grad, j, sum_dz)
     if shape.kind == JUMPRELU:
-        near = theta * room.sums[j, 3] + now.half * room.sums[j, 4]
-        room.grad[shape.at.theta - shape.at.b_e + j] = -near / (2 * reach)
+        near = theta * float_at(sums, 3) + now.half * float_at(sums, 4)
+        put_float(room.grad, shape.at.theta - shape.at.b_e + j, -near / (2 * now.reach))
     if shape.tied:
         bias = now.old + shape.at.b_d * FLOAT
         rows.add_scaled((grad_e, grad_d, ONE, shape.parts))
-        rows.add_scaled((bias, grad_d, -room.sums[j, 0], shape.parts))
+        rows.add_scaled((bias, grad_d, -sum_dz, shape.parts))
 
 
 @KERNELS.inlined
@@ -120,14 +120,14 @@ def step_rows(
 ) -> None:
     """The steps of a latent's rows of D and E."""
     row, pitch = j * shape.at.row * FLOAT, shape.latents * shape.at.row
-    check = room.check.ctypes.data + crew.thread * FLOAT
+    check = room.check + (1 + crew.thread) * FLOAT
     end = (check, shape.parts, *numbers)
     if not shape.frozen:
         at = row + shape.at.decoder * FLOAT
         decoder = now.old + at
         rows.step_row((decoder, now.new + at, pitch, grad_d, ZERO, decoder, 1, *end))
     if not shape.tied:
-        bias, less = now.old + shape.at.b_d * FLOAT, room.sums[j, 0]
+        bias, less = now.old + shape.at.b_d * FLOAT, float_at(room.grad, j)
         rows.step_row((now.old + row, now.new + row, pitch, grad_e, less, bias, 0, *end))
 
 
@@ -147,7 +147,7 @@ def put_rows(
         at = row + shape.at.decoder * FLOAT
         rows.put_gradient((grad_d, ZERO, now.old + at, 1, now.out + at, *end))
     if not shape.tied:
-        bias, less = now.old + shape.at.b_d * FLOAT, room.sums[j, 0]
+        bias, less = now.old + shape.at.b_d * FLOAT, float_at(room.grad, j)
         rows.put_gradient((grad_e, less, bias, 0, now.out + row, *end))
 
 
@@ -160,6 +160,7 @@ def finish(
     state: Trained,
     losses: F64,
     room: Room,
+    crew: Crew,
 ) -> None:
     """What follows the latents: b_e, theta and b_d, the loss, and whether the model goes on."""
     if shape.bias:
@@ -169,16 +170,18 @@ def finish(
     if now.out:
         losses[now.model] = loss
         for i in range(shape.at.vectors):
-            put_float(now.out, shape.at.b_e + i, numbers[0] * room.grad[i])
+            put_float(now.out, shape.at.b_e + i, numbers[0] * float_at(room.grad, i))
         return
     start, count = shape.at.b_e * FLOAT, shape.at.vectors
     old, after = now.old + start, count * FLOAT
-    check = room.check.ctypes.data + (len(room.check) - 1) * FLOAT
-    where = (old, old + after, old + 2 * after, room.grad.ctypes.data, now.new + start)
-    steps.step_adam((*where, check, count, *numbers))
+    where = (old, old + after, old + 2 * after, room.grad, now.new + start)
+    steps.step_adam((*where, room.check, count, *numbers))
     if shape.loss_every and now.step % shape.loss_every == 0:
         state.history[now.model, now.step // shape.loss_every] = np.float32(loss)
-    if np.isfinite(room.check.sum()) and np.isfinite(np.float32(loss)):
+    check = float_at(room.check, 0)
+    for thread in range(crew.threads):
+        check += float_at(room.check, 1 + thread)
+    if np.isfinite(check) and np.isfinite(np.float32(loss)):
         go_on(shape, now, models, state, room)
     else:
         state.diverged_at[now.model] = now.step
@@ -186,11 +189,11 @@ def finish(
 
 @KERNELS.inlined
 def bias_gradient(shape: Shape, now: Now, room: Room) -> None:
-    """Complete the gradient of b_d, of which room holds the sum of the errors."""
-    grad = room.grad.ctypes.data + (shape.at.b_d - shape.at.b_e) * FLOAT
+    """Complete the gradient of b_d, of which the room holds the sum of the errors."""
+    grad = room.grad + (shape.at.b_d - shape.at.b_e) * FLOAT
     for j in range(shape.latents):
         encoder = now.old + j * shape.at.row * FLOAT
-        rows.add_scaled((encoder, grad, -room.grad[j], shape.parts))
+        rows.add_scaled((encoder, grad, -float_at(room.grad, j), shape.parts))
 
 
 @KERNELS.inlined
@@ -198,11 +201,11 @@ def mean_loss(shape: Shape, now: Now, room: Room) -> np.float64:
     """The mean loss of a batch, of the errors' squares and the penalty."""
     errors, penalty = np.float64(0), np.float64(0)
     for share in range((shape.parts + SHARE - 1) // SHARE):
-        errors += room.losses[share]
+        errors += double_at(room.losses, share)
     column = 2 if shape.kind == JUMPRELU else 1
     if now.half != ZERO:
         for j in range(shape.latents):
-            penalty += room.sums[j, column]
+            penalty += float_at(room.sums, j * cells.SUMS + column)
     return (errors + 2 * now.half * penalty) / now.batch
 
 
@@ -212,9 +215,12 @@ def go_on(shape: Shape, now: Now, models: Models, state: Trained, room: Room) ->
     model = now.model
     state.turn[model] = 1 - state.turn[model]
     for j in range(shape.latents):
-        state.idle[model, j] = 0 if room.sums[j, 2] > ZERO else state.idle[model, j] + 1
+        fired = float_at(room.sums, j * cells.SUMS + 2) > ZERO
+        state.idle[model, j] = 0 if fired else state.idle[model, j] + 1
     if shape.kind == BATCHTOPK:
-        smallest, old = room.lowest[: shape.latents].min(), state.threshold[model]
+        smallest, old = np.float32(np.inf), state.threshold[model]
+        for j in range(shape.latents):
+            smallest = min(smallest, float_at(room.lowest, j))
         if not np.isinf(smallest):
             mean = models.memory * old + models.forgotten * smallest
             state.threshold[model] = mean if old > ZERO else smallest
