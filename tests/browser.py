@@ -77,7 +77,7 @@ class Tab:
 
     def _listen(self, page: Page) -> None:
         page.on("console", self._on_console)
-        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        page.on("pageerror", lambda error: self.faults.append(f"error: {error.stack or error}"))
         page.on("crash", lambda _: self.faults.append("the page crashed"))
         page.on("requestfailed", self._on_failed)
         page.on("dialog", self._on_dialog)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from superpos.errors import SuperposError
 from superpos.family import Family, Figure, every
+from superpos.figures import library
 
 if TYPE_CHECKING:
     from matplotlib import figure as mpl
@@ -97,4 +98,5 @@ def _reason(run: Run, figure: Figure) -> str | None:
 
 
 def _module(figure: Figure) -> Any:
+    library.open_matplotlib()
     return importlib.import_module(figure.module)

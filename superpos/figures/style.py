@@ -24,6 +24,7 @@ from superpos.figures.colours import CYCLE as CYCLE
 from superpos.figures.colours import FAINT as FAINT
 from superpos.figures.colours import GREY as GREY
 from superpos.figures.colours import INK as INK
+from superpos.figures.library import without
 
 HALF: Final = 3.3  # inches: one column of a page
 FULL: Final = 6.9  # inches: the whole width
@@ -64,6 +65,9 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "pdf.fonttype": 42,
 }
 
+_OF_WINDOWS: Final = frozenset({"backend", "backend_fallback", "interactive", "toolbar"})
+"""Settings that no file shows, and that are chosen once for a program."""
+
 # Importance: dark for the most important; the pale end of viridis is cut off, it vanishes on white.
 IMPORTANCE: Final = LinearSegmentedColormap.from_list("importance", mpl.colormaps["viridis"](np.linspace(0.85, 0, 256)))
 # Entries of WᵀW and b from −1 (red) over 0 (white) to 1 (blue).
@@ -73,8 +77,12 @@ SUPERPOSED: Final = LinearSegmentedColormap.from_list("superposed", ["#1a5fb4", 
 
 
 def context() -> AbstractContextManager[None]:
-    """The settings, for as long as the `with` block lasts."""
-    return mpl.rc_context(cast("Any", dict(SETTINGS)))  # the stubs list every setting as a literal
+    """The settings, for as long as the `with` block lasts: those above on top of matplotlib's own.
+
+    What a user sets in a file matplotlibrc, by a style or in code is not for these figures.
+    """
+    own = {name: value for name, value in mpl.rcParamsDefault.items() if name not in _OF_WINDOWS}
+    return mpl.rc_context(cast("Any", own | dict(SETTINGS)))  # the stubs list every setting as a literal
 
 
 class Drawing(Figure):
@@ -131,6 +139,6 @@ def render(figure: Figure, file_format: Literal["png", "svg", "pdf"], dpi: float
     """The file of a figure; the same figure gives the same bytes, so no date is written. `dpi` is for PNG."""
     metadata = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
     buffer = io.BytesIO()
-    with context():
+    with context(), without("SOURCE_DATE_EPOCH"):  # a date of which nothing is written, and which may be none
         figure.savefig(buffer, format=file_format, metadata=metadata, dpi=dpi or SETTINGS["savefig.dpi"])
     return buffer.getvalue()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from superpos.errors import ConfigError, IncompleteError
+from superpos.figures.library import open_matplotlib
 from superpos.report.pack import Pack, compress
 from superpos.report.page_data import content, to_text
 from superpos.store import Run, check_target, explained, write_file
@@ -76,6 +77,7 @@ def _frame(added: Sequence[str]) -> str:
     """The page without a run: HTML with style, colours, library and all scripts, those `added` too."""
     from plotly.offline import get_plotlyjs  # takes its time
 
+    open_matplotlib()
     from superpos.report.palette import palette  # and so does this
 
     scripts = [*map(_page, _BEFORE), _alone(added), *map(_page, _AFTER)]

@@ -64,9 +64,6 @@ async function drawSeeds(target, { model }, card) {
     { type: "scatter", mode: "markers", x: ranked.map((_, i) => i + 1), y: losses, customdata: ranked, text: hover, hovertemplate: "%{text}<extra></extra>", marker: { size: 8, color: ranked.map(colour) } },
     { type: "scatter", mode: "markers", x: at < 0 ? [] : [at + 1], y: at < 0 ? [] : [losses[at]], hoverinfo: "skip", marker: { symbol: "circle-open", size: 15, color: css("--select"), line: { width: 3 } } },
   ], { margin: { l: 72, r: 12, t: 8, b: 40 }, xaxis: { title: { text: "seeds, the best first" }, ...whole(ranked.length) }, yaxis: { title: { text: "loss" }, automargin: true, ...(isLogarithmic(losses) ? logAxis(losses) : { type: "linear" }) } }, `Losses of ${all.length} seeds`);
-  if (!target.dataset.listens) {
-    target.dataset.listens = "true";
-    target.on("plotly_click", ({ points: [point] }) => Number.isInteger(point.customdata) && select(point.customdata));
-  }
+  selectOnClick(target);
   return true;
 }

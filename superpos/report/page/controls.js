@@ -1,21 +1,38 @@
 // The controls of the map, and its keys.
 
 function drawControls() {
-  const controls = document.getElementById("controls");
   const metric = METRICS.find((own) => own.name === state.metric);
   const choices = [chooser("metric", "Show", METRICS.map((own) => [own.name, own.label]), state.metric, (metric) => set({ metric }))];
   if (metric.features) choices.push(chooser("feature", "feature", Array.from({ length: metric.features }, (_, i) => [i, i + 1]), state.feature, (feature) => set({ feature: Number(feature) })));
   if (SETTINGS.length > 1) {
     const axes = SETTINGS.map((axis) => [axis, axisWords(axis)]);
-    const swap = (name, other) => (value) => set(value === "" ? { y: null } : Number(value) === state[other] ? { x: state.y, y: state.x } : { [name]: Number(value) });
+    const swap = (name, other) => (value) => set(value === "" ? { y: null } : Number(value) === wanted[other] ? { x: wanted.y, y: wanted.x } : { [name]: Number(value) });
     choices.push(chooser("axis-x", "across", axes, state.x, swap("x", "y")), chooser("axis-y", "upwards", [...axes, ["", "none: a curve"]], state.y ?? "", swap("y", "x")));
   }
   if (RUN.layers.lines.length || RUN.layers.curves.length) {
     const box = el("input", { type: "checkbox", id: "theory", checked: state.theory, "data-testid": "theory", onchange: () => set({ theory: box.checked }) });
     choices.push(el("label", { for: "theory" }, box, " theory"));
   }
+  const place = document.getElementById("choices");
+  keepFocus(place, () => place.replaceChildren(...choices));
+  drawSliders();
+}
+
+/** Sliders stay the elements that they are as long as they can: they may be under a mouse that drags them. */
+function drawSliders() {
+  const place = document.getElementById("sliders");
   const others = SETTINGS.filter((axis) => axis !== state.x && axis !== state.y);
-  keepFocus(controls, () => controls.replaceChildren(...choices, ...others.map(slider)));
+  if (place.dataset.axes !== others.join()) {
+    place.dataset.axes = others.join();
+    keepFocus(place, () => place.replaceChildren(...others.map(slider)));
+  }
+  for (const axis of others) {
+    const input = document.getElementById(`slice-${axis}`);
+    const text = RUN.axes[axis].texts[wanted.at[axis]];
+    input.value = wanted.at[axis];
+    input.setAttribute("aria-valuetext", text);
+    input.previousSibling.textContent = `${axisWords(axis)} = ${text} `;
+  }
 }
 
 function chooser(name, label, options, chosen, change) {
@@ -25,15 +42,15 @@ function chooser(name, label, options, chosen, change) {
 
 /** A slider over an axis that is not drawn; the model in view goes with it. */
 function slider(axis) {
-  const point = state.at[axis], name = `slice-${axis}`;
+  const name = `slice-${axis}`;
   const input = el("input", {
-    type: "range", id: name, min: 0, max: RUN.axes[axis].values.length - 1, step: 1, value: point, "data-testid": name, "aria-valuetext": RUN.axes[axis].texts[point],
+    type: "range", id: name, min: 0, max: RUN.axes[axis].values.length - 1, step: 1, "data-testid": name,
     oninput: () => {
-      const there = bestOf(moved(state.model, axis, Number(input.value)));
+      const there = bestOf(moved(wanted.model, axis, Number(input.value)));
       set({ at: { [axis]: Number(input.value) }, ...(there >= 0 ? { model: there } : {}) });
     },
   });
-  return el("label", { for: name, className: "slider" }, `${axisWords(axis)} = ${RUN.axes[axis].texts[point]} `, input);
+  return el("label", { for: name, className: "slider" }, "=", input);
 }
 
 /** Draw controls anew; the one that had the focus has it again. */
@@ -46,8 +63,8 @@ function keepFocus(parent, draw) {
 /** The neighbour of the model in view along an axis, its best seed; the next one that is listed. */
 function step(axis, by) {
   const points = ordered(axis);
-  for (let i = points.indexOf(pointOf(state.model, axis)) + by; i >= 0 && i < points.length; i += by) {
-    const best = bestOf(moved(state.model, axis, points[i]));
+  for (let i = points.indexOf(pointOf(wanted.model, axis)) + by; i >= 0 && i < points.length; i += by) {
+    const best = bestOf(moved(wanted.model, axis, points[i]));
     if (best >= 0) return select(best);
   }
   return Promise.resolve();
@@ -55,17 +72,17 @@ function step(axis, by) {
 
 /** The next seed of the setting, after the last one the first. */
 function stepSeed(by) {
-  const all = seedsOf(state.model);
-  return select(all.at((all.indexOf(state.model) + by) % all.length));
+  const all = seedsOf(wanted.model);
+  return select(all.at((all.indexOf(wanted.model) + by) % all.length));
 }
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const across = state.x === null ? stepSeed : (by) => step(state.x, by), up = state.y === null ? stepSeed : (by) => step(state.y, by);
+  const across = wanted.x === null ? stepSeed : (by) => step(wanted.x, by), up = wanted.y === null ? stepSeed : (by) => step(wanted.y, by);
   const sideways = event.shiftKey ? stepSeed : across;
   const actions = {
     ArrowLeft: () => sideways(-1), ArrowRight: () => sideways(1), ArrowDown: () => up(-1), ArrowUp: () => up(1),
-    "[": () => stepSeed(-1), "]": () => stepSeed(1), p: () => set({ pin: state.pin === state.model ? null : state.model }),
+    "[": () => stepSeed(-1), "]": () => stepSeed(1), p: () => set({ pin: wanted.pin === wanted.model ? null : wanted.model }),
   };
   if (!actions[event.key]) return;
   event.preventDefault();

@@ -11,12 +11,13 @@ const bytesOf = (text) => {
   return bytes;
 };
 
-/** The bytes of a compressed script element, which is emptied: they are not needed twice. */
+/** The bytes of a compressed script element, which is removed: they are not needed twice. */
 async function inflate(id) {
   const element = document.getElementById(id);
   const stream = new Blob([bytesOf(element.textContent)]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const bytes = await new Response(stream).arrayBuffer();
   element.remove();
-  return new Response(stream).arrayBuffer();
+  return bytes;
 }
 
 // Float32 of every float16, by its bits.

@@ -24,21 +24,29 @@ async function drawDetail(article, model, moved) {
   const view = { model, row: rowOf(model), weights, tensors: found?.part.tensors ?? [], step };
   drawHead(article.querySelector(".head"), view);
   drawConfig(article.querySelector(".config"), view);
-  for (const { name, draw, moves } of CARDS) {
+  for (const { name, title, draw, moves } of CARDS) {
     if (moved && !moves) continue;
     const card = article.querySelector(`.card.${name}`);
     if (waiting) return false;
     if (!document.documentElement.dataset.ready && !card.hidden && card.getBoundingClientRect().top > innerHeight) {
       isReady();
-      await new Promise(requestAnimationFrame);
+      await painted();
     }
     const target = card.querySelector(".plot"), before = card.hidden;
     card.hidden = false; // a plot takes its size from what is seen
-    const drawn = await draw(target, view, card);
+    const drawn = await attempt(`The card “${title}”`, () => draw(target, view, card));
     card.hidden = drawn === false;
-    if (before && drawn !== false && target.data) Plotly.Plots.resize(target);
+    if (before && drawn !== false && target.data) fit(target);
   }
   return true;
+}
+
+/** Once the browser has painted; a page that is not seen, which is not painted, does not wait for that. */
+function painted() {
+  return new Promise((resolve) => {
+    requestAnimationFrame(resolve);
+    setTimeout(resolve, 100);
+  });
 }
 
 function build(article) {
@@ -53,8 +61,8 @@ function build(article) {
 function drawHead(head, { model, row, step }) {
   const isPinned = head.parentElement.id === "pinned";
   const swap = isPinned
-    ? [el("button", { type: "button", id: "unpin", "data-testid": "unpin", onclick: () => set({ pin: null }) }, "Unpin"), el("button", { type: "button", onclick: () => set({ pin: state.model, model }) }, "Swap")]
-    : [el("button", { type: "button", id: "pin", "data-testid": "pin", onclick: () => set({ pin: state.pin === model ? null : model }) }, state.pin === model ? "Unpin" : "Pin to compare")];
+    ? [el("button", { type: "button", id: "unpin", "data-testid": "unpin", onclick: () => set({ pin: null }) }, "Unpin"), el("button", { type: "button", onclick: () => set({ pin: wanted.model, model }) }, "Swap")]
+    : [el("button", { type: "button", id: "pin", "data-testid": "pin", onclick: () => set({ pin: wanted.pin === model ? null : model }) }, state.pin === model ? "Unpin" : "Pin to compare")];
   const best = bestOf(model);
   if (!isPinned && best !== model) swap.push(el("button", { type: "button", id: "best", onclick: () => select(best) }, "Best seed"));
   const chips = swept.map((key) => el("span", { className: "chip" }, `${words(key)} = ${number(row[key])}`));
@@ -65,11 +73,11 @@ function drawHead(head, { model, row, step }) {
   keepFocus(head, () => head.replaceChildren(
     el("div", { className: "title" }, el("h2", { "data-testid": "title" }, `${isPinned ? "Pinned: model" : "Model"} ${model}`), el("div", { className: "buttons" }, ...swap)),
     el("p", { className: "chips" }, ...chips),
-    el("dl", { className: "values" }, ...names.map((name) => valueOf(name, row))),
+    el("dl", { className: "values" }, ...names.map((name) => valueItem(name, row))),
   ));
 }
 
-function valueOf(name, row) {
+function valueItem(name, row) {
   const error = name === "loss" && row.loss_se > 0 ? ` ± ${number(row.loss_se)}` : "";
   const value = el("dd", { "data-testid": `value-${name}`, "data-value": String(row[name]) }, number(row[name]) + error);
   const meaning = name === RUN.label ? FAMILY.meaning(row[name]) : "";
@@ -98,7 +106,7 @@ async function copyText(text, button) {
     button.textContent = "Copied";
     setTimeout(() => (button.textContent = "Copy"), 1500);
   } catch {
-    getSelection().selectAllChildren(button.closest(".card").querySelector("code"));
+    getSelection()?.selectAllChildren(button.closest(".card").querySelector("code"));
   }
 }
 
@@ -110,33 +118,44 @@ let playing = null;
 async function drawTime() {
   const bar = document.getElementById("time"), found = await partOf("snapshots", state.model);
   bar.hidden = !found;
-  if (!found) return stop();
-  const steps = found.part.steps, last = steps.length - 1, at = Math.min(state.frame ?? last, last);
-  const slide = el("input", {
-    type: "range", id: "frame", min: 0, max: last, step: 1, value: at, "data-testid": "time", "aria-label": "training step", "aria-valuetext": `step ${count(steps[at])}`,
-    oninput: () => { stop(); showFrame(Number(slide.value), last); },
-  });
-  const play = el("button", { type: "button", id: "play", "data-testid": "play", onclick: () => (playing ? stop() : start(last)) }, playing ? "Pause" : "Play");
-  keepFocus(bar, () => bar.replaceChildren(play, slide, el("output", { "data-testid": "step" }, `step ${count(steps[at])} of ${count(steps[last])}`)));
+  if (!found) return stopPlaying();
+  const steps = found.part.steps, last = steps.length - 1;
+  if (!bar.childElementCount) buildTime(bar);
+  const slide = document.getElementById("frame");
+  slide.max = last;
+  slide.value = Math.min(wanted.frame ?? last, last); // not that of the state: the mouse may have gone further
+  const at = steps[Math.min(state.frame ?? last, last)];
+  slide.setAttribute("aria-valuetext", `step ${count(at)}`);
+  bar.querySelector("output").textContent = `step ${count(at)} of ${count(steps[last])}`;
   return undefined;
+}
+
+/** These elements stay, so that the slider can be dragged while the page follows. */
+function buildTime(bar) {
+  const slide = el("input", {
+    type: "range", id: "frame", min: 0, step: 1, "data-testid": "time", "aria-label": "training step",
+    oninput: () => { stopPlaying(); showFrame(Number(slide.value), Number(slide.max)); },
+  });
+  const play = el("button", { type: "button", id: "play", "data-testid": "play", onclick: () => (playing === null ? startPlaying(Number(slide.max)) : stopPlaying()) }, "Play");
+  bar.append(play, slide, el("output", { "data-testid": "step" }));
 }
 
 const showFrame = (frame, last) => set({ frame: frame >= last ? null : frame });
 
-function stop() {
+function stopPlaying() {
   clearTimeout(playing);
   const wasPlaying = playing !== null;
   playing = null;
   if (wasPlaying) document.getElementById("play")?.replaceChildren("Play");
 }
 
-function start(last) {
+function startPlaying(last) {
   const next = async (frame) => {
     await showFrame(frame, last);
     if (playing === null) return;
-    if (frame >= last) stop();
+    if (frame >= last) stopPlaying();
     else playing = setTimeout(() => next(frame + 1), 40);
   };
-  playing = setTimeout(() => next(state.frame ?? 0), 0);
-  drawTime();
+  playing = setTimeout(() => next(wanted.frame ?? 0), 0);
+  document.getElementById("play")?.replaceChildren("Pause");
 }

@@ -47,6 +47,7 @@ const PAIRS = scale(PALETTE.pairs.flat());
 
 const CONFIG = {
   displaylogo: false, responsive: true, showTips: false,
+  showSendToCloud: false, plotlyServerURL: "", // the page sends nothing anywhere
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "toggleSpikelines"],
 };
 
@@ -92,11 +93,27 @@ const bar = (title, more = {}) => ({
   title: { text: title, side: "right", font: { size: 11 } }, thickness: 10, len: 0.9, outlinewidth: 0, tickfont: { size: 10 }, exponentformat: "power", ...more,
 });
 
-/** Draw into an element; `label` says in words what is seen. */
-function plot(target, traces, layout, label, more = {}) {
+/** Draw into an element; `label` says in words what is seen. After a failure the next drawing begins anew. */
+async function plot(target, traces, layout, label, more = {}) {
   if (target.getAttribute("role") !== "application") target.setAttribute("role", "figure");
   target.setAttribute("aria-label", label);
-  return Plotly.react(target, traces, layoutOf(layout), { ...CONFIG, ...more });
+  try {
+    await Plotly.react(target, traces, layoutOf(layout), { ...CONFIG, ...more });
+  } catch (fault) {
+    Plotly.purge(target);
+    delete target.dataset.listens;
+    throw fault;
+  }
+}
+
+/** Give a plot the size of its place; one that has been hidden in the meantime has none. */
+const fit = (target) => Plotly.Plots.resize(target).catch(() => undefined);
+
+/** Have a click on a point of a plot show its model. */
+function selectOnClick(target) {
+  if (target.dataset.listens) return;
+  target.dataset.listens = "true";
+  target.on("plotly_click", ({ points: [point] }) => Number.isInteger(point.customdata) && select(point.customdata));
 }
 
 const range = (n) => Array.from({ length: n }, (_, i) => i);

@@ -6,10 +6,7 @@ async function drawMap() {
   const metric = await ready(METRICS.find((own) => own.name === state.metric));
   const draw = state.x === null ? drawStrip : state.y === null ? drawCurve : drawHeat;
   await draw(metric);
-  if (!map.dataset.listens) {
-    map.dataset.listens = "true";
-    map.on("plotly_click", ({ points: [point] }) => Number.isInteger(point.customdata) && select(point.customdata));
-  }
+  selectOnClick(map);
   await drawKey(metric);
 }
 

@@ -1,6 +1,8 @@
 // Puts the page together. What tests and other programs may rely on:
 //
-//   document.documentElement.dataset.ready   "true" once the first screen is drawn; dataset.busy "true" while drawing
+//   document.documentElement.dataset.ready   "true" once the first screen is drawn; dataset.busy "true" while something
+//                                            is still to be drawn, or to be written to the address
+//   window.superpos                          there once the data are read; what is wanted before is in the address
 //   window.superpos.state()                  what is looked at: model, pin, metric, feature, x, y, at, theory, frame, ...
 //   window.superpos.select(model)            shows a model, set({...}) changes the state, pin(model | null); all Promises
 //   window.superpos.row(model)               its row as in run.table; rows(): numbers as filtered and sorted; csv()
@@ -8,42 +10,67 @@
 //   window.superpos.weights(model)           Promise of its tensors by name as nested lists; history(model): {step, loss}; null: left out
 //   location.hash                            the state as URLSearchParams; data-testid on every part
 
-let drawn = null; // the state that is on the screen
+let drawn = {}; // the state that is on the screen; what is missing in it is to be drawn
+const faults = []; // what could not be drawn
 
 /** Draw what changed since the last drawing; the first screen counts as ready, what lies below it follows. */
 async function drawAll() {
-  const before = drawn ?? {}, now = { ...state, at: { ...state.at } };
-  const changed = (...keys) => drawn === null || keys.some((key) => JSON.stringify(before[key]) !== JSON.stringify(now[key]));
-  const first = drawn === null, theme = changed("theme"), view = changed("metric", "feature", "x", "y", "at", "theory");
-  const model = changed("model", "pin", "frame"), rows = changed("filter", "sort", "shown"), other = changed("model");
-  drawn = now;
+  const before = drawn;
+  const changed = (...keys) => keys.some((key) => JSON.stringify(before[key]) !== JSON.stringify(state[key]));
+  const theme = changed("theme");
+  const view = theme || changed("metric", "feature", "x", "y", "at", "theory");
+  const other = changed("model");
+  const model = theme || changed("model", "pin");
+  faults.length = 0;
   if (theme) setTheme();
-  if (theme || view) drawControls();
-  if (theme || view || changed("model", "pin")) await drawMap();
-  if (theme || model) await drawModels(now, first, !theme && !changed("model", "pin"));
-  if (theme) await drawParallel();
-  if (rows) drawTable();
+  if (view) await attempt("The controls", drawControls);
+  if (view || model) await attempt("The map", drawMap);
+  const whole = model || changed("frame") ? await attempt("The models", () => drawModels(!model)) : true;
+  if (theme) await attempt("All axes", drawParallel);
+  if (changed("filter", "sort", "shown")) await attempt("The table", drawTable);
   else if (other) markRow();
-  if (other) document.getElementById("spoken").textContent = `Model ${now.model}: ${titleText(now.model)}; loss ${number(cell(now.model, "loss"))}`;
-  const hash = toHash();
-  if (location.protocol === "about:") return; // inside a notebook the page has no address of its own
-  if (location.hash.slice(1) !== hash) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  if (other) speak(state.model);
+  drawn = faults.length ? {} : { ...state, model: whole ? state.model : undefined };
+  notice("fault", faults.join("; "));
 }
 
-/** The model in view and the pinned one; given up where something else is wanted in the meantime. */
-async function drawModels(now, first, moved) {
-  const sideBySide = document.getElementById("compared"), two = now.pin !== null;
-  const resized = !first && sideBySide.classList.contains("two") !== two;
+/** Draw a part of the page; where that fails the page says so, and its other parts are drawn. */
+async function attempt(what, draw) {
+  try {
+    return await draw();
+  } catch (fault) {
+    console.error(fault);
+    faults.push(`${what} cannot be drawn: ${fault}`);
+    return false;
+  }
+}
+
+/** No drawing is the last one: what failed is said, and the next one draws everything anew. */
+function cannotDraw(fault) {
+  console.error(fault);
+  drawn = {};
+  notice("fault", `The page cannot be drawn: ${fault}`);
+}
+
+function speak(model) {
+  const text = `Model ${model}: ${titleText(model)}; loss ${number(cell(model, "loss"))}`;
+  document.getElementById("spoken").textContent = text;
+}
+
+/** The model in view and the pinned one; false where it was given up, as something else is wanted in the meantime. */
+async function drawModels(moved) {
+  const sideBySide = document.getElementById("compared"), two = state.pin !== null;
+  const resized = sideBySide.classList.contains("two") !== two;
   sideBySide.classList.toggle("two", two);
   await drawTime();
   const [detail, pinned] = ["detail", "pinned"].map((id) => document.getElementById(id));
-  const done = await drawDetail(detail, now.model, moved) && await drawDetail(pinned, now.pin, moved);
-  if (!done) drawn.model = undefined; // to be drawn again
-  else if (resized) resizeAll();
+  const done = await drawDetail(detail, state.model, moved) && await drawDetail(pinned, state.pin, moved);
+  if (done && resized) resizeAll();
+  return done;
 }
 
 function resizeAll() {
-  for (const target of document.querySelectorAll("#compared .plot")) if (target.data && target.offsetParent) Plotly.Plots.resize(target);
+  for (const target of document.querySelectorAll("#compared .plot")) if (target.data && target.offsetParent) fit(target);
 }
 
 function setTheme() {
@@ -65,7 +92,7 @@ function begin() {
     ...FAMILY.begin(),
   });
   if (!hasMetric(initial.metric)) initial.metric = METRICS[0]?.name ?? null;
-  Object.assign(state, stateOf(location.hash));
+  Object.assign(wanted, stateOf(location.hash));
 }
 
 function describe() {
@@ -74,13 +101,15 @@ function describe() {
   const swept = SETTINGS.map((axis) => `${axisWords(axis)} (${RUN.axes[axis].values.length})`).join(" × ");
   const seeds = SEEDS < 0 ? "" : `${count(RUN.axes[SEEDS].values.length)} seeds`;
   document.getElementById("summary").textContent = [`${count(RUN.finished)} model${RUN.finished === 1 ? "" : "s"}`, sizes.slice(0, 3).join("; "), [swept, seeds].filter(Boolean).join(" × ")].filter(Boolean).join(" · ");
-  if (RUN.finished < RUN.models) notice(`This run is incomplete: ${count(RUN.finished)} of ${count(RUN.models)} models are finished and shown.`, "incomplete");
+  if (RUN.finished < RUN.models) notice("incomplete", `This run is incomplete: ${count(RUN.finished)} of ${count(RUN.models)} models are finished and shown.`);
 }
 
-function notice(text, name) {
-  const place = document.getElementById("notice");
-  Object.assign(place, { hidden: false, textContent: text, className: "notice" });
-  place.dataset.testid = name;
+/** Say something above the page, in the place of that name; nothing where the text is empty. */
+function notice(name, text) {
+  const others = document.querySelector(`.notice[data-testid="${name}"]`);
+  if (others?.textContent === text || (!others && !text)) return;
+  others?.remove();
+  if (text) document.getElementById("notices").append(el("p", { className: "notice", "data-testid": name }, text));
 }
 
 /** Run the library: a script that was compressed. It reads its canvases often, which the browser wants to know. */
@@ -99,8 +128,8 @@ function nested({ values, shape: [n, ...rest] }) {
   return rest.length ? range(n).map((i) => nested({ values: part(i), shape: rest })) : Array.from(values);
 }
 
-window.superpos = {
-  state: () => ({ ...state, at: { ...state.at } }),
+const INTERFACE = {
+  state: () => ({ ...wanted, at: { ...wanted.at } }),
   set, select,
   pin: (model) => set({ pin: model }),
   row: (model) => (isListed(model) ? rowOf(model) : null),
@@ -114,17 +143,25 @@ window.superpos = {
   history: historyOf,
 };
 
-async function open() {
+async function openPage() {
   describe();
   await Promise.all([openLibrary(), openTable()]);
   begin();
+  window.superpos = INTERFACE;
   buildTable();
   buildProvenance();
-  document.getElementById("theme").addEventListener("click", () => set({ theme: isDark() ? "light" : "dark" }));
+  document.getElementById("theme").addEventListener("click", () => set({ theme: wanted.theme === "dark" ? "light" : "dark" }));
+  document.getElementById("skip").addEventListener("click", skip);
   map.addEventListener("keydown", onKey);
   addEventListener("hashchange", () => set(stateOf(location.hash)));
   await set({});
   isReady();
+}
+
+/** To the table, leaving the address as it is: it says what is looked at. */
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("table-card").focus();
 }
 
 function isReady() {
@@ -132,8 +169,8 @@ function isReady() {
   document.documentElement.dataset.ready = "true";
 }
 
-open().catch((fault) => {
+openPage().catch((fault) => {
   document.documentElement.dataset.error = String(fault);
-  notice(`This page could not be drawn: ${fault}`, "fault");
+  notice("fault", `This page could not be drawn: ${fault}`);
   throw fault;
 });

@@ -1,10 +1,14 @@
 // What is looked at. All of it stands in the address, so that a link shows the same.
+//
+// Events read and change what is `wanted`, at any moment. A drawing begins by making that the `state`, and reads the
+// state alone, which stays as it is until all of it is drawn.
 
 const METRICS = []; // see metrics.js; filled in once the table is open
-const state = {
+const wanted = {
   model: null, pin: null, metric: null, feature: null, x: null, y: null, at: {}, theory: true,
   frame: null, theme: null, filter: "", sort: "model", shown: 100,
 };
+const state = { ...wanted };
 const initial = {};
 const hasMetric = (name) => METRICS.some((metric) => metric.name === name);
 const NUMBERS = ["model", "pin", "feature", "x", "y", "frame"];
@@ -22,53 +26,93 @@ function stateOf(hash) {
 }
 
 /** The same state with everything that this run does not have replaced by what it starts with. */
-function valid(wanted) {
+function valid(asked) {
   const isAxis = (axis) => SETTINGS.includes(axis);
-  const found = { ...wanted };
+  const found = { ...asked };
   if (!isListed(found.model ?? -1)) found.model = initial.model;
   if (found.pin !== null && !isListed(found.pin)) found.pin = null;
   if (!hasMetric(found.metric)) found.metric = initial.metric;
   if (!isAxis(found.x) || !(isAxis(found.y) || found.y === null) || found.x === found.y) [found.x, found.y] = [initial.x, initial.y];
   found.at = {};
   for (const axis of SETTINGS) {
-    const point = Number(wanted.at[axis] ?? pointOf(found.model, axis)), last = RUN.axes[axis].values.length - 1;
+    const point = Number(asked.at[axis] ?? pointOf(found.model, axis)), last = RUN.axes[axis].values.length - 1;
     found.at[axis] = Number.isInteger(point) ? Math.min(Math.max(point, 0), last) : 0;
   }
   if (!Number.isInteger(found.feature) || found.feature < 0) found.feature = initial.feature;
   if (!Number.isInteger(found.frame) || found.frame < 0) found.frame = null;
   if (!["light", "dark"].includes(found.theme)) found.theme = initial.theme;
+  if (!Number.isInteger(found.shown) || found.shown < 0) found.shown = initial.shown;
+  for (const name of ["filter", "sort"]) if (typeof found[name] !== "string") found[name] = initial[name];
+  found.theory = Boolean(found.theory);
   return found;
 }
 
 function toHash() {
   const words = new URLSearchParams();
-  for (const [key, value] of Object.entries(state)) {
+  for (const [key, value] of Object.entries(wanted)) {
     if (key === "at") {
       for (const axis of SETTINGS) {
-        if (axis !== state.x && axis !== state.y && value[axis] !== pointOf(state.model, axis)) words.set(`at.${axis}`, value[axis]);
+        if (axis !== wanted.x && axis !== wanted.y && value[axis] !== pointOf(wanted.model, axis)) words.set(`at.${axis}`, value[axis]);
       }
     } else if (key !== "shown" && value !== initial[key]) words.set(key, value);
   }
   return words.toString();
 }
 
-// Drawings are asynchronous and follow each other; changes that come while one is under way are drawn together.
-let drawing = Promise.resolve(), waiting = false;
+// --- drawing and the address follow ------------------------------------------------------------------------------------
 
-/** Change the state and draw it; resolves once it is drawn. */
+let tasks = 0; // drawings and writings of the address that are to come or under way
+function busy(by) {
+  tasks += by;
+  document.documentElement.dataset.busy = String(tasks > 0);
+}
+
+// Drawings are asynchronous and follow each other; changes that come while one is under way are drawn together.
+let drawing = Promise.resolve();
+let waiting = false;
+
+/** Change what is wanted and draw it; resolves once it is drawn, or the page has said what cannot be. */
 function set(changes) {
-  Object.assign(state, valid({ ...state, ...changes, at: { ...state.at, ...changes.at } }));
+  Object.assign(wanted, valid({ ...wanted, ...changes, at: { ...wanted.at, ...changes.at } }));
   if (!waiting) {
     waiting = true;
-    document.documentElement.dataset.busy = "true";
-    drawing = drawing.then(() => {
-      waiting = false;
-      return drawAll();
-    }).then(() => {
-      if (!waiting) document.documentElement.dataset.busy = "false";
-    });
+    busy(1);
+    drawing = drawing.then(drawWanted).catch(cannotDraw).finally(() => busy(-1));
   }
   return drawing;
+}
+
+async function drawWanted() {
+  waiting = false;
+  Object.assign(state, wanted);
+  await drawAll();
+  writeAddress();
+}
+
+const PAUSE = 400; // ms between two writings of the address: browsers take some in a time, Safari 100 in 30 s
+let written = -PAUSE;
+let writing = false;
+
+/** Have the address say what is wanted, soon. */
+function writeAddress() {
+  if (writing) return;
+  writing = true;
+  busy(1);
+  setTimeout(() => {
+    writing = false;
+    written = performance.now();
+    replaceAddress(toHash());
+    busy(-1);
+  }, Math.max(0, written + PAUSE - performance.now()));
+}
+
+function replaceAddress(hash) {
+  if (location.hash.slice(1) === hash) return;
+  try {
+    history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  } catch {
+    // A page inside another one may have no address of its own, and a browser may have had enough: nothing is lost.
+  }
 }
 
 /** Show a model; the sliders of the map follow it. */

@@ -54,14 +54,14 @@ function buildTable() {
     oninput: () => set({ filter: filter.value, shown: 100 }),
   });
   const names = columnNames();
-  const heads = names.map((name) => el("th", { scope: "col", "data-column": name }, el("button", { type: "button", onclick: () => set({ sort: state.sort === name ? `-${name}` : name }) }, name)));
+  const heads = names.map((name) => el("th", { scope: "col", "data-column": name }, el("button", { type: "button", onclick: () => set({ sort: wanted.sort === name ? `-${name}` : name }) }, name)));
   card.append(
     el("div", { className: "title" }, el("h2", { id: "table-title" }, "Table"), saveButtons()),
     el("label", { for: "filter", className: "filter" }, "Filter ", filter),
     el("p", { id: "filter-help", className: "words" }, `Conditions such as ${["loss<0.01", FAMILY.examples.setting, "status=diverged", FAMILY.examples.label].filter(Boolean).join(", ")}; a word that any text holds; best for the best model of every setting. `, el("strong", { id: "filter-fault", role: "status" })),
     el("p", { className: "words", "data-testid": "rows-shown", id: "rows-shown" }),
     el("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Rows of the table" }, el("table", { id: "table", "data-testid": "table" }, el("thead", {}, el("tr", {}, ...heads)), el("tbody"))),
-    el("button", { type: "button", id: "more", onclick: () => set({ shown: state.shown + 400 }) }, "Show more"),
+    el("button", { type: "button", id: "more", onclick: () => set({ shown: wanted.shown + 400 }) }, "Show more"),
   );
   card.querySelector("tbody").addEventListener("click", (event) => {
     const line = event.target.closest("tr");
