@@ -10,7 +10,7 @@ import base64
 from html import escape
 from typing import Final
 
-from superpos.notebook import loss_map
+from superpos.figures.library import open_matplotlib
 from superpos.store import Run
 from superpos.store.by_setting import by_setting
 from superpos.store.notes import Note
@@ -60,6 +60,9 @@ def _settings(run: Run) -> str:
 
 
 def _map(run: Run) -> str:
+    open_matplotlib()
+    from superpos.notebook import loss_map  # imports matplotlib, whatever MPLBACKEND says
+
     picture = loss_map.draw(run)
     if picture is None:
         return ""
