@@ -265,3 +265,14 @@ def test_a_chunk_of_other_models_is_left_out(run: Path, caplog: pytest.LogCaptur
     resealed(run, chunks=[[[1, 1, 1], [0, 1, 1]]])
     assert isinstance(superpos.load(run), Run)
     assert "holds other models than its manifest says" in caplog.text
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE, "no shards", "too many shards"])
+def test_a_damaged_list_of_jobs_hinders_nothing(damage: str, run: Path) -> None:
+    (run / "submit").mkdir()
+    jobs = run / "submit" / "jobs"
+    jobs.write_text({"no shards": "7 0\n", "too many shards": f"7 {10**12}\n"}.get(damage, "7 2\n"))
+    DAMAGE.get(damage, lambda _: None)(jobs)
+    for options in ([], ["--json"], ["--missing-shards", "2"]):
+        done = cli("status", str(run), *options)
+        assert done.exit_code == 0, done.stderr

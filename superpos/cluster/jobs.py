@@ -12,8 +12,10 @@ from superpos.cluster.scripts import JOBS
 from superpos.errors import SuperposError
 from superpos.plan.shards import part
 from superpos.store import RunFolder
+from superpos.store.files import note_once
 
-_LINE = re.compile(r"(\d+(?:;\S+)?) (\d+|finishes)")
+MAX_SHARDS = 100_000
+_LINE = re.compile(r"(\d+(?:;\S+)?) (\d{1,9}|finishes)")
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,9 @@ def note(folder: RunFolder, job: str, what: int | Literal["finishes"]) -> None:
 
 
 def arrays(folder: RunFolder) -> list[tuple[str, int]]:
-    """(job, shards) of every array, oldest first."""
-    return [(job, int(what)) for job, what in _noted(folder) if what != "finishes"]
+    """(job, shards) of every array, oldest first; numbers of shards that cannot be are left out."""
+    numbers = [(job, int(what)) for job, what in _noted(folder) if what != "finishes"]
+    return [(job, shards) for job, shards in numbers if 1 <= shards <= MAX_SHARDS]
 
 
 def waiting(folder: RunFolder) -> list[Waiting]:
@@ -67,7 +70,10 @@ def covered(held: Collection[Waiting], n_chunks: int) -> set[int]:
 
 def _noted(folder: RunFolder) -> list[tuple[str, str]]:
     path = folder.path / JOBS
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines: list[str] = []
+    try:
+        if path.is_file():  # reading a pipe would wait for ever
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as fault:
+        note_once(f"left out: {path} cannot be read: {fault.strerror}")
     return [(found[1], found[2]) for line in lines if (found := _LINE.fullmatch(line.strip()))]

@@ -18,7 +18,6 @@ from superpos.plan.sweep import Sweep
 from superpos.store import RunFolder
 from superpos.units import quantity
 
-MAX_SHARDS = 100_000
 PROGRAM = (sys.executable, "-P", "-m", "superpos")
 """How a job starts superpos. -P: a module in the folder of the user, such as random.py, is none of Python's."""
 
@@ -64,8 +63,8 @@ def plan(
     Raises:
         ConfigError: a number of shards below 1 or beyond reason, a path that a batch script cannot hold.
     """
-    if not 1 <= shards <= MAX_SHARDS:
-        raise ConfigError(f"--shards: got {shards}; allowed: 1 to {MAX_SHARDS:,}")
+    if not 1 <= shards <= jobs.MAX_SHARDS:
+        raise ConfigError(f"--shards: got {shards}; allowed: 1 to {jobs.MAX_SHARDS:,}")
     run = out.resolve() / str(sweep.base["name"]) / sweep.run_id
     scripts.check_path(run)
     threads = [] if any(text.lstrip("+").startswith("engine.threads=") for text in overrides) else _threads(site)
