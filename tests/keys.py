@@ -64,21 +64,15 @@ def _in(group: str, key: str) -> bool:
 def table(specs: list[KeySpec]) -> list[str]:
     """A row a key."""
     rows = [
-        ROW.format(key=spec.key, default=default(spec), allowed=allowed(spec), doc=escaped(spec.doc)) for spec in specs
+        ROW.format(
+            key=spec.key,
+            default=f"`{spec.written_default}`",
+            allowed=escaped(spec.described),
+            doc=escaped(spec.doc),
+        )
+        for spec in specs
     ]
     return ["| key | default | allowed | |", "|---|---|---|---|", *rows]
-
-
-def default(spec: KeySpec) -> str:
-    """The default as the command line has it."""
-    value = spec.default if isinstance(spec.default, str) else show(spec.default)
-    return f"`{value}`"
-
-
-def allowed(spec: KeySpec) -> str:
-    """What a value may be, with its unit."""
-    unit = f" ({spec.unit})" if spec.unit else ""
-    return escaped(spec.allowed.replace("; or null", unit + "; or null", 1) if spec.null else spec.allowed + unit)
 
 
 def escaped(text: str) -> str:

@@ -167,7 +167,7 @@ def test_combinations_that_make_sense(changes: dict[str, Any]) -> None:
         ({"data__density": 0.5, "data__last": 3}, ["data.last", "1.5", "at most 1"]),
         ({"data__last": 10.5}, ["data.last", "density 0.1", "1.05"]),  # of the default sparsity 0.9
         ({"data__density": 1e-9, "data__last": 0.1}, ["data.density", "1e-10", "2^-32"]),
-        ({"data__last": 0}, ["2^-32"]),
+        ({"data__last": 1e-9}, ["2^-32"]),
         ({"data__sparsity": [0.5] * 5, "data__last": 0.5}, ["data.last", "list"]),
         ({"data__sparsity": [0.5] * 4}, ["data.sparsity", "list of 4", "5 numbers"]),
         ({"data__density": [0.5] * 6}, ["data.density", "list of 6", "5 numbers"]),

@@ -17,10 +17,12 @@ from typing import Annotated, Any, TextIO
 import typer
 from typer.core import TyperGroup
 
+from superpos import __version__
 from superpos.cli import (
     catalogue,
     comparing,
     completion,
+    environment,
     exporting,
     measuring,
     results,
@@ -29,6 +31,7 @@ from superpos.cli import (
     tidying,
     training,
 )
+from superpos.cli.options import WithOverrides
 from superpos.errors import SuperposError
 from superpos.terminal.progress import Notes, say
 
@@ -63,6 +66,7 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -80,8 +84,12 @@ def completions(
     install: Annotated[
         completion.Shell | None, typer.Option("--install-completion", help="Have a shell read it from its next start.")
     ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """What stands before a command, or in its place."""
+    if version:
+        typer.echo(f"superpos {__version__}")
+        raise typer.Exit
     if show is not None:
         typer.echo(completion.SCRIPTS[show], nl=False)
     elif install is not None:
@@ -92,7 +100,7 @@ def completions(
         ctx.fail("Missing command.")
 
 
-app.command()(training.train)
+app.command(cls=WithOverrides)(training.train)
 app.command()(results.plot)
 app.command()(results.report)
 app.command()(results.status)
@@ -100,9 +108,10 @@ app.command()(comparing.diff)
 app.command()(exporting.export)
 app.command()(tidying.note)
 app.command()(tidying.rm)
-app.command()(submitting.submit)
+app.command(cls=WithOverrides)(submitting.submit)
 app.command("list")(catalogue.list_)
-app.command()(catalogue.config)
+app.command()(catalogue.keys)
+app.command(cls=WithOverrides)(catalogue.config)
 app.command()(measuring.verify)
 app.command()(measuring.bench)
 
@@ -126,6 +135,7 @@ def _nowhere() -> TextIO:
 
 def main() -> None:
     """Entry point of `superpos`."""
+    environment.settle()
     gc.set_threshold(100_000)  # what is imported stays: looking for garbage in it takes a tenth of the start
     sys.stdout = sys.stdout or _nowhere()  # a shell's >&- leaves none
     sys.stderr = sys.stderr or _nowhere()

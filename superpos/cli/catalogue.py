@@ -1,4 +1,4 @@
-"""Commands about what can be trained: `superpos list` and `superpos config`."""
+"""Commands about what can be trained: `superpos list`, `superpos keys` and `superpos config`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import typer
 
 from superpos.cli import common
 from superpos.cli.common import OUTPUTS, ConfigDir, Json, Out, Overrides
+from superpos.config.schema import schema_of
+from superpos.config.wording import did_you_mean
 from superpos.errors import ConfigError
-from superpos.family import DEFAULT
+from superpos.family import DEFAULT, find, names
 from superpos.paths import given
 from superpos.terminal import costs, listing, tables
 from superpos.terminal.progress import say
@@ -41,17 +43,21 @@ def list_(
         return
     if out is not None:
         raise ConfigError("--out: is about runs; give it with --runs")
-    found, drawn = _experiments(config_dir), _figures()
+    found, passed_over = _experiments(config_dir)
+    drawn = _figures()
     if json_:
-        typer.echo(json.dumps({"experiments": found, "figures": drawn}, indent=2))
+        typer.echo(json.dumps({"experiments": found, "figures": drawn, "passed_over": passed_over}, indent=2))
     else:
         tables.show(listing.of_experiments(found), listing.of_figures(drawn))
+    for fault in passed_over:
+        say(f"superpos: passed over: {fault}")
 
 
-def _experiments(config_dir: Path | None) -> list[dict[str, Any]]:
-    from superpos.compose.compose import compose, experiments
+def _experiments(config_dir: Path | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """What there is to say of each experiment, and what was passed over."""
+    from superpos.compose.compose import compose, survey
 
-    infos = experiments(config_dir)
+    infos, passed_over = survey(config_dir)
     from superpos.training.estimate import estimate
 
     rates: dict[str, float] = {}  # seconds per nominal operation of each family: their engines differ
@@ -72,7 +78,7 @@ def _experiments(config_dir: Path | None) -> list[dict[str, Any]]:
                 "seconds": seconds,
             }
         )
-    return found
+    return found, passed_over
 
 
 def _needs_runs(sweep: Sweep) -> bool:
@@ -106,6 +112,31 @@ def _list_runs(out: Path, json_: bool) -> None:
     faults = [run.fault for run in found if run.fault and not json_]
     for fault in [*faults, *passed_over]:
         say(f"superpos: {fault}")
+
+
+def keys(
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only keys that begin so, such as train.")] = "",
+    family: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Kind of models; default: the first that has such keys.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Keys of experiments and overrides.
+
+    Each with its default, what it may be, and what it means.
+    """
+    if family is not None:
+        common.check_names("--family", [family], list(names()))
+    schemas = [schema_of(find(name)) for name in ([family] if family else names())]
+    schema = next((own for own in schemas if any(key.startswith(prefix) for key in own.keys)), None)
+    if schema is None:
+        begun = dict.fromkeys(key.partition(".")[0] for own in schemas for key in own.keys)
+        raise ConfigError(f"PREFIX: no key begins with {prefix!r}; {did_you_mean(prefix, list(begun))}")
+    found = [spec for key, spec in schema.keys.items() if key.startswith(prefix)]
+    if json_:
+        typer.echo(json.dumps([listing.key_to_json(spec, spec.key in schema.axis_keys) for spec in found], indent=2))
+    else:
+        tables.show(listing.of_keys(found))
 
 
 def config(overrides: Overrides = None, json_: Json = False, out: Out = OUTPUTS, config_dir: ConfigDir = None) -> None:

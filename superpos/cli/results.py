@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -60,7 +62,19 @@ def plot(
     drawn = [registry.picture(loaded, name, kind) for name in dict.fromkeys(names)]
     for name, data in drawn:
         path = loaded.path / "figures" / name if to is None else to / f"{loaded.name}_{name}"
-        common.print_path(write_file(path, data))
+        with _or_elsewhere(to, "DIR"):
+            common.print_path(write_file(path, data))
+
+
+@contextmanager
+def _or_elsewhere(to: Path | None, place: str) -> Iterator[None]:
+    """Says of a run folder that cannot be written, such as a colleague's, that `--to` takes another place."""
+    try:
+        yield
+    except SuperposError as error:
+        if to is None and isinstance(error.__cause__, OSError):
+            raise SuperposError(f"{error}; --to {place} writes elsewhere") from error
+        raise
 
 
 def _check_folder(to: Path) -> None:
@@ -92,7 +106,8 @@ def report(
     loaded.require_family()
     if not loaded.complete and not loaded.table.empty:
         say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are shown")
-    common.print_path(explorer.write(loaded, to))
+    with _or_elsewhere(to, "FILE.html"):
+        common.print_path(explorer.write(loaded, to))
 
 
 def status(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,19 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from superpos.compose.experiments import config_folders, description, experiment_files, place, shipped_folder
+from superpos.compose import overrides as overriding
+from superpos.compose.experiments import (
+    Experiments,
+    config_folders,
+    description,
+    own_experiments,
+    place,
+    shipped_files,
+    shipped_folder,
+)
 from superpos.compose.merge import merge
 from superpos.compose.overrides import Given, read_overrides
+from superpos.compose.plain_scalars import ambiguous
 from superpos.config.schema import Schema, schema_of
 from superpos.config.wording import did_you_mean, show
 from superpos.errors import ConfigError
@@ -27,6 +38,7 @@ from superpos.plan.sweep import Sweep
 from superpos.user.functions import Own
 
 DEFAULT_EXPERIMENT = "intro"
+_HYDRA = threading.RLock()  # there is one of it in a process: threads compose one after the other
 _UNREADABLE = (
     *(HydraException, OmegaConfBaseException, yaml.YAMLError, OSError),
     *(ValueError, TypeError, AssertionError),  # what Hydra raises for a `defaults:` or package that makes no sense
@@ -57,22 +69,45 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None, own: Own |
     Raises:
         ConfigError: with every fault of the overrides, the YAML and their combination, one line each.
     """
-    files = experiment_files(config_dir)
-    given = read_overrides(overrides, files, schema_of(find(_named_family(overrides))))
+    with _HYDRA:
+        return _composed(overrides, config_dir, own)
+
+
+def _composed(overrides: Sequence[str], config_dir: Path | None, own: Own | None) -> Composed:
+    shipped = shipped_files()
+    users = own_experiments(config_dir, shipped)
+    files = shipped | dict(users.files)
+    given = read_overrides(overrides, files, schema_of(find(_named_family(overrides))), users)
     experiment = given.experiment if overrides else DEFAULT_EXPERIMENT
+    _check_shadow(experiment, config_dir, users)
     try:
-        loaded = _load(experiment, files, config_dir)
+        loaded = _load(experiment, files, users, config_dir)
     except ConfigError as error:
         raise ConfigError(given.faults + error.faults) from error
     family = _family(given, loaded)  # a fault of its own: the keys of an unknown family cannot be judged
     if family.name != _named_family(overrides):  # the experiment names another
-        given = read_overrides(overrides, files, schema_of(family))
+        given = read_overrides(overrides, files, schema_of(family), users)
     try:
         tree = _complete(loaded, given, schema_of(family), experiment)
     except ConfigError as error:
         raise ConfigError(given.faults + error.faults) from error
     sweep, notices = merge(tree, given, experiment, _with_functions(family, own))
     return Composed(sweep, notices, experiment)
+
+
+def meant(words: Sequence[str], overrides: Sequence[str]) -> str | None:
+    """The override that words of a command line may stand for, beside other overrides; None where for none."""
+    with _HYDRA:
+        return overriding.meant(words, shipped_files(), schema_of(find(_named_family(overrides))))
+
+
+def _check_shadow(experiment: str | None, config_dir: Path | None, users: Experiments) -> None:
+    """ConfigError: the user has an experiment of the same name, and it is not clear which is meant."""
+    if config_dir is None or experiment is None:
+        return
+    path = config_dir / "experiment" / f"{experiment}.yaml"
+    if path in users.passed_over:
+        raise ConfigError(f"--config-dir: {path} {users.passed_over[path]}")
 
 
 def _named_family(overrides: Sequence[str]) -> str:
@@ -99,13 +134,33 @@ def _with_functions(family: Family, own: Own | None) -> Family:
 
 
 def experiments(config_dir: Path | None = None) -> list[ExperimentInfo]:
-    """Every experiment, in the order of the paper; those that say no place in it last, by name.
+    """Every experiment, in the order of the paper; those that say no place in it last, by name. Raises as `survey`."""
+    infos, _ = survey(config_dir)
+    return infos
+
+
+def survey(config_dir: Path | None = None) -> tuple[list[ExperimentInfo], list[str]]:
+    """The `experiments`, and what of the user's folder is none or faulty, in words.
 
     Raises:
-        ConfigError: one of them is faulty.
+        ConfigError: a shipped one is faulty, or all of the user's are.
     """
-    files = sorted(experiment_files(config_dir).items(), key=lambda item: (place(item[1]), item[0]))
-    return [ExperimentInfo(name, description(path), _sweep_of(name, config_dir)) for name, path in files]
+    shipped = shipped_files()
+    users = own_experiments(config_dir, shipped)
+    files = {**shipped, **users.files}
+    infos: list[ExperimentInfo] = []
+    faults: list[str] = []
+    for name, path in sorted(files.items(), key=lambda item: (place(item[1]), item[0])):
+        try:
+            sweep = _sweep_of(name, None if name in shipped else config_dir)
+            infos.append(ExperimentInfo(name, description(path), sweep))
+        except ConfigError as error:
+            if name in shipped:
+                raise
+            faults += error.faults
+    if users.files and len(infos) == len(shipped):
+        raise ConfigError(faults)
+    return infos, faults + [f"{path} {reason}" for path, reason in users.passed_over.items()]
 
 
 def _sweep_of(experiment: str, config_dir: Path | None) -> Sweep:
@@ -117,15 +172,16 @@ def _sweep_of(experiment: str, config_dir: Path | None) -> Sweep:
         raise ConfigError([told + fault.removeprefix(told) for fault in error.faults]) from error
 
 
-def _load(experiment: str | None, files: dict[str, Path], config_dir: Path | None) -> DictConfig:
+def _load(experiment: str | None, files: Mapping[str, Path], users: Experiments, config_dir: Path | None) -> DictConfig:
     """The YAML of an experiment and of those that it extends. ConfigError: it cannot be read or merged."""
-    overrides = [f"experiment@_global_={experiment}"] if experiment else []
+    overrides = [f"experiment@_global_='{experiment}'"] if experiment else []  # null and 1e3 are names, too
     folders = [*config_folders(), *([config_dir] if config_dir else [])]
     if folders:
         overrides.append(f"hydra.searchpath=[{','.join(map(_quoted, folders))}]")
     try:
         if experiment:
             _check_mapping(files[experiment])
+            _check_scalars(experiment, users.files)
         with _own_hydra(), initialize_config_dir(str(shipped_folder()), job_name="superpos", version_base="1.3"):
             loaded = hydra_compose("base", overrides)
     except RecursionError as error:
@@ -177,6 +233,13 @@ def _default_tree(schema: Schema) -> dict[str, Any]:
         group, _, leaf = key.rpartition(".")
         (tree.setdefault(group, {}) if group else tree)[leaf] = value
     return tree
+
+
+def _check_scalars(experiment: str, files: Mapping[str, Path]) -> None:
+    """ConfigError: in the user's files something would be another value on the command line."""
+    faults = ambiguous(experiment, files)
+    if faults:
+        raise ConfigError(faults)
 
 
 def _check_mapping(path: Path) -> None:

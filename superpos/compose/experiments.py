@@ -2,62 +2,119 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from superpos.errors import ConfigError
 from superpos.family import every
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_SUFFIX = ".yaml"
+_LIKE_YAML = re.compile(r"\.ya?ml", re.IGNORECASE)
+_HYDRAS = ("_self_", "_global_", "_group_", "_name_", "_here_")  # words of its `defaults:`
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """The YAML files of a folder of configs that are experiments, and what looks like one and is none."""
+
+    files: Mapping[str, Path]
+    """By name."""
+    passed_over: Mapping[Path, str]
+    """Why each is none, in words that go on from its path."""
+
+    def reason(self, name: str) -> str | None:
+        """Why there is no experiment of this name, where a file was meant to be one: with its path."""
+        meant = (path for path in self.passed_over if name in (path.name, _LIKE_YAML.split(path.name)[0]))
+        path = next(meant, None)
+        return None if path is None else f"{path} {self.passed_over[path]}"
+
+
+NONE: Final = Experiments({}, {})
 
 
 def experiment_files(config_dir: Path | None = None) -> dict[str, Path]:
     """{name: YAML file} of the experiments that ship with superpos and of those in `config_dir`/experiment.
 
     Raises:
-        ConfigError: `config_dir` is no folder of experiments, or has one of a shipped name.
+        ConfigError: `config_dir` is no folder of experiments.
     """
-    shipped: dict[str, Path] = {}
+    shipped = shipped_files()
+    return shipped | dict(own_experiments(config_dir, shipped).files)
+
+
+def shipped_files() -> dict[str, Path]:
+    """{name: YAML file} of the experiments that ship with superpos and its families.
+
+    Raises:
+        ConfigError: two have the same name.
+    """
+    found: dict[str, Path] = {}
     for folder in (shipped_folder(), *config_folders()):
-        found = {path.stem: path for path in (folder / "experiment").glob("*.yaml")}
-        twice = sorted(shipped.keys() & found.keys())
+        own = _experiments_in(folder, {})
+        twice = sorted(found.keys() & own.files.keys())
         if twice:
-            raise ConfigError([f"{found[name]} has the name of a shipped experiment; rename it" for name in twice])
-        shipped |= found
-    if config_dir is None:
-        return shipped
-    _check_folder(config_dir)
-    own = {path.stem: path for path in (config_dir / "experiment").glob("*.yaml")}
-    if not own and not any((config_dir / "cluster").glob("*.y*ml")):  # a site of SLURM is enough
-        raise ConfigError(
-            f"--config-dir: {config_dir} holds no experiments; put them in {config_dir}/experiment/*.yaml"
-        )
-    if config_dir.resolve() == shipped_folder().resolve():
-        return shipped
-    faults = [
-        f"--config-dir: {own[name]} has the name of a shipped experiment; rename it" for name in own if name in shipped
-    ]
-    faults += [
-        f"--config-dir: {path} has a name that cannot be used; allowed: letters, digits and ._-"
-        for name, path in own.items()
-        if not _NAME.fullmatch(name)
-    ]
-    if faults:
-        raise ConfigError(faults)
-    return shipped | own
+            raise ConfigError([f"{own.files[name]} has the name of a shipped experiment; rename it" for name in twice])
+        found |= own.files
+    return found
 
 
-def _check_folder(config_dir: Path) -> None:
-    """Raises `ConfigError` for what is no folder, and where one of its own cannot be read."""
+def own_experiments(config_dir: Path | None, shipped: Collection[str]) -> Experiments:
+    """The experiments of a user's folder; one of a name in `shipped` is none.
+
+    Raises:
+        ConfigError: it is no folder of configs, or none of its experiments can be used.
+    """
+    if config_dir is None or config_dir.resolve() == shipped_folder().resolve():
+        return NONE
+    if not config_dir.is_dir():
+        raise ConfigError(f"--config-dir: {config_dir} is not a folder")
     try:
-        if not config_dir.is_dir():
-            raise ConfigError(f"--config-dir: {config_dir} is not a folder")
-        for folder in config_dir.iterdir():
-            if folder.name in ("experiment", "cluster") and folder.is_dir():
-                next(folder.iterdir(), None)
+        found = _experiments_in(config_dir, shipped)
     except OSError as error:
-        raise ConfigError(f"--config-dir: cannot read {error.filename or config_dir}: {error.strerror}") from error
+        raise ConfigError(f"--config-dir: {config_dir} cannot be read: {error.strerror}") from error
+    if found.files or any((config_dir / "cluster").glob("*.y*ml")):  # a site of SLURM is enough
+        return found
+    if found.passed_over:
+        raise ConfigError([f"--config-dir: {path} {reason}" for path, reason in found.passed_over.items()])
+    raise ConfigError(f"--config-dir: {config_dir} holds no experiments; put them in {config_dir}/experiment/*.yaml")
+
+
+def _experiments_in(folder: Path, taken: Collection[str]) -> Experiments:
+    """The experiments in `folder`/experiment. Raises `OSError` where that is there and cannot be read."""
+    place = folder / "experiment"
+    files: dict[str, Path] = {}
+    passed_over: dict[Path, str] = {}
+    for path in sorted(place.iterdir()) if place.is_dir() else []:
+        if not _LIKE_YAML.search(path.name):
+            continue
+        if reason := _no_experiment(path, taken):
+            passed_over[path] = reason
+        else:
+            files[path.stem] = path
+    return Experiments(files, passed_over)
+
+
+def _no_experiment(path: Path, taken: Collection[str]) -> str | None:
+    """Why a file is no experiment, None where it may be one: the copies and notes of editors and systems are none."""
+    if path.name.startswith("."):
+        return "is a hidden file"
+    if not path.name.endswith(_SUFFIX):
+        return f"does not end in {_SUFFIX}; rename it if it is an experiment"
+    if not _NAME.fullmatch(path.stem) or path.stem in _HYDRAS or _LIKE_YAML.search(path.stem):
+        return "has a name that cannot be used; allowed: up to 100 letters, digits and ._-"
+    if path.is_symlink() and not path.exists():
+        return "is a link that leads nowhere"
+    if not path.is_file():
+        return "is no file"
+    if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
+        return "cannot be read: permission denied"
+    return "has the name of a shipped experiment; rename it" if path.stem in taken else None
 
 
 def config_folders() -> list[Path]:
@@ -78,15 +135,23 @@ def shipped_folder() -> Path:
 
 
 def description(path: Path) -> str:
-    """The first comment line of an experiment."""
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    """The first comment line of an experiment; empty where it cannot be read."""
+    first = _text(path).partition("\n")[0]
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
 def family_name(path: Path) -> str | None:
     """The family that an experiment names in its own file."""
-    named = re.search(r"^family: *([\w.-]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.search(r"^family: *([\w.-]+)", _text(path), re.MULTILINE)
     return named[1] if named else None
+
+
+def _text(path: Path) -> str:
+    """What an experiment says, as far as it can be read: what is wrong with it is said when it is composed."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def place(path: Path) -> int:

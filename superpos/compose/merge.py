@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from superpos.compose.overrides import Given
-from superpos.config.schema import Schema, schema_of
+from superpos.config.schema import Schema, schema_of, unknown_key
 from superpos.config.spacing import MAX_MODELS, Axes, read_block
-from superpos.config.wording import show, unknown
+from superpos.config.wording import show
 from superpos.errors import ConfigError
 from superpos.family import Family
 from superpos.plan.sweep import Axis, Sweep
@@ -24,7 +24,7 @@ def merge(tree: dict[str, Any], given: Given, experiment: str | None, family: Fa
     schema = schema_of(family)
     defaults = schema.defaults
     block, block_faults = read_block(schema, tree.pop("sweep"))
-    values, bad = _check_values(schema, tree, faults)
+    values, bad = _check_values(schema, tree, faults, given.hints)
     axes, notices = _replace_axes(block, given, family.instead)
     faults += block_faults
     faults += [
@@ -45,19 +45,21 @@ def merge(tree: dict[str, Any], given: Given, experiment: str | None, family: Fa
     return sweep, notices
 
 
-def _check_values(schema: Schema, tree: dict[str, Any], faults: list[str]) -> tuple[dict[str, Any], set[str]]:
+def _check_values(
+    schema: Schema, tree: dict[str, Any], faults: list[str], hints: Mapping[str, str]
+) -> tuple[dict[str, Any], set[str]]:
     """Canonical value of every key (the default where it is wrong), and the keys whose values are wrong."""
     values, bad = dict(schema.defaults), set()
     for key, value in _leaves(schema, tree):
         if key in schema.groups:
             faults.append(f"{key}: got {show(value)}; allowed: a group of keys")
         elif key not in schema.keys:
-            faults.append(unknown(key, schema.keys))
+            faults.append(unknown_key(schema, key, schema.keys))
         else:
             try:
                 values[key] = schema.canonical(key, value)
             except ValueError as fault:
-                faults.append(f"{key}: {fault}")
+                faults.append(f"{key}: {fault}{hints.get(key, '')}")
                 bad.add(key)
     return values, bad
 

@@ -5,16 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override, OverrideType, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
-from superpos.config.schema import Schema
-from superpos.config.spacing import Axes, check_axis, spaced
-from superpos.config.wording import did_you_mean, nearest, show, unknown
+from superpos.compose.experiments import NONE, Experiments
+from superpos.compose.forms import forms, unclosed
+from superpos.compose.grammar import parser
+from superpos.config.schema import Schema, unknown_key
+from superpos.config.spacing import SPACINGS, Axes, check_axis, spaced
+from superpos.config.wording import did_you_mean, nearest, show
 from superpos.errors import ConfigError
+
+_EXPERIMENT: Final = "experiment"
+_KEY_AT_ALL: Final = re.compile(r"[+~]*[A-Za-z_]\w*([./@][A-Za-z_]\w*)*", re.ASCII)  # or a package or group of Hydra's
+
+
+_FUNCTIONS: Final = {
+    "range": "range(STOP), range(START,STOP) or range(START,STOP,STEP)",
+    **{kind: f"{kind}(START,STOP,COUNT)" for kind in SPACINGS},
+    "choice": "choice(V1,V2)",
+    "sort": "sort(V1,V2)",
+    **{kind: f"{kind}(VALUE)" for kind in ("int", "float", "bool", "str")},
+}
+"""The functions that values may be made of, as they are written."""
 
 
 @dataclass
@@ -26,24 +42,113 @@ class Given:
     axes: Axes = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)  # all that are given, also where the values are at fault
     faults: list[str] = field(default_factory=list)
+    hints: dict[str, str] = field(default_factory=dict)  # of values that are at fault: what was probably meant
+    texts: dict[str, list[str]] = field(default_factory=dict)  # every override by key, as it was given
 
 
-def read_overrides(overrides: Sequence[str], files: Iterable[str], schema: Schema) -> Given:
-    """What the overrides say, with every fault; `files` are the names of the experiments."""
+@dataclass(frozen=True)
+class _Known:
+    """What overrides are read with."""
+
+    parser: OverridesParser
+    files: Sequence[str]
+    users: Experiments
+    schema: Schema
+
+    @property
+    def keys(self) -> list[str]:
+        return [*self.schema.keys, _EXPERIMENT]
+
+
+def read_overrides(overrides: Sequence[str], files: Iterable[str], schema: Schema, users: Experiments = NONE) -> Given:
+    """What the overrides say, with every fault.
+
+    `files` are the names of all experiments, and `users` say why a file of the user is none.
+    """
     given = Given()
-    names = list(files)
-    parser = OverridesParser.create()
-    for text in overrides:
+    known = _Known(parser(), list(files), users, schema)
+    left = list(overrides)
+    while left:
+        text = left.pop(0)
         try:
-            [override] = parser.parse_overrides([_with_quoted_homes(text, schema)])
-        except HydraException as error:
-            given.faults.append(_grammar_fault(text, str(error), names))
-            continue
-        try:
-            _read_override(text, override, given, names, schema)
+            wrong = _read(text, given, known)
+            faults = []
         except ConfigError as error:
-            given.faults += error.faults
+            wrong = None
+            faults = error.faults
+        if not faults and wrong is None:
+            continue
+        if joined := _joined(text, left, known):
+            words, form = joined
+            del left[: len(words) - 1]
+            given.values.pop(wrong or "", None)
+            given.faults.append(f"{' '.join(words)}: not KEY=VALUE; did you mean {form}?")
+            continue
+        hint = _hint(text, known)
+        given.faults += [fault if "did you mean" in fault else fault + hint for fault in faults]
+        if wrong is not None:
+            given.hints[wrong] = hint
+    given.faults += [_repeated(key, texts, known) for key, texts in given.texts.items() if len(texts) > 1]
     return given
+
+
+def meant(words: Sequence[str], files: Iterable[str], schema: Schema) -> str | None:
+    """The override that words of a command line may stand for; None where they stand for none."""
+    return _meant(" ".join(words), _Known(parser(), list(files), NONE, schema))
+
+
+def _read(text: str, given: Given, known: _Known) -> str | None:
+    """Adds one override to `given`; the key of a single value that is at fault. ConfigError: it is refused."""
+    try:
+        [override] = known.parser.parse_overrides([_with_quoted_homes(text, known.schema)])
+    except HydraException as error:
+        raise ConfigError(_grammar_fault(text, str(error), known)) from error
+    return _read_override(text, override, given, known)
+
+
+def _hint(text: str, known: _Known) -> str:
+    """What was probably meant, in words that go on from a fault."""
+    form = _meant(text, known)
+    return f"; did you mean {form}?" if form else ""
+
+
+def _meant(text: str, known: _Known) -> str | None:
+    """The first form of a text that has no fault."""
+    return next((form for form in forms(text, known.keys) if _is_sound(form, known)), None)
+
+
+def _is_sound(text: str, known: _Known) -> bool:
+    """Whether an override alone has no fault."""
+    try:
+        return _read(text, Given(), known) is None
+    except ConfigError:
+        return False
+
+
+def _is_value(schema: Schema, key: str, value: Any) -> bool:
+    try:
+        schema.canonical(key, value)
+    except ValueError:
+        return False
+    return True
+
+
+def _joined(text: str, after: Sequence[str], known: _Known) -> tuple[list[str], str] | None:
+    """The words that a shell made of one override with blanks in it, and its form; None where it is none."""
+    for count in (2, 1):
+        words = [text, *after[:count]]
+        if len(words) <= count or any("=" in word[1:] for word in words[1:]):
+            continue
+        if form := _meant(" ".join(words), known):
+            return words, form
+    return None
+
+
+def _repeated(key: str, texts: Sequence[str], known: _Known) -> str:
+    times = "twice" if len(texts) == 2 else f"{len(texts)} times"
+    form = f"{key}={','.join(text.partition('=')[2] for text in texts)}"
+    hint = f"; did you mean {form}?" if key != _EXPERIMENT and _is_sound(form, known) else ""
+    return f"{texts[-1]}: {key} is given {times}; give it once{hint}"
 
 
 def _with_quoted_homes(text: str, schema: Schema) -> str:
@@ -55,57 +160,88 @@ def _with_quoted_homes(text: str, schema: Schema) -> str:
     return key + equals + ",".join(folders)
 
 
-def _grammar_fault(text: str, message: str, files: list[str]) -> str:
-    if "=" not in text:
-        guess = nearest(text, files)
-        return f"{text}: not KEY=VALUE" + (f"; did you mean experiment={guess}?" if guess else "")
-    return f"{text}: not Hydra's grammar: {_grammar_reason(message)}; allowed: KEY=VALUE, KEY=V1,V2, range(START,STOP)"
+def _grammar_fault(text: str, message: str, known: _Known) -> str:
+    key, equals, _ = text.partition("=")
+    if not equals or not key.strip():
+        if text in known.keys:
+            return f"{text}: not KEY=VALUE; write {text}=VALUE"
+        guess = nearest(text, known.files)
+        return f"{text or repr(text)}: not KEY=VALUE" + (f"; did you mean experiment={guess}?" if guess else "")
+    if evaluated := re.search(r"(\w+) while evaluating '((\w+)\(.*?\))': (.*)", message, re.DOTALL):
+        return _function_fault(text, *evaluated.groups())
+    return f"{text}: not Hydra's grammar: {_reason(text, message)}; allowed: KEY=VALUE, KEY=V1,V2, range(START,STOP)"
 
 
-def _grammar_reason(message: str) -> str:
+def _function_fault(text: str, error: str, call: str, name: str, message: str) -> str:
+    """What is wrong with a function in a value."""
+    if name not in _FUNCTIONS:
+        return f"{text}: Unknown function {name!r}; {did_you_mean(name, list(_FUNCTIONS))}"
+    if name in SPACINGS and error == "ValueError":
+        return f"{text.partition('=')[0]}: {message.splitlines()[0]}"
+    return f"{text}: got {call}; allowed: {_FUNCTIONS[name]}"
+
+
+def _reason(text: str, message: str) -> str:
     """What Hydra's parser says, without the names of its tokens."""
+    key = text.partition("=")[0]
+    if not _KEY_AT_ALL.fullmatch(key):
+        return f"{key!r} is no key"
+    if bracket := unclosed(text):
+        return f"a bracket {bracket} without its other half"
     if "LexerNoViableAltException" in message:
         return "a character that must stand in quotes (KEY='VALUE'), or a quote that is not closed"
     lines = [line for line in message.splitlines() if line and not line.startswith(("Error parsing", "See https"))]
-    return re.sub(r" expecting (\{.*\}|<EOF>)", "", "; ".join(lines)).replace("'<EOF>'", "at the end")
+    return re.sub(r" expecting (\{.*\}|<EOF>|[A-Z_]+)", "", "; ".join(lines)).replace("'<EOF>'", "at the end")
 
 
-def _read_override(text: str, override: Override, given: Given, files: list[str], schema: Schema) -> None:
-    """Adds one override to `given`. ConfigError: it is refused."""
-    key = override.key_or_group
+def _read_override(text: str, override: Override, given: Given, known: _Known) -> str | None:
+    """As `_read`, of an override in Hydra's form."""
+    key, schema = override.key_or_group, known.schema
     if override.type != OverrideType.CHANGE:
         raise ConfigError(f"{text}: + and ~ are refused; every key has a default: write {key}=VALUE")
+    if not key:
+        raise ConfigError(f"{text}: not KEY=VALUE")
     if key == "sweep" or key.startswith("sweep."):
         raise ConfigError(f"{text}: sweep is for YAML files; on the command line give a key its values: KEY=V1,V2")
-    if key in given.keys or (key == "experiment" and given.experiment):
-        raise ConfigError(f"{text}: {key} is given twice; give it once")
-    if key == "experiment" and not override.package:
-        given.experiment = _experiment(override, files)
-        return
+    if key in given.texts:
+        given.texts[key].append(text)
+        return None
+    given.texts[key] = [text]
+    if key == _EXPERIMENT and not override.package:
+        given.experiment = _experiment(text, override, known)
+        return None
     _check_key(override, key, schema)
     given.keys.add(key)
     if override.is_sweep_override():
         given.axes[(key,)] = check_axis(schema, (key,), [(value,) for value in _swept_values(text, override)])
-    else:
-        given.values[key] = override.value()
+        return None
+    value = override.value()
+    if schema.keys[key].kind == "name" and (value is None or isinstance(value, bool | float)):
+        value = text.partition("=")[2]  # 1.10, true and null are names, too
+    given.values[key] = value
+    return None if _is_value(schema, key, value) else key
 
 
 def _check_key(override: Override, key: str, schema: Schema) -> None:
     if override.package or (key not in schema.keys and key not in schema.groups):
-        raise ConfigError(unknown(f"{key}@{override.package}" if override.package else key, schema.keys))
+        raise ConfigError(unknown_key(schema, f"{key}@{override.package}" if override.package else key, schema.keys))
     if key in schema.groups:
         members = ", ".join(name for name in schema.keys if name.startswith(f"{key}."))
         raise ConfigError(f"{key}: a group of keys; allowed: {members}")
 
 
-def _experiment(override: Override, files: list[str]) -> str:
+def _experiment(text: str, override: Override, known: _Known) -> str:
+    """The name of an experiment: its text as it stands, as 1e3, null and 007 are names, too."""
     if override.is_sweep_override():
         raise ConfigError("experiment: one experiment a run, as each has its own folder; run superpos once for each")
-    value = override.value()
-    name = value.text if isinstance(value, QuotedString) else "null" if value is None else str(value)
-    if name in files:
+    name = text.partition("=")[2].strip()
+    if name.startswith(("'", '"')):
+        name = str(override.value())
+    if name in known.files:
         return name
-    raise ConfigError(f"experiment: there is no {show(name)}; {did_you_mean(name, sorted(files))}")
+    if reason := known.users.reason(name):
+        raise ConfigError(f"experiment: there is no {show(name)}: {reason}")
+    raise ConfigError(f"experiment: there is no {show(name)}; {did_you_mean(name, sorted(known.files))}")
 
 
 def _swept_values(text: str, override: Override) -> Sequence[Any]:

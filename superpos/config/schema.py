@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from typing import Any, Literal
 
-from superpos.config.wording import show
-from superpos.family import DEFAULT, Family
+from superpos.config.wording import plain, show, unknown
+from superpos.family import DEFAULT, Family, every
 
 Kind = Literal["int", "number", "numbers", "list", "bool", "choice", "name", "run", "value"]
 
 MAX_SEED = 2**64 - 1
+MAX_STEPS = 2**31 - 1
 MAX_SCALE = 1e30  # what engines compute with is float32
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -52,7 +53,8 @@ def key(
     per_model: bool = False,
     later: bool = False,
 ) -> Any:
-    """A field of a group of keys, with its checks: low <= value <= high, value < below.
+    """A field of a group of keys, with its checks: low <= value <= high, value < below; every value in between must be
+    one that some model may have. With both `high` and `below`, `below` is the bound in words and `high` the last value.
 
     `null` says what null means, and forbids it where it is empty; `length` says how long a list is. A key of the kind
     "value" takes what `parse` makes of it: numbers, texts and tuples of these, in one form for equal values, or None
@@ -84,7 +86,7 @@ def key(
 class TrainConfig:
     """Optimisation."""
 
-    steps: int = key("int", 10_000, "gradient steps", low=0, high=2**31 - 1, unit="steps")
+    steps: int = key("int", 10_000, "gradient steps", low=0, high=MAX_STEPS, unit="steps")
     batch_size: int = key("int", 1024, "samples in a step", low=1, high=2**24, unit="samples")
     optimizer: str = key("choice", "adamw", "optimiser", choices=("adam", "adamw", "sgd"))
     lr: float = key("number", 1e-3, "learning rate", low=0.0, high=MAX_SCALE, per_model=True)
@@ -99,7 +101,7 @@ class TrainConfig:
         high=1.0,
         later=True,
     )
-    warmup_steps: int = key("int", 0, "steps of linear warm-up", low=0, unit="steps")
+    warmup_steps: int = key("int", 0, "steps of linear warm-up", low=0, high=MAX_STEPS, unit="steps")
     weight_decay: float = key(
         "number",
         0.01,
@@ -115,7 +117,7 @@ class TrainConfig:
 class RecordConfig:
     """What is kept of training."""
 
-    loss_every: int = key("int", 100, "steps between recorded losses; 0 is off", low=0, unit="steps")
+    loss_every: int = key("int", 100, "steps between recorded losses; 0 is off", low=0, high=MAX_STEPS, unit="steps")
     snapshots: int = key("int", 0, "weight snapshots over training; 0 is off", low=0, high=100_000)
 
 
@@ -175,17 +177,32 @@ class KeySpec:
     def allowed(self) -> str:
         """What a value may be, in words: "an integer, at least 1"."""
         words = self.words or " or ".join(self.choices) or _KIND_WORDS[self.kind].format(length=self.length)
-        if self.low is not None and self.high is not None:
-            words += f", {self.low:.12g} to {_plain(self.high)}"
+        if self.low is not None and self.high is not None and self.below is None:
+            words += f", {_plain(self.low)} to {_plain(self.high)}"
         else:
-            bounds = [("at least", self.low), ("at most", self.high), ("below", self.below)]
-            given = [f"{word} {bound:.12g}" for word, bound in bounds if bound is not None]
-            words += f", {' and '.join(given)}" if given else ""
+            bounds = [("at least", self.low), ("below", self.below)]
+            given = [" and ".join(f"{word} {bound:.12g}" for word, bound in bounds if bound is not None)]
+            given += [] if self.high is None else [f"at most {self.high:.12g}"]
+            words += "".join(f", {bound}" for bound in given if bound)
         return words + (f"; or null ({self.null})" if self.null else "")
+
+    @property
+    def described(self) -> str:
+        """`allowed` with the unit."""
+        unit = f" ({self.unit})" if self.unit else ""
+        return self.allowed.replace("; or null", unit + "; or null", 1) if self.null else self.allowed + unit
+
+    @property
+    def written_default(self) -> str:
+        """The default as the command line has it."""
+        return plain(self.default)
 
 
 def _plain(bound: float) -> str:
-    return "2^64 - 1" if bound == MAX_SEED else f"{bound:.12g}"
+    if bound == MAX_SEED:
+        return "2^64 - 1"
+    digits, power = math.frexp(bound)
+    return f"2^{power - 1}" if digits == 0.5 and abs(power) > 30 else f"{bound:.12g}"
 
 
 @dataclass(frozen=True)
@@ -234,8 +251,21 @@ class Schema:
             return None
         converted = _convert(spec, value)
         if converted is None or not _in_range(spec, converted):
-            raise ValueError(f"got {show(value)}; allowed: {spec.allowed}")
+            quotes = ", in quotes" if spec.kind == "name" and not isinstance(value, str) else ""
+            raise ValueError(f"got {show(value)}; allowed: {spec.allowed}{quotes}")
         return converted
+
+
+def unknown_key(schema: Schema, name: str, candidates: Iterable[str]) -> str:
+    """What to say of a key that this family does not have: which family has it, or which of `candidates` was meant."""
+    group = name.partition(".")[0]
+    for other in every():
+        keys = schema_of(other).keys
+        if name in keys and name not in schema.keys:
+            return f"{name}: a key of another kind of models; it needs family={other.name}"
+        if f"{group}." in name and group not in schema.groups and group in schema_of(other).groups:
+            return f"{unknown(name, keys)} {group}.* needs family={other.name}"
+    return unknown(name, candidates)
 
 
 def schema_of(family: Family) -> Schema:

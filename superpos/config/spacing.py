@@ -1,7 +1,8 @@
 """Expands swept values: the `sweep:` block of a config, and the checks of every axis.
 
     sweep:
-      seed: {range: [0, 10]}                     # or linspace: [start, stop, count], geomspace: [start, stop, count]
+      seed: {range: [0, 10]}                     # or linspace, geomspace: [start, stop, count]
+      train.lr: {logspace: [-4, -2, 3]}          # powers of ten: [first, last, count]
       model.n_hidden: [2, 5]
       model.output,data.density: [[linear, 1.0], [relu, 0.1]]   # keys zipped into one axis: a list of points
 
@@ -13,17 +14,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
-from superpos.config.schema import Schema
-from superpos.config.wording import show, unknown
+from superpos.config.schema import Schema, unknown_key
+from superpos.config.wording import show
 from superpos.errors import ConfigError
 
 MAX_MODELS = 10_000_000
 Axes = dict[tuple[str, ...], tuple[tuple[Any, ...], ...]]
 """{keys: points}; a point holds a value for each key."""
 
+SPACINGS: Final = ("linspace", "geomspace", "logspace")
+"""Spacings by a count; numpy has functions of these names."""
 _LARGEST = 1e100  # so that no difference or ratio of two numbers overflows
+_LARGEST_POWER = 100
 _DIGITS = 12  # of computed values: the last bits of pow differ between C libraries, and values are hashed
 
 
@@ -55,8 +59,17 @@ def range_values(start: float, stop: float, step: float) -> list[float]:
     return [tidy(value, max(abs(start), abs(stop))) for value in values]
 
 
+def _logspace(start: float, stop: float, count: int) -> list[float]:
+    return _geomspace(10.0**start, 10.0**stop, count)
+
+
+_VALUES: Final[dict[str, Callable[[float, float, int], list[float]]]] = dict(
+    zip(SPACINGS, (_linspace, _geomspace, _logspace), strict=True)
+)
+
+
 def spaced(kind: str, numbers: Sequence[Any]) -> list[float]:
-    """Values of {kind: numbers}, kind one of linspace, geomspace and range; ValueError says what is wrong."""
+    """Values of {kind: numbers}, kind `range` or one of `SPACINGS`; ValueError says what is wrong."""
     if not all(map(_is_number, numbers)):
         raise ValueError(f"{kind} of {show(numbers)}; allowed: a list of numbers, none above 1e100")
     form = "[stop], [start, stop] or [start, stop, step]" if kind == "range" else "[start, stop, count]"
@@ -73,8 +86,9 @@ def spaced(kind: str, numbers: Sequence[Any]) -> list[float]:
         raise ValueError(f"{kind} with a count of {show(count)}; allowed: an integer, at least 1")
     if kind == "geomspace" and min(start, stop) < 1 / _LARGEST:
         raise ValueError(f"geomspace from {show(start)} to {show(stop)}; allowed: two numbers above 0")
-    spaced = _linspace if kind == "linspace" else _geomspace
-    return _bounded(int(count), lambda: spaced(start, stop, int(count)))
+    if kind == "logspace" and max(abs(start), abs(stop)) > _LARGEST_POWER:
+        raise ValueError(f"logspace from {show(start)} to {show(stop)}; allowed: powers of ten, from -100 to 100")
+    return _bounded(int(count), lambda: _VALUES[kind](start, stop, int(count)))
 
 
 def _bounded(count: int, values: Callable[[], list[float]]) -> list[float]:
@@ -89,8 +103,9 @@ def _listed(given: Any) -> list[Any]:
         return given
     # null takes out the spacing of an experiment that is extended, as Hydra adds the new one beside it.
     spacings = [item for item in given.items() if item[1] is not None] if isinstance(given, dict) else []
-    if len(spacings) != 1 or spacings[0][0] not in ("linspace", "geomspace", "range"):
-        raise ValueError(f"got {show(given)}; allowed: a list of values, or one of linspace, geomspace, range: [...]")
+    if len(spacings) != 1 or spacings[0][0] not in (*SPACINGS, "range"):
+        names = ", ".join((*SPACINGS, "range"))
+        raise ValueError(f"got {show(given)}; allowed: a list of values, or one of {names}: [...]")
     [(kind, numbers)] = spacings
     if not isinstance(numbers, list):
         raise ValueError(f"{kind} of {show(numbers)}; allowed: a list of numbers")
@@ -155,7 +170,7 @@ def check_axis(schema: Schema, keys: tuple[str, ...], points: Sequence[tuple[Any
 
 def _key_fault(schema: Schema, key: str) -> str | None:
     if key not in schema.keys:
-        return unknown(key, schema.axis_keys)
+        return unknown_key(schema, key, schema.axis_keys)
     return None if key in schema.axis_keys else f"{key}: cannot be swept; it is the same for a whole run"
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _GAP = 2  # blanks between columns
 _NOTE_WIDTH = 40  # in fewer columns a note would be a tower of words
+_LEAST_WIDTH = 20  # whatever COLUMNS says
 _STYLES = {
     "complete": "green",
     "incomplete": "yellow",
@@ -96,6 +97,7 @@ def _draw(table: Table) -> None:
     from rich.text import Text
 
     console = Console(highlight=False, markup=False, emoji=False)
+    console.width = max(console.width, _LEAST_WIDTH)
     notes: Sequence[str] = ()
     if table.note and not _has_room(table, console.width):
         notes = [row[-1] for row in table.rows]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from superpos.config.schema import MAX_SCALE, key
 
 MIN_DENSITY = 2.0**-32
+MAX_SIZE = 65_536
 DEFAULT_SPARSITY = 0.9
 """Sparsity when neither data.sparsity nor data.density is given."""
 
@@ -15,8 +16,8 @@ DEFAULT_SPARSITY = 0.9
 class ModelConfig:
     """The toy network."""
 
-    n_features: int = key("int", 5, "features n", low=1, high=65_536, size=True)
-    n_hidden: int = key("int", 2, "hidden dimensions m", low=1, high=65_536, size=True)
+    n_features: int = key("int", 5, "features n", low=1, high=MAX_SIZE, size=True)
+    n_hidden: int = key("int", 2, "hidden dimensions m", low=1, high=MAX_SIZE, size=True)
     output: str = key("choice", "relu", "activation of the output", choices=("relu", "linear"))
     hidden: str = key("choice", "linear", "activation of the hidden layer", choices=("linear", "relu"))
     tied: bool = key("bool", True, "one W for encoder and decoder; untied models have W1 and W2")
@@ -41,6 +42,7 @@ class DataConfig:
         None,
         "S, probability that a feature is zero",
         low=0.0,
+        high=1 - MIN_DENSITY,
         below=1.0,
         null="as data.density, or 0.9",
         length="n_features",
@@ -56,11 +58,18 @@ class DataConfig:
         length="n_features",
         per_model=True,
     )
-    last: float = key("number", 1.0, "factor on the density of the last feature", low=0.0, per_model=True)
+    last: float = key(
+        "number",
+        1.0,
+        "factor on the density of the last feature",
+        low=MIN_DENSITY,
+        high=1 / MIN_DENSITY,
+        per_model=True,
+    )
     correlation: str = key(
         "choice", "none", "what the features of a set share", choices=("none", "correlated", "anticorrelated")
     )
-    set_size: int = key("int", 1, "neighbouring features in a set", low=1, unit="features")
+    set_size: int = key("int", 1, "neighbouring features in a set", low=1, high=MAX_SIZE, unit="features")
     signed: bool = key("bool", False, "active values uniform on [-1, 1] instead of [0, 1]")
     n_points: int | None = key(
         "int", None, "size of a fixed data set, full batch", low=1, high=2**24, null="fresh batches", unit="points"
