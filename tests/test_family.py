@@ -323,7 +323,7 @@ def test_interrupted_and_its_source_gone(source: Path, tmp_path: Path) -> None:
     elsewhere = ["experiment=auto_kinds", f"auto.source={moved}", *LONG]
     process = training(*elsewhere, "--out", tmp_path, "--quiet")
     folder = tmp_path / "auto_kinds" / resolved(elsewhere).run_id
-    until(lambda: (folder / "chunks/_00000.json").exists())
+    until(lambda: (folder / "chunks/00000.json").exists())
     process.send_signal(signal.SIGTERM)
     code, _, stderr = finished(process)
     assert code == 75, stderr

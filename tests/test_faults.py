@@ -213,7 +213,7 @@ def test_three_copies_at_once(tmp_path: Path, digest: str) -> None:
     assert len({out for out, _ in answers}) == 1  # the run folder
     run = superpos.load(tmp_path / "custom")
     assert run.digest() == digest
-    assert not list(run.path.glob("chunks/_corrupt/*"))
+    assert not list(run.path.glob("chunks/corrupt/*"))
 
 
 def test_an_output_folder_that_is_a_link(tmp_path: Path, digest: str) -> None:

@@ -171,12 +171,12 @@ def test_a_corrupt_chunk_is_trained_again(suffix: str, damage: str, undisturbed:
     middle = len(whole) // 2
     victim.chmod(0o644)
     victim.write_bytes(whole[:middle] + (bytes([whole[middle] ^ 1]) + whole[middle + 1 :] if damage == "flip" else b""))
-    untouched = (run.path / "chunks" / "_00000.safetensors").stat().st_mtime_ns
+    untouched = (run.path / "chunks" / "00000.safetensors").stat().st_mtime_ns
     again = train(SWEEP, tmp_path)
     assert again.complete
     assert again.digest() == undisturbed.digest()
-    assert (run.path / "chunks" / "_00000.safetensors").stat().st_mtime_ns == untouched
-    assert any((run.path / "chunks" / "_corrupt").iterdir())
+    assert (run.path / "chunks" / "00000.safetensors").stat().st_mtime_ns == untouched
+    assert any((run.path / "chunks" / "corrupt").iterdir())
 
 
 def test_a_damaged_checkpoint_costs_steps_and_no_bits(undisturbed: Run, tmp_path: Path) -> None:

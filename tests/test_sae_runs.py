@@ -348,7 +348,7 @@ def test_killed_resumed_and_sharded_it_is_the_same(tmp_path: Path) -> None:
     whole = superpos.train(sweep, out=tmp_path / "whole")
     command = [sys.executable, "-m", "superpos", "train", *sweep, "--quiet", "--out", str(tmp_path / "killed")]
     process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
-    while process.poll() is None and not list((tmp_path / "killed").glob("stopped/*/chunks/_00001.json")):
+    while process.poll() is None and not list((tmp_path / "killed").glob("stopped/*/chunks/00001.json")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL

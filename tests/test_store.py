@@ -231,7 +231,7 @@ def test_publish_writes_three_files_and_the_first_writer_wins(tmp_path: Path) ->
     run = open_run(tmp_path)
     assert run.states() == ["missing", "missing"]
     assert run.publish(0, *results(CHUNKS[0]))
-    assert names(run.path / "chunks") == ["00000.parquet", "_00000.json", "_00000.safetensors"]
+    assert names(run.path / "chunks") == ["00000.json", "00000.parquet", "00000.safetensors"]
     assert not run.publish(0, *results(CHUNKS[0], seed=1))
     tensors, table = run.read(0)
     expected, expected_table = results(CHUNKS[0])
@@ -265,7 +265,7 @@ def test_file_systems_with_odd_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert run.publish(0, *results(CHUNKS[0]))
     assert not run.publish(0, *results(CHUNKS[0], seed=1))
     assert run.states(verify=True) == ["done", "missing"]
-    assert names(run.path / "chunks") == ["00000.parquet", "_00000.json", "_00000.safetensors"]
+    assert names(run.path / "chunks") == ["00000.json", "00000.parquet", "00000.safetensors"]
 
 
 def test_attempts_are_kept_in_order(tmp_path: Path) -> None:

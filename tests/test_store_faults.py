@@ -204,7 +204,7 @@ def test_a_damaged_chunk_is_found_moved_aside_and_replaced(tmp_path: Path, suffi
     with pytest.raises(IncompleteError, match=r"00000\..*train again"):
         run.read(0)
     aside = run.quarantine(0)
-    assert aside == run.path / "chunks" / "_corrupt" / "00000-1"
+    assert aside == run.path / "chunks" / "corrupt" / "00000-1"
     assert (aside / path.name).read_bytes() == damaged
     assert len(list(aside.iterdir())) == 3
     assert run.state(0) == "missing"
@@ -224,11 +224,11 @@ def test_quarantine_leaves_good_and_missing_chunks_alone(tmp_path: Path) -> None
 def test_publishing_over_a_damaged_chunk_moves_it_aside(tmp_path: Path) -> None:
     run = published(tmp_path)
     for number in (1, 2):
-        damage(run.path / "chunks" / "_00000.safetensors", "flipped")
+        damage(run.path / "chunks" / "00000.safetensors", "flipped")
         assert run.state(0) == "done"  # sizes fit: only checksums can tell
         assert run.publish(0, *expected(run.rows[0]))
         assert run.state(0, verify=True) == "done"
-        assert (run.path / "chunks" / "_corrupt" / f"00000-{number}" / "_00000.safetensors").exists()
+        assert (run.path / "chunks" / "corrupt" / f"00000-{number}" / "00000.safetensors").exists()
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "parquet"])
@@ -244,23 +244,23 @@ def test_a_missing_part_makes_a_chunk_corrupt(tmp_path: Path, suffix: str) -> No
 def test_loose_parts_of_a_killed_writer_do_not_enter_a_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_group, "ABANDONED_SECONDS", 0.05)
     run = published(tmp_path)
-    (run.path / "chunks" / "_00000.json").unlink()
+    (run.path / "chunks" / "00000.json").unlink()
     loose = (run.path / "chunks" / "00000.parquet").read_bytes()
-    damage(run.path / "chunks" / "_00000.safetensors", "truncated")
+    damage(run.path / "chunks" / "00000.safetensors", "truncated")
     assert run.state(0) == "missing"
     with pytest.raises(IncompleteError, match="does not hold chunk 0 yet"):
         run.read(0)
     assert run.publish(0, *expected(run.rows[0]))
     assert (run.path / "chunks" / "00000.parquet").read_bytes() == loose
     np.testing.assert_array_equal(run.read(0)[0]["W"], expected(run.rows[0])[0]["W"])
-    assert [path.name for path in (run.path / "chunks" / "_corrupt" / "00000-1").iterdir()] == ["_00000.safetensors"]
+    assert [path.name for path in (run.path / "chunks" / "corrupt" / "00000-1").iterdir()] == ["00000.safetensors"]
 
 
 def test_a_living_writer_is_waited_for(tmp_path: Path) -> None:
     """A writer stops for a moment between its first and its second link; another one has different results."""
     slow = published(tmp_path / "slow")
     run = RunFolder.open(tmp_path, "demo", "0123456789ab", {**FACTS, "chunks": [range(3)]})
-    names = ["_00000.safetensors", "00000.parquet", "_00000.json"]
+    names = ["00000.safetensors", "00000.parquet", "00000.json"]
     os.link(slow.path / "chunks" / names[0], run.path / "chunks" / names[0])
 
     def go_on() -> None:
@@ -288,7 +288,7 @@ def test_a_run_with_a_damaged_table_loads_without_it(tmp_path: Path, caplog: pyt
 
 def test_damaged_weights_are_never_returned(tmp_path: Path) -> None:
     run = published(tmp_path)
-    damage(run.path / "chunks" / "_00000.safetensors", "flipped")
+    damage(run.path / "chunks" / "00000.safetensors", "flipped")
     with pytest.raises(IncompleteError, match=r"00000\.safetensors does not match its checksum"):
         load(run.path).weights(0)
 
@@ -325,7 +325,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_older_then_to_none(tmp_path: Pat
     assert loaded is not None
     assert loaded["step"] == 1
     assert checkpoints(run) == [older]
-    assert (run.path / "checkpoints" / "_corrupt" / "00000-1" / newer.name).exists()
+    assert (run.path / "checkpoints" / "corrupt" / "00000-1" / newer.name).exists()
     damage(older, how)
     assert run.load_checkpoint(0) is None
     assert checkpoints(run) == []

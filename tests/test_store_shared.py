@@ -101,7 +101,7 @@ def test_a_damaged_file_is_found_and_replaced(tmp_path: Path, suffix: str) -> No
         run.shared(NAME)
     assert run.folder.share(NAME, tensors())
     np.testing.assert_array_equal(run.shared(NAME)["W"], tensors()["W"])
-    aside = run.path / "shared" / "_corrupt" / f"{NAME}-1"
+    aside = run.path / "shared" / "corrupt" / f"{NAME}-1"
     assert (aside / path.name).read_bytes() == damaged
 
 

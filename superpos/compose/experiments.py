@@ -70,14 +70,19 @@ def own_experiments(config_dir: Path | None, shipped: Collection[str]) -> Experi
     Raises:
         ConfigError: it is no folder of configs, or none of its experiments can be used.
     """
-    if config_dir is None or config_dir.resolve() == shipped_folder().resolve():
+    if config_dir is None:
         return NONE
-    if not config_dir.is_dir():
-        raise ConfigError(f"--config-dir: {config_dir} is not a folder")
     try:
+        if not config_dir.is_dir():
+            raise ConfigError(f"--config-dir: {config_dir} is not a folder")
+        if config_dir.resolve() == shipped_folder().resolve():
+            return NONE
+        for folder in config_dir.iterdir():
+            if folder.name in ("experiment", "cluster") and folder.is_dir():
+                next(folder.iterdir(), None)
         found = _experiments_in(config_dir, shipped)
     except OSError as error:
-        raise ConfigError(f"--config-dir: {config_dir} cannot be read: {error.strerror}") from error
+        raise ConfigError(f"--config-dir: cannot read {error.filename or config_dir}: {error.strerror}") from error
     if found.files or any((config_dir / "cluster").glob("*.y*ml")):  # a site of SLURM is enough
         return found
     if found.passed_over:

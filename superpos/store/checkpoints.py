@@ -34,7 +34,7 @@ class Checkpoints:
         return path
 
     def load(self, chunk: int) -> dict[str, Array] | None:
-        """The newest whole checkpoint, or None. Damaged ones are moved into _corrupt/. Raises `IncompleteError`."""
+        """The newest whole checkpoint, or None. Damaged ones are moved into corrupt/. Raises `IncompleteError`."""
         with explained("read a checkpoint in", self.folder, IncompleteError):
             for path in reversed(self._found(chunk)):
                 with suppress(FileNotFoundError):  # another copy of this process dropped it

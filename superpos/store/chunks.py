@@ -1,25 +1,19 @@
-"""The chunks of a run on disk: NNNNN.parquet, _NNNNN.safetensors, and _NNNNN.json, which makes them a chunk.
-
-Whoever reads the folder as one table passes over names with _. Older runs have names without it, and are read, too.
-"""
+"""The chunks of a run on disk: NNNNN.safetensors, NNNNN.parquet, and NNNNN.json, which makes them a chunk."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
-from superpos.errors import IncompleteError
 from superpos.store import formats
 from superpos.store.file_group import FileGroup, State
-from superpos.store.files import explained, sha256
+from superpos.store.files import sha256
 from superpos.store.formats import Array, ColumnType
 
 _TENSORS, _TABLE = ".safetensors", ".parquet"
-_HIDDEN = "_"
 
 
 class ChunkFiles:
@@ -37,8 +31,6 @@ class ChunkFiles:
         disk fails.
         """
         parts = {_TENSORS: formats.pack_tensors(tensors), _TABLE: formats.pack_table(table, types)}
-        if not self._files(chunk).prefix:  # a damaged one of an older run makes room for one with the names of today
-            self.quarantine(chunk)
         return self._files(chunk).publish(parts)
 
     def state(self, chunk: int, verify: bool = False) -> State:
@@ -50,7 +42,7 @@ class ChunkFiles:
         return self._files(chunk).published_at()
 
     def quarantine(self, chunk: int) -> Path | None:
-        """Move a corrupt chunk into _corrupt/, never deleting it; returns where, or None for a good or missing one."""
+        """Move a corrupt chunk into corrupt/, never deleting it; returns where, or None for a good or missing one."""
         return self._files(chunk).quarantine()
 
     def read(self, chunk: int) -> tuple[dict[str, Array], pa.Table]:
@@ -72,7 +64,4 @@ class ChunkFiles:
 
     def _files(self, chunk: int) -> FileGroup:
         name = f"{chunk:05d}"
-        files = FileGroup(self.folder, name, (_TENSORS, _TABLE), f"chunk {chunk}", _HIDDEN, bare=(_TABLE,))
-        older = replace(files, prefix="")
-        with explained("read", self.folder, IncompleteError):
-            return older if older.record.exists() and not files.record.exists() else files
+        return FileGroup(self.folder, name, (_TENSORS, _TABLE), f"chunk {chunk}")

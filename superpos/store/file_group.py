@@ -44,13 +44,10 @@ class FileGroup:
     """Of its parts, with their dots; the record is none of them."""
     title: str
     """What it is called in messages."""
-    prefix: str = ""
-    """Before the names of the record and of all parts that are not `bare`."""
-    bare: tuple[str, ...] = ()
 
     def path(self, suffix: str) -> Path:
         """Where a part lies."""
-        return self.folder / f"{'' if suffix in self.bare else self.prefix}{self.name}{suffix}"
+        return self.folder / f"{self.name}{suffix}"
 
     @property
     def record(self) -> Path:
@@ -87,7 +84,7 @@ class FileGroup:
         return self.record.stat().st_mtime if self.record.exists() else None
 
     def quarantine(self) -> Path | None:
-        """Move a corrupt group into _corrupt/, never deleting it; returns where, or None for a good or missing one."""
+        """Move a corrupt group into corrupt/, never deleting it; returns where, or None for a good or missing one."""
         if self.state(verify=True) != "corrupt":
             return None
         # The record goes first: from then on there is no group.

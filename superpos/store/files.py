@@ -23,8 +23,8 @@ from superpos.errors import SuperposError
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-CORRUPT = "_corrupt"
-"""Folder beside damaged files, into which they are moved. Whoever reads a folder of tables passes over names with _."""
+CORRUPT = "corrupt"
+"""Folder beside damaged files, into which they are moved."""
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -189,7 +189,7 @@ def replace_link(link: Path, target: str) -> None:
 
 
 def move_aside(paths: list[Path], name: str) -> Path:
-    """Move what exists of `paths`, in that order, into a new folder _corrupt/name-N beside them; returns it.
+    """Move what exists of `paths`, in that order, into a new folder corrupt/name-N beside them; returns it.
 
     Raises `OSError`.
     """

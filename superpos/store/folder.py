@@ -141,7 +141,7 @@ class RunFolder:
         return all(self.state(chunk, verify=True) == "done" for chunk in chunks)
 
     def quarantine(self, chunk: int) -> Path | None:
-        """Move a corrupt chunk into chunks/_corrupt/; returns where, or None where it is not corrupt."""
+        """Move a corrupt chunk into chunks/corrupt/; returns where, or None where it is not corrupt."""
         return self.chunk_files.quarantine(chunk)
 
     def read(self, chunk: int) -> tuple[dict[str, Array], pd.DataFrame]:
