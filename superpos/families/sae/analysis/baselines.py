@@ -17,9 +17,9 @@ from superpos.maths.types import Floats
 
 Baseline = Callable[[Floats, int, np.random.Generator], Floats]
 
-_ROUNDS: Final = 40  # of k-means: assignments have settled
-_ICA_ROUNDS: Final = 60
-_NMF_ROUNDS: Final = 60
+_ROUNDS: Final = 20  # of k-means: assignments have settled
+_ICA_ROUNDS: Final = 40
+_NMF_ROUNDS: Final = 40
 _PENALTY: Final = 0.2  # of sparse coding: where L1 autoencoders are best
 _NOTHING: Final = 1e-12
 
@@ -42,7 +42,7 @@ def principal_components(x: Floats, n_latents: int, _: np.random.Generator) -> F
 
 
 def independent_components(x: Floats, n_latents: int, rng: np.random.Generator) -> Floats:
-    """ICA, both signs: mixing directions of symmetric FastICA with tanh (Hyvärinen and Oja 2000)."""
+    """ICA, both signs: mixing directions of FastICA with tanh (Hyvärinen and Oja 2000)."""
     centred = x - x.mean(axis=0)
     _, scale, components = np.linalg.svd(centred, full_matrices=False)
     whitening = components.T / scale * np.sqrt(len(x))  # [d, d]

@@ -86,6 +86,8 @@ def _line(point: Point, key: str) -> str:
     if key == "world.tree":
         _, child, alone = pair(value)
         return f"P(C|P) = {child:.2g}" + (f"\nP(C|no P) = {alone:.2g}" if alone else "")
+    if key == "train.steps":
+        return f"{value:,} steps"
     return point.label([key])
 
 

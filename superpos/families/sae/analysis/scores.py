@@ -19,7 +19,7 @@ from superpos.families.sae.analysis.worlds import decoders, features, rates, sam
 from superpos.figures.points import Run
 from superpos.maths.types import Floats
 
-_INPUTS: Final = 2**15
+_INPUTS: Final = 2**14
 _CODED: Final = 4096
 
 
