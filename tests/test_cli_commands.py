@@ -18,10 +18,10 @@ from superpos.family import DEFAULT, find
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize(("command", "place"), [("plot", "DIR"), ("report", "FILE.html")])
 def test_a_colleagues_run_is_drawn_elsewhere(tmp_path: Path, command: str, place: str) -> None:
-    run = superpos.train(["train.steps=0", "model.n_features=2", "model.n_hidden=1"], out=tmp_path / "theirs")
+    run = superpos.train(["train.steps=5", "record.loss_every=1", "engine.threads=1"], out=tmp_path / "theirs")
     own = tmp_path / "own"
     own.mkdir()
-    for folder in tmp_path.parents[:2]:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
     CliRunner().invoke(app, [command, str(run.path), "--to", str(own)])  # root may import what another may not read
     own.chmod(0o777)

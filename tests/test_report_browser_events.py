@@ -22,7 +22,7 @@ from superpos.store import Run
 
 REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
 pytestmark = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
-EVENTS = int(os.environ.get("SUPERPOS_MONKEY", "150"))
+EVENTS = int(os.environ.get("SUPERPOS_MONKEY", "100"))
 """Random events on each page; a release is tried with 10,000."""
 
 # Runs in the task in which the page says that it is ready, while its first drawing is still under way.
@@ -137,7 +137,7 @@ def test_the_address_is_written_a_few_times_a_second(browser: Browser, runs: Cal
     explorer = Explorer(tab, runs("line").path / "report.html")
     explorer.page.evaluate(
         """async () => {
-            for (let i = 0; i < 300; i++) {
+            for (let i = 0; i < 100; i++) {
                 superpos.set({frame: i % 5});
                 await new Promise((done) => setTimeout(done, 5));
             }
