@@ -16,9 +16,8 @@ from superpos.figures import registry
 from superpos.store import Run
 
 ORTHONORMAL = ["world.dictionary=orthonormal", "world.frequency=constant"]
-TREES = ",".join(
-    f"[{{p: 0.3, children: [{child}], alone: {alone}}}]" for child, alone in ((0.5, 0.0), (0.2, 0.0), (0.1, 0.2))
-)
+EDGES = ((0.5, 0.0), (0.2, 0.0), (0.1, 0.2))
+TREES = ",".join(f"[{{p: 0.3, children: [{q}], alone: {alone}}}]" for q, alone in EDGES)
 RUNS = {
     "kinds": [
         "sae.kind=topk,batchtopk",

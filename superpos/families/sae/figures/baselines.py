@@ -67,7 +67,7 @@ def applies(run: Run) -> str | None:
     worlds = _worlds(run)
     kinds = {(point.settings["sae.kind"], point.settings["sae.tied"]) for point in settings(run)}
     if len(kinds) < MIN_KINDS or len(worlds) > MAX_WORLDS:
-        return f"needs {MIN_KINDS} or more kinds of autoencoders in up to {MAX_WORLDS} kinds of worlds"
+        return f"needs {MIN_KINDS} or more kinds of autoencoders in 1 to {MAX_WORLDS} worlds"
     return None
 
 
