@@ -218,7 +218,7 @@ def test_a_part_that_cannot_be_drawn_is_named_and_the_others_are_drawn(
     run = runs("line")
     tab = Tab(browser)
     explorer = Explorer(tab, damaged(run, tmp_path / "torn.html", "history"))
-    expect(explorer.find("fault")).to_contain_text("“Training loss” cannot be drawn")
+    expect(explorer.find("fault")).to_contain_text("“Training loss” cannot be drawn: Error: this file is damaged")
     for model in (int(run.table.index[0]), int(run.table.index[-1])):
         explorer.ask("select", model)
         explorer.settle()

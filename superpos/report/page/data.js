@@ -14,10 +14,14 @@ const bytesOf = (text) => {
 /** The bytes of a compressed script element, which is removed: they are not needed twice. */
 async function inflate(id) {
   const element = document.getElementById(id);
-  const stream = new Blob([bytesOf(element.textContent)]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const bytes = await new Response(stream).arrayBuffer();
-  element.remove();
-  return bytes;
+  try {
+    const stream = new Blob([bytesOf(element.textContent)]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const bytes = await new Response(stream).arrayBuffer();
+    element.remove();
+    return bytes;
+  } catch (cause) {
+    throw new Error(`this file is damaged, or the browser is older than 2023 (${cause.message})`, { cause });
+  }
 }
 
 // Float32 of every float16, by its bits.
