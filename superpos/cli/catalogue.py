@@ -10,7 +10,7 @@ import typer
 
 from superpos.cli import common
 from superpos.cli.common import OUTPUTS, ConfigDir, Json, Out, Overrides
-from superpos.config.schema import schema_of
+from superpos.config.schema import KeySpec, schema_of
 from superpos.config.wording import did_you_mean
 from superpos.errors import ConfigError
 from superpos.family import DEFAULT, find, names
@@ -132,11 +132,20 @@ def keys(
     if schema is None:
         begun = dict.fromkeys(key.partition(".")[0] for own in schemas for key in own.keys)
         raise ConfigError(f"PREFIX: no key begins with {prefix!r}; {did_you_mean(prefix, list(begun))}")
-    found = [spec for key, spec in schema.keys.items() if key.startswith(prefix)]
+    specs = (spec for key, spec in schema.keys.items() if key.startswith(prefix))
+    found = [_key(spec, spec.key in schema.axis_keys) for spec in specs]
     if json_:
-        typer.echo(json.dumps([listing.key_to_json(spec, spec.key in schema.axis_keys) for spec in found], indent=2))
+        typer.echo(json.dumps(found, indent=2))
     else:
         tables.show(listing.of_keys(found))
+
+
+def _key(spec: KeySpec, swept: bool) -> dict[str, Any]:
+    """What there is to say of a key; `swept`: whether it may be."""
+    facts = {
+        name: getattr(spec, name) for name in ("key", "kind", "default", "unit", "choices", "low", "high", "below")
+    }
+    return {**facts, "null": spec.null or None, "allowed": spec.described, "meaning": spec.doc, "swept": swept}
 
 
 def config(overrides: Overrides = None, json_: Json = False, out: Out = OUTPUTS, config_dir: ConfigDir = None) -> None:

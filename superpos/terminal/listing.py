@@ -7,11 +7,11 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from superpos.config.wording import plain
 from superpos.terminal.tables import Column, Table
 from superpos.units import count, duration, moment, quantity
 
 if TYPE_CHECKING:
-    from superpos.config.schema import KeySpec
     from superpos.store.inventory import RunOnDisk
 
 _NOTE_LETTERS = 40
@@ -34,17 +34,10 @@ def of_figures(found: Sequence[dict[str, str]]) -> Table:
     return Table([Column("figure"), Column("description")], rows, note=True)
 
 
-def of_keys(found: Sequence[KeySpec]) -> Table:
+def of_keys(found: Sequence[dict[str, Any]]) -> Table:
     """Config keys in the order of the schema."""
-    rows = [[spec.key, spec.written_default, spec.described, spec.doc] for spec in found]
+    rows = [[item["key"], plain(item["default"]), item["allowed"], item["meaning"]] for item in found]
     return Table([Column("key"), Column("default"), Column("allowed", spare=True), Column("meaning")], rows, note=True)
-
-
-def key_to_json(spec: KeySpec, swept: bool) -> dict[str, Any]:
-    """A config key, ready for JSON; `swept`: whether it may be."""
-    facts = {name: getattr(spec, name) for name in ("key", "kind", "default", "allowed", "unit", "choices")}
-    bounds = {name: getattr(spec, name) for name in ("low", "high", "below")}
-    return {**facts, **bounds, "null": spec.null or None, "meaning": spec.doc, "swept": swept}
 
 
 def of_runs(runs: Sequence[RunOnDisk]) -> Table:
