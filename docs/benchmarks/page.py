@@ -1,4 +1,4 @@
-"""Make the tables and figures of docs/benchmarks.md from what was measured: table.json, scaling.json, experiments.json.
+"""Make the tables and figures of docs/benchmarks.md from what was measured: NAME.json of every section.
 
     python docs/benchmarks/page.py
 
@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 from superpos.bench.measure import Report, Row
 from superpos.bench.sides import ENGINE
 from superpos.bench.table import machine, markdown
+from superpos.families.sae import bench as sae
+from superpos.families.sae.bench.cases import Case as SaeCase
 from superpos.families.tms.bench import EAGER, JAX, bench
 from superpos.families.tms.bench.cases import BASE, Case
 from superpos.figures import style
@@ -42,7 +44,7 @@ CURVES = {
 
 def sections() -> dict[str, str]:
     """Text of each section whose measurements are there."""
-    makers = {"table": table, "scaling": scaling, "experiments": experiments}
+    makers = {"table": table, "sae": autoencoders, "scaling": scaling, "experiments": experiments}
     files = {name: HERE / f"{name}.json" for name in makers}
     return {name: make(json.loads(files[name].read_text())) for name, make in makers.items() if files[name].exists()}
 
@@ -50,6 +52,11 @@ def sections() -> dict[str, str]:
 def table(data: dict[str, Any]) -> str:
     """Speed, times and losses of all cases."""
     return markdown(Report.from_json(data, Case), bench().standard)
+
+
+def autoencoders(data: dict[str, Any]) -> str:
+    """The same of autoencoders."""
+    return markdown(Report.from_json(data, SaeCase), sae.bench().standard)
 
 
 def scaling(data: dict[str, Any]) -> str:
