@@ -600,9 +600,15 @@ REFUSED = {
     ),
     "both of two": (["family=auto", "auto.density=0.1", "auto.sparsity=0.9"], "given beside auto.density"),
     "misspelt": (["family=auto", "auto.n_latent=3"], "auto.n_latent: unknown key; did you mean auto.n_latents?"),
-    "key of toy models": (["family=auto", "data.density=0.1"], "data.density: unknown key; did you mean auto.density?"),
-    "key of autoencoders": (["auto.density=0.1"], "auto.density: unknown key; did you mean data.density?"),
-    "its key in a shared group": (["train.l1=0.1"], "train.l1: unknown key"),
+    "key of toy models": (
+        ["family=auto", "data.density=0.1"],
+        "data.density: a key of another kind of models",
+    ),
+    "key of autoencoders": (
+        ["auto.density=0.1"],
+        "auto.density: a key of another kind of models",
+    ),
+    "its key in a shared group": (["train.l1=0.1"], "it needs family=auto"),
     "family swept": (["family=tms,auto"], "family: cannot be swept"),
     "unknown family": (["family=autos"], "family: there is no 'autos'; did you mean auto? allowed: tms, sae, auto"),
 }

@@ -134,7 +134,10 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "all frozen": (["sae.tied=true", "sae.frozen=decoder"], "sae.tied: true with sae.frozen=decoder"),
     "models of nothing": (["sae.models=[1]"], "sae.models: [1] without sae.source; they are models of it"),
     "a model of nothing": (["sae.model=1"], "sae.model: 1 without sae.source; it is a model of that run"),
-    "a key of toy models": (["model.n_features=3"], "model.n_features: unknown key; did you mean world.n_features?"),
+    "a key of toy models": (
+        ["model.n_features=3"],
+        "model.n_features: a key of another kind",
+    ),
     "no source": (["sae.source=nowhere"], "sae.source: "),
 }
 

@@ -126,7 +126,7 @@ def test_what_is_no_view_is_an_attribute_error_that_says_what_there_is(tmp_path:
     run = run_of(tmp_path)
     with pytest.raises(AttributeError, match="a run of the family 'toy' has no 'features'; its family adds scaled"):
         run.features(3)
-    assert not hasattr(run, "_repr_html_")
+    assert not hasattr(run, "_repr_latex_")
 
 
 def test_a_run_is_copied_and_pickled_as_before(tmp_path: Path) -> None:
