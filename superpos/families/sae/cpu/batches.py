@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from superpos.engines.compiled import philox, turning
-from superpos.engines.compiled.scalars import word_at
+from superpos.engines.compiled.scalars import float_at, put_float, word_at
 from superpos.engines.compiled.vectors import LANES, QUADS, STRIDE, WIDTH
 from superpos.families.sae.cpu import cells, rows
 from superpos.families.sae.cpu.arrays import F32, F64, I32, Batches
@@ -30,6 +30,7 @@ from superpos.maths.streams import RANGE, key_words
 
 FLOAT: Final = 4  # bytes
 WHOLE_ROW: Final = 4  # vectors of a row that are always worked on together
+_FEW: Final = 4  # dimensions that are turned one by one
 _PARTS = LANES // (4 * WIDTH)  # of a block of draws
 
 
@@ -65,7 +66,7 @@ def empty(count: int, samples: int, dims: int) -> Batches:
     )
 
 
-def fill(out: Batches, world: World, evaluation: bool, start: int, batch: int) -> None:
+def fill(out: Batches, world: World, evaluation: bool, start: int, batch: int, dims: int) -> None:
     """Fill `out` with the batches of the steps from `start` on.
 
     In evaluation these are the batches of consecutive samples, of which `start` is the first.
@@ -78,7 +79,7 @@ def fill(out: Batches, world: World, evaluation: bool, start: int, batch: int) -
             step, first = (0, start + at * batch) if evaluation else (start + at, 0)
             x = world.activations(evaluation, step, range(first, first + batch), "cpu").numpy()
             out.rows[at, :batch, : x.shape[1]] = x
-    turn(out.rows, out.lanes)
+    turn(out.rows, out.lanes, dims)
 
 
 def _draw(
@@ -169,10 +170,16 @@ def add_features(row: I32, feature: I32, value: F32, dictionary: F32, out: F32) 
 
 
 @KERNELS.compiled
-def turn(source: F32, out: F32) -> None:
+def turn(source: F32, out: F32, dims: int) -> None:
     """out [T, blocks, d', STRIDE] = source [T, B', R] with samples side by side."""
-    pitch, dims = source.shape[2], out.shape[2]
+    pitch, blocks = source.shape[2], out.shape[1]
     for at in range(out.shape[0]):
-        for block in range(out.shape[1]):
-            start = source[at].ctypes.data + block * LANES * pitch * FLOAT
-            turning.to_lanes((start, out[at, block].ctypes.data, dims, LANES // WIDTH, pitch))
+        for block in range(blocks):
+            start = source.ctypes.data + at * source.strides[0] + block * LANES * pitch * FLOAT
+            end = out.ctypes.data + at * out.strides[0] + block * out.strides[1]
+            if dims > _FEW:
+                turning.to_lanes((start, end, dims, LANES // WIDTH, pitch))
+            else:
+                for i in range(dims):
+                    for lane in range(LANES):
+                        put_float(end, i * STRIDE + lane, float_at(start, lane * pitch + i))

@@ -5,6 +5,7 @@ Shapes: M models, T steps of a call, B samples, d dimensions, m latents.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -82,15 +83,14 @@ def shape_of(structure: Structure, samples: int, inference: bool = False) -> Sha
 def models_of(task: Task, steps: range | None) -> Models:
     """What differs between the models, for some steps of training, or for evaluation (None)."""
     structure = task.structure
-    used = list(steps) if steps is not None else [None]
-    over = structure.batch_size if structure.kind == "batchtopk" else 1
+    used: Sequence[int | None] = list(steps) if steps is not None else [None]
     penalised = structure.kind in ("l1", "jumprelu")
     half = (task.penalty / 2 if penalised else np.zeros(len(task))).astype(np.float32)
     factors = np.array([penalty_factor(structure, step) for step in used], np.float32)
     rates = structure.lr_factors[steps.start : steps.stop] if steps is not None else np.zeros(1)
     return Models(
         penalty=half[:, None] * factors,
-        keep=np.stack([_whole_number(k_of(task, step) * over) for step in used], axis=1),
+        keep=_kept(task, used),
         reach=(task.bandwidth / 2).astype(np.float32),
         weights=task.prefix_weights.astype(np.float32),
         cuts=np.array(structure.cuts, np.int64),
@@ -102,9 +102,13 @@ def models_of(task: Task, steps: range | None) -> Models:
     )
 
 
-def _whole_number(k: NDArray[np.float64]) -> NDArray[np.int64]:
-    """As `model.encode` rounds it."""
-    return np.floor(k + 0.5).astype(np.int64)
+def _kept(task: Task, steps: Sequence[int | None]) -> NDArray[np.int64]:
+    """How many cells of a sample, or of a batch, are kept [M, T], rounded as by `model.encode`."""
+    structure = task.structure
+    changing = steps if structure.anneal_k else steps[:1]
+    over = structure.batch_size if structure.kind == "batchtopk" else 1
+    found = [np.floor(k_of(task, step) * over + 0.5).astype(np.int64) for step in changing]
+    return np.ascontiguousarray(np.broadcast_to(np.stack(found, 1), (len(task), len(steps))))
 
 
 class Memory:

@@ -25,7 +25,7 @@ from superpos.families.sae.structure import Structure, Task
 from superpos.families.sae.upkeep import restarts
 
 _BATCH_BYTES = 2**22  # of the batches of one world in a stretch
-_MOST_STEPS = 64  # of a stretch
+_MOST_STEPS = 256  # of a stretch
 _FEW_STEPS = 4  # whose batches one thread makes at a time
 _EVALUATED_AT_ONCE = 1024  # samples
 _CREW_WORK = 8e6  # nominal operations of a step, at least, that several threads share
@@ -214,7 +214,8 @@ class Team:
         return made
 
     def _fill(self, out: Batches, world: World, evaluation: bool, start: int) -> None:
-        batches.fill(out, self.task.worlds[world.number], evaluation, start, self.shape.samples)
+        source, shape = self.task.worlds[world.number], self.shape
+        batches.fill(out, source, evaluation, start, shape.samples, shape.dims)
 
     def _take_room(self, threads: int = 1) -> Memory:
         return self._rooms.pop() if self._rooms else Memory(self.shape, threads)
