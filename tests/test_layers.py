@@ -83,6 +83,7 @@ OWNERS = {
     "llvmlite": "engines.compiled families.*.cpu",
     "triton": "families.*.gpu",
     "jax": "families.*.bench",
+    "sae_lens": "families.*.bench",
 }
 # Pure mathematics: no paths, clocks, prints or global randomness.
 PURE_IN_A_FAMILY = ("data", "world", "model", "upkeep", "metrics", "geometry", "theory", "structure")
