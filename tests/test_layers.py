@@ -70,6 +70,8 @@ OWNERS = {
     "pandas": "store plan figures claims report notebook training families terminal",
     "pyarrow": "store",
     "safetensors": "store",
+    "tensorboard": "store.trackers",
+    "wandb": "store.trackers",
     "matplotlib": "figures families.*.figures report.palette notebook",
     "PIL": "families.*.figures",
     "plotly": "report",
