@@ -34,7 +34,8 @@ TABLE = {
     "notebook": "errors paths units store figures report training.progress terminal.progress",
     "bench": "errors family engines maths config.wording",
     "training": "errors units paths family maths user engines plan store",
-    "families": "errors units family maths config user engines store plan figures claims report bench",
+    "explain": "errors",
+    "families": "errors units family maths config user engines store plan figures claims report bench explain",
     "compose": "errors config plan user family",
     "cluster": "errors units family plan store config.wording",
     "terminal": "errors units family claims plan store config.wording training cluster",
@@ -64,8 +65,8 @@ FLOORS = 12  # of the longest chain of rooms
 
 # Other packages, and where they may be imported; what is not named here may be imported by the command line alone.
 OWNERS = {
-    "numpy": "maths user engines store plan figures claims report notebook bench training families terminal",
-    "torch": "maths user engines bench families",
+    "numpy": "maths user engines store plan figures claims report notebook bench training explain families terminal",
+    "torch": "maths user engines bench explain families",
     "scipy": "maths figures bench families",
     "pandas": "store plan figures claims report notebook training families terminal",
     "pyarrow": "store",

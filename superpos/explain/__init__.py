@@ -1,0 +1,1 @@
+"""Explanation methods, and what their answers are worth where the truth is known."""
