@@ -66,7 +66,7 @@ FLOORS = 12  # of the longest chain of rooms
 # Other packages, and where they may be imported; what is not named here may be imported by the command line alone.
 OWNERS = {
     "numpy": "maths user engines store plan figures claims explain report notebook bench training families terminal",
-    "torch": "maths user engines bench families",
+    "torch": "maths user engines explain bench families",
     "scipy": "maths figures explain bench families",
     "pandas": "store plan figures claims report notebook training families terminal",
     "pyarrow": "store",
