@@ -103,6 +103,10 @@ MORE = {
         "sae.latents=1",
         "world.tree=[{p: 0.3}],[{p: 0.2}],[{p: 0.1}, {p: 0.2, children: [0.5]}]",
     ],
+    "a child that never comes": [
+        *(value for value in RUNS["pair"] if "world.tree" not in value),
+        "world.tree=[{p: 0.2, children: [0]}]",
+    ],
     "shrinkage in a tree": [*RUNS["shrinkage"], "world.tree=[{p: 0.1, children: [0.3]}]"],
 }
 SHOWN = {
@@ -192,7 +196,8 @@ def test_models_of_a_source_stand_together_with_those_of_their_size(
         ("shrinkage", "map", "needs world.dictionary=orthonormal"),
         ("frequency", "shrinkage", "needs world.frequency=zipf"),
         ("mixing", "map", "correlations"),
-        ("absorption", "map", "trees of features"),
+        ("absorption", "map", "trees with children"),
+        ("absorption", "groups without children", "trees with children"),
         ("absorption", "hedging", "two or more latents"),
         ("composed", "hedging", "needs sae.decoder_bias=false"),
         ("recovered", "map", "source run"),
