@@ -34,7 +34,7 @@ TABLE = {
     "notebook": "errors paths units store figures report training.progress terminal.progress",
     "bench": "errors family engines maths config.wording",
     "training": "errors units paths family maths user engines plan store",
-    "explain": "errors",
+    "explain": "errors maths",
     "families": "errors units family maths config user engines store plan figures claims report bench explain",
     "compose": "errors config plan user family",
     "cluster": "errors units family plan store config.wording",
