@@ -145,7 +145,7 @@ def test_attribution_patching_misses_the_key_edge_where_attention_is_sharp(
 ) -> None:
     pairs = some_pairs("induction_k", beta, "keys_swapped", n=12)
     assert share(pairs, patching.noising(pairs, [K])) == pytest.approx(exact, abs=0.01)
-    assert share(pairs, patching.gradient(pairs, "clean", [K])) == pytest.approx(eap, abs=0.03)
+    assert share(pairs, patching.gradient(pairs, "clean", [K])) == pytest.approx(eap, abs=0.06)
     assert share(pairs, patching.ig_inputs(pairs, 100, [K])) == pytest.approx(exact, abs=0.01)
 
 
