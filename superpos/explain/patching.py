@@ -8,8 +8,7 @@ effect of all parts at once is the total, M(clean) - M(corrupt):
 * noising: M(clean) - M(clean inputs, the part as on the corrupt ones);
 * denoising: M(corrupt inputs, the part as on the clean ones) - M(corrupt);
 * both are steps of a lattice over sets of parts; Shapley values are its mean steps;
-* an edge is a part as one reader sees it: only what the source adds to that reader's input changes
-  (path patching);
+* an edge is a part as one reader sees it: only what that reader gets of it changes (path patching);
 * estimates replace the second run by a gradient (attribution patching), at one point or along a
   path.
 
@@ -67,10 +66,12 @@ class Forward(Protocol):
 
 
 class Site(NamedTuple):
-    """Where a part is replaced: `source` itself, or what it adds to another's input `into`."""
+    """Where a part is replaced: everywhere, or in what one reader gets of it."""
 
     source: str
-    into: str
+    """The part."""
+    name: str
+    """What is replaced: the part itself, or an edge of it that the forward pass knows."""
 
 
 Sites: TypeAlias = Sequence[Site] | None
@@ -193,7 +194,7 @@ def noising(pairs: Pairs, sites: Sites = None) -> torch.Tensor:
     """Effects [P, M, B] of corrupt values in clean runs; of the parts, or of some edges."""
     found = []
     for site in pairs.sites if sites is None else sites:
-        moved = _moved(pairs.clean_parts, pairs.corrupt_parts, site)
+        moved = {site.name: pairs.corrupt_parts[site.source]}
         found.append(pairs.clean_value - pairs.value(pairs.clean, moved))
     return torch.stack(found)
 
@@ -202,16 +203,9 @@ def denoising(pairs: Pairs, sites: Sites = None) -> torch.Tensor:
     """Effects [P, M, B] of clean values in corrupt runs; of the parts, or of some edges."""
     found = []
     for site in pairs.sites if sites is None else sites:
-        moved = _moved(pairs.corrupt_parts, pairs.clean_parts, site)
+        moved = {site.name: pairs.clean_parts[site.source]}
         found.append(pairs.value(pairs.corrupt, moved) - pairs.corrupt_value)
     return torch.stack(found)
-
-
-def _moved(here: Tensors, there: Tensors, site: Site) -> dict[str, torch.Tensor]:
-    """What stands at a site in a run `here` whose source has its value of `there`."""
-    if site.source == site.into:
-        return {site.into: there[site.source]}
-    return {site.into: here[site.into] + (there[site.source] - here[site.source])}
 
 
 def lattice(pairs: Pairs, recompute: Literal["clean", "corrupt"]) -> torch.Tensor:
@@ -383,8 +377,8 @@ def ig_activations(pairs: Pairs, steps: int = 20, sites: Sites = None) -> torch.
         effect = torch.zeros_like(pairs.total)
         for step in range(steps):
             left = 1 - (step + 0.5) / steps
-            moved = pairs.clean_parts[site.into] - left * pairs.difference(site)
-            here = {**inputs, site.into: moved}
+            moved = pairs.clean_parts[site.source] - left * pairs.difference(site)
+            here = {**inputs, site.name: moved}
             effect += _products(pairs, [site], _gradients(pairs, here, [site]))[0] / steps
         found.append(effect)
     return torch.stack(found)
@@ -438,18 +432,29 @@ def _gradients(pairs: Pairs, replace: Tensors, sites: Sequence[Site]) -> list[to
     `replace` holds the path at least, so that whatever does not follow from it is constant and can
     be replaced by itself.
     """
-    parts = [site.into for site in sites]
     leaves = {part: value.detach().requires_grad_() for part, value in replace.items()}
     outputs, values = pairs.forward(pairs.clean, replace=leaves)
-    constant = {part: values[part].detach() for part in parts if not values[part].requires_grad}
+    if any(site.name not in values for site in sites):
+        return [_gradient_of_edge(pairs, leaves, values, site) for site in sites]
+    constant = {site.name for site in sites if not values[site.name].requires_grad}
     if constant:
-        leaves |= {part: value.requires_grad_() for part, value in constant.items()}
+        leaves |= {name: values[name].detach().requires_grad_() for name in sorted(constant)}
         outputs, values = pairs.forward(pairs.clean, replace=leaves)
-    places = [values[part] for part in parts]
-    total = pairs.measure(outputs).sum()
-    if not total.requires_grad:
+    return _derivatives(pairs.measure(outputs), [values[site.name] for site in sites])
+
+
+def _gradient_of_edge(pairs: Pairs, leaves: Tensors, values: Tensors, site: Site) -> torch.Tensor:
+    """The gradient where one reader gets the part: alone, as it would cut the way to later ones."""
+    leaf = leaves[site.name] if site.name in leaves else values[site.source]
+    leaf = leaf.detach().requires_grad_()
+    outputs, _ = pairs.forward(pairs.clean, replace={**leaves, site.name: leaf})
+    return _derivatives(pairs.measure(outputs), [leaf])[0]
+
+
+def _derivatives(measured: torch.Tensor, places: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    if not measured.requires_grad:
         return [torch.zeros_like(place) for place in places]
-    found = torch.autograd.grad(total, places, allow_unused=True, materialize_grads=True)
+    found = torch.autograd.grad(measured.sum(), places, allow_unused=True, materialize_grads=True)
     return list(found)
 
 
