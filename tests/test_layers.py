@@ -66,11 +66,13 @@ FLOORS = 12  # of the longest chain of rooms
 # Other packages, and where they may be imported; what is not named here may be imported by the command line alone.
 OWNERS = {
     "numpy": "maths user engines store plan figures claims explain report notebook bench training families terminal",
-    "torch": "maths user engines bench families",
+    "torch": "maths user engines explain bench families",
     "scipy": "maths figures explain bench families",
     "pandas": "store plan figures claims explain report notebook training families terminal",
     "pyarrow": "store",
     "safetensors": "store",
+    "tensorboard": "store.trackers",
+    "wandb": "store.trackers",
     "matplotlib": "figures families.*.figures report.palette notebook",
     "PIL": "families.*.figures",
     "plotly": "report",
@@ -84,6 +86,7 @@ OWNERS = {
     "llvmlite": "engines.compiled families.*.cpu",
     "triton": "families.*.gpu",
     "jax": "families.*.bench",
+    "sae_lens": "families.*.bench",
 }
 # Pure mathematics: no paths, clocks, prints or global randomness.
 PURE_IN_A_FAMILY = ("data", "world", "model", "upkeep", "metrics", "geometry", "theory", "structure")
