@@ -36,7 +36,7 @@ TABLE = {
     "training": "errors units paths family maths user engines plan store",
     "families": "errors units family maths config user engines store plan figures claims report bench",
     "compose": "errors config plan user family",
-    "cluster": "errors units family plan store config.wording",
+    "cluster": "errors units paths family plan store config.wording",
     "terminal": "errors units family claims plan store config.wording training cluster",
     "cli": "*",
     "__main__": "cli",
