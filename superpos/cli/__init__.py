@@ -23,6 +23,7 @@ from superpos.cli import (
     comparing,
     completion,
     environment,
+    explaining,
     exporting,
     measuring,
     results,
@@ -105,6 +106,7 @@ app.command(cls=WithOverrides)(training.train)
 app.command()(results.plot)
 app.command()(results.report)
 app.command()(results.status)
+app.command(cls=WithOverrides)(explaining.explain)
 app.command()(comparing.diff)
 app.command()(exporting.export)
 app.command()(tidying.note)
