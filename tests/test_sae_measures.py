@@ -113,6 +113,7 @@ def test_latents_of_others_beside_the_first_feature(made: Callable[[str], Run]) 
     for rho in (-0.5, 0.5):
         np.testing.assert_allclose(exact.with_first(run, rho).values, expected, rtol=1e-5)
     assert len(exact.with_first(run, 0.1).values) == 0
+    np.testing.assert_allclose(exact.with_first(run).values, expected, rtol=1e-5)
     assert [optima.first_correlation(point) for point in points.settings(run)] == [-0.5, 0.5]
 
 

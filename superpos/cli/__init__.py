@@ -27,6 +27,7 @@ from superpos.cli import (
     measuring,
     results,
     signals,
+    starting,
     submitting,
     tidying,
     training,
@@ -111,6 +112,7 @@ app.command()(tidying.rm)
 app.command(cls=WithOverrides)(submitting.submit)
 app.command("list")(catalogue.list_)
 app.command()(catalogue.keys)
+app.command()(starting.new)
 app.command(cls=WithOverrides)(catalogue.config)
 app.command()(measuring.verify)
 app.command()(measuring.bench)

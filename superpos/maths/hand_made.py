@@ -93,7 +93,7 @@ class HandMade:
         return given.astype(np.int64)
 
 
-class _Subspaces:
+class Subspaces:
     """Named stretches of the residual stream."""
 
     def __init__(self, **widths: int) -> None:
@@ -108,7 +108,7 @@ class _Subspaces:
         return self._rows[name][i]
 
 
-class _Heads:
+class Heads:
     """Weights of heads that are still empty: [L, H, d, k] and [L, H, k, d]."""
 
     def __init__(self, layers: int, n_heads: int, d: int, k: int) -> None:
@@ -148,7 +148,7 @@ class _Size(NamedTuple):
     gain: float
 
 
-def _induction(name: str, size: _Size, space: _Subspaces, heads: _Heads, edges: tuple[str, ...]) -> HandMade:
+def _induction(name: str, size: _Size, space: Subspaces, heads: Heads, edges: tuple[str, ...]) -> HandMade:
     """Tokens and positions as unit vectors, logits read from "out" alone."""
     V, T = size.tokens + 1, size.context
     weights = {
@@ -163,7 +163,7 @@ def _induction(name: str, size: _Size, space: _Subspaces, heads: _Heads, edges: 
     return HandMade(name, size.tokens, T, "stream", size.gain, weights, Truth(matter, edges))
 
 
-def _look_back(heads: _Heads, head: tuple[int, int], space: _Subspaces, size: _Size, back: int, to: str) -> None:
+def _look_back(heads: Heads, head: tuple[int, int], space: Subspaces, size: _Size, back: int, to: str) -> None:
     """A head that attends to the token so many positions back and writes it down."""
     position = space.row
     for i in range(back, size.context):
@@ -173,7 +173,7 @@ def _look_back(heads: _Heads, head: tuple[int, int], space: _Subspaces, size: _S
         heads.copy(head, i, space.row("token", i), {space.row(to, i): 1.0})
 
 
-def _match(heads: _Heads, head: tuple[int, int], space: _Subspaces, size: _Size, with_: str) -> None:
+def _match(heads: Heads, head: tuple[int, int], space: Subspaces, size: _Size, with_: str) -> None:
     """A head that attends to where a stretch holds its own token, and to BOS where that is nowhere."""
     rest = {space.row("token", size.tokens): 0.5}
     for i in range(size.tokens):
@@ -185,8 +185,8 @@ def _match(heads: _Heads, head: tuple[int, int], space: _Subspaces, size: _Size,
 def _induction_k(size: _Size) -> HandMade:
     """Head 0.0 writes down the token before; the keys of head 1.0 are what it wrote."""
     V, T = size.tokens + 1, size.context
-    space = _Subspaces(token=V, position=T, previous=V, out=V)
-    heads = _Heads(2, 1, space.d, max(V, T))
+    space = Subspaces(token=V, position=T, previous=V, out=V)
+    heads = Heads(2, 1, space.d, max(V, T))
     _look_back(heads, (0, 0), space, size, 1, "previous")
     _match(heads, (1, 0), space, size, "previous")
     for i in range(size.tokens):
@@ -211,8 +211,8 @@ def _induction_q(size: _Size) -> HandMade:
     where no copy is, attention must go to BOS all the same.
     """
     V, T = size.tokens + 1, size.context
-    space = _Subspaces(token=V, position=T, pointer=T, out=V)
-    heads = _Heads(2, 1, space.d, V + T)
+    space = Subspaces(token=V, position=T, pointer=T, out=V)
+    heads = Heads(2, 1, space.d, V + T)
     _match(heads, (0, 0), space, size, "token")
     for i in range(T):
         # A token must not find itself.
@@ -248,8 +248,8 @@ def _shifted(size: _Size) -> HandMade:
     Head 0.0 writes down the token before, head 0.1 the one before that; head 1.1 is empty.
     """
     V, T = size.tokens + 1, size.context
-    space = _Subspaces(token=V, position=T, previous=V, before=V, out=V)
-    heads = _Heads(2, 2, space.d, max(V, T))
+    space = Subspaces(token=V, position=T, previous=V, before=V, out=V)
+    heads = Heads(2, 2, space.d, max(V, T))
     _look_back(heads, (0, 0), space, size, 1, "previous")
     _look_back(heads, (0, 1), space, size, 2, "before")
     _match(heads, (1, 0), space, size, "before")
@@ -283,8 +283,8 @@ def _conditional(size: _Size) -> HandMade:
     """
     n = size.tokens
     gain = math.log((PRESENT + (1 - PRESENT) / n) / ((1 - PRESENT) / n))
-    space = _Subspaces(token=n + 1, out=n + 1)
-    heads = _Heads(1, 1, space.d, n + 1)
+    space = Subspaces(token=n + 1, out=n + 1)
+    heads = Heads(1, 1, space.d, n + 1)
     for i in range(n):
         own = space.row("token", i)
         heads.score((0, 0), i, {own: size.scale}, {own: 1.0})

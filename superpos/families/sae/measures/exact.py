@@ -50,9 +50,14 @@ def lean(run: Run, where: Where = None) -> Measured:
     return Measured(_joined(cells))
 
 
-def with_first(run: Run, rho: float, where: Where = None) -> Measured:
-    """Mean cosine of feature 0 with the latents of the others, of each model at one correlation."""
-    points = [point for point in _chosen(run, where) if optima.first_correlation(point) == rho]
+def with_first(run: Run, rho: float | None = None, where: Where = None) -> Measured:
+    """Mean cosine of feature 0 with the latents of the others, of each model at one correlation.
+
+    Of all models where none is given.
+    """
+    points = _chosen(run, where)
+    if rho is not None:
+        points = [point for point in points if optima.first_correlation(point) == rho]
     models = [model for point in points for model in point.models.tolist()]
     return Measured(np.array([optima.first_cosines(run, model).mean() for model in models]))
 
