@@ -37,7 +37,7 @@ TABLE = {
     "training": "errors units paths family maths user engines plan store",
     "families": "errors units family maths config user engines store plan figures claims explain report bench",
     "compose": "errors config plan user family",
-    "cluster": "errors units family plan store config.wording",
+    "cluster": "errors units paths family plan store config.wording",
     "terminal": "errors units family claims plan store config.wording training cluster",
     "cli": "*",
     "__main__": "cli",
