@@ -29,6 +29,7 @@ BEGAN = time.monotonic()
 """When this was imported: for a command, when it began."""
 
 EVERY_RUN.update(
+    patch=Late("superpos.explain.patched:patch"),
     plot=Late("superpos.notebook.figures:plot"),
     report=Late("superpos.notebook.explorer:report"),
     _repr_html_=Late("superpos.notebook.overview:html"),

@@ -25,6 +25,7 @@ from superpos.cli import (
     environment,
     exporting,
     measuring,
+    patching,
     results,
     signals,
     starting,
@@ -105,6 +106,7 @@ app.command(cls=WithOverrides)(training.train)
 app.command()(results.plot)
 app.command()(results.report)
 app.command()(results.status)
+app.command(cls=WithOverrides)(patching.patch)
 app.command()(comparing.diff)
 app.command()(exporting.export)
 app.command()(tidying.note)

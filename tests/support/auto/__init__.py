@@ -33,6 +33,7 @@ FAMILY = Family(
     sample=Late("auto.world:evaluation"),
     forward=Late("auto.model:forward"),
     directions=Late("auto.model:directions"),
+    patched=Late("auto.patched:patched"),
     output_loss=Late("auto.model:output_loss"),
     losses=Late("auto.model:losses"),
     extra_state=Late("auto.model:extra_state"),
