@@ -29,6 +29,7 @@ BEGAN = time.monotonic()
 """When this was imported: for a command, when it began."""
 
 EVERY_RUN.update(
+    explain=Late("superpos.explain.runs:explain"),
     patch=Late("superpos.explain.patched:patch"),
     plot=Late("superpos.notebook.figures:plot"),
     report=Late("superpos.notebook.explorer:report"),

@@ -1,6 +1,6 @@
 """The same models explained by shap, captum and lime: where they agree, and which of their defects are known.
 
-The packages stand in an environment of their own, whose Python SUPERPOS_EXPLAINERS names.
+The packages stand in an environment of their own, whose Python SUPERPOS_REFEREES names.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from superpos import explain
 
 PACKAGES = ("shap", "captum", "lime")
 HERE = all(find_spec(name) for name in PACKAGES)
-REFEREE = sys.executable if HERE else os.environ.get("SUPERPOS_EXPLAINERS")
+REFEREE = sys.executable if HERE else os.environ.get("SUPERPOS_REFEREES")
 SCRIPT = Path(__file__).parent / "support" / "explain_referees.py"
 
-pytestmark = pytest.mark.skipif(not REFEREE, reason="needs shap, captum and lime, or SUPERPOS_EXPLAINERS")
+pytestmark = pytest.mark.skipif(not REFEREE, reason="needs shap, captum and lime, or SUPERPOS_REFEREES")
 
 
 def model(n: int, m: int, seed: int) -> dict[str, Any]:

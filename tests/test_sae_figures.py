@@ -11,6 +11,8 @@ import pytest
 
 import superpos
 from superpos.families.sae import metrics
+from superpos.families.sae.analysis import points
+from superpos.families.sae.analysis.worlds import world as world_of
 from superpos.families.sae.figures import arrows
 from superpos.figures import registry
 from superpos.store import Run
@@ -75,6 +77,38 @@ RUNS = {
         "world.tree=[{p: 0.2, children: [0.5], alone: 0.125}]",
     ],
 }
+TOYS = {  # runs whose models are decoded: all of one size, or of several
+    "decoded": ["model.n_features=4", "model.n_hidden=2"],
+    "sizes": ["model.n_features=4,6", "model.n_hidden=2"],
+    "widths": ["model.n_features=4", "model.n_hidden=2,3"],
+}
+KINDS = ["sae.kind=topk,batchtopk", "sae.tied=false,true", "sae.k=2"]
+MORE = {
+    "decoded": ["sae.l1=0.1,0.3"],
+    "sizes": ["sae.l1=0.1,0.3,0.5", "sae.expansion=0.5,1"],
+    "kinds of widths": KINDS,
+    "one": ["world.n_features=6", "world.n_dims=4"],
+    "single": ["world.n_features=1", "world.n_dims=1", "world.active=0.2"],
+    "diverging": [*RUNS["map"], "train.lr=0.01,1e30"],
+    "unfinished": RUNS["map"],
+    "unfinished sizes": ["sae.l1=0.1,0.3"],
+    "diverged pair": [*RUNS["pair"], "train.lr=1e30"],
+    "correlated without k": [value for value in RUNS["correlated"] if "sae.k" not in value],
+    "groups without children": [
+        "world.dictionary=orthonormal",
+        "world.n_features=3",
+        "world.n_dims=3",
+        "world.active=0.2",
+        "world.magnitude=one",
+        "sae.latents=1",
+        "world.tree=[{p: 0.3}],[{p: 0.2}],[{p: 0.1}, {p: 0.2, children: [0.5]}]",
+    ],
+    "a child that never comes": [
+        *(value for value in RUNS["pair"] if "world.tree" not in value),
+        "world.tree=[{p: 0.2, children: [0]}]",
+    ],
+    "shrinkage in a tree": [*RUNS["shrinkage"], "world.tree=[{p: 0.1, children: [0.3]}]"],
+}
 SHOWN = {
     "mmcs_map": "map",
     "cosines": "map",
@@ -95,14 +129,20 @@ SHOWN = {
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
     out = tmp_path_factory.mktemp("runs")
 
+    few = ["train.steps=2", "train.batch_size=16"]
+
+    @cache
+    def toys(name: str) -> Run:
+        return superpos.train([*few, *TOYS[name], "seed=0,1"], out=out)
+
     @cache
     def run(name: str) -> Run:
-        few = ["train.steps=2", "train.batch_size=16"]
-        if name != "decoded":
-            return superpos.train(["family=sae", *few, "seed=0,1", *RUNS[name]], out=out)
-        toys = superpos.train([*few, "model.n_features=4", "model.n_hidden=2", "seed=0,1"], out=out)
-        source = [f"sae.source={toys.path}", "sae.l1=0.1,0.3"]
-        return superpos.train(["family=sae", *few, *source], out=out)
+        own = ["family=sae", *few, f"name={name.replace(' ', '-')}", *(RUNS | MORE)[name]]
+        last = name.rpartition(" ")[2]
+        own += [f"sae.source={toys(last).path}"] if last in TOYS else []
+        own += ["seed=0,1"] if name in RUNS else []
+        shard = (0, 3) if name.startswith("unfinished") else None
+        return superpos.train(own, out=out, shard=shard)
 
     return run
 
@@ -120,6 +160,34 @@ def test_every_figure_draws_its_run(made: Callable[[str], Run], figure: str) -> 
     assert "nan" not in texts(drawn)
 
 
+@pytest.mark.parametrize("name", [*RUNS, *MORE])
+@pytest.mark.filterwarnings("error")
+def test_every_run_has_its_figures_or_a_reason(made: Callable[[str], Run], name: str) -> None:
+    run = made(name)
+    assert run.complete == (not name.startswith("unfinished"))
+    for figure, reason in registry.reasons(run).items():
+        if reason is None:
+            assert "nan" not in texts(registry.draw(run, figure)), figure
+        else:
+            assert reason.startswith(("needs", "has", "is", "shows")), figure
+
+
+def test_models_of_a_source_stand_together_with_those_of_their_size(
+    made: Callable[[str], Run],
+) -> None:
+    run = made("kinds of widths")
+    chosen = points.settings(run)
+    assert len(chosen) == 4 * 2
+    for point in chosen:
+        rows = run.table.loc[point.models]
+        assert set(rows["world.n_dims"]) == {point.settings["world.n_dims"]}
+        assert len(rows) == 2  # the seeds of the toy models
+    titles = [axes.get_title() for axes in registry.draw(run, "baselines").axes]
+    density = world_of(run, 0).density.sum()
+    expected = [f"4 features in {d} dimensions, {density:.3g} active" for d in (2, 3)]
+    assert titles == expected
+
+
 @pytest.mark.parametrize(
     ("figure", "run", "words"),
     [
@@ -128,12 +196,18 @@ def test_every_figure_draws_its_run(made: Callable[[str], Run], figure: str) -> 
         ("shrinkage", "map", "needs world.dictionary=orthonormal"),
         ("frequency", "shrinkage", "needs world.frequency=zipf"),
         ("mixing", "map", "correlations"),
-        ("absorption", "map", "trees of features"),
+        ("absorption", "map", "trees with children"),
+        ("absorption", "groups without children", "trees with children"),
         ("absorption", "hedging", "two or more latents"),
         ("composed", "hedging", "needs sae.decoder_bias=false"),
         ("recovered", "map", "source run"),
         ("baselines", "map", "3 or more kinds"),
         ("arrows", "map", "two or three dimensions"),
+        ("mmcs_map", "sizes", "worlds of one size"),
+        ("composed", "diverged pair", "without diverging"),
+        ("mixing", "correlated without k", "and k"),
+        ("mixing", "groups without children", "trees of two"),
+        ("shrinkage", "shrinkage in a tree", "needs world.tree=null"),
     ],
 )
 def test_why_not(made: Callable[[str], Run], figure: str, run: str, words: str) -> None:

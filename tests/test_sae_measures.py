@@ -80,17 +80,16 @@ def test_untrained_codes_do_not_shrink(made: Callable[[str], Run]) -> None:
     for penalty in (0.2, 0.4):
         where = {"sae.l1": penalty}
         best = theory.l1_optimum(0.2, penalty, decoder_bias=False)
-        np.testing.assert_allclose(exact.shrunk(run, "bias", where).values, 0, atol=1e-9)
-        [loss] = exact.shrunk(run, "loss", where).values
-        np.testing.assert_allclose(loss * best.loss, penalty * 0.2 / 2, rtol=0.03)
-        [active] = exact.shrunk(run, "l0", where).values
+        [point] = [p for p in points.settings(run) if p.number("sae.l1") == penalty]
+        found = optima.shrunk(run, point)
+        np.testing.assert_allclose(found.bias, 0, atol=1e-9)
+        np.testing.assert_allclose(found.loss * best.loss, penalty * 0.2 / 2, rtol=0.03)
         fires = setting.greatest(run, "l0", "sae.l1", where).values / 4
-        np.testing.assert_allclose(active * best.l0, fires)
-        np.testing.assert_allclose(
-            exact.shrunk(run, "gamma", where).values * best.gamma,
-            1,
-            rtol=1e-5,
-        )
+        np.testing.assert_allclose(found.l0 * best.l0, fires)
+        np.testing.assert_allclose(found.gamma * best.gamma, 1, rtol=1e-5)
+        for of, ratio in found._asdict().items():
+            error = exact.shrunk_error(run, of, where).values
+            np.testing.assert_allclose(error, [abs(ratio.mean() - 1)])
     np.testing.assert_allclose(exact.lean(run).values, 0, atol=1e-3)
 
 
@@ -113,6 +112,7 @@ def test_latents_of_others_beside_the_first_feature(made: Callable[[str], Run]) 
     for rho in (-0.5, 0.5):
         np.testing.assert_allclose(exact.with_first(run, rho).values, expected, rtol=1e-5)
     assert len(exact.with_first(run, 0.1).values) == 0
+    np.testing.assert_allclose(exact.with_first(run).values, expected, rtol=1e-5)
     assert [optima.first_correlation(point) for point in points.settings(run)] == [-0.5, 0.5]
 
 

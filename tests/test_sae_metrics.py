@@ -128,6 +128,12 @@ def test_unexplained_variance_is_relative_to_the_mean() -> None:
     assert np.isnan(metrics.fvu(1.0, 8.0, np.array([4.0, 0.0]), 2))  # all inputs equal
 
 
+@pytest.mark.filterwarnings("error")
+def test_sums_that_have_overflowed_have_no_score() -> None:
+    assert np.isnan(metrics.fvu(np.inf, np.inf, np.array([0.0]), 2))
+    assert np.isnan(metrics.gamma(np.inf, np.inf))
+
+
 def test_gamma_is_the_factor_that_mends_a_reconstruction() -> None:
     x = np.array([2.0, 0.0])
     short = np.array([0.5, 0.0])

@@ -27,6 +27,10 @@ WRONG: dict[str, tuple[list[str], str]] = {
         "sae.k: 5 of 4 latents; allowed: at most that many",
     ),
     "k above G": (["sae.kind=batchtopk", "sae.k=4.5", *SMALL], "sae.k: 4.5 of 4 latents; allowed: at most that many"),
+    "k of which a batch has none": (
+        ["sae.kind=batchtopk", "sae.k=0.01,0.25", "train.batch_size=32"],
+        "sae.k: 0.01 keeps nothing of a batch of 32 (train.batch_size); allowed: at least 0.015625",
+    ),
     "a penalty of topk": (
         ["sae.kind=topk", "sae.k=2", "sae.l1=0.1"],
         "sae.l1: 0.1 with sae.kind=topk; it belongs to sae.kind=l1 and gated",

@@ -23,6 +23,7 @@ from superpos.cli import (
     comparing,
     completion,
     environment,
+    explaining,
     exporting,
     measuring,
     patching,
@@ -106,6 +107,7 @@ app.command(cls=WithOverrides)(training.train)
 app.command()(results.plot)
 app.command()(results.report)
 app.command()(results.status)
+app.command(cls=WithOverrides)(explaining.explain)
 app.command(cls=WithOverrides)(patching.patch)
 app.command()(comparing.diff)
 app.command()(exporting.export)

@@ -251,9 +251,7 @@ def future(length: int, device: torch.device | str = "cpu") -> torch.Tensor:
 def by_offset(weights: torch.Tensor, length: int) -> torch.Tensor:
     """Scores [..., T, T] whose entry i, j is the weight [..., C] of the offset i - j; 0 where that is negative.
 
-    A product with the offsets as a matrix of zeros and ones, so that gradients are sums in one order.
+    Rows are windows of one vector, so that gradients are sums in one order, whatever models are beside.
     """
-    place = torch.arange(length, device=weights.device)
-    offset = place[:, None] - place
-    chosen = offset.flatten() == torch.arange(weights.shape[-1], device=weights.device)[:, None]
-    return (weights @ chosen.to(weights.dtype)).reshape(*weights.shape[:-1], length, length)
+    vector = torch.nn.functional.pad(weights[..., :length].flip(-1), (0, length - 1))
+    return vector.unfold(-1, length, 1).flip(-2)

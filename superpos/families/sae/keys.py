@@ -171,7 +171,7 @@ class WorldConfig:
         None,
         "correlations of the copula as they are",
         parse=_rho,
-        words="a matrix [G, G], or the row of the first feature [G]",
+        words="a matrix [G, G] of numbers from -1 to 1, or the row of the first feature [G]",
         null="world.correlation",
         per_model=True,
     )

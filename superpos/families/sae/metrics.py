@@ -46,10 +46,11 @@ class Detection(NamedTuple):
 
 
 def _ratio(top: Numbers, bottom: Numbers) -> Floats:
-    """Quotients in float64; NaN where the bottom is 0."""
+    """Quotients in float64; NaN where the bottom is 0, and of sums that have overflowed."""
     numerator = np.asarray(top, np.float64)
     denominator = np.asarray(bottom, np.float64)
-    return np.asarray(numerator / np.where(denominator == 0, np.nan, denominator))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(numerator / np.where(denominator == 0, np.nan, denominator))
 
 
 def mean_over(values: Floats, counted: Truths | None) -> Floats:

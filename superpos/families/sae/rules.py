@@ -177,6 +177,14 @@ def _k(kind: str, k: float | None, *sizes: Any) -> str | None:
     return None if m is None or k <= m else f"sae.k: {k:g} of {m} latents; allowed: at most that many"
 
 
+def _k_of_batch(kind: str, k: float | None, batch_size: int) -> str | None:
+    """At least one code of a batch is kept, where k is rounded."""
+    if kind != "batchtopk" or k is None or k * batch_size >= 0.5:
+        return None
+    least = f"allowed: at least {0.5 / batch_size:g}"
+    return f"sae.k: {k:g} keeps nothing of a batch of {batch_size} (train.batch_size); {least}"
+
+
 def _anneal(anneal_k: float) -> str | None:
     return f"sae.anneal_k: {anneal_k:g}; allowed: 0, or at least 1" if 0 < anneal_k < 1 else None
 
@@ -235,6 +243,7 @@ RULES: Rules = (
     (("sae.source", "world.exactly", "world.tree", "world.n_features", *_LAW), _densities),
     (("sae.latents", "sae.expansion"), _latents),
     (("sae.kind", "sae.k", *_LATENTS), _k),
+    (("sae.kind", "sae.k", "train.batch_size"), _k_of_batch),
     (("sae.anneal_k",), _anneal),
     (("sae.aux_k", *_LATENTS), _aux_k),
     (("sae.prefixes", "sae.prefix_weights", *_LATENTS), _prefixes),

@@ -1,5 +1,7 @@
 // Where the settings of a sweep stand on a map.
 
+const axisWords = (i) => RUN.axes[i].keys.map((key) => (RUN.axes[i].keys.length > 1 ? key.split(".").pop() : words(key))).join(", ");
+
 /** Where a point of an axis is drawn. */
 const coordinate = (axis, point) => (RUN.axes[axis].scale === "ordinal" ? point : RUN.axes[axis].values[point][0]);
 /** Points of an axis from left to right. */

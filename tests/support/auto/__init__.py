@@ -33,6 +33,7 @@ FAMILY = Family(
     sample=Late("auto.world:evaluation"),
     forward=Late("auto.model:forward"),
     directions=Late("auto.model:directions"),
+    one_layer=Late("auto.model:one_layer"),
     patched=Late("auto.patched:patched"),
     output_loss=Late("auto.model:output_loss"),
     losses=Late("auto.model:losses"),

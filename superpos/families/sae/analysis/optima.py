@@ -72,8 +72,10 @@ def first_cosines(run: Run, model: int) -> Floats:
 
 
 def first_correlation(point: Point) -> float:
-    """Correlation of feature 0 with the others, of a setting of `world.rho`."""
-    return float(rho(point.settings["world.rho"])[1])
+    """Correlation of feature 0 with every other one; NaN where they have none or differ in it."""
+    given = point.settings["world.rho"]
+    others = np.unique([] if given is None else rho(given)[1:])
+    return float(others[0]) if len(others) == 1 else np.nan
 
 
 class Hedged(NamedTuple):
@@ -88,7 +90,8 @@ def hedged(run: Run, point: Point) -> Hedged:
 
     With a decoder bias a latent may stand for "no parent" just as well, with the opposite sign.
     """
-    edge = pair(point.settings["world.tree"])
+    edge = pair(point)
+    assert edge is not None, "figures and claims ask for pairs"
     exact = theory.hedging_cosines(*edge).child
     live = point.models[rates(run, point.models)[:, 0] > 0]
     both = np.array([cosines(run, model)[:2, 0] for model in live.tolist()]).reshape(-1, 2)
@@ -107,10 +110,11 @@ class Composed(NamedTuple):
 
 def composed(run: Run, point: Point) -> Composed:
     """A setting beside the two exact losses."""
-    p, child, _ = pair(point.settings["world.tree"])
-    together = p * child
-    # the tree has P(P) = q + r and P(C | no P) = q / (1 − q − r), so both come alone alike
-    truth, exact = theory.composed_losses(p - together, together, point.number("sae.l1"))
+    edge = pair(point)
+    assert edge is not None, "figures and claims ask for pairs"
+    together = edge.parent * edge.child
+    alone = edge.parent - together
+    truth, exact = theory.composed_losses(alone, together, point.number("sae.l1"))
     found = []
     for model in point.models.tolist():
         both = features(run, model)[:2].sum(axis=0)

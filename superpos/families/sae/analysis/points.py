@@ -12,28 +12,46 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from superpos.families.sae.law import nodes
 from superpos.figures import points as every
 from superpos.figures.points import Point, Run
 from superpos.maths.types import Floats
 
 REPEATED: Final = ("world.seed", "sae.model")
 """Keys that repeat a setting, as the seed does: draws of a world, models of a source."""
+SIZES: Final = ("world.n_features", "world.n_dims")
+"""Where models of a source differ in size, a setting has those of one size."""
 PENALTIES: Final = ("sae.l1", "sae.l0", "sae.k")
 """What makes codes sparse; a kind of autoencoder has one of them."""
+EXACT: Final = {
+    "sae.source": "world",
+    "world.dictionary": "orthonormal",
+    "world.noise": 0.0,
+    "world.exactly": None,
+    "world.rho": None,
+    "world.correlation": "none",
+}
+"""Of worlds whose optima are known exactly."""
+INDEPENDENT: Final = {**EXACT, "world.tree": None}
+"""... and whose features come independently of each other."""
 
 
 def settings(run: Run) -> list[Point]:
     """The settings in the order of the table, models of low loss first; only healthy ones."""
     groups: dict[tuple[Any, ...], list[Point]] = {}
     for point in every.points(run):
-        own = tuple(item for item in point.varied.items() if item[0] not in REPEATED)
-        groups.setdefault(own, []).append(point)
+        kept = {key: value for key, value in point.varied.items() if key not in REPEATED}
+        sizes = {key: run.table[key].loc[point.best].item() for key in SIZES}
+        kept |= {key: size for key, size in sizes.items() if key not in point.settings}
+        groups.setdefault(tuple(kept.items()), []).append(point)
     merged = []
-    for own, points in groups.items():
+    for items, points in groups.items():
+        own = dict(items)
         models = np.concatenate([point.models for point in points])
         loss = run.table["loss"].loc[models.tolist()].to_numpy(dtype=np.float64)
         ranked = models[np.argsort(loss, kind="stable")]
-        merged.append(replace(points[0], varied=dict(own), models=ranked))
+        known = {**points[0].settings, **own}
+        merged.append(replace(points[0], varied=own, settings=known, models=ranked))
     return merged
 
 
@@ -65,11 +83,14 @@ class Pair(NamedTuple):
     """P(C | no P)."""
 
 
-def pair(text: object) -> Pair:
-    """The first edge of a cell of world.tree."""
-    p, _, alone, children = json.loads(str(text))[0]
-    child = children[0] if isinstance(children[0], float) else children[0][0]
-    return Pair(p, child, alone)
+def pair(point: Point) -> Pair | None:
+    """The tree of a setting, where it is one parent with one child; None where it is not."""
+    given = point.settings["world.tree"]
+    groups = [] if given is None else json.loads(str(given))
+    if len(groups) != 1 or len(groups[0][-1]) != 1:
+        return None
+    p, _, alone, [child] = groups[0]
+    return Pair(p, child, alone) if isinstance(child, float) else None
 
 
 def title(point: Point) -> str:
@@ -83,9 +104,12 @@ def _line(point: Point, key: str) -> str:
         return ""
     if key == "world.rho":
         return f"ρ = {rho(value)[1]:g}"
+    edge = pair(point) if key == "world.tree" else None
+    if edge is not None:
+        alone = f"\nP(C|no P) = {edge.alone:.2g}" if edge.alone else ""
+        return f"P(C|P) = {edge.child:.2g}{alone}"
     if key == "world.tree":
-        _, child, alone = pair(value)
-        return f"P(C|P) = {child:.2g}" + (f"\nP(C|no P) = {alone:.2g}" if alone else "")
+        return f"{len(nodes(json.loads(str(value))))} features in a tree"
     if key == "train.steps":
         return f"{value:,} steps"
     return point.label([key])

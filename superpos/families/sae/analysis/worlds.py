@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from superpos import store
 from superpos.families.sae import metrics
 from superpos.families.sae.structure import Task, World
-from superpos.families.sae.world.synthetic import Synthetic
 from superpos.figures.points import Run
 from superpos.maths.types import Floats
 from superpos.plan.sweep import Sweep
@@ -84,7 +83,5 @@ def samples(run: Run, model: int, n_samples: int) -> Samples:
 
 
 def densities(run: Run, model: int) -> Floats:
-    """How often each feature [G] of a synthetic world is active."""
-    own = world(run, model)
-    assert isinstance(own, Synthetic), "features of a source have no law that is known"
-    return own.law.density
+    """How often each feature [G] of a model's world is active."""
+    return np.asarray(world(run, model).density, np.float64)

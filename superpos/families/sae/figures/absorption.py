@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from superpos.families.sae.analysis.points import settings, title, values
-from superpos.families.sae.analysis.trees import leaks
+from superpos.families.sae.analysis.trees import edges, leaks
 from superpos.figures import style
-from superpos.figures.points import Run
+from superpos.figures.points import Point, Run
 
 MAX_POINTS: Final = 48
 _HEIGHT: Final = 0.15  # inches of a bar
@@ -29,7 +29,9 @@ def diagram(rows: list[tuple[str, tuple[Any, Any]]]) -> Figure:
         for i, (axes, label) in enumerate(zip(panels, labels, strict=True)):
             for y, row in zip(places, rows, strict=True):
                 found = row[1][i]
-                axes.barh(y, np.nanmean(found), height=0.7, color=style.CYCLE[i], alpha=0.55)
+                known = found[np.isfinite(found)]
+                mean = known.mean() if len(known) else 0.0
+                axes.barh(y, mean, height=0.7, color=style.CYCLE[i], alpha=0.55)
                 axes.plot(found, np.full(len(found), y), ".", color=style.INK, markersize=2)
             axes.set_xlabel(label)
             axes.axvline(0, color=style.GREY, linewidth=0.5)
@@ -42,12 +44,17 @@ def diagram(rows: list[tuple[str, tuple[Any, Any]]]) -> Figure:
 def applies(run: Run) -> str | None:
     """Why there are no bars; None when there are."""
     chosen = settings(run)
-    trees = [point for point in chosen if point.settings["world.tree"] is not None]
+    trees = [point for point in chosen if _has_edges(point)]
     if not trees or len(trees) < len(chosen) or len(chosen) > MAX_POINTS:
-        return f"needs trees of features (world.tree) in 1 to {MAX_POINTS} settings"
+        return f"needs trees with children (world.tree) in 1 to {MAX_POINTS} settings"
     if any(values(run, point, "sae.latents")[0] < 2 for point in chosen):
         return "needs two or more latents in every model"
     return None
+
+
+def _has_edges(point: Point) -> bool:
+    given = point.settings["world.tree"]
+    return given is not None and len(edges(given)[0]) > 0
 
 
 def draw(run: Run) -> Figure:

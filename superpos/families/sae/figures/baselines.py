@@ -5,31 +5,43 @@ The baselines are computed when the figure is drawn, which takes about half a mi
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from superpos.families.sae.analysis.baselines import BASELINES
-from superpos.families.sae.analysis.points import settings, title, values
+from superpos.families.sae.analysis.points import SIZES, settings, title, values
 from superpos.families.sae.analysis.scores import baseline_mmcs
+from superpos.families.sae.analysis.worlds import densities
 from superpos.families.sae.figures.bars import Bar, stack
 from superpos.figures import style
 from superpos.figures.points import Point, Run
 
 MIN_KINDS: Final = 3
 MAX_WORLDS: Final = 3
-_OF_WORLD: Final = ("world.n_dims", "world.n_features", "world.active")
 _HEIGHT: Final = 0.17  # inches of a bar
 
 
-def _worlds(run: Run) -> dict[tuple[float, ...], list[Point]]:
-    """Settings by dimensions, features and active features of their world."""
-    worlds: dict[tuple[float, ...], list[Point]] = {}
+def _worlds(run: Run) -> list[list[Point]]:
+    """Settings by the kind of their world."""
+    worlds: dict[tuple[Any, ...], list[Point]] = {}
     for point in settings(run):
-        sizes = tuple(float(values(run, point, key)[0]) for key in _OF_WORLD)
-        worlds.setdefault(sizes, []).append(point)
-    return worlds
+        own = (value for key, value in point.varied.items() if _is_of_world(key))
+        worlds.setdefault(tuple(own), []).append(point)
+    return list(worlds.values())
+
+
+def _is_of_world(key: str) -> bool:
+    return key.startswith("world.") or key == "sae.source"
+
+
+def _words(run: Run, point: Point) -> str:
+    """The kind of world of a setting."""
+    n, d = (point.settings[key] for key in SIZES)
+    active = densities(run, point.best).sum()
+    return f"{n} features in {d} dimensions, {active:.3g} active"
 
 
 def _bars(run: Run, points: list[Point]) -> list[Bar]:
@@ -40,8 +52,8 @@ def _bars(run: Run, points: list[Point]) -> list[Bar]:
     baselines = [Bar(name, own, chance, np.nan, style.GREY) for name, own in scores.items()]
     trained = []
     for point in points:
-        own = {key: value for key, value in point.varied.items() if key not in _OF_WORLD}
-        words = title(Point(own, point.settings, point.models, point.words)).replace("\n", ", ")
+        own = {key: value for key, value in point.varied.items() if not _is_of_world(key)}
+        words = title(replace(point, varied=own)).replace("\n", ", ")
         dead = float(values(run, point, "dead").mean())
         trained.append(Bar(words, values(run, point, "mmcs"), chance, dead))
     groups = (sorted(bars, key=lambda bar: bar.scores.mean()) for bars in (baselines, trained))
@@ -73,7 +85,4 @@ def applies(run: Run) -> str | None:
 
 def draw(run: Run) -> Figure:
     """All kinds of worlds."""
-    shown = []
-    for (d, n, active), points in _worlds(run).items():
-        shown.append((f"{n:g} features in {d:g} dimensions, {active:g} active", _bars(run, points)))
-    return diagram(shown)
+    return diagram([(_words(run, points[0]), _bars(run, points)) for points in _worlds(run)])

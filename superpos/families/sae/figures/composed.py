@@ -11,13 +11,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from superpos.families.sae.analysis.optima import composed
-from superpos.families.sae.analysis.points import settings, title
+from superpos.families.sae.analysis.points import EXACT, pair, settings, title
 from superpos.figures import style
-from superpos.figures.points import Run, all_equal
+from superpos.figures.points import NOTHING, Point, Run, all_equal
 
 NEEDS: Final = {
+    **EXACT,
     "world.n_features": 2,
-    "world.dictionary": "orthonormal",
     "world.magnitude": "one",
     "sae.kind": "l1",
     "sae.decoder_bias": False,
@@ -60,9 +60,21 @@ def applies(run: Run) -> str | None:
     if reason:
         return reason
     chosen = settings(run)
-    if any(point.settings["world.tree"] is None for point in chosen) or len(chosen) > MAX_POINTS:
-        return f"needs a tree of two features (world.tree) in 1 to {MAX_POINTS} settings"
+    if not chosen:
+        return NOTHING
+    if not all(map(_alike, chosen)) or len(chosen) > MAX_POINTS:
+        needs = "needs a tree of two features that come alone equally often (world.tree)"
+        return f"{needs} in 1 to {MAX_POINTS} settings"
     return None
+
+
+def _alike(point: Point) -> bool:
+    """Whether a tree's parent comes without its child as often as the child without it."""
+    edge = pair(point)
+    if edge is None:
+        return False
+    childless = edge.parent * (1 - edge.child)
+    return bool(np.isclose(childless, (1 - edge.parent) * edge.alone, rtol=1e-6))
 
 
 def draw(run: Run) -> Figure:

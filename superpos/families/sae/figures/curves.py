@@ -6,6 +6,7 @@ Shapes: K models of a setting.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -33,10 +34,8 @@ def _lines(chosen: list[Point], axis: str) -> dict[str, list[Point]]:
     lines: dict[str, list[Point]] = {}
     for point in chosen:
         others = [key for key in point.varied if key != axis and not _is(key, axis)]
-        own = {key: point.varied[key] for key in others}
-        lines.setdefault(title(Point(own, point.settings, point.models, point.words)), []).append(
-            point,
-        )
+        words = title(replace(point, varied={key: point.varied[key] for key in others}))
+        lines.setdefault(words, []).append(point)
     return lines
 
 

@@ -12,15 +12,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from superpos.families.sae.analysis.optima import by_frequency
-from superpos.families.sae.analysis.points import settings, values
+from superpos.families.sae.analysis.points import INDEPENDENT, settings, values
 from superpos.figures import style
 from superpos.figures.points import Point, Run, all_equal
 
 WORLD: Final = {
-    "world.dictionary": "orthonormal",
+    **INDEPENDENT,
     "world.frequency": "zipf",
     "world.magnitude": "uniform",
-    "sae.source": "world",
     "sae.kind": "l1",
 }
 MIN_SIZES: Final = 2

@@ -123,7 +123,7 @@ def applies(run: Run) -> str | None:
     if key is None or others or len(sizes) < MIN_SIZES or len(penalties) < MIN_PENALTIES:
         return (
             f"needs {MIN_PENALTIES} or more penalties of one kind, {MIN_SIZES} or more numbers of "
-            "latents, and nothing else but seeds and worlds to vary"
+            "latents, and nothing else but seeds and worlds of one size to vary"
         )
     return None
 

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from superpos.families.sae.analysis.optima import first_correlation, first_cosines, hedged
-from superpos.families.sae.analysis.points import settings
+from superpos.families.sae.analysis.points import EXACT, pair, settings
 from superpos.figures import style
 from superpos.figures.points import Point, Run
 
@@ -27,7 +27,7 @@ def of_correlation(run: Run, chosen: list[Point]) -> Figure:
             own = sorted((p for p in chosen if p.number("sae.k") == k), key=first_correlation)
             at = [first_correlation(point) for point in own]
             cells = [_firsts(run, point) for point in own]
-            colour = style.CYCLE[i]
+            colour = style.CYCLE[i % len(style.CYCLE)]
             axes.plot(at, [found.mean() for found in cells], color=colour, label=f"k = {k:g}")
             for x, found in zip(at, cells, strict=True):
                 axes.plot(
@@ -76,13 +76,20 @@ def of_trees(run: Run, chosen: list[Point]) -> Figure:
 
 
 def _single(chosen: list[Point]) -> list[Point]:
-    """Settings with one latent and a tree."""
-    with_tree = [point for point in chosen if point.settings["world.tree"] is not None]
-    return [point for point in with_tree if point.number("sae.latents") == 1]
+    """Settings with one latent of a parent and its child, whose exact angle is known."""
+    single = [point for point in chosen if point.number("sae.latents") == 1]
+    return [point for point in single if _has_angle(point) and pair(point) is not None]
+
+
+def _has_angle(point: Point) -> bool:
+    needs = {**EXACT, "world.n_features": 2, "world.magnitude": "one"}
+    return all(point.settings[key] == value for key, value in needs.items())
 
 
 def _correlated(chosen: list[Point]) -> list[Point]:
-    return [point for point in chosen if point.settings["world.rho"] is not None]
+    """Settings with k, whose feature 0 has one correlation with all others."""
+    with_k = [point for point in chosen if np.isfinite(point.number("sae.k"))]
+    return [point for point in with_k if np.isfinite(first_correlation(point))]
 
 
 def applies(run: Run) -> str | None:
@@ -90,7 +97,10 @@ def applies(run: Run) -> str | None:
     chosen = settings(run)
     if len(_correlated(chosen)) >= MIN_POINTS or len(_single(chosen)) >= MIN_POINTS:
         return None
-    return f"needs {MIN_POINTS} or more correlations (world.rho), or trees with one latent"
+    return (
+        f"needs {MIN_POINTS} or more correlations of feature 0 with all others (world.rho) and k, "
+        "or trees of two orthonormal features of size 1 with one latent"
+    )
 
 
 def draw(run: Run) -> Figure:

@@ -12,16 +12,15 @@ from matplotlib.figure import Figure
 
 from superpos.families.sae import theory
 from superpos.families.sae.analysis.optima import of_live
-from superpos.families.sae.analysis.points import settings, values
+from superpos.families.sae.analysis.points import INDEPENDENT, settings, values
 from superpos.figures import style
 from superpos.figures.points import Point, Run, all_equal
 from superpos.maths.types import Floats
 
 WORLD: Final = {
-    "world.dictionary": "orthonormal",
+    **INDEPENDENT,
     "world.frequency": "constant",
     "world.magnitude": "uniform",
-    "sae.source": "world",
 }
 MIN_PENALTIES: Final = 3
 _STARTS: Final = {"truth+noise": "o", "truth": "o", "random": "x"}

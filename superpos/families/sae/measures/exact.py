@@ -34,9 +34,13 @@ def _joined(cells: list[Floats]) -> Floats:
     return np.concatenate(cells) if cells else np.zeros(0)
 
 
-def shrunk(run: Run, of: str, where: Where = None) -> Measured:
-    """A number over its exact value: `of` is bias (JumpReLU: threshold), l0, loss or gamma."""
-    return Measured(_joined([getattr(optima.shrunk(run, p), of) for p in _chosen(run, where)]))
+def shrunk_error(run: Run, of: str, where: Where = None) -> Measured:
+    """How far the mean of a number is from its exact value, as a share of it, one value a setting.
+
+    `of` is bias (of JumpReLU the threshold), l0, loss or gamma.
+    """
+    ratios = [getattr(optima.shrunk(run, point), of) for point in _chosen(run, where)]
+    return Measured(np.array([abs(of_models.mean() - 1) for of_models in ratios]))
 
 
 def lean(run: Run, where: Where = None) -> Measured:
@@ -50,9 +54,14 @@ def lean(run: Run, where: Where = None) -> Measured:
     return Measured(_joined(cells))
 
 
-def with_first(run: Run, rho: float, where: Where = None) -> Measured:
-    """Mean cosine of feature 0 with the latents of the others, of each model at one correlation."""
-    points = [point for point in _chosen(run, where) if optima.first_correlation(point) == rho]
+def with_first(run: Run, rho: float | None = None, where: Where = None) -> Measured:
+    """Mean cosine of feature 0 with the latents of the others, of each model at one correlation.
+
+    Of all models where none is given.
+    """
+    points = _chosen(run, where)
+    if rho is not None:
+        points = [point for point in points if optima.first_correlation(point) == rho]
     models = [model for point in points for model in point.models.tolist()]
     return Measured(np.array([optima.first_cosines(run, model).mean() for model in models]))
 
