@@ -131,4 +131,8 @@ const PAGE = {
 
 buildRuns();
 document.getElementById("skip").addEventListener("click", skip);
-show(placeIn(location.hash), true).then(() => addEventListener("hashchange", followAddress));
+show(placeIn(location.hash), true).then(() => {
+  addEventListener("hashchange", followAddress);
+  addEventListener("beforeprint", () => view.print(true));
+  addEventListener("afterprint", () => view.print(false));
+});
