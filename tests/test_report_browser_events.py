@@ -116,7 +116,7 @@ def page_of(runs: Callable[[str], Run], name: str, folder: Path) -> tuple[Path, 
 
 
 @pytest.mark.parametrize(
-    ("name", "seed"), [(name, seed) for name in KINDS for seed in range(-(-EVENTS // (AT_ONCE * len(KINDS))))]
+    ("name", "seed"), [(name, seed) for seed in range(-(-EVENTS // (AT_ONCE * len(KINDS)))) for name in KINDS]
 )
 def test_random_events(browser: Browser, runs: Callable[[str], Run], tmp_path: Path, name: str, seed: int) -> None:
     """Keys, clicks, drags, wheels, other sizes, other runs and other addresses, as fast as they come."""
