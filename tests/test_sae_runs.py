@@ -64,9 +64,10 @@ def toys(out: Path) -> Run:
 
 
 def given(options: list[str]) -> list[str]:
-    """The small setting with other values of some keys."""
+    """The small setting with other values of some keys, or their defaults."""
     own = {option.partition("=")[0] for option in options}
-    return [option for option in SHORT if option.partition("=")[0] not in own] + options
+    kept = [option for option in SHORT if option.partition("=")[0] not in own]
+    return kept + [option for option in options if not option.endswith("=default")]
 
 
 # --- a result depends on its row alone -------------------------------------------------------------------------------
@@ -221,6 +222,7 @@ def test_untrained_autoencoders_are_at_chance(out: Path) -> None:
 
 def test_absorption_is_measured_where_there_is_a_tree(out: Path) -> None:
     tree = ["world.tree=[{p:0.3,children:[0.5]}]", "world.n_features=2", "world.n_dims=4", "world.magnitude=one"]
+    tree += ["world.active=default"]
     run = superpos.train(
         given([*tree, "world.dictionary=orthonormal", "sae.start=truth", "train.steps=0", "name=tree"]), out=out
     )
@@ -232,6 +234,7 @@ def test_absorption_is_measured_where_there_is_a_tree(out: Path) -> None:
 def test_a_latent_that_is_off_with_a_child_and_on_without_any_is_absorbed(out: Path) -> None:
     """Nabeshima's tree in small: exclusive children of a parent, whose latent they take over."""
     tree = ["world.tree=[{p:0.4,exclusive:true,children:[0.3,0.3]}]", "world.n_features=3", "world.n_dims=3"]
+    tree += ["world.active=default"]
     own = ["world.dictionary=orthonormal", "world.magnitude=one", "sae.l1=0.05", "seed=0,1,2"]
     longer = ["train.steps=2000", "train.batch_size=128", "train.lr_schedule=linear"]
     run = superpos.train([*given([*tree, *own, *longer]), "name=absorbed"], out=out)
