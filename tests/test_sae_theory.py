@@ -253,6 +253,19 @@ def test_hedging_against_the_principal_direction(child: float, alone: float, cos
     np.testing.assert_allclose(found.child, cosine, atol=5e-4)
 
 
+def test_hedging_with_several_children() -> None:
+    """A parent of three children that exclude each other, of which it has one in 60% of cases."""
+    p, q, a = 0.15, 0.2, 0.01
+    states = np.concatenate([np.eye(4)[1:] + np.eye(4)[0], np.eye(4)])
+    states = np.concatenate([states, np.zeros((1, 4))])
+    weight = np.array([p * q] * 3 + [p * (1 - 3 * q)] + [(1 - p) * a] * 3 + [(1 - p) * (1 - 3 * a)])
+    direction = np.linalg.eigh(np.cov(states.T, aweights=weight, ddof=0))[1][:, -1]
+    direction *= np.sign(direction[0])
+    found = theory.hedging_cosines(p, q, a, 3)
+    np.testing.assert_allclose(direction, [found.parent, *[found.child] * 3], rtol=1e-9)
+    np.testing.assert_allclose(theory.hedging_cosines(p, q, 0, 3).parent, 0.935, atol=5e-4)
+
+
 def test_independent_features_are_not_hedged() -> None:
     np.testing.assert_allclose(theory.hedging_cosines(0.25, 0.1, 0.1), (1, 0), atol=1e-12)
 
