@@ -4,8 +4,8 @@ Shapes: `...` any leading dimensions (SAEs S, seeds K), G features, m latents, d
 activations, E edges of a tree. A[..., G, d] are the features, D[..., m, d] the decoder's rows,
 C[..., G, m] the signed cosines of both. `alive`[..., m] says which latents fire at all,
 `scored`[..., G] which features count (all without it). Pure numpy in float64. What cannot be
-measured is NaN: a world without scored features, a dictionary without live latents, numbers that
-are not finite.
+measured is NaN: a world without scored features, numbers that are not finite. A dictionary without
+live latents has found nothing: an MMCS of −1, an MCC of 0.
 
 Counts are of evaluation samples. Cosines keep their sign: in toy models half of the features are
 antipodal, and a latent on −A_g is no latent of g. docs/science.md, Dictionaries, has the sources.
