@@ -131,14 +131,8 @@ def test_latents_lean_on_all_others(penalty: float) -> None:
     options = {"xatol": 1e-9, "fatol": 1e-16}
     lean = minimize(error, [0.01], method="Nelder-Mead", options=options).x[0]
     exact = theory.l1_mixing(DENSITY, penalty, n)
-    np.testing.assert_allclose(exact, 1 / np.sqrt(1 + (n - 1) * lean**2), atol=1e-4)
-    assert exact < 1 - 1e-5
-
-
-def test_latents_lean_as_in_a_sample() -> None:
-    """E, b_e and D minimised together on 400,000 samples of 16 features, E and D symmetric."""
-    found = theory.l1_mixing(DENSITY, [0.4, 0.8, 1.2], 16)
-    np.testing.assert_allclose(found, [0.99931, 0.99775, 0.99599], atol=2e-4)
+    minimum = 1 / np.sqrt(1 + (n - 1) * lean**2)
+    np.testing.assert_allclose(1 - exact, 1 - minimum, rtol=0.02)  # first order in the lean
 
 
 @pytest.mark.parametrize("penalty", [0.01, 0.04, 0.25])
