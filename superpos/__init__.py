@@ -30,6 +30,7 @@ BEGAN = time.monotonic()
 
 EVERY_RUN.update(
     explain=Late("superpos.explain.runs:explain"),
+    patch=Late("superpos.explain.patched:patch"),
     plot=Late("superpos.notebook.figures:plot"),
     report=Late("superpos.notebook.explorer:report"),
     _repr_html_=Late("superpos.notebook.overview:html"),

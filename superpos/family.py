@@ -225,6 +225,12 @@ class Family:
     `superpos.explain` has them, and of their data the "density" [M, n] and the "set_size" of features that are on
     together. Only of models with one hidden layer. Raises `SuperposError` for models of which that cannot be said.
     """
+    patched: Callable[[Run, Sequence[int], str | None, str, int], Any] | None = None
+    """(run, models of one structure, how inputs are made corrupt or None, metric, prompts) ->
+    `explain.patched.Patched`, what `superpos patch` replaces. Only of models whose parts have names and a meaning.
+
+    Raises `ConfigError` for what such models cannot be asked.
+    """
     output_loss: Callable[[Task, Any, Any], Any] | None = None
     """(task, inputs, outputs of `forward`) -> what they cost in each sample, [M, B], as when a part was replaced."""
     losses: Callable[[Task, Tensors, Any, Tensors, int | None], Any]

@@ -73,7 +73,7 @@ OWNERS = {
     "safetensors": "store",
     "tensorboard": "store.trackers",
     "wandb": "store.trackers",
-    "matplotlib": "figures families.*.figures report.palette notebook",
+    "matplotlib": "figures explain.figures families.*.figures report.palette notebook",
     "PIL": "families.*.figures",
     "plotly": "report",
     "hydra": "compose",

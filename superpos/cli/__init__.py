@@ -26,6 +26,7 @@ from superpos.cli import (
     explaining,
     exporting,
     measuring,
+    patching,
     results,
     signals,
     starting,
@@ -107,6 +108,7 @@ app.command()(results.plot)
 app.command()(results.report)
 app.command()(results.status)
 app.command(cls=WithOverrides)(explaining.explain)
+app.command(cls=WithOverrides)(patching.patch)
 app.command()(comparing.diff)
 app.command()(exporting.export)
 app.command()(tidying.note)

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from superpos.cli import common, completion
 from superpos.cli.common import Json
-from superpos.errors import ConfigError
-from superpos.paths import given
 from superpos.terminal import tables
 from superpos.terminal.progress import reporter, say
-
-if TYPE_CHECKING:
-    from superpos.explain.runs import Asked
-
-_KEY = re.compile(r"\w+(\.\w+)*=")
 
 
 def explain(
@@ -42,12 +33,13 @@ def explain(
     Every method against what is true of each model; nothing is trained. Grades are kept in RUN/explain and not made
     again; a table of them is printed, one line per setting, method and question.
     """
-    from superpos.explain.runs import graded
+    from superpos.explain.keys import schema
+    from superpos.explain.runs import Asked, graded
     from superpos.terminal import grades as blocks
     from superpos.training.progress import Progress
 
-    run, overrides = _split(words or [])
-    asked = _asked(overrides)
+    run, overrides = common.run_and_overrides(words or [])
+    asked = Asked.of(common.asked(overrides, schema(), "superpos explain"))
     loaded = common.load(run)
     with reporter(quiet) as report:
 
@@ -62,28 +54,3 @@ def explain(
         typer.echo(json.dumps({"path": str(loaded.path), "grades": blocks.to_json(summary)}, indent=2))
     else:
         tables.show(blocks.table(summary))
-
-
-def _split(words: list[str]) -> tuple[Path | None, list[str]]:
-    """The run, which stands first, and the overrides."""
-    if words and not _KEY.match(words[0]):
-        return given(words[0]), words[1:]
-    return None, words
-
-
-def _asked(overrides: list[str]) -> Asked:
-    """What the overrides ask. Raises `ConfigError`."""
-    from superpos.compose.overrides import read_overrides
-    from superpos.explain.keys import schema
-    from superpos.explain.runs import Asked
-
-    if any(text.startswith("experiment=") for text in overrides):
-        raise ConfigError("experiment: a finished run is explained, superpos explain RUN; train it first")
-    read = read_overrides(overrides, [], schema())
-    faults = list(read.faults)
-    values: dict[str, Any] = dict(read.values)
-    for keys, points in read.axes.items():
-        values[keys[0]] = [point[0] for point in points]
-    if faults:
-        raise ConfigError(faults)
-    return Asked.of(values)

@@ -185,6 +185,23 @@ def build(
     return _params(wires, gates, readout)
 
 
+def formula(wires: Wires, params: Mapping[str, NDArray[np.float32]]) -> str:
+    """What one circuit computes, such as "xor(and(x0, x1), x2)" or "g0 + 0.5 inhibit(x0, g0)"."""
+    names: dict[tuple[int, ...], str] = {terms: name for name, terms in GATES.items()}
+    words = {name: name for name in (*wires.inputs, *wires.constants)}
+    for i, gate in enumerate(wires.gates):
+        reads = [wires.nodes[int(side.argmax())] for side in params["wires"][i]]
+        terms = tuple(int(factor) for factor in params["gates"][i])
+        inner = ", ".join(words[name] for name in reads)
+        words[gate] = gate if terms == _COPY else f"{names[terms]}({inner})"
+    found = []
+    for gate in wires.gates:
+        weight = float(params["readout"][wires.nodes.index(gate)])
+        if weight:
+            found.append(words[gate] if weight == 1 else f"{weight:g} {words[gate]}")
+    return " + ".join(found)
+
+
 def words_needed(distractors: int) -> int:
     """How many random numbers `build` may take."""
     return 4 + 3 * distractors

@@ -171,7 +171,10 @@ def _space() -> Subspaces:
 
 def shapes(kind: str, distractors: int) -> dict[str, tuple[int, ...]]:
     """Shapes of the weights of one circuit."""
-    return {name: value.shape for name, value in build(kind, distractors, 1.0).items()}
+    n_heads, d, k = len(roles(kind, distractors)) // 2, _space().d, N_TOKENS + LENGTH
+    made = dict.fromkeys(("W_Q", "W_K", "W_V"), (2, n_heads, d, k))
+    out = {"W_O": (2, n_heads, k, d), "W_U": (d, N_TOKENS + 1)}
+    return {"W_E": (N_TOKENS + 1, d), "W_pos": (LENGTH, d), **made, **out}
 
 
 def build(kind: str, distractors: int, beta: float) -> dict[str, Floats]:

@@ -476,14 +476,23 @@ def _dot(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 def shares(effects: torch.Tensor, total: torch.Tensor, min_total: float = 0.02) -> torch.Tensor:
     """Mean effects over the mean total [P, M] of each model, from [P, M, B] and [M, B].
 
-    Raises `ConfigError` where a total is smaller than `min_total`: a share of nothing is no number.
+    Pairs count whose total is at least `min_total`: others lose nothing that could be shared.
+
+    Raises `ConfigError` where no pair of a model counts.
     """
-    mean = total.mean(-1)
-    if (mean.abs() < min_total).any():
-        least = float(mean[mean.abs().argmin()])
-        words = f"{least:.3g} between clean and corrupt; allowed: at least {min_total:g}"
+    counted = counts(total, min_total)
+    return (effects * counted).sum(-1) / (total * counted).sum(-1)
+
+
+def counts(total: torch.Tensor, min_total: float) -> torch.Tensor:
+    """Which pairs lose enough, [M, B]. Raises `ConfigError` where no pair of a model does."""
+    counted = total >= min_total
+    empty = ~counted.any(-1)
+    if empty.any():
+        greatest = float(total[empty].max())
+        words = f"{greatest:.3g} between clean and corrupt; allowed: at least {min_total:g}"
         raise ConfigError(f"total effect: {words}")
-    return effects.mean(-1) / mean
+    return counted
 
 
 class Score(NamedTuple):

@@ -191,6 +191,17 @@ def graded(run: Run, asked: Asked, models: str = ALL, progress: Progress | None 
     return pd.concat([kept.read(part) for part in parts], ignore_index=True)
 
 
+def kept(run: Any) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+    """The options and grades of every explanation that is kept of a run; none of a run that is no folder."""
+    if not isinstance(run, Run):
+        return []
+    found = []
+    for facts, tables in ExplanationFiles.all_of(run.path):
+        if facts.get("version") == VERSION and tables:
+            found.append((facts["options"], pd.concat(tables, ignore_index=True)))
+    return found
+
+
 def known_models(run: Run, models: Sequence[int]) -> Known:
     """Models of one chunk. Raises `SuperposError` for a family without one hidden layer."""
     family = run.require_family()

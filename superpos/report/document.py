@@ -160,7 +160,7 @@ def _all_scripts(added: Sequence[_Scripts]) -> str:
         *map(_page, _BEFORE),
         *("const FAMILIES = [", *families, "];", "FAMILIES[RUN.scripts]();"),
         *map(_page, _AFTER),
-        "return { open, goTo, inWords, leave };",
+        "return { open, goTo, inWords, leave, print };",
         "}",
     ]
     return "\n".join([*map(_page, _SHARED), *view, _page("runs.js")])

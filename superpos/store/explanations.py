@@ -6,7 +6,7 @@ tensors do not, and any of them may be made again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 from superpos.errors import IncompleteError
 from superpos.store import formats
 from superpos.store.file_group import FileGroup
-from superpos.store.files import canonical_json, clear_stale, explained, sha256, write_file
+from superpos.store.files import canonical_json, clear_stale, explained, read_json, sha256, write_file
 
 _TABLE = ".parquet"
 FOLDER = "explain"
@@ -53,6 +53,17 @@ class ExplanationFiles:
         """The table of a part, its checksum recomputed. Raises `IncompleteError`."""
         path = self._files(part).checked(_TABLE)
         return formats.to_frame([formats.unpack_table(path.read_bytes())])
+
+    @classmethod
+    def all_of(cls, run: Path) -> Iterator[tuple[dict[str, Any], list[pd.DataFrame]]]:
+        """The facts and the whole parts of every explanation of a run. Raises `IncompleteError`."""
+        with explained("read", run / FOLDER, IncompleteError):
+            noted = [read_json(path) for path in sorted((run / FOLDER).glob("*/facts"))]
+        for facts in noted:
+            if isinstance(facts, dict):
+                here = cls(run, facts)
+                numbers = sorted(int(path.stem) for path in here.folder.glob(f"*{_TABLE}"))
+                yield facts, [here.read(part) for part in numbers if here.has(part)]
 
     def _files(self, part: int) -> FileGroup:
         return FileGroup(self.folder, f"{part:05d}", (_TABLE,), f"part {part} of the explanation")

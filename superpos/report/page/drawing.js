@@ -96,11 +96,19 @@ async function plot(target, traces, layout, label, more = {}) {
   target.setAttribute("aria-label", label);
   try {
     await Plotly.react(target, traces, layoutOf(layout), { ...CONFIG, ...more });
+    limitZoom(target);
   } catch (fault) {
     Plotly.purge(target);
     delete target.dataset.listens;
     throw fault;
   }
+}
+
+const NEAR = 0.5, FAR = 10; // of the eye, in sides of the cube that is seen
+
+/** Keep what a turnable view shows in sight: from within a point, or from afar, labels have no place. */
+function limitZoom(target) {
+  target._fullLayout.scene?._scene?.camera?.view.setDistanceLimits(NEAR, FAR);
 }
 
 /** Give a plot the size of its place; one that has been hidden in the meantime has none. */

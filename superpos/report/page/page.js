@@ -74,7 +74,8 @@ function resizeAll() {
 }
 
 function setTheme() {
-  document.documentElement.dataset.theme = state.theme;
+  document.documentElement.dataset.theme = printed ? "light" : state.theme;
+  document.documentElement.classList.toggle("printed", printed);
   document.getElementById("theme").textContent = isDark() ? "Light" : "Dark";
   document.getElementById("theme").setAttribute("aria-label", isDark() ? "Switch to light colours" : "Switch to dark colours");
 }

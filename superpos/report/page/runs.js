@@ -88,7 +88,7 @@ function buildRuns() {
   const chooser = el("select", { id: "run-chosen", "data-testid": "run", onchange: () => show(Number(chooser.value)) }, ...options);
   document.getElementById("theme").before(el("label", { for: "run-chosen", className: "run-chosen" }, "Run ", chooser));
   const isMixed = new Set(RUNS.map(({ family }) => family)).size > 1;
-  const heads = ["run", ...(isMixed ? ["family"] : []), "what differs", "models", "lowest loss", "median loss", "found", "digest"];
+  const heads = ["run", ...(isMixed ? ["family"] : []), "models", "lowest loss", "median loss", "found", "what differs", "digest"];
   const lines = RUNS.map((run, at) => el("tr", { "data-run": run.label }, ...runCells(run, at, isMixed)));
   const card = document.getElementById("runs-card");
   card.hidden = false;
@@ -105,10 +105,10 @@ function runCells({ label, family, differs, finished, models, best, median, foun
   const chips = (texts) => el("td", {}, ...(texts.length ? [el("div", { className: "chips" }, ...texts.map((text) => el("span", { className: "chip" }, text)))] : ["–"]));
   return [
     el("th", { scope: "row" }, link), ...(isMixed ? [el("td", {}, family)] : []),
-    chips(Object.entries(differs).map(([key, text]) => `${key} = ${text}`)),
     el("td", { className: "number" }, finished < models ? `${count(finished)} of ${count(models)}` : count(models)),
     el("td", { className: "number" }, number(best)), el("td", { className: "number" }, number(median)),
     chips(found.map(([name, times]) => `${name} (${count(times)})`)),
+    chips(Object.entries(differs).map(([key, text]) => `${key} = ${text}`)),
     el("td", {}, el("code", { title: digest }, digest.slice(0, 12))),
   ];
 }
@@ -131,4 +131,8 @@ const PAGE = {
 
 buildRuns();
 document.getElementById("skip").addEventListener("click", skip);
-show(placeIn(location.hash), true).then(() => addEventListener("hashchange", followAddress));
+show(placeIn(location.hash), true).then(() => {
+  addEventListener("hashchange", followAddress);
+  addEventListener("beforeprint", () => view.print(true));
+  addEventListener("afterprint", () => view.print(false));
+});

@@ -98,6 +98,7 @@ function modelLike(settings) {
 let drawing = Promise.resolve();
 let waiting = false;
 let left = false; // whether another run of the page is looked at instead
+let printed = false; // whether it is drawn for paper
 
 /** Change what is wanted and draw it; resolves once it is drawn, or the page has said what cannot be. */
 function set(changes) {
@@ -142,6 +143,15 @@ function replaceAddress(hash) {
   } catch {
     // A page inside another one may have no address of its own, and a browser may have had enough: nothing is lost.
   }
+}
+
+/** Draw everything for paper, or again for the screen: all at once, as the browser does not wait. */
+async function print(isPrinted) {
+  printed = isPrinted;
+  drawn = {};
+  await set({});
+  const plots = [...document.querySelectorAll("#main .js-plotly-plot")].filter(({ offsetParent }) => offsetParent);
+  await Promise.all(plots.map((target) => Plotly.relayout(target, { autosize: true })));
 }
 
 /** Draw nothing any more; resolves once what is under way is done. */

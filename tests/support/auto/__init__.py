@@ -34,6 +34,7 @@ FAMILY = Family(
     forward=Late("auto.model:forward"),
     directions=Late("auto.model:directions"),
     one_layer=Late("auto.model:one_layer"),
+    patched=Late("auto.patched:patched"),
     output_loss=Late("auto.model:output_loss"),
     losses=Late("auto.model:losses"),
     extra_state=Late("auto.model:extra_state"),
