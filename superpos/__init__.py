@@ -3,6 +3,7 @@
 run = superpos.train(["experiment=intro", "train.steps=2000"])
 run = superpos.load("outputs/intro/latest")
 run.table, run.weights(3), run.tensor("W"), run.history(3)
+model = superpos.known("induction_k", tokens=16)
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from superpos.errors import ConfigError
 from superpos.family import EVERY_RUN, Late, register
 
 if TYPE_CHECKING:
+    from superpos.maths.hand_made import HandMade
     from superpos.store import Run
     from superpos.user.functions import Change, Forward, Shapes
 
-__all__ = ["__version__", "load", "register", "train"]
+__all__ = ["__version__", "known", "load", "register", "train"]
 
 __version__ = "0.1.0"
 
@@ -27,6 +29,8 @@ BEGAN = time.monotonic()
 """When this was imported: for a command, when it began."""
 
 EVERY_RUN.update(
+    explain=Late("superpos.explain.runs:explain"),
+    patch=Late("superpos.explain.patched:patch"),
     plot=Late("superpos.notebook.figures:plot"),
     report=Late("superpos.notebook.explorer:report"),
     _repr_html_=Late("superpos.notebook.overview:html"),
@@ -38,6 +42,20 @@ def load(path: str | Path) -> Run:
     from superpos import store  # imported here: `superpos --help` must not wait for pandas
 
     return store.load(path)
+
+
+def known(name: str, *, tokens: int = 16, context: int = 24, scale: float = 80.0, gain: float = 10.0) -> HandMade:
+    """A transformer made by hand, whose circuit is known: `weights`, `probabilities(tokens)`, `truth`.
+
+    "induction_k" and "induction_q" are induction heads by K- and by Q-composition, "shifted" one that attends one
+    token further, "conditional" a head that takes the direct path back. Ordinary tokens are 0 to `tokens` - 1, the
+    special one, with which sequences begin, is `tokens`; `superpos.maths.hand_made.known` says all of it.
+
+    Raises `ConfigError` for another name and for sizes that cannot be.
+    """
+    from superpos.maths import hand_made  # with torch, which takes a second
+
+    return hand_made.known(name, tokens=tokens, context=context, scale=scale, gain=gain)
 
 
 def train(

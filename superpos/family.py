@@ -220,6 +220,17 @@ class Family:
 
     Only of models that have such a part and inputs [M, B, n]: who looks for features in it knows what is there.
     """
+    one_layer: Callable[[Run, Sequence[int]], Mapping[str, Any]] | None = None
+    """(run, models of one chunk) -> "weights" W [M, n, m] or (W1, W2), "b", "hidden" and "output" as
+    `superpos.explain` has them, and of their data the "density" [M, n] and the "set_size" of features that are on
+    together. Only of models with one hidden layer. Raises `SuperposError` for models of which that cannot be said.
+    """
+    patched: Callable[[Run, Sequence[int], str | None, str, int], Any] | None = None
+    """(run, models of one structure, how inputs are made corrupt or None, metric, prompts) ->
+    `explain.patched.Patched`, what `superpos patch` replaces. Only of models whose parts have names and a meaning.
+
+    Raises `ConfigError` for what such models cannot be asked.
+    """
     output_loss: Callable[[Task, Any, Any], Any] | None = None
     """(task, inputs, outputs of `forward`) -> what they cost in each sample, [M, B], as when a part was replaced."""
     losses: Callable[[Task, Tensors, Any, Tensors, int | None], Any]

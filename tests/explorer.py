@@ -31,6 +31,11 @@ SWEEPS = {
         "name=mixed", "model.n_features=3,5", "model.n_hidden=2", "train.optimizer=adam,sgd", "train.lr=0.01,1e30",
         "train.steps=20",
     ],
+    "codes": [
+        "family=sae", "name=codes", "engine.backend=reference", "train.steps=60", "train.batch_size=64",
+        "train.lr=0.01", "world.n_features=5", "world.n_dims=3", "world.active=0.5", "sae.latents=3,6",
+        "sae.l1=0.1,1", "seed=0,1", "record.snapshots=2",
+    ],
     "alone": ["name=alone", "seed=18446744073709551615", "train.steps=20"],
     "large": ["experiment=phase_change", "train.steps=20", "train.batch_size=64", "record.loss_every=5"],
 }  # fmt: skip

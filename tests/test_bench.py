@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from superpos import family
 from superpos.bench import cases as shared
 from superpos.bench import measure, table
-from superpos.bench.cases import Bench
+from superpos.bench.cases import COMPARED_STEPS, Bench
 from superpos.bench.measure import Report, Row, standard_errors
 from superpos.bench.sides import ENGINE, ONE_SEED, EngineSide, sides_of
 from superpos.cli import app
@@ -304,6 +304,7 @@ class LineCase(NamedTuple):
         return self.models * 8
 
     flops = 4.0
+    compared_steps = COMPARED_STEPS
 
     def task(self) -> Task:
         seed = np.arange(self.models, dtype=np.uint64)
@@ -353,12 +354,12 @@ def test_another_family_is_measured_by_the_same_code() -> None:
         (LineCase(5), ONE_SEED, "reference"),
     ]
     assert all(len(row.ms) == 2 and row.z is None for row in report.rows)
-    moved = 0.01 * measure.COMPARED_STEPS  # by Adam, whose steps are as long as its rate
+    moved = 0.01 * COMPARED_STEPS  # by Adam, whose steps are as long as its rate
     assert report.rows[0].loss == pytest.approx((2 - moved) ** 2 / 3, rel=0.1)
     text = table.markdown(report, None)
     assert "Speed of the engine, median of 2 runs" in text
     assert "| lines | ns a sample |" in text
-    assert f"Loss after {measure.COMPARED_STEPS} steps, mean over the models:" in text
+    assert f"Loss after {COMPARED_STEPS} steps, mean over the models:" in text
     assert "than" not in text
 
 

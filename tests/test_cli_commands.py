@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.others import as_another_user
 from typer.testing import CliRunner
 
 import superpos
@@ -17,22 +18,17 @@ from superpos.family import DEFAULT, find
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize(("command", "place"), [("plot", "DIR"), ("report", "FILE.html")])
-def test_a_colleagues_run_is_drawn_elsewhere(tmp_path: Path, command: str, place: str) -> None:
-    run = superpos.train(["train.steps=5", "record.loss_every=1", "engine.threads=1"], out=tmp_path / "theirs")
-    own = tmp_path / "own"
+def test_a_colleagues_run_is_drawn_elsewhere(open_folder: Path, command: str, place: str) -> None:
+    run = superpos.train(["train.steps=5", "record.loss_every=1", "engine.threads=1"], out=open_folder / "theirs")
+    own = open_folder / "own"
     own.mkdir()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
     CliRunner().invoke(app, [command, str(run.path), "--to", str(own)])  # root may import what another may not read
     own.chmod(0o777)
     for path in own.iterdir():
         path.unlink()
-    os.seteuid(65534)
-    try:
+    with as_another_user():
         refused = CliRunner().invoke(app, [command, str(run.path)])
         done = CliRunner().invoke(app, [command, str(run.path), "--to", str(own)])
-    finally:
-        os.seteuid(0)
     assert refused.exit_code == 2
     assert "Permission denied" in refused.stderr
     assert refused.stderr.strip().endswith(f"; --to {place} writes elsewhere")

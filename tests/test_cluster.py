@@ -115,6 +115,32 @@ def test_what_slurm_allows_is_allowed(text: str, key: str, value: str, tmp_path:
     assert getattr(site_of(tmp_path, text), key) == value
 
 
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [
+        ("--chdir=~/w", "--chdir={}/w"),
+        ("--chdir ~", "--chdir={}"),
+        ("-D ~/w", "-D{}/w"),
+        ("--chdir='~/a b'", "--chdir={}/a b"),
+        ("--comment=a~/b", "--comment=a~/b"),
+    ],
+)
+def test_a_tilde_is_the_home_folder_as_no_shell_reads_it(
+    option: str, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    site = site_of(tmp_path, json.dumps({"extra": [option]}))
+    job = Job("crowd", tmp_path, 2, ["superpos"], [])
+    for options in (scripts.array_options(site, job, "0-1"), scripts.finish_options(site, job)):
+        assert options[0] == word.format("/home/me")
+
+
+def test_a_home_folder_that_is_not_known_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "")
+    with pytest.raises(ConfigError, match="extra: ~/w: the home folder is not known; set HOME"):
+        site_of(tmp_path, "extra: ['--chdir=~/w']")
+
+
 def test_either_memory_takes_the_place_of_the_other(tmp_path: Path) -> None:
     assert site_of(tmp_path, "memory: 4G", mem_per_cpu="1G") == Site(mem_per_cpu="1G")
     assert site_of(tmp_path, "mem_per_cpu: 4G", memory="1G") == Site(memory="1G")
@@ -604,6 +630,50 @@ def test_limits_of_the_default_partition(fake: FakeSlurm, monkeypatch: pytest.Mo
 def test_a_refusal_says_which_option_to_change(fake: FakeSlurm, said: str, hint: str) -> None:
     fake.script("sbatch", f'echo "sbatch: error: {said}" >&2; exit 1')
     assert hint.lower() in fake.submit("--time", "20", code=2).lower()
+
+
+@pytest.mark.parametrize("there", [".", "out", "out/other"])
+def test_nothing_is_left_of_what_slurm_refuses(there: str, fake: FakeSlurm) -> None:
+    """Folders that were there stay."""
+    (fake.folder / there).mkdir(parents=True, exist_ok=True)
+    before = sorted(fake.folder.rglob("*"))
+    fake.script("sbatch", f"{BANNER}; echo 'sbatch: error: Invalid qos specification' >&2; exit 1")
+    assert "name another --qos" in fake.submit("--time", "20", code=2).lower()
+    (fake.folder / "sbatch.log").unlink()
+    (fake.folder / "scontrol.log").unlink()
+    (fake.folder / "squeue.log").unlink(missing_ok=True)
+    assert sorted(fake.folder.rglob("*")) == before
+
+
+def test_a_run_that_was_there_before_a_refusal_stays(fake: FakeSlurm) -> None:
+    superpos.train([*TWO, "engine.backend=reference"], out=fake.out, shard=(0, 2))
+    run = (fake.out / "custom" / "latest").resolve()
+    before = {path for path in run.rglob("*") if "submit" not in path.parts}
+    fake.script("sbatch", "exit 1")
+    fake.submit("engine.backend=reference", "--time", "20", code=2)
+    assert {path for path in run.rglob("*") if "submit" not in path.parts} == before
+
+
+@pytest.mark.parametrize("said", ["echo 17; exit 1", "echo; echo Submitted batch job 17; exit 1", "echo nothing"])
+def test_a_run_whose_jobs_may_be_there_stays(said: str, fake: FakeSlurm) -> None:
+    """sbatch, or what a site put in its place, fails after it took the job."""
+    fake.script("sbatch", said)
+    fake.submit("--time", "20", code=2)
+    assert (fake.out / "custom" / "latest" / "submit" / "array.sbatch").exists()
+
+
+@pytest.mark.parametrize(("state", "word"), [("PENDING", "pending"), ("RUNNING", "running")])
+def test_a_run_whose_shards_are_in_the_queue_is_not_removed(state: str, word: str, fake: FakeSlurm) -> None:
+    fake.submit("--time", "20")
+    run = (fake.out / "custom" / "latest").resolve()
+    fake.script("squeue", f"[[ $* == *jobs=17* ]] && {{ echo 0 {state}; echo 1 {state}; }}")
+    for how in ([], ["--purge", "--yes"]):
+        failed = cli("rm", str(run), *how)
+        assert failed.exit_code == 2
+        assert failed.stderr == f"superpos: {run} is in training: 2 shards {word}; --force removes it all the same\n"
+    assert run.is_dir()
+    fake.script("squeue", "true")  # the jobs have ended
+    assert cli("rm", str(run)).exit_code == 0
 
 
 # --- scripts by hand --------------------------------------------------------------------------------------------------

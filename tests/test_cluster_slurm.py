@@ -214,6 +214,8 @@ def test_preempted(warned: bool, run: Submitted, undisturbed: Run) -> None:
 
 def test_cancelled_then_submitted_again_in_other_shards(run: Submitted, undisturbed: Run) -> None:
     job = run.submit()
+    run.superpos("rm", str(run.path), code=2)  # whether its shards wait or run
+    assert "is in training" in run.said
     run.wait_for_training(0)
     run.cluster.call("scancel", job)
     wait_until(lambda: not any(task.startswith(f"{job}_") for task in run.cluster.tasks()), "cancelled")
@@ -307,4 +309,5 @@ def test_what_slurm_refuses(run: Submitted) -> None:
         run.superpos("submit", *SWEEP, *asked, code=2)
         assert "\nsuperpos: sbatch: " in run.said
         assert option in run.said
+        assert not (run.out / "custom").exists()  # nothing is left
     assert not run.cluster.tasks()

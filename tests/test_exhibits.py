@@ -23,7 +23,8 @@ TMS = find("tms")
 OTHERS = "needs superpos's own model, data and target, found target=squares"
 NAMES = [
     "features", "superposition", "phase_diagram", "geometry", "dimensionality", "feature_graph", "sets", "pca",
-    "vulnerability", "neurons", "motif", "energy_levels", "polytopes", "dynamics", "training_movie", "loss",
+    "vulnerability", "neurons", "motif", "energy_levels", "polytopes", "dynamics", "explanation_grades",
+    "training_movie", "loss",
 ]  # fmt: skip
 
 
@@ -86,7 +87,8 @@ def test_functions_that_keep_the_parameters_bar_what_needs_data_and_target() -> 
     barred = {name: figure.barred for name, figure in exhibits.shows_with(own).figures.items()}
     assert set(barred.values()) == {"", OTHERS}
     assert [name for name, text in barred.items() if text == OTHERS] == [
-        "phase_diagram", "sets", "pca", "vulnerability", "energy_levels", "dynamics", "training_movie",
+        "phase_diagram", "sets", "pca", "vulnerability", "energy_levels", "dynamics", "explanation_grades",
+        "training_movie",
     ]  # fmt: skip
 
 

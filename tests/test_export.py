@@ -109,7 +109,10 @@ def test_tensors_of_two_shapes_are_no_one_array(of_two_shapes: Run, tmp_path: Pa
         (["--to=run.csv", "--models=-1"], "allowed: all, best, or numbers"),
         (["--to=run.csv", "--models="], "allowed: all, best, or numbers"),
         (["--to=run.csv", "--model=1"], "--models=N writes the row of one model"),
-        (["--as=sae_lens", "--model=1"], "the family 'tms' has no formats"),
+        (
+            ["--as=sae_lens", "--model=1"],
+            "--as: there is no 'sae_lens'; allowed: csv, parquet, md, tex, npz, tensorboard, wandb",
+        ),
         (["--as=x", "--models=1"], "--as takes one model"),
     ],
 )
@@ -165,7 +168,7 @@ def test_settings_as_every_table(run: Run, tmp_path: Path) -> None:
     expected = run.by_setting()
     for suffix in (".csv", ".parquet", ".md", ".tex"):
         assert export(run, f"--to={tmp_path / f'run{suffix}'}", "--by-setting").exit_code == 0
-    read = pd.read_csv(tmp_path / "run.csv")
+    read = pd.read_csv(tmp_path / "run.csv", float_precision="round_trip")
     assert read["loss_best"].tolist() == expected["loss_best"].tolist()
     assert [json.loads(cell) for cell in read["data.sparsity"]] == [[0.5] * 3, [0.1, 0.5, 0.9]]
     assert pd.read_parquet(tmp_path / "run.parquet")["best"].tolist() == expected["best"].tolist()

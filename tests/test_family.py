@@ -266,6 +266,16 @@ def test_parts_of_the_forward_pass_can_be_replaced(run: Run) -> None:
     assert not parts["output"].any()
 
 
+def test_parts_are_patched(run: Run) -> None:
+    """Everything goes through the latents: theirs is the whole effect."""
+    found = run.patch(0, direction=["noising", "denoising", "shapley"], prompts=20)
+    assert found["part"].tolist() == ["latents"] * 3
+    assert found["share"].tolist() == pytest.approx([1, 1, 1])
+    assert found["recall"].tolist() == [1, 1, 1]
+    with pytest.raises(ConfigError, match=r"patch\.corrupt: autoencoders have no prompts"):
+        run.patch(0, corrupt="query")
+
+
 def test_a_diverged_model_keeps_its_counters(sweep: list[str], tmp_path: Path) -> None:
     kinds = ["auto.decoder=learned", "auto.activation=relu,linear", "auto.n_latents=4", "seed=0", "train.lr=1e30,0.01"]
     found = superpos.train([*sweep, *kinds, "record.snapshots=0"], out=tmp_path)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.collections import FillBetweenPolyCollection, LineCollection, QuadMesh
+from matplotlib.collections import LineCollection, PolyCollection, QuadMesh
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from memory_run import DIGON_AND_ONE, MemoryRun, make_run, plan, texts, titles
@@ -420,7 +420,7 @@ def test_loss_band_by_hand_and_nothing_after_divergence() -> None:
     line = figure.axes[0].get_lines()[0]
     np.testing.assert_allclose(line.get_xdata(), [0, 1])
     np.testing.assert_allclose(line.get_ydata(), [2, 6])
-    (band,) = [c for c in figure.axes[0].collections if isinstance(c, FillBetweenPolyCollection)]
+    (band,) = [c for c in figure.axes[0].collections if isinstance(c, PolyCollection)]
     at_start = [y for x, y in band.get_paths()[0].vertices if x == 0]
     np.testing.assert_allclose([min(at_start), max(at_start)], [1.2, 2.8])  # 10% and 90% of 1, 2, 3
 

@@ -9,8 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,11 +68,9 @@ class Harm:
 
 
 @pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """A folder that other users may enter, which pytest's own is not."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+def tmp_path(open_folder: Path) -> Path:
+    """One that another user's process may enter."""
+    return open_folder
 
 
 @pytest.fixture

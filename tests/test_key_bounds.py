@@ -41,6 +41,18 @@ CONTEXTS: dict[str, list[dict[str, Any]]] = {
         {"sae.kind": "jumprelu"},
         {"train.steps": 2147483647},
     ],
+    "transformer": [
+        {},
+        {"train.warmup_steps": 0},
+        {"train.steps": 2147483647},
+        {"language.kind": "chain"},
+        {"language.kind": "source", "language.planted": 1},
+        {"language.kind": "source", "language.sources": 4096, "language.tokens": 4096},
+        {"language.kind": "repeats", "language.period": [1, 1]},
+        {"language.kind": "repeats", "language.period": [1, 2], "language.context": 4},
+        {"language.kind": "triggers", "language.tokens": 4096},
+        {"language.kind": "markov"},
+    ],
 }
 NUMBERS = ("int", "number", "numbers", "list")
 KEYS = [(family, spec) for family in filter(ships, names()) for spec in schema_of(find(family)).keys.values()]

@@ -30,13 +30,14 @@ TABLE = {
     "plan": "errors config family user engines.task",
     "figures": "errors units family maths store",
     "claims": "errors family maths.types user store config.wording",
+    "explain": "errors config family maths store figures claims",
     "report": "errors units family maths.types store plan figures",
     "notebook": "errors paths units store figures report training.progress terminal.progress",
     "bench": "errors family engines maths config.wording",
     "training": "errors units paths family maths user engines plan store",
-    "families": "errors units family maths config user engines store plan figures claims report bench",
+    "families": "errors units family maths config user engines store plan figures claims explain report bench",
     "compose": "errors config plan user family",
-    "cluster": "errors units family plan store config.wording",
+    "cluster": "errors units paths family plan store config.wording",
     "terminal": "errors units family claims plan store config.wording training cluster",
     "cli": "*",
     "__main__": "cli",
@@ -64,13 +65,15 @@ FLOORS = 12  # of the longest chain of rooms
 
 # Other packages, and where they may be imported; what is not named here may be imported by the command line alone.
 OWNERS = {
-    "numpy": "maths user engines store plan figures claims report notebook bench training families terminal",
-    "torch": "maths user engines bench families",
-    "scipy": "maths figures bench families",
-    "pandas": "store plan figures claims report notebook training families terminal",
+    "numpy": "maths user engines store plan figures claims explain report notebook bench training families terminal",
+    "torch": "maths user engines explain bench families",
+    "scipy": "maths figures explain bench families",
+    "pandas": "store plan figures claims explain report notebook training families terminal",
     "pyarrow": "store",
     "safetensors": "store",
-    "matplotlib": "figures families.*.figures report.palette notebook",
+    "tensorboard": "store.trackers",
+    "wandb": "store.trackers",
+    "matplotlib": "figures explain.figures families.*.figures report.palette notebook",
     "PIL": "families.*.figures",
     "plotly": "report",
     "hydra": "compose",
@@ -83,6 +86,7 @@ OWNERS = {
     "llvmlite": "engines.compiled families.*.cpu",
     "triton": "families.*.gpu",
     "jax": "families.*.bench",
+    "sae_lens": "families.*.bench",
 }
 # Pure mathematics: no paths, clocks, prints or global randomness.
 PURE_IN_A_FAMILY = ("data", "world", "model", "upkeep", "metrics", "geometry", "theory", "structure")

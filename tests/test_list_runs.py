@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.others import as_another_user
 from typer.testing import CliRunner, Result
 
 from superpos.cli import app
@@ -107,34 +106,18 @@ def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert inventory(tmp_path) == []
 
 
-@contextmanager
-def as_another_user() -> Iterator[None]:
-    """Without the rights of root, whom nothing stops."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.fixture
-def shared() -> Iterator[Path]:
+def shared(open_folder: Path) -> Iterator[Path]:
     """A folder of runs that another user may read: one run each in three names that are closed, the last in "open"."""
-    with tempfile.TemporaryDirectory() as made:
-        out = Path(made)
-        out.chmod(0o755)
-        for number, name in enumerate(("unread", "unentered", "closed", "open")):
-            run_on_disk(out, f"seed={number}", f"name={name}")
-        [closed] = [path for path in (out / "closed").iterdir() if not path.is_symlink()]
-        modes = {out / "unread": 0o311, out / "unentered": 0o644, closed: 0o000}
-        for path, mode in modes.items():
-            path.chmod(mode)
-        yield out
-        for path in modes:
-            path.chmod(0o755)
+    for number, name in enumerate(("unread", "unentered", "closed", "open")):
+        run_on_disk(open_folder, f"seed={number}", f"name={name}")
+    [closed] = [path for path in (open_folder / "closed").iterdir() if not path.is_symlink()]
+    modes = {open_folder / "unread": 0o311, open_folder / "unentered": 0o644, closed: 0o000}
+    for path, mode in modes.items():
+        path.chmod(mode)
+    yield open_folder
+    for path in modes:
+        path.chmod(0o755)
 
 
 def test_what_may_not_be_read_is_named(shared: Path) -> None:

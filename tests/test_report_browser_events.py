@@ -18,12 +18,16 @@ from explorer import Explorer
 from playwright.sync_api import Browser, Frame, expect
 from support.monkey import Monkey
 
+from superpos import report
 from superpos.store import Run
 
 REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
 pytestmark = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
-EVENTS = int(os.environ.get("SUPERPOS_MONKEY", "100"))
-"""Random events on each page; a release is tried with 10,000."""
+EVENTS = int(os.environ.get("SUPERPOS_MONKEY", "350"))
+"""Random events on all pages together; a release is tried with 10,000."""
+AT_ONCE = 250
+"""Of them on one page; then it is opened anew, with another seed."""
+KINDS = ["phases", "line", "cube", "neurons", "mixed", "codes", "several"]
 
 # Runs in the task in which the page says that it is ready, while its first drawing is still under way.
 WHEN_READY = """
@@ -103,14 +107,39 @@ def test_events_from_the_first_moment(browser: Browser, runs: Callable[[str], Ru
     tab.close()
 
 
-@pytest.mark.parametrize("name", ["phases", "line", "cube", "neurons", "mixed"])
-def test_random_events(browser: Browser, runs: Callable[[str], Run], name: str) -> None:
-    """Keys, clicks, drags, wheels, other sizes and other addresses, as fast as they come."""
+def page_of(runs: Callable[[str], Run], name: str, folder: Path) -> tuple[Path, dict[str, Run]]:
+    """A page, and its runs by the names that they have on it."""
+    if name != "several":
+        return runs(name).path / "report.html", {runs(name).name: runs(name)}
+    shown = [runs(kind) for kind in ("phases", "codes", "line")]
+    return report.write(shown, folder / "several.html"), {run.name: run for run in shown}
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"), [(name, seed) for seed in range(-(-EVENTS // (AT_ONCE * len(KINDS)))) for name in KINDS]
+)
+def test_random_events(browser: Browser, runs: Callable[[str], Run], tmp_path: Path, name: str, seed: int) -> None:
+    """Keys, clicks, drags, wheels, other sizes, other runs and other addresses, as fast as they come."""
+    page, shown = page_of(runs, name, tmp_path)
     tab = Tab(browser)
-    explorer = Explorer(tab, runs(name).path / "report.html")
-    Monkey(explorer.page, seed=len(name)).play(EVENTS)
-    assert_alive(explorer, runs(name))
+    explorer = Explorer(tab, page)
+    Monkey(explorer.page, seed).play(min(AT_ONCE, EVENTS // len(KINDS)))
+    explorer.settle()
+    assert_alive(explorer, shown[explorer.ask("run") or next(iter(shown))])
     tab.close()
+
+
+@pytest.mark.parametrize("turns", [-40, 40])
+def test_a_view_in_three_dimensions_is_not_zoomed_to_nothing(explore: Callable[..., Explorer], turns: int) -> None:
+    explorer = explore("cube")
+    view = explorer.find("detail").get_by_test_id("directions")
+    view.scroll_into_view_if_needed()
+    view.hover()
+    for _ in range(abs(turns)):
+        explorer.page.mouse.wheel(0, 600 if turns > 0 else -600)
+    explorer.page.wait_for_timeout(100)
+    eye = view.evaluate("plot => plot._fullLayout.scene._scene.getCamera().eye")
+    assert 0.49 < np.hypot(np.hypot(eye["x"], eye["y"]), eye["z"]) < 10.1
 
 
 def test_what_a_drawing_reads_does_not_change_under_it(explore: Callable[..., Explorer]) -> None:

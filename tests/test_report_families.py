@@ -116,6 +116,7 @@ family({
   metrics: () => [{ name: "twice", label: "twice the number", kind: "number", value: (model) => 2 * model }],
   begin: () => ({ metric: "twice" }), sizes: ({ spread }) => `two numbers, ${spread.shape[1]} of them`,
 });
+window.inside = { arraysOf, RUN };
 """
 
 
@@ -163,9 +164,9 @@ def test_a_family_adds_cards_metrics_and_words(
     expect(explorer.find("summary")).to_contain_text("how dense (2)")
     expect(explorer.find("detail")).to_contain_text("the loss <b>")
     assert set(explorer.ask("weights", explorer.model)) == {"W", "b"}  # what was trained
-    name = explorer.page.evaluate("model => arraysOf('names', model)", explorer.model)["name"]
+    name = explorer.page.evaluate("model => inside.arraysOf('names', model)", explorer.model)["name"]
     assert name["names"][name["values"][0]] == ["even", "odd"][explorer.model % 2]
-    assert explorer.page.evaluate("RUN.constants.answer") == 42
+    assert explorer.page.evaluate("inside.RUN.constants.answer") == 42
     assert explorer.page.evaluate("range(2)") == [0, 1]  # the page's own, whatever the script calls so
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +20,7 @@ from superpos.bench.measure import Report, standard_errors
 from superpos.bench.sides import ENGINE, EngineSide, MissingError, sides_of
 from superpos.cli import app
 from superpos.families.sae import FAMILY
-from superpos.families.sae.bench import BATCHED, LOOP, ONE_WORLD, bench
+from superpos.families.sae.bench import BATCHED, LOOP, ONE_WORLD, SAE_LENS, bench
 from superpos.families.sae.bench.cases import Case
 from superpos.family import Exhibits
 
@@ -24,6 +29,7 @@ SIDES = sides_of(FAMILY, BENCH.baselines, BENCH.together)
 SMALL = Case(4, 6, models=60, active=1.5, batch_size=32)
 # A mean over 60 models divided by its standard error: beyond 4.5 in one of 100,000 comparisons.
 BOUND = 4.5
+REFEREE = sys.executable if find_spec("sae_lens") else os.environ.get("SUPERPOS_REFEREES")
 
 
 @pytest.mark.parametrize("kind", ["l1", "topk", "batchtopk", "jumprelu"])
@@ -42,6 +48,25 @@ def test_all_sides_reach_the_same_loss(kind: str) -> None:
     for name in (BATCHED, ENGINE):
         assert abs(standard_errors(losses(name) - expected)) < BOUND, name
     assert abs(standard_errors(losses(ENGINE, lr=1e-3) - expected)) > 2 * BOUND  # work that is not the same
+
+
+@pytest.mark.skipif(REFEREE is None, reason="SAELens is installed neither here nor where SUPERPOS_REFEREES says")
+def test_sae_lens_trains_the_same_autoencoders() -> None:
+    """It clips gradients and lets D have any length, so its losses are near the loop's, not the same."""
+    script = Path(__file__).parent / "support" / "sae_lens_trains.py"
+    root = str(Path(__file__).parents[1])
+    done = subprocess.run(
+        [str(REFEREE), str(script)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert done.returncode == 0, done.stderr
+    for kind, losses in json.loads(done.stdout).items():
+        gain = losses["start"] - losses[LOOP]
+        assert gain > 0.02, kind
+        assert abs(losses[SAE_LENS] - losses[LOOP]) < 0.05 * gain, (kind, losses)
 
 
 def test_rows_of_the_torch_sides_are_of_length_1() -> None:
@@ -75,8 +100,11 @@ def test_the_command_measures_autoencoders(monkeypatch: pytest.MonkeyPatch) -> N
     done = CliRunner().invoke(app, ["bench", "--family", "small", "--json"])
     assert done.exit_code == 0, done.stderr
     report = Report.from_json(json.loads(done.stdout), Case)
-    assert [row.side for row in report.rows] == [LOOP, BATCHED, ENGINE, ONE_WORLD]
-    assert [row.engine for row in report.rows] == [None, None, "fused", "fused"]
-    assert [row.z is None for row in report.rows] == [True, False, False, True]
-    text = table.markdown(report, BENCH.standard)
-    assert "| than loop | than batched | one world, than loop |" in " ".join(text.split())
+    assert (SAE_LENS in report.skipped) == (find_spec("sae_lens") is None)
+    rows = [row for row in report.rows if row.side != SAE_LENS]
+    assert [row.side for row in rows] == [LOOP, BATCHED, ENGINE, ONE_WORLD]
+    assert [row.engine for row in rows] == [None, None, "fused", "fused"]
+    assert [row.z is None for row in rows] == [True, False, False, True]
+    text = " ".join(table.markdown(report, BENCH.standard).split())
+    assert "| than loop | than batched |" in text
+    assert "| one world, than loop |" in text

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import superpos
-from superpos.families.sae import theory
-from superpos.families.sae.analysis import optima, points, scores, trees, worlds
+from superpos.families.sae import metrics, theory
+from superpos.families.sae.analysis import baselines, optima, points, scores, trees, worlds
+from superpos.families.sae.analysis.sparse_coding import fista
 from superpos.families.sae.measures import coding, exact, setting
+from superpos.families.sae.results import pw_mcc
 from superpos.store import Run
 
 ORTHONORMAL = ["world.dictionary=orthonormal", "world.frequency=constant"]
@@ -58,8 +61,18 @@ RUNS = {
         "sae.l1=0.2",
         "world.tree=[{p: 0.2, children: [0.5], alone: 0.125}]",
     ],
+    "worlds": ["world.n_features=6", "world.n_dims=4", "world.seed=0,1", "seed=0,1"],
     "seeds": ["world.n_features=6", "world.n_dims=4", "sae.start=random", "seed=0,1,2"],
 }
+
+TOYS = [
+    "model.n_features=5",
+    "model.n_hidden=2",
+    "data.density=0.5",
+    "train.steps=300",
+    "train.batch_size=64",
+    "train.lr=0.01",
+]
 
 
 @pytest.fixture(scope="module")
@@ -149,10 +162,19 @@ def test_codes_of_sparse_coding_are_the_better_ones(made: Callable[[str], Run]) 
     assert found.fvu < 0.05
 
 
-def test_seeds_of_untrained_autoencoders_agree_by_chance(made: Callable[[str], Run]) -> None:
+def test_the_agreement_of_seeds_by_hand(made: Callable[[str], Run]) -> None:
     run = made("seeds")
-    agreement = scores.agreement(run, np.array([0, 1, 2]))
-    assert abs(agreement) < 0.8
+    agreement = pw_mcc(run, np.array([0, 1, 2]))
+    pairs = ((0, 1), (0, 2), (1, 2))
+    by_hand = [
+        metrics.mcc(
+            metrics.all_cosines(run.weights(i)["D"], run.weights(j)["D"]),
+            run.weights(j)["rate"] > 0,
+        )
+        for i, j in pairs
+    ]
+    assert all((run.weights(i)["rate"] > 0).all() for i in range(3))
+    np.testing.assert_allclose(agreement, np.mean(by_hand))
     [error] = setting.agreement_error(run).values
     np.testing.assert_allclose(error, agreement - run.table["mcc"].mean())
     assert len(setting.agreement_error(run, {"seed": 0}).values) == 0
@@ -162,6 +184,35 @@ def test_seeds_of_untrained_autoencoders_agree_by_chance(made: Callable[[str], R
     assert random[0] == random[1]
     over = setting.over_baseline(run, "random", {"seed": [0, 1]}).values
     np.testing.assert_allclose(over, run.table["mmcs"][:2] - random)
+
+
+def test_seeds_are_compared_within_their_world(made: Callable[[str], Run]) -> None:
+    """All start at the truth of their own world: they agree fully there, and not between worlds."""
+    run = made("worlds")
+    np.testing.assert_allclose(setting.agreement_error(run).values, 0, atol=1e-6)
+    assert len(setting.agreement_error(run).values) == 2
+    assert run.by_setting()["pw_mcc"].tolist() == pytest.approx([1, 1])
+
+
+def test_baselines_are_scored_on_what_a_source_represents(tmp_path: Path) -> None:
+    """Toys of more features than they represent: a score is the same for an SAE and a baseline."""
+    toys = superpos.train([*TOYS, "name=toys"], out=tmp_path)
+    own = ["family=sae", f"sae.source={toys.path}", "train.steps=0", "sae.latents=3"]
+    run = superpos.train([*own, "sae.l1=0.05"], out=tmp_path)
+    scored = np.linalg.norm(toys.weights(0)["W"], axis=1) > 0.5
+    assert 0 < scored.sum() < len(scored)
+    drawn = worlds.samples(run, 0, 2**14)
+    D = baselines.learned("k-means", drawn.activations, 3)
+    nearest = (D @ toys.weights(0)["W"][scored].T / np.linalg.norm(toys.weights(0)["W"][scored], axis=1)).max(axis=0)
+    np.testing.assert_allclose(scores.baseline_mmcs(run, "k-means", np.array([0])), nearest.mean(), rtol=1e-6)
+    every = scores.sparse_coded(run, 0, 0.05).f1
+    drawn = worlds.samples(run, 0, 4096)
+    code = fista(drawn.activations, worlds.decoders(run, np.array([0]))[0], 0.05)
+    latent = metrics.all_cosines(toys.weights(0)["W"], run.weights(0)["D"]).argmax(axis=1)
+    fires, active = code[:, latent] > 0, drawn.codes > 0
+    f1 = 2 * (fires & active).sum(0) / (fires.sum(0) + active.sum(0))
+    np.testing.assert_allclose(every, f1[scored].mean())
+    assert abs(f1[scored].mean() - f1.mean()) > 0.01
 
 
 @pytest.fixture

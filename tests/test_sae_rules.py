@@ -220,6 +220,17 @@ def test_a_source_with_fixed_points_is_refused(tmp_path: Path) -> None:
     assert "has a fixed set of points; autoencoders need fresh batches" in refused([f"sae.source={run.path}"], tmp_path)
 
 
+@pytest.mark.parametrize(
+    "task", [["model.output=linear"], ["model.target=abs", "model.tied=false", "model.hidden=relu"]]
+)
+def test_a_source_with_signed_data_is_refused(task: list[str], tmp_path: Path) -> None:
+    """A latent is W_i or −W_i: on data of both signs it would be scored on half of a feature."""
+    quick = ["train.steps=2", "train.batch_size=8", "name=signed"]
+    source = superpos.train([*task, "data.signed=true", *quick], out=tmp_path / "toys")
+    said = refused([f"sae.source={source.path}"], tmp_path)
+    assert "has signed data; autoencoders need features that are never below 0" in said
+
+
 # --- what is right -------------------------------------------------------------------------------------------------
 
 

@@ -251,6 +251,16 @@ def test_worlds_are_kept_once(trained: Run, out: Path) -> None:
     assert len(run.shared("worlds")) == 2
 
 
+def test_near_cosines_are_two_worlds(out: Path) -> None:
+    """They agree in six digits, yet each has its own dictionary, whatever stands beside it."""
+    near = ["0.1234561", "0.1234564"]
+    world = given(["world.dictionary=cosine", "world.n_dims=6", "train.steps=2", "record.loss_every=1"])
+    both = superpos.train([*world, f"world.cosine={','.join(near)}", "name=near"], out=out)
+    for row, cosine in enumerate(near):
+        alone = superpos.train([*world, f"world.cosine={cosine}", "name=near"], out=out)
+        assert_same(alone, 0, both, row)
+
+
 @pytest.mark.parametrize("backend", ["reference", "fused"])
 def test_a_diverged_autoencoder_is_marked_and_disturbs_none(backend: str, out: Path) -> None:
     overrides = given(["train.lr=0.01,1e30", f"engine.backend={backend}", f"name=diverged-{backend}"])

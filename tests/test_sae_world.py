@@ -195,6 +195,16 @@ def test_magnitudes_by_hand() -> None:
     assert magnitudes("lognormal", 0.3, level)[:2].tolist() == pytest.approx([1, np.exp(0.3)])
 
 
+@pytest.mark.parametrize("law", [{}, {"exactly": 2}, {"rho": (1.0, 0.9, 0, 0, 0, 0)}])
+@pytest.mark.parametrize("sigma", [0.15, 1.0, 3.0])
+def test_a_feature_of_magnitude_0_is_not_active(law: dict[str, Any], sigma: float) -> None:
+    """Magnitudes 1 + σN are cut at 0: at σ = 3 that is 37% of them."""
+    world = make_world(magnitude="normal", sigma=sigma, **law)
+    active = world.codes(False, 0, range(N)).numpy() > 0
+    assert close(active.mean(0), world.density)
+    np.testing.assert_allclose(world.density, world.law.density * norm.cdf(1 / sigma))
+
+
 @pytest.mark.parametrize("law", [{}, {"exactly": 2}, {"rho": (1.0, 0.9, 0, 0, 0, 0)}, {"tree": TREE, "n_features": 7}])
 def test_magnitudes_do_not_depend_on_what_is_active(law: dict[str, Any]) -> None:
     world = make_world(**law)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from support.others import as_another_user
 
 from superpos.errors import IncompleteError, PlanMismatchError, SuperposError
 from superpos.store import RunFolder, files, latest_run
@@ -189,16 +190,11 @@ def test_a_name_cannot_leave_the_output_folder(tmp_path: Path, name: str) -> Non
 def _read_only_folder() -> Iterator[Path]:
     """A folder that this process may not write to; root gives up its rights for the time."""
     with tempfile.TemporaryDirectory() as made:
-        folder, root = Path(made), os.geteuid() == 0
+        folder = Path(made)
         folder.chmod(0o555)
-        if root:
-            os.seteuid(65534)
-        try:
+        with as_another_user():
             yield folder
-        finally:
-            if root:
-                os.seteuid(0)
-            folder.chmod(0o755)
+        folder.chmod(0o755)
 
 
 def test_a_read_only_output_folder_is_an_error_with_the_reason() -> None:

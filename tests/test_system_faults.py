@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.others import as_another_user
 from typer.testing import CliRunner
 
 import superpos
@@ -95,12 +96,9 @@ def test_one_message_for_each_option(kind: str, here: Path, run: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 def test_one_message_where_another_user_may_not_enter(here: Path, run: Path) -> None:
     try_every_option("below a file", here, run)  # imports what root alone may read here
-    os.seteuid(65534)
-    try:
+    with as_another_user():
         try_every_option("what only root may enter", here, run)
         try_python("what only root may enter", here)
-    finally:
-        os.seteuid(0)
 
 
 def test_a_path_with_a_zero_byte(here: Path) -> None:

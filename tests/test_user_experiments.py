@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.others import as_another_user
 from typer.testing import CliRunner
 
 from superpos.cli import app
@@ -204,21 +205,12 @@ def test_what_is_no_experiment_does_no_harm_and_is_listed(tmp_path: Path) -> Non
         assert [fault for fault in listed["passed_over"] if fault.startswith(f"experiment {name}: ")]
 
 
-@pytest.mark.skipif(os.geteuid() == 0 and not hasattr(os, "seteuid"), reason="root reads everything")
-def test_a_file_that_cannot_be_read_does_no_harm(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, mine="seed: 3\n", secret="seed: 4\n")
+def test_a_file_that_cannot_be_read_does_no_harm(open_folder: Path) -> None:
+    folder = folder_of(open_folder, mine="seed: 3\n", secret="seed: 4\n")
     (folder / "experiment" / "secret.yaml").chmod(0)
-    made_by_pytest = [path for path in tmp_path.parents if path.name.startswith(("pytest-", "popen-"))]
-    for path in (tmp_path, *made_by_pytest):
-        path.chmod(0o755)
-    before = os.geteuid()
-    try:
-        if before == 0:
-            os.seteuid(65534)
+    with as_another_user():
         assert set(experiment_files(folder)) - set(shipped_files()) == {"mine"}
         assert "secret.yaml cannot be read: permission denied" in faults(folder, "experiment=secret")[0]
-    finally:
-        os.seteuid(before)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from superpos.bench.sides import ENGINE, ONE_SEED, Maker, one_seed
 from superpos.config.wording import did_you_mean
 from superpos.errors import ConfigError
 from superpos.family import UnknownFamilyError, find, names
+
+PART_STEPS: Final = 16
+COMPARED_STEPS: Final = 3 * PART_STEPS
+"""Of most cases: the first part compiles, the last one says how long a step takes."""
 
 
 class Case(Protocol):
@@ -40,8 +44,16 @@ class Case(Protocol):
         """Nominal operations in products for one sample of a model, done or skipped."""
         ...
 
+    @property
+    def compared_steps(self) -> int:
+        """Steps that all sides train before their losses are compared and their steps are timed.
+
+        A multiple of `PART_STEPS`.
+        """
+        ...
+
     def task(self) -> Any:
-        """The models, as the family's engines train them, for at least `measure.COMPARED_STEPS` steps."""
+        """The models, as the family's engines train them, for at least `compared_steps` steps."""
         ...
 
     def _asdict(self) -> dict[str, Any]: ...
@@ -66,6 +78,8 @@ class Bench:
     together: Mapping[str, Callable[[Any], Any]] = field(default_factory=lambda: {ONE_SEED: one_seed})
     """The engine once more, as "engine, ...", with tasks whose models have their draws in common."""
     standard: Standard | None = None
+    own_rules: Collection[str] = ()
+    """Baselines that train by rules of their own: their losses are shown and not compared."""
     scaling: Sequence[Case] = ()
     """Those that show how cost grows."""
     baselines_of_scaling: Callable[[Any], Collection[str]] = lambda _: ()

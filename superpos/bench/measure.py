@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.bench import machine
-from superpos.bench.cases import Bench, Case
+from superpos.bench.cases import PART_STEPS, Bench, Case
 from superpos.bench.sides import EngineSide, Maker, MissingError, Side, has_draws_of_its_own, sides_of
 from superpos.family import Family
 
-PART_STEPS: Final = 16
-COMPARED_STEPS: Final = 3 * PART_STEPS  # the first part compiles, the last one says how long a step takes
 EVALUATION_SAMPLES: Final = 2**14
 BLOCKS: Final = 3  # stretches of each side in a run, in turn
 STRETCH_SECONDS: Final = 0.3  # one call of an engine in real training
@@ -29,7 +27,7 @@ class Row(NamedTuple):
     side: str
     engine: str | None  # "fused" or "reference", where the side is an engine
     ms: list[float]  # a step of all models, in milliseconds: one number a run, the median of its blocks
-    loss: float | None  # mean over the models after COMPARED_STEPS steps; None where models share their draws
+    loss: float | None  # mean over the models after the case's `compared_steps`; None where models share their draws
     z: float | None  # its distance from the standard's, model by model, in standard errors
 
     @property
@@ -72,11 +70,12 @@ class Report(NamedTuple):
 
 
 class _Racer:
-    """A side of a case: it has trained COMPARED_STEPS steps, and can be timed."""
+    """A side of a case: it has trained the steps that are compared, and can be timed."""
 
-    def __init__(self, name: str, side: Side, most_steps: int) -> None:
+    def __init__(self, name: str, side: Side, compared_steps: int, most_steps: int) -> None:
         self.name, self.side = name, side
-        seconds = [_seconds(lambda: side.advance(PART_STEPS)) for _ in range(COMPARED_STEPS // PART_STEPS)]
+        parts = range(compared_steps // PART_STEPS)
+        seconds = [_seconds(lambda: side.advance(PART_STEPS)) for _ in parts]
         self.params = {key: value.copy() for key, value in side.params().items()}
         self.steps = min(max(1, round(STRETCH_SECONDS * PART_STEPS / seconds[-1])), most_steps)
         self.ms: list[float] = []
@@ -90,10 +89,12 @@ class _Racer:
 class _Race:
     """All sides of a case."""
 
-    def __init__(self, case: Case, sides: Mapping[str, Side], judge: EngineSide, standard: str | None) -> None:
+    def __init__(self, case: Case, sides: Mapping[str, Side], judge: EngineSide, bench: Bench) -> None:
         steps = judge.task.structure.steps
-        self.case, self.standard = case, standard
-        self.racers = [_Racer(name, side, steps) for name, side in sides.items()]
+        self.case = case
+        self.standard = bench.standard.name if bench.standard else None
+        self.not_compared = {self.standard, *bench.own_rules}
+        self.racers = [_Racer(name, side, case.compared_steps, steps) for name, side in sides.items()]
         self.losses = _losses(judge, self.racers)
 
     def run(self) -> None:
@@ -111,7 +112,7 @@ class _Race:
         loss = self.losses.get(racer.name)
         if loss is None:
             return Row(self.case, racer.name, engine, racer.ms, None, None)
-        compared = self.losses.get(self.standard) if self.standard and racer.name != self.standard else None
+        compared = None if racer.name in self.not_compared else self.losses.get(self.standard or "")
         z = None if compared is None else standard_errors(loss - compared)
         return Row(self.case, racer.name, engine, racer.ms, float(loss.mean()), z)
 
@@ -128,11 +129,10 @@ def run(
     """Time these sides of every case `repeat` times; a run goes through all cases, so that runs are minutes apart."""
     facts, peak, skipped, races = machine.facts(device), 0.0, dict[str, str](), list[_Race]()
     makers = sides_of(family, bench.baselines, bench.together)
-    standard = bench.standard.name if bench.standard else None
     for case in cases:
         note(f"{case.label}: training")
         started = _start(case, {name: makers[name] for name in sides(case)}, device, skipped)
-        races.append(_Race(case, started, EngineSide(family, case.task(), device), standard))
+        races.append(_Race(case, started, EngineSide(family, case.task(), device), bench))
     for number in range(repeat):
         for race in races:
             note(f"{race.case.label}: run {number + 1} of {repeat}")

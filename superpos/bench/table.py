@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from superpos.bench.cases import Case, Standard
-from superpos.bench.measure import COMPARED_STEPS, Report, Row
+from superpos.bench.measure import Report, Row
 from superpos.bench.sides import ENGINE, has_draws_of_its_own
 
 _Rows = dict[str, Row]  # of one case, by side
@@ -28,7 +28,8 @@ def markdown(report: Report, standard: Standard | None) -> str:
     baselines = [side for side in own if side != ENGINE]
     together = [side for side in sides if side not in own]
     speed = "How many times faster the engine is than each baseline" if baselines else "Speed of the engine"
-    losses = f"Loss after {COMPARED_STEPS} steps, mean over the models"
+    steps = " or ".join(map(str, sorted({case.compared_steps for case in cases})))
+    losses = f"Loss after {steps} steps, mean over the models"
     if standard is not None:
         losses += f", and its distance from {standard.words}'s in standard errors, model by model"
     parts = [

@@ -23,10 +23,13 @@ from superpos.cli import (
     comparing,
     completion,
     environment,
+    explaining,
     exporting,
     measuring,
+    patching,
     results,
     signals,
+    starting,
     submitting,
     tidying,
     training,
@@ -104,6 +107,8 @@ app.command(cls=WithOverrides)(training.train)
 app.command()(results.plot)
 app.command()(results.report)
 app.command()(results.status)
+app.command(cls=WithOverrides)(explaining.explain)
+app.command(cls=WithOverrides)(patching.patch)
 app.command()(comparing.diff)
 app.command()(exporting.export)
 app.command()(tidying.note)
@@ -111,6 +116,7 @@ app.command()(tidying.rm)
 app.command(cls=WithOverrides)(submitting.submit)
 app.command("list")(catalogue.list_)
 app.command()(catalogue.keys)
+app.command()(starting.new)
 app.command(cls=WithOverrides)(catalogue.config)
 app.command()(measuring.verify)
 app.command()(measuring.bench)

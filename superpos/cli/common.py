@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,8 +18,10 @@ from superpos.terminal.progress import say
 
 if TYPE_CHECKING:
     from superpos.compose.compose import Composed
+    from superpos.config.schema import Schema
     from superpos.store import Run
 
+_KEY = re.compile(r"\w+(\.\w+)*=")
 OUTPUTS = Path("outputs")
 _OVERRIDES_HELP = "experiment=NAME, KEY=VALUE or KEY=V1,V2 (Hydra's grammar); without any, experiment=intro"
 Overrides = Annotated[
@@ -54,6 +57,31 @@ def load(run: Path | None) -> Run:
     from superpos import store
 
     return store.load(store.latest_run(OUTPUTS) if run is None else run)
+
+
+def run_and_overrides(words: list[str]) -> tuple[Path | None, list[str]]:
+    """The run, which stands first where it stands at all, and the overrides of `superpos explain` and `patch`."""
+    if words and not _KEY.match(words[0]):
+        return given(words[0]), words[1:]
+    return None, words
+
+
+def asked(overrides: list[str], schema: Schema, command: str) -> dict[str, Any]:
+    """What overrides ask of a finished run: values by key, lists of them where there are several.
+
+    Raises `ConfigError`.
+    """
+    from superpos.compose.overrides import read_overrides
+
+    if any(text.startswith("experiment=") for text in overrides):
+        raise ConfigError(f"experiment: {command} RUN is about a finished run; train it first")
+    read = read_overrides(overrides, [], schema)
+    if read.faults:
+        raise ConfigError(list(read.faults))
+    values: dict[str, Any] = dict(read.values)
+    for keys, points in read.axes.items():
+        values[keys[0]] = [point[0] for point in points]
+    return values
 
 
 def print_path(path: Path) -> None:

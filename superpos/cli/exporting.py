@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +20,9 @@ def export(
     run: RunPath = None,
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="FILE", parser=given, help="File to write: .csv, .parquet, .md, .tex or .npz."),
+        typer.Option(
+            "--to", metavar="PATH", parser=given, help="File (.csv, .parquet, .md, .tex, .npz) or, of tools, folder."
+        ),
     ] = None,
     models: Annotated[
         str, typer.Option(metavar="all|best|ROWS", help="Which models: all, best of each setting, or 0,3,10:20.")
@@ -28,20 +32,25 @@ def export(
     ] = False,
     format_: Annotated[
         str | None,
-        typer.Option("--as", metavar="FORMAT", help="Format of a table, whatever --to is called, or of one model."),
+        typer.Option("--as", metavar="FORMAT", help="Format, whatever --to is called; of another tool: see above."),
     ] = None,
     model: Annotated[int | None, typer.Option(metavar="N", help="With --as: number of the model.")] = None,
 ) -> None:
     """Write results as one file that other programs read.
 
-    The table as .csv or .parquet, for people as .md or .tex, or table and tensors as .npz; with --as, one model as
-    another tool loads it.
+    The table as .csv or .parquet, for people as .md or .tex, or table and tensors as .npz; with --as=tensorboard or
+    --as=wandb, models as runs of these tools; with another --as and --model, one model as a tool loads it.
     """
     if by_setting and models != "all":
         raise ConfigError("--by-setting: is about all models; leave out --models")
     from superpos.store.export import SUFFIXES
+    from superpos.store.trackers import TRACKERS
 
-    if format_ is not None and f".{format_}" not in SUFFIXES:
+    if format_ in TRACKERS:
+        if by_setting or model is not None:
+            raise ConfigError(f"--as={format_}: takes --models: all, best of each setting, or 0,3,10:20")
+        _export_tracked(run, format_, models, to)
+    elif format_ is not None and f".{format_}" not in SUFFIXES:
         if models != "all" or by_setting:
             option = "--by-setting" if by_setting else "--models"
             raise ConfigError(f"{option}: is for tables; --as takes one model, --model=N")
@@ -52,12 +61,27 @@ def export(
         _export_table(run, to, None if by_setting else models, format_)
 
 
+def _export_tracked(run: Path | None, format_: str, models: str, to: Path | None) -> None:
+    """Models as runs of a tool that tracks experiments."""
+    from superpos.store import export as exporting
+    from superpos.store import trackers
+
+    loaded = common.load(run)
+    place = loaded.path / "export" / format_ if to is None else to
+    common.print_path(trackers.export(loaded, format_, exporting.chosen(loaded, models), place))
+    folder = shlex.quote(os.fspath(place))
+    shown = {"tensorboard": f"tensorboard --logdir {folder}", "wandb": f"wandb sync {folder}/wandb/offline-run-*"}
+    verb = {"tensorboard": "look at them", "wandb": "nothing was sent; upload them"}
+    say(f"superpos: {verb[format_]} with: {shown[format_]}")
+
+
 def _export_model(run: Path | None, format_: str, model: int | None, to: Path | None) -> None:
+    from superpos.store.export import SUFFIXES
+    from superpos.store.trackers import TRACKERS
+
     loaded = common.load(run)
     formats = loaded.require_family().exporters
-    if not formats:
-        raise ConfigError(f"--as: the family {loaded.require_family().name!r} has no formats of other tools")
-    common.check_names("--as", [format_], list(formats))
+    common.check_names("--as", [format_], [*(name[1:] for name in SUFFIXES), *TRACKERS, *formats])
     if model is None:
         raise ConfigError("--model: is missing; --as writes one model, --model=N")
     if not 0 <= model < loaded.n_models:

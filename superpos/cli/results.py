@@ -89,23 +89,33 @@ def _check_folder(to: Path) -> None:
 
 
 def report(
-    run: RunPath = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            parser=given,
+            help="Run folders; default: the latest in outputs.",
+            autocompletion=completion.runs,
+        ),
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option("--to", metavar="FILE", parser=given, help="Write this file instead, or into this folder."),
     ] = None,
 ) -> None:
-    """Write the explorer of a run.
+    """Write the explorer of a run, or of several on one page.
 
     One HTML file, RUN/report.html, that opens from disk without a network; its path is printed. In another folder it
-    is NAME_report.html.
+    is NAME_report.html. Several runs need --to FILE.html.
     """
     from superpos import report as explorer
 
-    loaded = common.load(run)
-    loaded.require_family()
-    if not loaded.complete and not loaded.table.empty:
-        say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are shown")
+    loaded = [common.load(run) for run in runs] if runs else [common.load(None)]
+    for run in loaded:
+        run.require_family()
+        if not run.complete and not run.table.empty:
+            which = "the run" if len(loaded) == 1 else str(run.path)
+            say(f"superpos: {which} is incomplete: {len(run.table):,} of {run.n_models:,} models are shown")
     with _or_elsewhere(to, "FILE.html"):
         common.print_path(explorer.write(loaded, to))
 

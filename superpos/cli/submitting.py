@@ -88,8 +88,9 @@ def submit(
         from superpos.training import runner
 
         slurm.check_limits(site, planned.job.shards - 1)
-        folder = runner.prepare(sweep, out=out, command=["superpos", *sys.argv[1:]])
-        outcome = submission.submit(planned, folder, tell=lambda line: say(f"superpos: {line}"))
+        with submission.gone_if_refused(planned.job.run):
+            folder = runner.prepare(sweep, out=out, command=["superpos", *sys.argv[1:]])
+            outcome = submission.submit(planned, folder, tell=lambda line: say(f"superpos: {line}"))
         for line in costs.of_outcome(outcome):
             say(line)
         common.print_path(folder.path)

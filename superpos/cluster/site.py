@@ -13,6 +13,7 @@ import yaml
 
 from superpos.config.wording import did_you_mean, show
 from superpos.errors import ConfigError
+from superpos.paths import given
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def _lines(value: Any, key: str) -> tuple[str, ...]:
 def one_word(line: str) -> str:
     """An option of sbatch as one word: "--qos low" and "-q low" are "--qos=low" and "-qlow".
 
-    Raises `ValueError`.
+    A value that begins with ~ is a path: no shell puts the home folder in its place. Raises `ValueError`.
     """
     found = _EXTRA.fullmatch(line)
     if not found:
@@ -164,7 +165,17 @@ def one_word(line: str) -> str:
     if value is None:
         return f"{name}{attached}"
     quoted = re.fullmatch(r"""(["'])(.*)\1""", value)
-    return f"{name}{'=' if name.startswith('--') else ''}{quoted[2] if quoted else value}"
+    plain = quoted[2] if quoted else value
+    if plain.startswith("~"):
+        plain = str(_path(plain))
+    return f"{name}{'=' if name.startswith('--') else ''}{plain}"
+
+
+def _path(text: str) -> Path:
+    try:
+        return given(text)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
 
 
 def limit_minutes(time: str) -> float:

@@ -29,6 +29,10 @@ _REFUSED = {  # what sbatch says: what to do; the first that fits counts
 }
 
 
+class RefusedError(SuperposError):
+    """A program of SLURM is missing or says no: what it was asked for was not done."""
+
+
 def call(program: str, *arguments: str, without: Sequence[str] = ()) -> str:
     """What a program of SLURM prints; variables named in `without` do not reach it.
 
@@ -46,20 +50,25 @@ def sbatch(
     Sites print more than the number, before it and after it. `tell` hears what is said on stderr.
 
     Raises:
-        SuperposError: sbatch is missing or refuses, with what it says and which option to change.
+        RefusedError: sbatch is missing or refuses, with what it says and which option to change.
+        SuperposError: it does not answer, or not with a number: there may be a job.
     """
     try:
         answer = _run("sbatch", "--parsable", *options, script, without=without)
     except SuperposError as error:
         hints = [hint for words, hint in _REFUSED.items() if words.lower() in str(error).lower()]
-        raise SuperposError(f"{error}. {hints[0][0].upper()}{hints[0][1:]}" if hints else str(error)) from error
-    numbers = [found[1] for line in answer.stdout.splitlines() if (found := _NUMBER.fullmatch(line.strip()))]
+        raise type(error)(f"{error}. {hints[0][0].upper()}{hints[0][1:]}" if hints else str(error)) from error
+    numbers = _numbers_of_jobs(answer.stdout)
     for line in answer.stderr.splitlines():
         tell(line)
     if not numbers:
         said = "; ".join(answer.stdout.split("\n")).strip("; ") or "nothing"
         raise SuperposError(f"sbatch printed no number of a job but {said!r}: see whether there is one by squeue --me")
     return numbers[-1]
+
+
+def _numbers_of_jobs(printed: str) -> list[str]:
+    return [found[1] for line in printed.splitlines() if (found := _NUMBER.fullmatch(line.strip()))]
 
 
 def tasks(job: str) -> dict[str, str]:
@@ -127,7 +136,7 @@ def _default(partitions: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 def _run(program: str, *arguments: str, without: Sequence[str]) -> subprocess.CompletedProcess[str]:
     if shutil.which(program) is None:
-        raise SuperposError(
+        raise RefusedError(
             f"{program} is not here: submit where SLURM is, or train without it by superpos train ... --shard K/N"
         )
     environment = {name: value for name, value in os.environ.items() if name not in without}
@@ -147,7 +156,8 @@ def _run(program: str, *arguments: str, without: Sequence[str]) -> subprocess.Co
     if answer.returncode:
         told = _one_line(answer.stderr) or f"exit code {answer.returncode}"
         said = f". It said: {_one_line(answer.stdout)}" if answer.stdout.strip() else ""
-        raise SuperposError(f"{program}: {told}{said}")
+        failed = SuperposError if _numbers_of_jobs(answer.stdout) else RefusedError
+        raise failed(f"{program}: {told}{said}")
     return answer
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from superpos.cluster.site import Site, memory_bytes
 from superpos.errors import ConfigError, SuperposError
 from superpos.plan.shards import part
 from superpos.plan.sweep import Sweep
-from superpos.store import RunFolder
+from superpos.store import RunFolder, remove
 from superpos.units import quantity
 
 PROGRAM = (sys.executable, "-P", "-m", "superpos")
@@ -157,6 +158,27 @@ def submit(submission: Submission, folder: RunFolder, tell: Callable[[str], None
         ) from error
     jobs.note(folder, last, "finishes")
     return Outcome(False, array, last, held)
+
+
+@contextmanager
+def gone_if_refused(run: Path) -> Iterator[None]:
+    """Where SLURM refuses what the block submits, a run folder `run` that the block made is gone again.
+
+    So are the folders around it that it made. A run that something else began to train stays.
+    """
+    made = [path for path in (run, *run.parents) if not path.exists()]
+    try:
+        yield
+    except slurm.RefusedError:
+        if run in made and run.exists():
+            folder = RunFolder.at(run)
+            if not jobs.arrays(folder) and not folder.attempts():
+                remove.purge(folder)
+                with suppress(OSError):  # another process made something there
+                    for path in made[1:]:
+                        if path.exists():
+                            path.rmdir()
+        raise
 
 
 def _in_queue(folder: RunFolder, tell: Callable[[str], None]) -> tuple[tuple[Waiting, ...], bool]:

@@ -14,6 +14,7 @@ from superpos.errors import ConfigError
 from superpos.family import every
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_NAMES: Final = "up to 100 letters, digits and ._-"
 _SUFFIX = ".yaml"
 _LIKE_YAML = re.compile(r"\.ya?ml", re.IGNORECASE)
 _HYDRAS = ("_self_", "_global_", "_group_", "_name_", "_here_")  # words of its `defaults:`
@@ -111,8 +112,8 @@ def _no_experiment(path: Path, taken: Collection[str]) -> str | None:
         return "is a hidden file"
     if not path.name.endswith(_SUFFIX):
         return f"does not end in {_SUFFIX}; rename it if it is an experiment"
-    if not _NAME.fullmatch(path.stem) or path.stem in _HYDRAS or _LIKE_YAML.search(path.stem):
-        return "has a name that cannot be used; allowed: up to 100 letters, digits and ._-"
+    if not _usable(path.stem):
+        return f"has a name that cannot be used; allowed: {_NAMES}"
     if path.is_symlink() and not path.exists():
         return "is a link that leads nowhere"
     if not path.is_file():
@@ -120,6 +121,36 @@ def _no_experiment(path: Path, taken: Collection[str]) -> str | None:
     if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
         return "cannot be read: permission denied"
     return "has the name of a shipped experiment; rename it" if path.stem in taken else None
+
+
+def _usable(name: str) -> bool:
+    """Whether an experiment can have this name: whether Hydra's grammar reads it as one."""
+    return bool(_NAME.fullmatch(name)) and name not in _HYDRAS and not _LIKE_YAML.search(name)
+
+
+def new_experiment(name: str, config_dir: Path) -> tuple[Path, str]:
+    """Where a new experiment of a user's own goes, and a commented one to start from.
+
+    Raises:
+        ConfigError: the name cannot be used or is taken, or `config_dir` is no folder of the user's own.
+    """
+    faults = []
+    if not _usable(name):
+        faults.append(f"NAME: got {name!r}; allowed: {_NAMES}")
+    elif name in shipped_files():
+        faults.append(f"NAME: {name} is the name of a shipped experiment; take another one")
+    path = config_dir / "experiment" / f"{name}{_SUFFIX}"
+    not_folders = [folder for folder in (config_dir, path.parent) if folder.exists() and not folder.is_dir()]
+    if not_folders:
+        faults.append(f"--config-dir: {not_folders[0]} is not a folder")
+    elif config_dir.resolve() == shipped_folder().resolve():
+        faults.append(f"--config-dir: {config_dir} holds the shipped experiments; give a folder of your own")
+    elif not faults and os.path.lexists(path):
+        faults.append(f"{path} is there already; give another name")
+    if faults:
+        raise ConfigError(faults)
+    start = (shipped_folder() / "new.yaml").read_text(encoding="utf-8")
+    return path, start.replace("NAME", name)
 
 
 def config_folders() -> list[Path]:

@@ -305,6 +305,11 @@ def _schema(own: tuple[tuple[str, type], ...], defaults: tuple[tuple[str, Any], 
     return schema
 
 
+def schema_of_group(group: str, config: type) -> Schema:
+    """The schema of one group of keys that is no part of a sweep."""
+    return Schema(_specs(group, config), {group: str(config.__doc__)})
+
+
 def _specs(group: str, config: type) -> dict[str, KeySpec]:
     prefix = f"{group}." if group else ""
     return {

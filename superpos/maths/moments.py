@@ -1,7 +1,7 @@
 """Moments of the cube over a half-space: E[x^w 1(a.x + b > 0)] for sparse, uniform x.
 
-Everything that the expected ReLU loss needs is a moment of degree 0, 1 or 2. For a set Y of active features
-and a constant c, let
+Everything that the expected ReLU loss needs is a moment of degree 0, 1 or 2; explanations need some of
+degree 3. For a set Y of active features and a constant c, let
 
     F_Y[w](c) = integral over [0,1]^Y of prod_j x_j^{w_j} 1(c + sum_{j in Y} a_j x_j > 0) dx.
 
@@ -114,8 +114,8 @@ def _integrate(allowed: Monomials, faces: Mapping[int, Table], point: Mapping[in
         terms = []
         for j, (t, rest) in point.items():
             term = t * (table[_divide(w, j)] if j in w else _face(faces[j][w], j, 0))
-            if w == (j, j):
-                term *= 2
+            if w.count(j) > 1:
+                term *= w.count(j)
             term += rest * _face(faces[j][_without(w, j)], j, 1)
             terms.append(term)
         table[w] = sum(terms[1:], start=terms[0]) / (len(point) + len(w))

@@ -1,4 +1,4 @@
-"""`run.report`: the explorer of a run inside a notebook."""
+"""`run.report`: the explorer of a run, or of several, inside a notebook."""
 
 from __future__ import annotations
 
@@ -21,28 +21,33 @@ _MAY: Final = "allow-scripts allow-downloads"
 
 @dataclass(frozen=True)
 class Explorer:
-    """The explorer of a run, shown in a frame by Jupyter, VS Code and Colab."""
+    """The explorer of runs, shown in a frame by Jupyter, VS Code and Colab."""
 
-    run: Run
+    runs: tuple[Run, ...]
     page: str = field(repr=False)
     height: int
 
     def write(self, to: str | Path | None = None) -> Path:
-        """Write the page of `superpos report`, with its room, to RUN/report.html or to a file."""
-        return document.write(self.run, None if to is None else given(to))
+        """Write the page of `superpos report`, with its room, to a file; else to RUN/report.html.
+
+        That of several runs needs the file.
+        """
+        return document.write(self.runs, None if to is None else given(to))
 
     def _repr_html_(self) -> str:
         style = f"width: 100%; height: {self.height}px; border: 0"
         return f'<iframe srcdoc="{html.escape(self.page)}" sandbox="{_MAY}" style="{style}"></iframe>'
 
 
-def report(run: Run, *, height: int = HEIGHT, budget: int = BUDGET) -> Explorer:
+def report(run: Run, *others: Run, height: int = HEIGHT, budget: int = BUDGET) -> Explorer:
     """The explorer inside a notebook, `height` pixels high; `run.report().write()` writes a file.
+
+    With `others` it is one page on which the reader chooses between the runs.
 
     `budget` is the size of the page in bytes, which becomes part of the notebook: what does not fit
     is left out, the best model of every setting last.
 
     Raises `IncompleteError` where no model is finished, `SuperposError` for a family that is not
-    known.
+    known, `ConfigError` for a run that is given twice.
     """
-    return Explorer(run, document.page(run, budget), height)
+    return Explorer((run, *others), document.page([run, *others], budget), height)

@@ -26,7 +26,8 @@ _HIDDEN: Final = ("model", "row_id", sweep_axes.SEED)  # columns that the page d
 
 
 def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
-    """The object of a run's page, its arrays added to `pack`; `budget` is bytes for both."""
+    """What the page says of a run, its arrays added to `pack`; `budget` is bytes for both."""
+    before = pack.size
     plan, family = run.plan, run.require_family()
     explorer = family.shows.explorer
     layers = Layers() if explorer.layers is None else explorer.layers(run)
@@ -45,7 +46,7 @@ def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
         "provenance": _provenance(run),
         "notes": [[moment(note.time), note.text] for note in run.notes],
     }
-    return held | _models(run, pack, budget - len(to_text(held).encode()) - pack.size)
+    return held | _models(run, pack, budget - len(to_text(held).encode()) - (pack.size - before))
 
 
 def _named_runs(plan: Mapping[str, Any], family: Family) -> bool:

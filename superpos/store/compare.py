@@ -35,7 +35,7 @@ def compare(first: Run, second: Run) -> dict[str, Any]:
     models = [[numbers[settings] for settings in shared] for numbers in found]
     return {
         "runs": [str(first.path), str(second.path)],
-        "settings": _differing(_settings(first), _settings(second)),
+        "settings": _differing(settings_of(first), settings_of(second)),
         "made": _differing(_made(first), _made(second)),
         "models": {"first": len(first.table), "second": len(second.table), "shared": len(shared)},
         "equal": sum(map(_equal_tensors, _weights(first, models[0]), _weights(second, models[1]))),
@@ -50,7 +50,7 @@ def _differing(first: dict[str, Any], second: dict[str, Any]) -> dict[str, list[
     return {name: values for name, values in both.items() if values[0] != values[1]}
 
 
-def _settings(run: Run) -> dict[str, list[Any]]:
+def settings_of(run: Run) -> dict[str, list[Any]]:
     """Every key with the values that it takes in the sweep."""
     settings = {key: [value] for key, value in run.manifest["config"].items() if key != "name"}
     for axis in run.manifest["plan"]["axes"]:

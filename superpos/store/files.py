@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import stat
 import time
 import uuid
@@ -100,6 +101,22 @@ def beside(final: Path, data: bytes) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):  # moved into place
             temporary.unlink()
+    _flush_folder(final.parent)
+
+
+@contextmanager
+def beside_folder(final: Path) -> Iterator[Path]:
+    """A new folder that takes the name `final`, which is free or an empty folder, when the block ends.
+
+    Raises `OSError`; then, and where the block raises, nothing of it is left.
+    """
+    temporary = _temporary(final)
+    temporary.mkdir()
+    try:
+        yield temporary
+        temporary.rename(final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     _flush_folder(final.parent)
 
 

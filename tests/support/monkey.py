@@ -15,6 +15,7 @@ SIZES: Final = ((1280, 800), (800, 700), (390, 800), (1000, 500))
 ADDRESSES: Final = (
     "", "#", "#model=1&pin=0", "#metric=loss&y=", "#model=x&x=7&y=7&metric=none&at.9=4&frame=-3&theme=<b>",
     "#frame=2&theme=dark", "#%", "#filter=loss<1%20best&sort=-loss", "#feature=99", "#table-card", "#x=0&y=NaN",
+    "#run=intro&model=2", "#run=codes&frame=1&pin=0", "#run=nobody",
 )  # fmt: skip
 
 

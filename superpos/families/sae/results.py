@@ -20,12 +20,8 @@ from superpos.families.sae.analysis import worlds
 from superpos.families.sae.counts import Counts, Seen, counted, samples_of, seen
 from superpos.families.sae.structure import Task
 from superpos.families.sae.theory.chance import chance
-from superpos.families.sae.world.taken import Taken
 from superpos.family import Run
 from superpos.maths.types import Floats
-
-REPRESENTED = 0.5
-"""Length above which a direction in another run's hidden layer counts as a feature."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ def scores(task: Task, state: State, pause: Callable[[], None]) -> Scores:
 def _scored(D: NDArray[np.float32], sample: Seen, counts: Counts) -> Scores:
     """Columns and tensors of one model with decoder D [m, d]."""
     features = sample.world.features
-    scored = np.linalg.norm(features, axis=1) > REPRESENTED if isinstance(sample.world, Taken) else None
+    scored = sample.world.scored
     alive = counts.fired > 0
     C = metrics.cosines(features, D, alive)
     nearest = metrics.best(C)
@@ -116,10 +112,9 @@ def _scored(D: NDArray[np.float32], sample: Seen, counts: Counts) -> Scores:
     return Scores({name: np.asarray(value, dtype=np.float64) for name, value in columns.items()}, tensors)
 
 
-def _mean(values: Floats, scored: NDArray[np.bool_] | None) -> float:
+def _mean(values: Floats, scored: NDArray[np.bool_]) -> float:
     """Mean of what is known of the features that count; NaN where nothing is."""
-    counted = values if scored is None else values[scored]
-    known = counted[~np.isnan(counted)]
+    known = values[scored & ~np.isnan(values)]
     return float(known.mean()) if len(known) else np.nan
 
 

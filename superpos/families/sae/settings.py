@@ -123,7 +123,7 @@ def _draw_all(worlds: list[dict[str, Any]]) -> dict[str, NDArray[np.float32]]:
 def dictionary_name(values: Mapping[str, Any]) -> str:
     """The name of a drawn dictionary in the shared file: what it follows from."""
     kind = values["dictionary"]
-    kind += f"{values['cosine']:g}" if kind == "cosine" else ""
+    kind += repr(values["cosine"]) if kind == "cosine" else ""  # all digits: near cosines are two worlds
     return f"{kind}.{values['n_features']}x{values['n_dims']}.{values['seed']}"
 
 

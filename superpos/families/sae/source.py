@@ -125,10 +125,12 @@ def _numbers(run: Run, models: Any) -> list[int]:
 
 
 def _sized(run: Run, model: int) -> _Chosen:
-    """A model with the sizes of its world. Raises `ConfigError` where its data are a fixed set of points."""
+    """A model with the sizes of its world. Raises `ConfigError` where its data are a fixed set of points, or signed."""
     world = taken(read(run, [model]), model, 0)
     if replace(world.task.structure, batch_size=2).samples_per_step != 2:
         raise ConfigError(f"{SOURCE}: {run.path} has a fixed set of points; autoencoders need fresh batches")
+    if world.signed:  # a latent is one direction: W_i, or −W_i where the feature is below 0
+        raise ConfigError(f"{SOURCE}: {run.path} has signed data; autoencoders need features that are never below 0")
     return _Chosen(model, *world.features.shape)
 
 

@@ -87,8 +87,16 @@ class World(Protocol):
         """How often each feature is active, [G]."""
         ...
 
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """Which features count in scores, [G]."""
+        ...
+
     def codes(self, evaluation: bool, step: int, samples: range, device: str) -> torch.Tensor:
-        """How active each feature is in a contiguous range of samples [B, G], float32."""
+        """How active each feature is in a contiguous range of samples [B, G], float32.
+
+        It is active where this is above 0.
+        """
         ...
 
     def activations(

@@ -24,6 +24,7 @@ FAMILY = Family(
     sample=Late(f"{_HERE}.data.inputs:evaluation"),
     forward=Late(f"{_HERE}.model:forward"),
     directions=Late(f"{_HERE}.model:directions"),
+    one_layer=Late(f"{_HERE}.one_layer:one_layer"),
     output_loss=Late(f"{_HERE}.model:output_loss"),
     losses=Late(f"{_HERE}.model:losses"),
     engines={"cpu": Late(f"{_HERE}.cpu:FusedCpuEngine"), "cuda": Late(f"{_HERE}.gpu:on_cuda")},

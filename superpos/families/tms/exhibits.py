@@ -39,6 +39,10 @@ _FIGURES: Final[Mapping[str, Figure]] = {
     "dynamics": _figure(
         "dynamics", "D_i of every feature and the loss along training, with the jumps (needs snapshots)"
     ),
+    "explanation_grades": Figure(
+        "grades of explanation methods against the density, a panel a question (after superpos explain)",
+        "superpos.explain.figures.explanation_grades",
+    ),
     "training_movie": _figure(
         "training_movie",
         "training as a GIF: directions and loss (m = 2 or 3; needs snapshots); only with --figure",

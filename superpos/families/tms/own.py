@@ -46,6 +46,7 @@ def with_functions(own: Own) -> Family:
         exact_loss=None,
         forward=partial(_forward, own),
         directions=None,
+        one_layer=None,
         output_loss=partial(_output_loss, own),
         losses=partial(_losses, own),
         batch=partial(_batch, own),

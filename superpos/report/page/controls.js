@@ -11,7 +11,7 @@ function drawControls() {
   }
   if (RUN.layers.lines.length || RUN.layers.curves.length) {
     const box = el("input", { type: "checkbox", id: "theory", checked: state.theory, "data-testid": "theory", onchange: () => set({ theory: box.checked }) });
-    choices.push(el("label", { for: "theory" }, box, " theory"));
+    choices.push(el("label", { for: "theory", className: "check" }, box, "theory"));
   }
   const place = document.getElementById("choices");
   keepFocus(place, () => place.replaceChildren(...choices));

@@ -11,9 +11,6 @@ function el(tag, properties = {}, ...children) {
   return element;
 }
 
-const WORDS = { loss: "loss", loss_se: "standard error of the loss", diverged_at: "diverged at step", loss_kind: "kind of loss" };
-const words = (name) => FAMILY.words[name] ?? WORDS[name] ?? (name.includes(".") ? name : name.replaceAll("_", " "));
-const axisWords = (i) => RUN.axes[i].keys.map((key) => (RUN.axes[i].keys.length > 1 ? key.split(".").pop() : words(key))).join(", ");
 
 /** A number with four digits, as short as it can be; "–" where there is none. */
 function number(value) {
@@ -99,6 +96,7 @@ async function plot(target, traces, layout, label, more = {}) {
   target.setAttribute("aria-label", label);
   try {
     await Plotly.react(target, traces, layoutOf(layout), { ...CONFIG, ...more });
+    limitZoom(target);
   } catch (fault) {
     Plotly.purge(target);
     delete target.dataset.listens;
@@ -106,15 +104,15 @@ async function plot(target, traces, layout, label, more = {}) {
   }
 }
 
+const NEAR = 0.5, FAR = 10; // of the eye, in sides of the cube that is seen
+
+/** Keep what a turnable view shows in sight: from within a point, or from afar, labels have no place. */
+function limitZoom(target) {
+  target._fullLayout.scene?._scene?.camera?.view.setDistanceLimits(NEAR, FAR);
+}
+
 /** Give a plot the size of its place; one that has been hidden in the meantime has none. */
 const fit = (target) => Plotly.Plots.resize(target).catch(() => undefined);
-
-/** Have a click on a point of a plot show its model. */
-function selectOnClick(target) {
-  if (target.dataset.listens) return;
-  target.dataset.listens = "true";
-  target.on("plotly_click", ({ points: [point] }) => Number.isInteger(point.customdata) && select(point.customdata));
-}
 
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 const listOf = (array) => Array.from(array.values, (value) => value);
@@ -124,4 +122,18 @@ const note = (card, text) => (card.querySelector(".note").textContent = text);
 function whole(n) {
   const step = [1, 2, 5, 10, 20, 50, 100, 200, 500].find((size) => n / size <= 8) ?? 10 ** Math.ceil(Math.log10(n / 8));
   return { dtick: n <= 10 ? 1 : step, tick0: n <= 10 ? 1 : 0, tickangle: 0, showgrid: false, zeroline: false };
+}
+
+/** Say something above the page, in the place of that name; nothing where the text is empty. */
+function notice(name, text) {
+  const others = document.querySelector(`.notice[data-testid="${name}"]`);
+  if (others?.textContent === text || (!others && !text)) return;
+  others?.remove();
+  if (text) document.getElementById("notices").append(el("p", { className: "notice", "data-testid": name }, text));
+}
+
+let tasks = 0; // drawings and writings of the address that are to come or under way
+function busy(by) {
+  tasks += by;
+  document.documentElement.dataset.busy = String(tasks > 0);
 }

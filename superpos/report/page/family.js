@@ -12,4 +12,7 @@ const FAMILY = {
   begin: () => ({}), // () → {metric, feature} that the page begins with
 };
 
+const WORDS = { loss: "loss", loss_se: "standard error of the loss", diverged_at: "diverged at step", loss_kind: "kind of loss" };
+const words = (name) => FAMILY.words[name] ?? WORDS[name] ?? (name.includes(".") ? name : name.replaceAll("_", " "));
+
 const family = (added) => Object.assign(FAMILY, added);

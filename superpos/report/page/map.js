@@ -10,6 +10,13 @@ async function drawMap() {
   await drawKey(metric);
 }
 
+/** Have a click on a point of a plot show its model. */
+function selectOnClick(target) {
+  if (target.dataset.listens) return;
+  target.dataset.listens = "true";
+  target.on("plotly_click", ({ points: [point] }) => Number.isInteger(point.customdata) && select(point.customdata));
+}
+
 const isLogarithmic = (values) => {
   const known = values.filter(Number.isFinite), low = Math.min(...known), high = Math.max(...known);
   return known.length > 0 && low > 0 && high / low > 20;

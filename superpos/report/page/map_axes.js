@@ -1,5 +1,7 @@
 // Where the settings of a sweep stand on a map.
 
+const axisWords = (i) => RUN.axes[i].keys.map((key) => (RUN.axes[i].keys.length > 1 ? key.split(".").pop() : words(key))).join(", ");
+
 /** Where a point of an axis is drawn. */
 const coordinate = (axis, point) => (RUN.axes[axis].scale === "ordinal" ? point : RUN.axes[axis].values[point][0]);
 /** Points of an axis from left to right. */
@@ -43,13 +45,13 @@ function settingAt(points) {
 /** Whether a model's setting is on the map as the sliders stand. */
 const isShown = (model) => SETTINGS.every((axis) => axis === state.x || axis === state.y || pointOf(model, axis) === state.at[axis]);
 
-const titleOf = (model) => swept.filter((key) => key !== "seed").map((key) => `${key} = ${number(settingsOf(model)[key])}`).join("<br>");
+const titleOf = (settings) => swept.filter((key) => key !== "seed").map((key) => `${key} = ${number(settings[key])}`).join("<br>");
 /** A text in which no name of a key or a label can be HTML. */
 const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 function hoverOf(model, metric) {
-  const value = metric.value(model);
-  const lines = [titleOf(model), `model ${model}${SEEDS < 0 ? "" : `, seed ${settingsOf(model).seed}`}`, `loss ${number(cell(model, "loss"))}`];
+  const value = metric.value(model), settings = settingsOf(model);
+  const lines = [titleOf(settings), `model ${model}${SEEDS < 0 ? "" : `, seed ${settings.seed}`}`, `loss ${number(cell(model, "loss"))}`];
   if (metric.kind === "pair") lines.push(`${FAMILY.pair.strength} ${number(value)}`);
   else if (metric.name !== "loss") lines.push(`${metric.label} ${metric.kind === "text" ? plain(metric.names[value] ?? "–") : number(value)}`);
   return lines.filter(Boolean).join("<br>");

@@ -1,4 +1,4 @@
-// Puts the page together. What tests and other programs may rely on:
+// Puts the view of a run together. What tests and other programs may rely on:
 //
 //   document.documentElement.dataset.ready   "true" once the first screen is drawn; dataset.busy "true" while something
 //                                            is still to be drawn, or to be written to the address
@@ -74,13 +74,14 @@ function resizeAll() {
 }
 
 function setTheme() {
-  document.documentElement.dataset.theme = state.theme;
+  document.documentElement.dataset.theme = printed ? "light" : state.theme;
+  document.documentElement.classList.toggle("printed", printed);
   document.getElementById("theme").textContent = isDark() ? "Light" : "Dark";
   document.getElementById("theme").setAttribute("aria-label", isDark() ? "Switch to light colours" : "Switch to dark colours");
 }
 
 /** What a page begins with: the best model of the setting in the middle, the view that shows most of such a run. */
-function begin() {
+function begin(words) {
   METRICS.push(...metricsOf());
   const best = bestOf(SETTINGS.reduce((model, axis) => moved(model, axis, RUN.axes[axis].values.length >> 1), 0));
   const model = isListed(best) ? best : LISTED.models[0];
@@ -92,7 +93,7 @@ function begin() {
     ...FAMILY.begin(),
   });
   if (!hasMetric(initial.metric)) initial.metric = METRICS[0]?.name ?? null;
-  Object.assign(wanted, stateOf(location.hash));
+  Object.assign(wanted, words === null ? stateOf(location.hash) : stateLike(words));
 }
 
 function describe() {
@@ -102,24 +103,6 @@ function describe() {
   const seeds = SEEDS < 0 ? "" : `${count(RUN.axes[SEEDS].values.length)} seeds`;
   document.getElementById("summary").textContent = [`${count(RUN.finished)} model${RUN.finished === 1 ? "" : "s"}`, sizes.slice(0, 3).join("; "), [swept, seeds].filter(Boolean).join(" × ")].filter(Boolean).join(" · ");
   if (RUN.finished < RUN.models) notice("incomplete", `This run is incomplete: ${count(RUN.finished)} of ${count(RUN.models)} models are finished and shown.`);
-}
-
-/** Say something above the page, in the place of that name; nothing where the text is empty. */
-function notice(name, text) {
-  const others = document.querySelector(`.notice[data-testid="${name}"]`);
-  if (others?.textContent === text || (!others && !text)) return;
-  others?.remove();
-  if (text) document.getElementById("notices").append(el("p", { className: "notice", "data-testid": name }, text));
-}
-
-/** Run the library: a script that was compressed. It reads its canvases often, which the browser wants to know. */
-async function openLibrary() {
-  const { getContext } = HTMLCanvasElement.prototype;
-  HTMLCanvasElement.prototype.getContext = function (kind, options) {
-    return getContext.call(this, kind, kind === "2d" ? { willReadFrequently: true, ...options } : options);
-  };
-  const code = new TextDecoder().decode(await inflate("library"));
-  document.head.append(el("script", { textContent: code }));
 }
 
 /** An array as lists in lists. */
@@ -138,39 +121,30 @@ const INTERFACE = {
   place: placeOf,
   weights: async (model) => {
     const found = await partOf("weights", model), arrays = await arraysOf("weights", model);
-    return found && Object.fromEntries(found.part.tensors.map((name) => [name, nested(arrays[name])]));
+    return found && Object.fromEntries((found.part.tensors ?? []).map((name) => [name, nested(arrays[name])]));
   },
   history: historyOf,
 };
 
-async function openPage() {
+/** Show the run as its address says, or as near as it can be to words of another run; see inWords. */
+async function open(words) {
   describe();
-  await Promise.all([openLibrary(), openTable()]);
-  begin();
-  window.superpos = INTERFACE;
+  await openTable();
+  if (!LISTED.models.length) throw new Error(`no model of it has room in a page of ${number(RUN.budget / 1e6)} MB`);
+  await LIBRARY;
+  begin(words);
+  window.superpos = { ...INTERFACE, ...PAGE };
   buildTable();
   buildProvenance();
-  document.getElementById("theme").addEventListener("click", () => set({ theme: wanted.theme === "dark" ? "light" : "dark" }));
-  document.getElementById("skip").addEventListener("click", skip);
+  document.getElementById("theme").onclick = () => set({ theme: wanted.theme === "dark" ? "light" : "dark" });
   map.addEventListener("keydown", onKey);
-  addEventListener("hashchange", () => set(stateOf(location.hash)));
   await set({});
   isReady();
 }
 
-/** To the table, leaving the address as it is: it says what is looked at. */
-function skip(event) {
-  event.preventDefault();
-  document.getElementById("table-card").focus();
-}
+const goTo = (hash) => set(stateOf(hash));
 
 function isReady() {
   if (!document.documentElement.dataset.ready) performance.mark("ready");
   document.documentElement.dataset.ready = "true";
 }
-
-openPage().catch((fault) => {
-  document.documentElement.dataset.error = String(fault);
-  notice("fault", `This page could not be drawn: ${fault}`);
-  throw fault;
-});

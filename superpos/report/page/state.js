@@ -48,7 +48,7 @@ function valid(asked) {
 }
 
 function toHash() {
-  const words = new URLSearchParams();
+  const words = new URLSearchParams(label === null ? {} : { run: label });
   for (const [key, value] of Object.entries(wanted)) {
     if (key === "at") {
       for (const axis of SETTINGS) {
@@ -59,20 +59,50 @@ function toHash() {
   return words.toString();
 }
 
-// --- drawing and the address follow ------------------------------------------------------------------------------------
+// --- from one run of the page to another ---------------------------------------------------------------------------------
 
-let tasks = 0; // drawings and writings of the address that are to come or under way
-function busy(by) {
-  tasks += by;
-  document.documentElement.dataset.busy = String(tasks > 0);
+/** What is looked at without numbers of models and axes, which mean something else in another run. */
+function inWords() {
+  if (!isListed(wanted.model ?? -1)) return null; // it was never opened
+  const { metric, feature, theory, theme, filter, sort } = wanted;
+  const none = SETTINGS.length > 1 ? null : undefined; // no axis was chosen, or there is no choice
+  const keysOf = (axis) => (axis === null ? none : RUN.axes[axis].keys.join());
+  const pin = wanted.pin === null ? null : settingsOf(wanted.pin);
+  return { metric, feature, theory, theme, filter, sort, x: keysOf(wanted.x), y: keysOf(wanted.y), model: settingsOf(wanted.model), pin };
 }
+
+/** The state of this run that is nearest to what was looked at in another one. */
+function stateLike({ x, y, model, pin, ...others }) {
+  const axisOf = (keys) => (keys === null ? null : SETTINGS.find((axis) => RUN.axes[axis].keys.join() === keys));
+  const points = pin && pointsLike(pin);
+  return valid({
+    ...initial, ...others, x: axisOf(x), y: axisOf(y), at: {}, model: modelLike(model),
+    pin: points && !points.includes(-1) ? modelAt(points, 0) : null,
+  });
+}
+
+/** On every axis the point with these settings; -1 where there is none. */
+const pointsLike = (settings) => RUN.axes.map(({ keys, values }) => (
+  values.findIndex((point) => keys.every((key, k) => String(point[k]) === String(settings[key])))));
+const modelAt = (points, start) => points.reduce((model, point, axis) => (point < 0 ? model : moved(model, axis, point)), start);
+
+/** The model with these settings as far as this run has them; where it lacks the seed, the best one. */
+function modelLike(settings) {
+  const points = pointsLike(settings), model = modelAt(points, initial.model);
+  return points[SEEDS] === -1 || !isListed(model) ? bestOf(model) : model;
+}
+
+// --- drawing and the address follow ------------------------------------------------------------------------------------
 
 // Drawings are asynchronous and follow each other; changes that come while one is under way are drawn together.
 let drawing = Promise.resolve();
 let waiting = false;
+let left = false; // whether another run of the page is looked at instead
+let printed = false; // whether it is drawn for paper
 
 /** Change what is wanted and draw it; resolves once it is drawn, or the page has said what cannot be. */
 function set(changes) {
+  if (left) return drawing;
   Object.assign(wanted, valid({ ...wanted, ...changes, at: { ...wanted.at, ...changes.at } }));
   if (!waiting) {
     waiting = true;
@@ -101,7 +131,7 @@ function writeAddress() {
   setTimeout(() => {
     writing = false;
     written = performance.now();
-    replaceAddress(toHash());
+    if (!left) replaceAddress(toHash());
     busy(-1);
   }, Math.max(0, written + PAUSE - performance.now()));
 }
@@ -113,6 +143,22 @@ function replaceAddress(hash) {
   } catch {
     // A page inside another one may have no address of its own, and a browser may have had enough: nothing is lost.
   }
+}
+
+/** Draw everything for paper, or again for the screen: all at once, as the browser does not wait. */
+async function print(isPrinted) {
+  printed = isPrinted;
+  drawn = {};
+  await set({});
+  const plots = [...document.querySelectorAll("#main .js-plotly-plot")].filter(({ offsetParent }) => offsetParent);
+  await Promise.all(plots.map((target) => Plotly.relayout(target, { autosize: true })));
+}
+
+/** Draw nothing any more; resolves once what is under way is done. */
+function leave() {
+  left = true;
+  stopPlaying();
+  return drawing;
 }
 
 /** Show a model; the sliders of the map follow it. */

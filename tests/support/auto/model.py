@@ -6,7 +6,7 @@ Shapes: M models, B samples, D inputs, K latents.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from auto.purposes import Purpose
 from auto.structure import Structure, Task
 from superpos.engines.task import State, Stepped
+from superpos.errors import SuperposError
 from superpos.maths.streams import normals
+from superpos.store import Run
 
 Params: TypeAlias = Mapping[str, torch.Tensor]
 
@@ -77,6 +79,21 @@ def forward(
 def directions(task: Task, params: Params) -> torch.Tensor:
     """Rows of E [M, D, K]: where each input lies in the latents."""
     return params["E"]
+
+
+def one_layer(run: Run, models: Sequence[int]) -> dict[str, Any]:
+    """The autoencoder as explanations take it, its bias behind the decoder; inputs are taken to be always on."""
+    if (run.table.loc[list(models), "auto.activation"] != "linear").any():
+        raise SuperposError("needs auto.activation=linear: latents have biases of their own")
+    E, b, D = (run.tensor(name, list(models)).astype(np.float64) for name in ("E", "b", "D"))
+    return {
+        "weights": (E, D.swapaxes(-1, -2)),
+        "b": (b[:, None] @ D)[:, 0],
+        "hidden": "linear",
+        "output": "linear",
+        "density": np.ones(E.shape[:2]),
+        "set_size": 1,
+    }
 
 
 def output_loss(task: Task, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:

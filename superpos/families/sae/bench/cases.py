@@ -6,12 +6,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from superpos.bench.cases import COMPARED_STEPS, PART_STEPS
 from superpos.families.sae.structure import Kind, Structure, Task
 from superpos.families.sae.world.dictionary import dictionary
 from superpos.families.sae.world.synthetic import Synthetic
 from superpos.maths.activity import Independent
 
-RUN_STEPS: Final = 1000  # of the runs that a benchmark stands for: no engine goes beyond
+RUN_STEPS: Final = 1000  # of the runs that a benchmark stands for
+LATE: Final = 40 * PART_STEPS  # when latents are about as sparse as features
 L1: Final = 0.3
 L0: Final = 0.03
 BANDWIDTH: Final = 0.1
@@ -21,7 +23,8 @@ class Case(NamedTuple):
     """M autoencoders with m latents of activations in d dimensions, as many features as latents.
 
     Every one has a world of its own, whose features are equally often active: `active` of them on
-    average.
+    average. `compared_steps` after the start all sides are compared and timed: a late case shows
+    what the steps of a run cost once few latents are active.
     """
 
     n_dims: int
@@ -30,6 +33,7 @@ class Case(NamedTuple):
     active: float
     kind: Kind = "l1"
     batch_size: int = 256
+    compared_steps: int = COMPARED_STEPS
 
     @property
     def shape(self) -> str:
@@ -39,7 +43,8 @@ class Case(NamedTuple):
     @property
     def label(self) -> str:
         """All that tells a case from another."""
-        return f"{self.shape} × {self.models}, {self.kind}, batch {self.batch_size}"
+        what = f"{self.shape} × {self.models}, {self.kind}, batch {self.batch_size}"
+        return f"{what}, after {self.compared_steps} steps"
 
     @property
     def columns(self) -> dict[str, str]:
@@ -49,6 +54,7 @@ class Case(NamedTuple):
             "kind": self.kind,
             "active": f"{self.active:g}",
             "batch": str(self.batch_size),
+            "after": f"{self.compared_steps} steps",
         }
 
     @property
@@ -71,7 +77,7 @@ class Case(NamedTuple):
                 n_dims=self.n_dims,
                 latents=self.latents,
                 kind=self.kind,
-                steps=RUN_STEPS,
+                steps=self.compared_steps + RUN_STEPS,
                 batch_size=self.batch_size,
                 optimizer="adam",
                 reduction="sum",
@@ -101,4 +107,6 @@ TABLE: Final = (
     *(Case(2, 5, 200, 1, "topk"), Case(16, 32, 100, 2, "topk"), Case(64, 128, 40, 3, "topk")),
     *(Case(64, 128, 40, 3, "batchtopk"), Case(256, 512, 8, 10, "batchtopk")),
     Case(64, 128, 40, 3, "jumprelu"),
+    *(Case(64, 128, 40, 3, compared_steps=LATE), Case(256, 512, 8, 10, compared_steps=LATE)),
+    Case(64, 128, 40, 3, "jumprelu", compared_steps=LATE),
 )

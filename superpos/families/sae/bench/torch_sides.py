@@ -39,6 +39,26 @@ class _Rectangle(torch.autograd.Function):
         return None, -grads[0] * (u.abs() < width / 2) / width, None
 
 
+class Inputs:
+    """Activations as people draw them, of the worlds of S autoencoders.
+
+    Raises `MissingError` for worlds of other kinds than the benchmark's.
+    """
+
+    def __init__(self, task: Task, models: slice) -> None:
+        worlds = [task.worlds[number] for number in task.world[models]]
+        self.dictionary = torch.stack([torch.from_numpy(world.features) for world in worlds])
+        self.density = torch.stack([_density(world) for world in worlds])[:, None, :]
+        self.batch_size = task.structure.batch_size
+
+    def batch(self) -> torch.Tensor:
+        """A fresh batch x [S, B, d]."""
+        models, features, _ = self.dictionary.shape
+        size = (models, self.batch_size, features)
+        codes = (torch.rand(size) < self.density) * torch.rand(size)
+        return codes @ self.dictionary
+
+
 class Autoencoders(torch.nn.Module):
     """S autoencoders of one structure, as parameters [S, ...]."""
 
@@ -52,15 +72,6 @@ class Autoencoders(torch.nn.Module):
         self.k = round(float(task.k[0]))
         self.penalty = float(task.penalty[0])
         self.width = torch.tensor(float(task.bandwidth[0]))
-        worlds = [task.worlds[number] for number in task.world[models]]
-        self.dictionary = torch.stack([torch.from_numpy(world.features) for world in worlds])
-        self.density = torch.stack([_density(world) for world in worlds])[:, None, :]
-
-    def inputs(self) -> torch.Tensor:
-        """A fresh batch x [S, B, d]."""
-        size = (len(self.density), self.structure.batch_size, self.structure.n_features)
-        codes = (torch.rand(size) < self.density) * torch.rand(size)
-        return codes @ self.dictionary
 
     def loss(self, x: torch.Tensor, share: float) -> torch.Tensor:
         """The sum over the models of their mean losses, with a share of the penalty."""
@@ -104,10 +115,11 @@ class Trainer:
 
     def __init__(self, task: Task, models: slice) -> None:
         self.module = Autoencoders(task, models)
+        self.inputs = Inputs(task, models)
         beta1, beta2, eps = FAMILY.adam
         parameters = self.module.parameters()
         self.optimizer = torch.optim.Adam(parameters, float(task.lr[0]), (beta1, beta2), eps)
-        self.warmup = math.ceil(task.structure.penalty_warmup * task.structure.steps)
+        self.warmup = warmup_steps(task.structure)
         self.step = 0
 
     def advance(self, steps: int) -> None:
@@ -116,7 +128,7 @@ class Trainer:
             self.step += 1
             share = min(1.0, self.step / self.warmup) if self.warmup else 1.0
             self.optimizer.zero_grad(set_to_none=True)
-            self.module.loss(self.module.inputs(), share).backward()  # type: ignore[no-untyped-call]
+            self.module.loss(self.inputs.batch(), share).backward()  # type: ignore[no-untyped-call]
             self._update()
 
     @torch.no_grad()
@@ -134,7 +146,7 @@ class LoopSide:
     """One module after another."""
 
     def __init__(self, task: Task, device: str) -> None:
-        _require_cpu(device)
+        require_cpu(device)
         self.trainers = [Trainer(task, slice(i, i + 1)) for i in range(len(task))]
 
     def advance(self, steps: int) -> None:
@@ -152,7 +164,7 @@ class BatchedSide:
     """One program for all."""
 
     def __init__(self, task: Task, device: str) -> None:
-        _require_cpu(device)
+        require_cpu(device)
         self.trainer = Trainer(task, slice(0, len(task)))
 
     def advance(self, steps: int) -> None:
@@ -165,6 +177,12 @@ class BatchedSide:
         return {name: value.numpy() for name, value in state.items()}
 
 
-def _require_cpu(device: str) -> None:
+def warmup_steps(structure: Structure) -> int:
+    """Over how many steps the penalty grows."""
+    return math.ceil(structure.penalty_warmup * structure.steps)
+
+
+def require_cpu(device: str) -> None:
+    """Raises `MissingError` for another device."""
     if device != "cpu":
         raise MissingError("the torch baselines of autoencoders are measured on a CPU only")

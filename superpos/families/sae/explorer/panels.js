@@ -116,7 +116,7 @@ async function drawInSpace(target, features, latents, names) {
     { type: "scatter3d", mode: "markers", ...inSpace(latents), marker: { size: 4, color: blue() }, customdata: names, hovertemplate: "latent %{customdata}<extra></extra>" },
   ], {
     margin: { l: 0, r: 0, t: 0, b: 0 }, dragmode: "orbit", uirevision: "turned",
-    scene: { xaxis: side, yaxis: side, zaxis: side, aspectmode: "cube", uirevision: "turned" },
+    scene: { xaxis: side, yaxis: side, zaxis: side, aspectmode: "cube", camera: { eye: { x: 0.95, y: 0.75, z: 0.6 } }, uirevision: "turned" },
   }, `${features.length} features and ${latents.length} latents in three dimensions; drag to turn`);
 }
 

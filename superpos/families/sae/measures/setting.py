@@ -13,8 +13,9 @@ import pandas as pd
 
 from superpos.claims import select
 from superpos.claims.measured import Measured
-from superpos.families.sae.analysis.points import settings
-from superpos.families.sae.analysis.scores import agreement, baseline_mmcs
+from superpos.families.sae.analysis.scores import baseline_mmcs
+from superpos.families.sae.results import pw_mcc
+from superpos.figures.points import points
 from superpos.store import Run
 
 Where = Mapping[str, Any] | None
@@ -77,12 +78,12 @@ def relative(run: Run, column: str, top: Where, bottom: Where) -> Measured:
 
 
 def agreement_error(run: Run, where: Where = None) -> Measured:
-    """PW-MCC of the seeds of each setting minus their mean MCC."""
+    """PW-MCC of the seeds of each setting in each world minus their mean MCC."""
     chosen = select.where(run, where)["model"].to_numpy(dtype=np.intp)
     found = []
-    for point in settings(run):
+    for point in points(run):
         models = point.models[np.isin(point.models, chosen)]
         if len(models) > 1:
             mcc = run.table["mcc"].loc[models.tolist()].astype(float).mean()
-            found.append(agreement(run, models) - mcc)
+            found.append(pw_mcc(run, models) - mcc)
     return Measured(np.array(found))

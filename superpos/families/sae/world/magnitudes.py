@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+
+def share_above_zero(kind: str, sigma: float) -> float:
+    """How often the magnitude of an active feature is not 0: `normal` ones are cut."""
+    return NormalDist().cdf(1 / sigma) if kind == "normal" and sigma > 0 else 1.0
 
 
 def magnitudes(kind: str, sigma: float, level: torch.Tensor) -> torch.Tensor:

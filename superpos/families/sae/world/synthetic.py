@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from superpos.families.sae.law import Node, frequencies, nodes
 from superpos.families.sae.purposes import Purpose
 from superpos.families.sae.structure import Activity
-from superpos.families.sae.world.magnitudes import magnitudes
+from superpos.families.sae.world.magnitudes import magnitudes, share_above_zero
 from superpos.maths import activity
 from superpos.maths.streams import RANGE, draws, normals
 from superpos.maths.types import Floats
@@ -41,8 +41,13 @@ class Synthetic:
 
     @property
     def density(self) -> Floats:
-        """How often each feature is active, [G]."""
-        return self.law.density
+        """How often each feature is active, [G]: by its law, with a magnitude above 0."""
+        return np.asarray(self.law.density * share_above_zero(self.magnitude, self.sigma))
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """Every feature, [G]."""
+        return np.ones(len(self.features), dtype=np.bool_)
 
     def codes(self, evaluation: bool, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
         """How active each feature is in a contiguous range of samples [B, G], float32."""

@@ -19,6 +19,8 @@ from superpos.family import Family
 HIDDEN = "hidden"
 """The part of a model's forward pass that is decoded."""
 
+REPRESENTED = 0.5
+"""Length above which a direction in the hidden layer counts as a feature."""
 _COUNTED = 2**14  # samples
 
 
@@ -40,9 +42,20 @@ class Taken:
     @property
     def density(self) -> NDArray[np.float64]:
         """How often each feature is active in the first samples of the evaluation stream, [G]."""
-        active = self.codes(True, 0, range(_COUNTED)).numpy() != 0
+        active = self.codes(True, 0, range(_COUNTED)).numpy() > 0
         found: NDArray[np.float64] = active.mean(0)
         return found
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """Which features the model represents, [G]."""
+        found: NDArray[np.bool_] = np.linalg.norm(self.features, axis=1) > REPRESENTED
+        return found
+
+    @property
+    def signed(self) -> bool:
+        """Whether inputs are below 0 in the first samples of the evaluation stream."""
+        return bool((self.codes(True, 0, range(_COUNTED)) < 0).any())
 
     def codes(self, evaluation: bool, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
         """The model's inputs in a contiguous range of samples [B, G], float32: how active each feature is."""

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
+from superpos.bench.cases import COMPARED_STEPS
 from superpos.families.tms.structure import Structure, Task
 
 RUN_STEPS: Final = 10_000  # of the runs that a benchmark stands for: no engine is asked for a step beyond
@@ -50,6 +51,11 @@ class Case(NamedTuple):
     def samples(self) -> int:
         """Samples in a step, counted once for each model."""
         return self.models * self.batch_size
+
+    @property
+    def compared_steps(self) -> int:
+        """Few: what a step costs does not change over training."""
+        return COMPARED_STEPS
 
     def task(self) -> Task:
         """The models, each with a seed of its own, trained as in the notebook of Elhage et al. 2022."""

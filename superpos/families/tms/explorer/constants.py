@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from superpos.families.tms import geometry
+from superpos.families.tms import geometry, metrics
 from superpos.families.tms.analysis import neurons
 from superpos.families.tms.analysis.fractions import FRACTIONS
 from superpos.figures.graph_layout import spread
@@ -17,6 +17,7 @@ def constants() -> dict[str, Any]:
     return {
         "fractions": _fractions(),
         "tau": geometry.TAU,
+        "represented": metrics.REPRESENTED_NORM,
         "few": neurons.FEW,
         "many": neurons.MANY,
     }

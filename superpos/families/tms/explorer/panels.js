@@ -117,15 +117,21 @@ async function drawDimensionality(target, { weights }, card) {
   return true;
 }
 
-/** Features that are represented, joined where abs(Wᵢ·Wⱼ) > τ; each component in the colour of its shape. */
-async function drawGraph(target, { model, row }, card) {
+/**
+ * Features that are represented, joined where abs(Wᵢ·Wⱼ) > τ; each component in the colour of its shape.
+ * In training they stand where they end, and are hollow until they are represented.
+ */
+async function drawGraph(target, { model, row, weights, step }, card) {
   const found = await arraysOf("graphs", model), last = found && (await arraysOf("weights", model));
   if (!found || !last) return false;
-  const W = rowsOf(encoderOf(last)), place = rowsOf(found.place), shape = listOf(found.shape), { names } = found.shape;
+  const W = rowsOf(encoderOf(weights)), place = rowsOf(found.place), shape = listOf(found.shape), { names } = found.shape;
   const nodes = range(W.length).filter((i) => shape[i] < names.length && Number.isFinite(place[i][0]));
-  note(card, `At the end of training: ${row.geometry ?? ""}. Joined where |Wᵢ·Wⱼ| > ${RUN.constants.tau}.`);
+  const isThere = (i) => step === undefined || Math.hypot(...W[i]) > RUN.constants.represented;
+  const hollow = step === undefined ? "" : ` Hollow at step ${count(step)}: not represented yet.`;
+  note(card, `At the end of training: ${row.geometry ?? ""}. Joined where |Wᵢ·Wⱼ| > ${RUN.constants.tau}.${hollow}`);
   const levels = [[RUN.constants.tau, 0.25], [0.4, 0.5], [0.7, 0.9]].map(([low, strength], i, all) => ({ low, high: all[i + 1]?.[0] ?? Infinity, strength, x: [], y: [] }));
-  nodes.forEach((i, a) => nodes.slice(a + 1).forEach((j) => {
+  const there = nodes.filter(isThere);
+  there.forEach((i, a) => there.slice(a + 1).forEach((j) => {
     const strength = Math.abs(W[i].reduce((sum, value, k) => sum + value * W[j][k], 0));
     const level = levels.find(({ low, high }) => strength > low && strength <= high);
     if (level) [level.x, level.y].forEach((list, k) => list.push(place[i][k], place[j][k], null));
@@ -134,12 +140,18 @@ async function drawGraph(target, { model, row }, card) {
   const edges = levels.map(({ x, y, strength }) => ({ type: "scatter", mode: "lines", x, y, opacity: Math.max(0.06, thin * strength), line: { color: css("--ink"), width: Math.max(0.5, thin) * (1 + strength) }, hoverinfo: "skip", showlegend: false }));
   const kinds = [...new Set(nodes.map((i) => shape[i]))].map((kind) => {
     const own = nodes.filter((i) => shape[i] === kind), { words, colour } = names[kind];
-    return { type: "scatter", mode: "markers", name: words, x: own.map((i) => place[i][0]), y: own.map((i) => place[i][1]), marker: { size: 8, color: colour === "#222222" ? css("--ink") : colour, line: { width: 1, color: css("--card") } }, customdata: own.map((i) => i + 1), hovertemplate: "feature %{customdata}<extra></extra>", showlegend: true };
+    return { type: "scatter", mode: "markers", name: words, x: own.map((i) => place[i][0]), y: own.map((i) => place[i][1]), marker: { size: 8, ...markOf(own.map(isThere), colour === "#222222" ? css("--ink") : colour) }, customdata: own.map((i) => i + 1), hovertemplate: "feature %{customdata}<extra></extra>", showlegend: true };
   });
   const bare = { visible: false, constrain: "domain" };
   await plot(target, [...edges, ...kinds], { showlegend: true, legend: { orientation: "h", y: -0.02, font: { size: 11 } }, margin: { l: 4, r: 4, t: 4, b: 4 }, xaxis: bare, yaxis: { ...bare, scaleanchor: "x" } }, `Feature graph: ${row.geometry ?? ""}`);
   return true;
 }
+
+/** A filled circle for what is there, a ring for what is not. */
+const markOf = (there, colour) => ({
+  color: there.map((is) => (is ? colour : css("--card"))),
+  line: { width: 1, color: there.map((is) => (is ? css("--card") : colour)) },
+});
 
 /** Stacked weights of every neuron of a ReLU layer, positive ones upwards; features by importance, neurons by theirs. */
 async function drawNeurons(target, { weights, model }, card) {
@@ -238,7 +250,7 @@ family({
     { name: "directions", title: "Directions of the features", draw: drawDirections, moves: true },
     { name: "norms", title: "Length of the features, by interference", draw: drawNorms, moves: true },
     { name: "dimensionality", title: "Dimensionality of the features", draw: drawDimensionality, moves: true },
-    { name: "graph", title: "Feature graph", draw: drawGraph, moves: false },
+    { name: "graph", title: "Feature graph", draw: drawGraph, moves: true },
     { name: "neurons", title: "Weights by neuron", draw: drawNeurons, moves: true, across: true },
   ],
   metrics: featureMetrics,

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from superpos.families.tms.theory.active import ActiveSets, Correlation
+from superpos.families.tms.theory.one_hot import one_hot_outputs
 from superpos.maths.moments import Monomial, half_space_moments, second_order
 from superpos.maths.types import Floats
 
@@ -69,7 +70,7 @@ def expected_loss(
     `W`: [..., n, m]; `b`, `density`, `importance`: broadcast to [..., n]. Returns [...]. With a `correlation`,
     `set_size` neighbouring features form a set and share its density.
     Raises ValueError where shapes do not fit, or where a ReLU output depends on more than `MAX_BLOCK` features
-    (G_ij = 0 exactly decouples features or sets).
+    (G_ij = 0 exactly decouples features or sets). One anticorrelated set of all features may have any size.
     """
     return loss_and_gradient(W, b, density, importance, output, correlation=correlation, set_size=set_size).loss
 
@@ -142,6 +143,8 @@ def _linear_outputs(gram: Floats, b: Floats, density: Floats, sets: ActiveSets) 
 def _relu_outputs(gram: Floats, b: Floats, density: Floats, sets: ActiveSets) -> Rows:
     """Outputs of the ReLU model, arrays [M, n], [M, n, n], [M, n]; each depends on its own block of G only."""
     models, n = b.shape
+    if sets.exclusive and sets.set_size == n > MAX_BLOCK:
+        return Rows(*one_hot_outputs(gram, b, density))
     own = np.tile(np.arange(n), models)
     gram, bias = gram.reshape(-1, n), b.reshape(-1)  # [E, n], [E]
     density = np.repeat(density, n, axis=0)

@@ -10,7 +10,7 @@ from auto import FAMILY
 from auto.structure import Structure, Task
 from auto.work import work
 from auto.world import draw_dictionary
-from superpos.bench.cases import Bench, Standard
+from superpos.bench.cases import COMPARED_STEPS, Bench, Standard
 from superpos.engines.reference import ReferenceEngine
 from superpos.engines.task import State
 
@@ -45,6 +45,10 @@ class Case(NamedTuple):
     def samples(self) -> int:
         """Samples in a step, counted once for each model."""
         return self.models * self.batch_size
+
+    @property
+    def compared_steps(self) -> int:
+        return COMPARED_STEPS
 
     @property
     def flops(self) -> float:

@@ -1,0 +1,1 @@
+"""Figures of explanations. They show what is kept of a run; `superpos explain` makes it."""

@@ -1,0 +1,211 @@
+"""Patching asked of a finished run: what is replaced, what is found, and whether that is true.
+
+Shapes: M models, B pairs of inputs, P parts or edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import torch
+
+from superpos.errors import ConfigError
+from superpos.explain import patching
+from superpos.explain.patch_keys import SEVERAL, PatchConfig, schema
+from superpos.explain.patching import Pairs, Site
+from superpos.store import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Patched(NamedTuple):
+    """What a family says of its models: pairs of inputs, and which parts are true."""
+
+    pairs: Pairs
+    donors: torch.Tensor
+    """Inputs [M, D, ...] from which ablations take values."""
+    true: tuple[str, ...] | None
+    """The parts of the circuit; None where each pair has its own, found by enumeration."""
+    edges: tuple[Site, ...] = ()
+    """What later parts get of earlier ones."""
+    true_edges: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Asked(PatchConfig):
+    """One question; see the keys of `superpos patch`."""
+
+    @classmethod
+    def each(cls, values: Mapping[str, Any]) -> list[Self]:
+        """One for each combination of the values, by the last part of their keys.
+
+        Raises `ConfigError` for what is no key, no value or cannot be asked together.
+        """
+        known = [field.name for field in fields(cls)]
+        wrong = [name for name in values if name not in known]
+        faults = [f"patch.{name}: unknown key; allowed: {', '.join(known)}" for name in wrong]
+        lists: dict[str, list[Any]] = {}
+        for name in known:
+            given = values.get(name, getattr(cls(), name))
+            several = isinstance(given, list | tuple)
+            if several and name not in SEVERAL:
+                faults.append(f"patch.{name}: got {len(given)} values; allowed: one")
+            lists[name] = []
+            for value in given if several else [given]:
+                try:
+                    lists[name].append(schema().canonical(f"patch.{name}", value))
+                except ValueError as fault:
+                    faults.append(f"patch.{name}: {fault}")
+        if faults:
+            raise ConfigError(faults)
+        found = [cls(*combination) for combination in product(*lists.values())]
+        for one in found:
+            one.check()
+        return found
+
+    def check(self) -> None:
+        """Raises `ConfigError` for what cannot be asked together."""
+        estimated = self.estimate != "exact"
+        if estimated and self.metric in patching.WITHOUT_GRADIENT:
+            words = f"{self.estimate} with patch.metric={self.metric}, which has no gradient"
+            raise ConfigError(f"patch.estimate: {words}")
+        if estimated and (self.direction != "noising" or self.ablation != "corrupt"):
+            raise ConfigError(
+                f"patch.estimate: {self.estimate} estimates noising by corrupt values; "
+                "leave out patch.direction and patch.ablation"
+            )
+        if self.ablation != "corrupt" and self.direction != "noising":
+            raise ConfigError(
+                f"patch.ablation: {self.ablation} with patch.direction={self.direction}; "
+                "it takes the place of corrupt values in clean runs"
+            )
+        if self.sites == "edges" and (self.direction == "shapley" or self.ablation != "corrupt"):
+            raise ConfigError("patch.sites: edges have noising, denoising and estimates of it")
+
+
+class Found(NamedTuple):
+    """What patching finds of some models."""
+
+    names: tuple[str, ...]
+    effects: torch.Tensor  # [P, M, B]
+    total: torch.Tensor  # [M, B]
+    counted: torch.Tensor  # [M, B]; pairs whose total is large enough
+    true: torch.Tensor  # [P, M, B]
+    found: torch.Tensor  # [P, M, B]; effects that are large enough
+
+    @property
+    def shares(self) -> torch.Tensor:
+        """Mean effect over the mean total, [P, M]."""
+        return (self.effects * self.counted).sum(-1) / (self.total * self.counted).sum(-1)
+
+    @property
+    def score(self) -> patching.Score:
+        """Mean precision and recall over the pairs of each model, [M]; NaN where none has one."""
+        precision, recall = patching.score(self.found, self.true)
+        return patching.Score(self._mean(precision), self._mean(recall))
+
+    @property
+    def nothing(self) -> torch.Tensor:
+        """Share of the pairs in which nothing is found, [M]."""
+        return self._mean((~self.found.any(0)).double())
+
+    def _mean(self, values: torch.Tensor) -> torch.Tensor:
+        return torch.where(self.counted, values, torch.nan).nanmean(-1)
+
+
+def find(asked: Asked, patched: Patched, true: torch.Tensor | None = None) -> Found:
+    """What one question finds. `true` [P, M, B] saves finding true parts again.
+
+    Raises `ConfigError` where the totals of a model are too small, and for edges without names.
+    """
+    pairs = patched.pairs
+    sites = pairs.sites if asked.sites == "parts" else patched.edges
+    if not sites:
+        raise ConfigError("patch.sites: these models have no edges with names; allowed: parts")
+    counted = patching.counts(pairs.total, asked.min_total)
+    effects = _effects(asked, patched, sites)
+    if true is None:
+        true = true_sites(asked, patched)
+    found = effects.abs() >= asked.threshold * pairs.total.abs()
+    found &= effects != 0  # a threshold of 0 finds what does something
+    names = tuple(site.name for site in sites)
+    return Found(names, effects, pairs.total, counted, true, found)
+
+
+def true_sites(asked: Asked, patched: Patched) -> torch.Tensor:
+    """Which parts or edges are true in each pair, [P, M, B]."""
+    pairs = patched.pairs
+    if asked.sites == "edges":
+        names, true = [site.name for site in patched.edges], patched.true_edges
+    elif patched.true is None:
+        return patching.true_parts(pairs)
+    else:
+        names, true = list(pairs.parts), patched.true
+    key = torch.tensor([name in true for name in names])
+    return key[:, None, None].expand(-1, *pairs.total.shape)
+
+
+def _effects(asked: Asked, patched: Patched, sites: Sequence[Site]) -> torch.Tensor:
+    pairs = patched.pairs
+    if asked.estimate != "exact":
+        return patching.estimate(pairs, asked.estimate, asked.steps, sites)
+    if asked.ablation != "corrupt":
+        return patching.ablation(pairs, asked.ablation, patched.donors)
+    if asked.direction == "shapley":
+        return patching.shapley(pairs)
+    return (patching.noising if asked.direction == "noising" else patching.denoising)(pairs, sites)
+
+
+def patched_of(run: Run, models: Sequence[int], asked: Asked) -> Patched:
+    """What is replaced in some models of one structure. Raises `ConfigError` where it cannot be."""
+    family = run.require_family()
+    if family.patched is None:
+        words = f"models of the family {family.name!r} have no parts that can be patched"
+        raise ConfigError(f"{run.path}: {words}")
+    made: Patched = family.patched(run, models, asked.corrupt, asked.metric, asked.prompts)
+    return made
+
+
+def patch(run: Run, model: int = 0, **values: Any) -> pd.DataFrame:
+    """Patches a model: one row per part (or edge) and question.
+
+    `values` are the keys of `superpos patch` without "patch.": direction, ablation, corrupt, metric
+    and estimate may be lists. Columns: the question, "part", "effect" (mean of the measured number
+    that is lost), "share" of the total, "total", "true" and "found" (in which share of the pairs),
+    "precision" and "recall" (means over pairs, the same for all parts).
+
+    Raises `ConfigError` for what cannot be asked.
+    """
+    import pandas as pd
+
+    rows = []
+    for asked in Asked.each(values):
+        rows += _rows(asked, find(asked, patched_of(run, [model], asked)))
+    return pd.DataFrame(rows)
+
+
+def _rows(asked: Asked, found: Found) -> list[dict[str, Any]]:
+    """One row per part, of a single model."""
+    question = {name: getattr(asked, name) for name in SEVERAL}
+    counted = found.counted[0]
+    score = found.score
+    rows = []
+    for i, name in enumerate(found.names):
+        rows.append(
+            {
+                **question,
+                "part": name,
+                "effect": float(found.effects[i, 0][counted].mean()),
+                "share": float(found.shares[i, 0]),
+                "total": float(found.total[0][counted].mean()),
+                "true": float(found.true[i, 0][counted].double().mean()),
+                "found": float(found.found[i, 0][counted].double().mean()),
+                "precision": float(score.precision[0]),
+                "recall": float(score.recall[0]),
+            }
+        )
+    return rows

@@ -1,0 +1,1 @@
+"""What figures and claims of circuits compute."""

@@ -1,0 +1,24 @@
+"""What there is to show of circuits."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from superpos.family import Exhibits, Figure
+
+_HERE: Final = "superpos.families.circuit"
+
+SHOWS: Final = Exhibits(
+    figures={
+        "patching_grid": Figure(
+            "what patching finds: precision and recall in gates, shares of heads in prompts",
+            f"{_HERE}.figures.patching_grid",
+        ),
+        "estimate_error": Figure(
+            "estimates of an edge by gradients over its exact effect, against sharpness",
+            f"{_HERE}.figures.estimate_error",
+        ),
+    },
+    measures=f"{_HERE}.measures",
+    words={"circuit.beta": "β", "circuit.rho": "ρ", "circuit.distractors": "unread parts"},
+)

@@ -1,0 +1,1 @@
+"""Sequences: languages whose law is known, as functions of random words."""

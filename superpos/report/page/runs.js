@@ -1,0 +1,138 @@
+// The runs of the page, of which one is looked at: explorer(RUN, label) is the view of one.
+//
+// A page of several runs has a list of them, which compares them, and a chooser beside the name. What is looked at is
+// kept from one to the next as far as the next one has it. Beside what page.js says, tests may rely on:
+//
+//   window.superpos.run()          the label of the run in view, null on the page of one run; runs(): all labels
+//   window.superpos.open(label)    shows another run; a Promise
+
+/** Run the library: a script that was compressed. It reads its canvases often, which the browser wants to know. */
+async function openLibrary() {
+  const { getContext } = HTMLCanvasElement.prototype;
+  HTMLCanvasElement.prototype.getContext = function (kind, options) {
+    return getContext.call(this, kind, kind === "2d" ? { willReadFrequently: true, ...options } : options);
+  };
+  const code = new TextDecoder().decode(await inflate("library"));
+  document.head.append(el("script", { textContent: code }));
+}
+
+const LIBRARY = openLibrary();
+LIBRARY.catch(() => undefined); // whatever waits for it says so
+const RUNS = JSON.parse(document.getElementById("runs")?.textContent ?? "[]"); // none on the page of one run
+const EMPTY = document.getElementById("main").cloneNode(true);
+
+let place = -1; // of the run that is wanted, among all
+let view = null; // of the run that is open
+let kept = null; // what was looked at in the run before it
+let opening = Promise.resolve();
+
+const labelOf = (at) => RUNS[at]?.label ?? null;
+
+/** The place of the run that an address names; the first where it names none of the page. */
+function placeIn(hash) {
+  const label = new URLSearchParams(hash.replace(/^#/, "")).get("run");
+  return Math.max(0, RUNS.findIndex((run) => run.label === label));
+}
+
+/** Show a run, as the address has it or as near as it can be to what is looked at; of several the last one wins. */
+function show(wanted, byAddress = false) {
+  place = wanted;
+  busy(1);
+  opening = opening.then(() => (place === wanted ? change(wanted, byAddress) : null)).catch(cannotOpen).finally(() => busy(-1));
+  return opening;
+}
+
+async function change(to, byAddress) {
+  if (view !== null) {
+    kept = view.inWords() ?? kept;
+    await view.leave();
+    clear();
+  }
+  markRun(to);
+  view = explorer(JSON.parse(document.getElementById(to ? `run-${to}` : "run").textContent), labelOf(to));
+  await view.open(byAddress ? null : kept);
+}
+
+/** The page as it was before a run was drawn on it. */
+function clear() {
+  for (const plotted of document.querySelectorAll("#main .js-plotly-plot")) Plotly.purge(plotted);
+  document.getElementById("main").replaceWith(EMPTY.cloneNode(true));
+  document.getElementById("notices").replaceChildren();
+  delete document.documentElement.dataset.error;
+}
+
+function cannotOpen(fault) {
+  document.documentElement.dataset.error = String(fault);
+  notice("fault", `${labelOf(place) ?? "This page"} cannot be shown: ${fault}`);
+  console.error(fault);
+}
+
+/** Another address: another run, or something else of this one. */
+function followAddress() {
+  const wanted = placeIn(location.hash);
+  if (wanted !== place) show(wanted, true);
+  else opening.then(() => wanted === place && view.goTo(location.hash));
+}
+
+/** To the table, leaving the address as it is: it says what is looked at. */
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("table-card").focus();
+}
+
+// --- what compares the runs ---------------------------------------------------------------------------------------------
+
+function buildRuns() {
+  if (!RUNS.length) return;
+  const options = RUNS.map(({ label }, at) => el("option", { value: at }, label));
+  const chooser = el("select", { id: "run-chosen", "data-testid": "run", onchange: () => show(Number(chooser.value)) }, ...options);
+  document.getElementById("theme").before(el("label", { for: "run-chosen", className: "run-chosen" }, "Run ", chooser));
+  const isMixed = new Set(RUNS.map(({ family }) => family)).size > 1;
+  const heads = ["run", ...(isMixed ? ["family"] : []), "models", "lowest loss", "median loss", "found", "what differs", "digest"];
+  const lines = RUNS.map((run, at) => el("tr", { "data-run": run.label }, ...runCells(run, at, isMixed)));
+  const card = document.getElementById("runs-card");
+  card.hidden = false;
+  card.append(
+    el("h2", { id: "runs-title" }, `${count(RUNS.length)} runs`),
+    el("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Runs of this page" }, el("table", { id: "runs-table", "data-testid": "runs" },
+      el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))), el("tbody", {}, ...lines))),
+    el("p", { className: "words" }, "Losses and what was found are those of models that did not diverge. What is looked at is kept from one run to the next as far as the next one has it."),
+  );
+}
+
+function runCells({ label, family, differs, finished, models, best, median, found, digest }, at, isMixed) {
+  const link = el("a", { href: `#${new URLSearchParams({ run: label })}`, onclick: (event) => { event.preventDefault(); show(at); } }, label);
+  const chips = (texts) => el("td", {}, ...(texts.length ? [el("div", { className: "chips" }, ...texts.map((text) => el("span", { className: "chip" }, text)))] : ["–"]));
+  return [
+    el("th", { scope: "row" }, link), ...(isMixed ? [el("td", {}, family)] : []),
+    el("td", { className: "number" }, finished < models ? `${count(finished)} of ${count(models)}` : count(models)),
+    el("td", { className: "number" }, number(best)), el("td", { className: "number" }, number(median)),
+    chips(found.map(([name, times]) => `${name} (${count(times)})`)),
+    chips(Object.entries(differs).map(([key, text]) => `${key} = ${text}`)),
+    el("td", {}, el("code", { title: digest }, digest.slice(0, 12))),
+  ];
+}
+
+function markRun(at) {
+  if (!RUNS.length) return;
+  document.title = `${labelOf(at)} · superpos`;
+  document.getElementById("run-chosen").value = at;
+  for (const link of document.querySelectorAll("#runs-table a")) {
+    if (link.textContent === labelOf(at)) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+const PAGE = {
+  run: () => labelOf(place),
+  runs: () => RUNS.map(({ label }) => label),
+  open: (label) => (RUNS.some((run) => run.label === label) ? show(RUNS.findIndex((run) => run.label === label)) : opening),
+};
+
+buildRuns();
+document.getElementById("skip").addEventListener("click", skip);
+show(placeIn(location.hash), true).then(() => {
+  addEventListener("hashchange", followAddress);
+  addEventListener("beforeprint", () => view.print(true));
+  addEventListener("afterprint", () => view.print(false));
+});
