@@ -71,6 +71,8 @@ SHOWS: Final = Exhibits(
         "sae.expansion": "m/G",
         "sae.restart_every=0": "",
         "sae.restart_every": "restarts every",
+        "sae.aux_k=0": "",
+        "sae.aux_k": "AuxK",
         "sae.anneal_k=0.0": "",
         "sae.anneal_k": "k annealed from ×",
         "world.magnitude=one": "size 1",
