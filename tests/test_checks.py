@@ -276,7 +276,7 @@ def test_no_measure_draws() -> None:
 
 def test_every_measure_is_used() -> None:
     used = {claim.measure for claim in CLAIMS}
-    assert used == {measure for name in (DEFAULT, "sae") for measure in find_measure.every(find(name)).values()}
+    assert used == {measure for name in (DEFAULT, "sae", "circuit") for measure in find_measure.every(find(name)).values()}
 
 
 @pytest.fixture(scope="session")
