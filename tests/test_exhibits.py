@@ -24,7 +24,7 @@ OTHERS = "needs superpos's own model, data and target, found target=squares"
 NAMES = [
     "features", "superposition", "phase_diagram", "geometry", "dimensionality", "feature_graph", "sets", "pca",
     "vulnerability", "neurons", "motif", "energy_levels", "polytopes", "dynamics", "explanation_grades",
-    "training_movie", "loss",
+    "contamination", "training_movie", "loss",
 ]  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_functions_that_keep_the_parameters_bar_what_needs_data_and_target() -> 
     assert set(barred.values()) == {"", OTHERS}
     assert [name for name, text in barred.items() if text == OTHERS] == [
         "phase_diagram", "sets", "pca", "vulnerability", "energy_levels", "dynamics", "explanation_grades",
-        "training_movie",
+        "contamination", "training_movie",
     ]  # fmt: skip
 
 

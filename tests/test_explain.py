@@ -290,6 +290,19 @@ def test_permuting_one_feature_of_a_digon_by_hand() -> None:
     assert found[0, :, 0] == pytest.approx([(0.25 + 0.01) / 2, (0.0 + 0.16) / 2])
 
 
+@pytest.mark.parametrize("q", [0.1, 0.4, 0.8])
+def test_permuting_features_that_exclude_each_other_charges_what_never_happens(q: float) -> None:
+    """Either feature is on with q/2, never both. With x_0 permuted both are, with q²/4, and relu(x_1 − x_0) loses the
+    smaller of them, whose mean square is 1/6; in the data x_0 changes nothing of the other output.
+    """
+    rng = np.random.default_rng(0)
+    which = rng.random(400_000)
+    x = np.stack([which < q / 2, (which >= q / 2) & (which < q)], axis=1) * rng.random((400_000, 2))
+    found = explain.permutation_importance(DIGON, np.zeros((1, 2)), x, of="output")
+    assert found[0, 1, 0] == pytest.approx(q**2 / 24, rel=0.12)
+    assert not explain.occlusion(DIGON, np.zeros((1, 2)), x)[0, :, 1, 0].any()
+
+
 def test_lime_is_parallel_to_the_row_and_samples_converge_to_it() -> None:
     p = np.array([0.3, 0.5, 1.0])
     std = np.sqrt(p / 3 - p**2 / 4)

@@ -11,7 +11,7 @@ import pytest
 
 import superpos
 from superpos.families.sae import metrics, theory
-from superpos.families.sae.analysis import baselines, optima, points, scores, trees, worlds
+from superpos.families.sae.analysis import baselines, optima, points, scores, worlds
 from superpos.families.sae.analysis.sparse_coding import fista
 from superpos.families.sae.measures import coding, exact, setting
 from superpos.families.sae.results import pw_mcc
@@ -111,6 +111,7 @@ def test_the_most_frequent_features_are_found(made: Callable[[str], Run]) -> Non
     p = 1.5 / np.arange(1, 9) / (1 / np.arange(1, 9)).sum()
     np.testing.assert_allclose(worlds.densities(run, 0), p)
     np.testing.assert_allclose(exact.top_found(run).values, 1)
+    np.testing.assert_allclose(exact.half_found(run).expected, p[0])  # p_m m = K / H_G
     halves = [2 * np.sqrt(p[1] * p[2]), 4 * np.sqrt(p[3] * p[4])]
     np.testing.assert_allclose(exact.half_found(run).values, halves)
     losses = [0.2 * p[:m].sum() / 2 + p[m:].sum() / 3 for m in (2, 4)]
@@ -136,6 +137,12 @@ def test_a_latent_of_the_parent_is_not_hedged(made: Callable[[str], Run]) -> Non
     np.testing.assert_allclose(found.expected, theory.hedging_cosines(0.3, 0.5).child)
 
 
+def test_parents_are_not_hedged_at_the_truth(made: Callable[[str], Run]) -> None:
+    found = exact.of_parents(made("single"))
+    np.testing.assert_allclose(found.values, 1, atol=1e-6)
+    np.testing.assert_allclose(found.expected, theory.hedging_cosines(0.3, 0.5).parent)
+
+
 def test_no_latent_of_the_sum_at_the_truth(made: Callable[[str], Run]) -> None:
     run = made("pair")
     np.testing.assert_allclose(exact.leak(run, {"sae.latents": 2}).values, 0, atol=1e-6)
@@ -144,13 +151,6 @@ def test_no_latent_of_the_sum_at_the_truth(made: Callable[[str], Run]) -> None:
     np.testing.assert_allclose([found.truth, found.exact], [0.076, 0.0653], atol=5e-5)
     best = exact.composed_best(run, {"sae.latents": 2}).values
     np.testing.assert_allclose(best, 0.2 * (2 * 0.1 + 0.1 * 2) / 0.0653, rtol=0.03)  # λ E Σ f
-
-
-def test_edges_of_a_tree() -> None:
-    text = "[[0.2, true, 0.0, [0.5, [0.3, false, 0.0, [0.1]]]], [0.1, false, 0.0, []]]"
-    parents, children = trees.edges(text)
-    assert parents.tolist() == [0, 0, 2]
-    assert children.tolist() == [1, 2, 3]
 
 
 def test_codes_of_sparse_coding_are_the_better_ones(made: Callable[[str], Run]) -> None:

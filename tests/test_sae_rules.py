@@ -53,9 +53,25 @@ WRONG: dict[str, tuple[list[str], str]] = {
         ["sae.kind=topk", "sae.k=1.5"],
         "sae.k: 1.5 with sae.kind=topk; allowed: an integer (batchtopk takes fractions)",
     ),
+    "a factor of 1": (
+        ["sae.kind=topk", "sae.k=1", "sae.anneal_k=1"],
+        "sae.anneal_k: 1; allowed: 0, or above 1",
+    ),
+    "a penalty of topk that grows": (
+        ["sae.kind=topk", "sae.k=1", "train.penalty_warmup=0.2"],
+        "train.penalty_warmup: 0.2 with sae.kind=topk, which has no penalty; leave it out",
+    ),
+    "a decay beside exactly": (
+        ["world.exactly=2", "world.decay=0.5"],
+        "world.decay: given beside world.exactly, where all are equally often active",
+    ),
+    "a law beside a tree of all": (
+        ["world.tree=[{p:0.3,children:[0.6]}]", "world.n_features=2", "world.active=1"],
+        "world.active: given beside world.tree, which names all 2 features; leave it out",
+    ),
     "a factor below 1": (
         ["sae.kind=topk", "sae.k=1", "sae.anneal_k=0.5"],
-        "sae.anneal_k: 0.5; allowed: 0, or at least 1",
+        "sae.anneal_k: 0.5; allowed: 0, or above 1",
     ),
     "a tree above 1": (
         [TREE],
@@ -94,13 +110,13 @@ WRONG: dict[str, tuple[list[str], str]] = {
     ),
     "cosine of a sphere": (
         ["world.cosine=0.5"],
-        "world.cosine: 0.5 with world.dictionary='sphere'; it belongs to cosine",
+        "world.cosine: 0.5 with world.dictionary=sphere; it belongs to cosine",
     ),
-    "exponent of geometric": (["world.exponent=2"], "world.exponent: 2.0 with world.frequency='geometric'"),
-    "decay of zipf": (["world.frequency=zipf", "world.decay=0.5"], "world.decay: 0.5 with world.frequency='zipf'"),
-    "sigma of uniform": (["world.sigma=1"], "world.sigma: 1.0 with world.magnitude='uniform'"),
-    "rank of none": (["world.rank=2"], "world.rank: 2 with world.correlation='none'; it belongs to low_rank"),
-    "strength of none": (["world.strength=0.2"], "world.strength: 0.2 with world.correlation='none'"),
+    "exponent of geometric": (["world.exponent=2"], "world.exponent: 2.0 with world.frequency=geometric"),
+    "decay of zipf": (["world.frequency=zipf", "world.decay=0.5"], "world.decay: 0.5 with world.frequency=zipf"),
+    "sigma of uniform": (["world.sigma=1"], "world.sigma: 1.0 with world.magnitude=uniform"),
+    "rank of none": (["world.rank=2"], "world.rank: 2 with world.correlation=none; it belongs to low_rank"),
+    "strength of none": (["world.strength=0.2"], "world.strength: 0.2 with world.correlation=none"),
     "too many active": (
         ["world.frequency=constant", "world.active=5", "world.n_features=4"],
         "world.active: 5 of 4 features by world.frequency=constant gives one probability 1.25; allowed: at most 1",

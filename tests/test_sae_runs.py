@@ -21,7 +21,7 @@ import superpos
 from superpos.cli import app
 from superpos.compose.compose import compose
 from superpos.errors import TrainingInterruptedError
-from superpos.families.sae import metrics
+from superpos.families.sae import metrics, theory
 from superpos.families.sae.analysis.worlds import world as world_of
 from superpos.families.sae.counts import MOST, edges_of
 from superpos.families.sae.world.taken import Taken
@@ -64,9 +64,10 @@ def toys(out: Path) -> Run:
 
 
 def given(options: list[str]) -> list[str]:
-    """The small setting with other values of some keys."""
+    """The small setting with other values of some keys, or their defaults."""
     own = {option.partition("=")[0] for option in options}
-    return [option for option in SHORT if option.partition("=")[0] not in own] + options
+    kept = [option for option in SHORT if option.partition("=")[0] not in own]
+    return kept + [option for option in options if not option.endswith("=default")]
 
 
 # --- a result depends on its row alone -------------------------------------------------------------------------------
@@ -221,6 +222,7 @@ def test_untrained_autoencoders_are_at_chance(out: Path) -> None:
 
 def test_absorption_is_measured_where_there_is_a_tree(out: Path) -> None:
     tree = ["world.tree=[{p:0.3,children:[0.5]}]", "world.n_features=2", "world.n_dims=4", "world.magnitude=one"]
+    tree += ["world.active=default"]
     run = superpos.train(
         given([*tree, "world.dictionary=orthonormal", "sae.start=truth", "train.steps=0", "name=tree"]), out=out
     )
@@ -232,16 +234,30 @@ def test_absorption_is_measured_where_there_is_a_tree(out: Path) -> None:
 def test_a_latent_that_is_off_with_a_child_and_on_without_any_is_absorbed(out: Path) -> None:
     """Nabeshima's tree in small: exclusive children of a parent, whose latent they take over."""
     tree = ["world.tree=[{p:0.4,exclusive:true,children:[0.3,0.3]}]", "world.n_features=3", "world.n_dims=3"]
-    own = ["world.dictionary=orthonormal", "world.magnitude=one", "sae.l1=0.05", "seed=0,1,2"]
+    tree += ["world.active=default"]
+    own = ["world.dictionary=orthonormal", "world.magnitude=one", "sae.l1=0.05", "sae.decoder_bias=false", "seed=0,1,2"]
     longer = ["train.steps=2000", "train.batch_size=128", "train.lr_schedule=linear"]
     run = superpos.train([*given([*tree, *own, *longer]), "name=absorbed"], out=out)
     absorbed = run.table["loss"] < run.table["loss"].min() * 1.01
-    assert absorbed.any()
+    both = 0.4 * 0.6  # a parent with a child
+    exact = 0.4 * theory.code_cost(1, 0.05) + both * theory.code_cost(1, 0.05) - theory.absorption_gain(0.05, both)
+    assert run.table["loss"].min() == pytest.approx(exact, rel=0.01)
     assert (run.table["absorption"][absorbed] > 0.99).all()
     cosines = run.tensor("D") @ world_of(run, 0).features.T  # of latents and features
     for model in np.flatnonzero(absorbed):
         of_child = cosines[model][cosines[model][:, 1].argmax()]
         np.testing.assert_allclose(of_child[:2], 0.5**0.5, atol=0.01)
+
+
+def test_batchtopk_ends_at_its_exact_threshold(out: Path) -> None:
+    """From the truth, with k 10% and 30% below the number of active features."""
+    world = ["world.n_features=8", "world.n_dims=8", "world.dictionary=orthonormal", "world.frequency=constant"]
+    kind = ["world.active=0.8", "sae.kind=batchtopk", "sae.k=0.72,0.56", "sae.decoder_bias=false", "sae.start=truth"]
+    long = ["train.steps=600", "train.batch_size=512", "train.lr=0.003", "train.lr_schedule=linear"]
+    run = superpos.train(["family=sae", *world, *kind, *long, "name=least"], out=out)
+    theta, error = theory.batchtopk_threshold(0.8, [0.72, 0.56])
+    np.testing.assert_allclose(run.tensor("theta")[:, 0], theta, rtol=0.02)
+    np.testing.assert_allclose(run.table["loss"], error, rtol=0.03)
 
 
 def test_worlds_are_kept_once(trained: Run, out: Path) -> None:

@@ -10,7 +10,8 @@ import torch
 from saes import make_sae_task, make_world
 from scipy.stats import kstest, multivariate_normal, norm
 
-from superpos.families.sae.law import Node, frequencies, nodes, probabilities, sums
+from superpos.families.sae.counts import edges_of
+from superpos.families.sae.law import Node, frequencies, nodes, sums
 from superpos.families.sae.purposes import Purpose
 from superpos.families.sae.world import inputs
 from superpos.families.sae.world.dictionary import dictionary
@@ -142,14 +143,13 @@ def test_the_features_of_a_tree_are_numbered_with_their_children_after_them() ->
     assert [node.parent for node in found] == [-1, 0, 0, 2, -1, 4, 4]
     assert [node.word for node in found] == [0, 1, 1, 3, 4, 5, 6]
     assert found[1:3] == [Node(0, 1, (0, 0.25), (0, 0.1)), Node(0, 1, (0.25, 0.75), (0.1, 0.2))]
-    expected = [0.5, 0.5 * 0.25 + 0.5 * 0.1, 0.5 * 0.5 + 0.5 * 0.1, 0.4 * 0.3, 0.2, 0.06, 0.12]
-    assert probabilities(found) == pytest.approx(expected)
     assert sorted(sums(TREE)) == pytest.approx([0.2, 0.75])
 
 
 def test_children_need_their_parents_and_exclude_each_other() -> None:
     world = make_world(n_features=9, tree=TREE, active=0.6, frequency="constant")
-    np.testing.assert_allclose(world.density[:7], probabilities(nodes(TREE)), atol=1e-8)
+    expected = [0.5, 0.5 * 0.25 + 0.5 * 0.1, 0.5 * 0.5 + 0.5 * 0.1, 0.4 * 0.3, 0.2, 0.06, 0.12]
+    np.testing.assert_allclose(world.density[:7], expected, atol=1e-8)
     np.testing.assert_allclose(world.density[7:], 0.3, atol=1e-8)  # those that the tree does not name
     active = world.codes(False, 0, range(N)).numpy() > 0
     assert close(active.mean(0), world.density)
@@ -159,6 +159,14 @@ def test_children_need_their_parents_and_exclude_each_other() -> None:
     assert close(active[active[:, 0], 1].mean(), 0.25, active[:, 0].sum())
     assert close(active[~active[:, 0], 1].mean(), 0.1, (~active[:, 0]).sum())
     assert close((active[:, 5] & active[:, 6]).mean(), 0.2 * 0.3 * 0.6)
+
+
+def test_edges_of_a_tree() -> None:
+    tree = ((0.2, True, 0.0, (0.5, (0.3, False, 0.0, (0.1,)))), (0.1, False, 0.0, ()))
+    edges = edges_of(make_world(n_features=6, tree=tree))
+    assert edges.parents.tolist() == [0, 0, 2]
+    assert edges.children.tolist() == [1, 2, 3]
+    assert len(edges_of(make_world()).parents) == 0
 
 
 def test_exactly_so_many_are_active() -> None:
@@ -253,16 +261,28 @@ def test_activations_are_codes_times_features_and_noise() -> None:
     assert kstest(left.flatten().numpy() / 0.5, "norm").pvalue > 1e-3
 
 
-def test_samples_are_the_same_in_any_stretch_and_differ_by_stream() -> None:
+@pytest.mark.parametrize("parts", [[32, 32], [1024, 1024], [8192, 8192], [8192, 300]])
+def test_samples_are_the_same_in_any_stretch(parts: list[int]) -> None:
+    """Codes belong to a sample. Activations are a product of matrices, whose bits belong to its range."""
     world = make_world(correlation="pairs", noise=0.1, n_features=5)
-    whole = world.activations(True, 0, range(50))
-    parts = torch.cat([world.activations(True, 0, range(13)), world.activations(True, 0, range(13, 50))])
-    torch.testing.assert_close(whole, parts)
-    assert (world.activations(False, 0, range(50)) != whole).any()
-    assert (world.activations(False, 1, range(50)) != world.activations(False, 0, range(50))).any()
-    assert (
-        make_world(correlation="pairs", noise=0.1, n_features=5, seed=1).activations(True, 0, range(50)) != whole
-    ).any()
+    n = sum(parts)
+    stretches = [range(0, parts[0]), range(parts[0], n)]
+    codes = torch.cat([world.codes(True, 0, part) for part in stretches])
+    assert torch.equal(world.codes(True, 0, range(n)), codes)
+    made = torch.cat([world.activations(True, 0, part) for part in stretches])
+    torch.testing.assert_close(world.activations(True, 0, range(n)), made)
+    for part in stretches:  # the same range gives the same bits, whatever was drawn before
+        assert torch.equal(world.activations(True, 0, part), made[part.start : part.stop])
+
+
+def test_streams_steps_and_worlds_differ() -> None:
+    def drawn_of(evaluation: bool, step: int, seed: int = 0) -> torch.Tensor:
+        world = make_world(correlation="pairs", noise=0.1, n_features=5, seed=seed)
+        return world.activations(evaluation, step, range(50))
+
+    every = [drawn_of(True, 0), drawn_of(False, 0), drawn_of(False, 1), drawn_of(True, 0, seed=1)]
+    for i in range(4):
+        assert all((every[i] != every[j]).any() for j in range(i))
 
 
 def test_models_of_one_world_share_its_batches() -> None:

@@ -120,13 +120,14 @@ class Found(NamedTuple):
 def find(asked: Asked, patched: Patched, true: torch.Tensor | None = None) -> Found:
     """What one question finds. `true` [P, M, B] saves finding true parts again.
 
-    Raises `ConfigError` where the totals of a model are too small, and for edges without names.
+    Models of which no pair loses enough have shares and scores of NaN. Raises `ConfigError` for
+    edges where these have no names.
     """
     pairs = patched.pairs
     sites = pairs.sites if asked.sites == "parts" else patched.edges
     if not sites:
         raise ConfigError("patch.sites: these models have no edges with names; allowed: parts")
-    counted = patching.counts(pairs.total, asked.min_total)
+    counted = pairs.total >= asked.min_total
     effects = _effects(asked, patched, sites)
     if true is None:
         true = true_sites(asked, patched)
@@ -184,7 +185,9 @@ def patch(run: Run, model: int = 0, **values: Any) -> pd.DataFrame:
 
     rows = []
     for asked in Asked.each(values):
-        rows += _rows(asked, find(asked, patched_of(run, [model], asked)))
+        patched = patched_of(run, [model], asked)
+        patching.counts(patched.pairs.total, asked.min_total)  # a share of nothing is no answer
+        rows += _rows(asked, find(asked, patched))
     return pd.DataFrame(rows)
 
 

@@ -48,8 +48,8 @@ def load(path: str | Path) -> Run:
 class Run:
     """Results of one sweep. Tables are read at once, tensors when they are asked for.
 
-    Beside the methods below a run has `plot` and `report`, and those of its family: `dir(run)` and the Tab key list
-    all of them, `help(run.plot)` explains one.
+    Beside the methods below a run has `plot`, `report` and `explain`, and those of its family: `dir(run)` and the Tab
+    key list all of them, `help(run.plot)` explains one.
     """
 
     def __init__(self, folder: RunFolder) -> None:

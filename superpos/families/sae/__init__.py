@@ -35,7 +35,8 @@ FAMILY = Family(
     frozen=Late(f"{_HERE}.model:frozen"),
     engines={"cpu": Late(f"{_HERE}.cpu:FusedSaeEngine")},
     # results
-    loss="E ‖x − x̂‖² and the penalty: λ Σ f, or λ times the number of active latents",
+    loss="E ‖x − x̂‖² and the penalty: λ Σ f, or λ times the number of active latents; "
+    "Gated: λ Σ max(π, 0) + ‖x − x̂(max(π, 0))‖²",
     measure=Late(f"{_HERE}.results:measure"),
     setting_columns={"pw_mcc": Late(f"{_HERE}.results:pw_mcc")},
     follows=Late(f"{_HERE}.results:follows"),

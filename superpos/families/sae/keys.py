@@ -148,7 +148,9 @@ class WorldConfig:
         null="1/G",
         per_model=True,
     )
-    active: float = key("number", 3.0, "K, mean number of active features", low=1e-9, high=MAX_SIZE, per_model=True)
+    active: float = key(
+        "number", 3.0, "K, mean number of active features that no tree names", low=1e-9, high=MAX_SIZE, per_model=True
+    )
     correlation: str = key(
         "choice",
         "none",

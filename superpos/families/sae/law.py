@@ -78,12 +78,3 @@ def sums(tree: Sequence[Any]) -> Iterator[float]:
             yield sum(child if isinstance(child, float) else child[0] for child in children)
             yield alone * len(children)
         yield from sums(children)
-
-
-def probabilities(features: Sequence[Node]) -> list[float]:
-    """How often each feature of a tree is active."""
-    found: list[float] = []
-    for node in features:
-        above = 1.0 if node.parent < 0 else found[node.parent]
-        found.append(above * (node.on[1] - node.on[0]) + (1 - above) * (node.off[1] - node.off[0]))
-    return found

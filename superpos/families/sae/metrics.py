@@ -4,8 +4,8 @@ Shapes: `...` any leading dimensions (SAEs S, seeds K), G features, m latents, d
 activations, E edges of a tree. A[..., G, d] are the features, D[..., m, d] the decoder's rows,
 C[..., G, m] the signed cosines of both. `alive`[..., m] says which latents fire at all,
 `scored`[..., G] which features count (all without it). Pure numpy in float64. What cannot be
-measured is NaN: a world without scored features, a dictionary without live latents, numbers that
-are not finite.
+measured is NaN: a world without scored features, numbers that are not finite. A dictionary without
+live latents has found nothing: an MMCS of −1, an MCC of 0.
 
 Counts are of evaluation samples. Cosines keep their sign: in toy models half of the features are
 antipodal, and a latent on −A_g is no latent of g. docs/science.md, Dictionaries, has the sources.
@@ -84,15 +84,6 @@ def mmcs(C: Floats, scored: Truths | None = None) -> Floats:
     return mean_over(C.max(axis=-1), scored)
 
 
-def mmcs_of_latents(C: Floats, alive: Truths, scored: Truths | None = None) -> Floats:
-    """Its twin [...], the mean over live latents of max_g C: precision of directions.
-
-    The maximum is over the scored features.
-    """
-    nearest = _over_scored(C, scored).max(axis=-2)
-    return mean_over(np.where(np.isfinite(nearest), nearest, np.nan), alive)
-
-
 def found(C: Floats, threshold: float, scored: Truths | None = None) -> Floats:
     """Share of the features [...] that a live latent has, max_j C > threshold.
 
@@ -136,14 +127,6 @@ def mcc(C: Floats, alive: Truths, scored: Truths | None = None) -> Floats:
     are latents, however many are missing.
     """
     return _matched(np.where(alive[..., None, :], C, 0.0), scored)
-
-
-def absolute_mcc(A: Numbers, D: Numbers, scored: Truths | None = None) -> Floats:
-    """The MCC [...] as SAELens and Song et al. 2025 compute it: of |cos|, with dead rows.
-
-    For comparison only: a dead row counts where it points, and a latent on −A_g as one on A_g.
-    """
-    return _matched(np.abs(all_cosines(A, D)), scored)
 
 
 def pairwise_mcc(D: Numbers, alive: Truths) -> float:

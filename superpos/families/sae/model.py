@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 
 from superpos.families.sae.purposes import Purpose
 from superpos.families.sae.structure import Structure, Task
+from superpos.families.sae.world.dictionary import unit
 from superpos.maths.streams import normals
 from superpos.maths.types import Floats
 
@@ -81,16 +82,11 @@ def _first_decoder(task: Task, i: int) -> Floats:
     if task.start[i] != "random":
         features = task.worlds[task.world[i]].features[: shape[0]].astype(np.float64)
         there = np.flatnonzero(np.linalg.norm(features, axis=1) > 0)
-        rows[there] = _unit(features[there])
+        rows[there] = unit(features[there])
         if task.start[i] == "truth+noise":
-            noise = _unit(normals(seed, Purpose.START_NOISE, 0, shape)[0])
+            noise = unit(normals(seed, Purpose.START_NOISE, 0, shape)[0])
             rows[there] += START_NOISE * noise[there]
-    return _unit(rows)
-
-
-def _unit(rows: Floats) -> Floats:
-    found: Floats = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
-    return found
+    return unit(rows)
 
 
 def frozen(structure: Structure) -> frozenset[str]:

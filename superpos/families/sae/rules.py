@@ -8,14 +8,18 @@ from typing import Any
 
 from superpos.config.rules import Rules
 from superpos.config.wording import show
-from superpos.families.sae.keys import OF_KIND, WORLD, SaeConfig, WorldConfig, n_latents
+from superpos.families.sae.keys import OF_KIND, WORLD, PenaltyConfig, SaeConfig, WorldConfig, n_latents
 from superpos.families.sae.law import frequencies, nodes, sums
 
 _SAE = SaeConfig()
 _WORLD = WorldConfig()
+_TRAIN = PenaltyConfig()
 _ROUNDING = 1e-9
 _LATENTS = ("sae.source", "sae.model", "sae.latents", "sae.expansion", "world.n_features")
 _LAW = tuple(f"world.{name}" for name in ("frequency", "active", "exponent", "decay", "last"))
+_OF_DEFAULT_LAW = ("frequency", "active", "decay")
+"""What may be said without another frequency."""
+_BESIDE = tuple(f"world.{name}" for name in _OF_DEFAULT_LAW)
 
 
 def _only_of_kind(name: str) -> Callable[..., str | None]:
@@ -30,13 +34,20 @@ def _only_of_kind(name: str) -> Callable[..., str | None]:
     return rule
 
 
+def _warmup(warmup: float, kind: str) -> str | None:
+    """A penalty grows where there is one."""
+    if kind not in OF_KIND["k"] or warmup == _TRAIN.penalty_warmup:
+        return None
+    return f"train.penalty_warmup: {warmup:g} with sae.kind={kind}, which has no penalty; leave it out"
+
+
 def _only_with(key: str, of: str, allowed: tuple[str, ...]) -> Callable[..., str | None]:
     """A key of the world that belongs to some values of another one."""
 
     def rule(value: Any, given: Any) -> str | None:
         if value == getattr(_WORLD, key) or given in allowed:
             return None
-        return f"world.{key}: {show(value)} with world.{of}={show(given)}; it belongs to {' and '.join(allowed)}"
+        return f"world.{key}: {show(value)} with world.{of}={given}; it belongs to {' and '.join(allowed)}"
 
     return rule
 
@@ -87,17 +98,26 @@ def _densities(source: str, exactly: int | None, tree: Any, n_features: int, *la
     )
 
 
-def _exactly(exactly: int | None, n_features: int, frequency: str, active: float, correlation: str) -> str | None:
+def _law_beside(of: str, why: str, values: tuple[Any, ...]) -> str | None:
+    """A key of how frequent features are is refused beside one that says it already."""
+    named = zip(_OF_DEFAULT_LAW, values, strict=True)
+    given = [name for name, value in named if value != getattr(_WORLD, name)]
+    return f"world.{given[0]}: given beside world.{of}, {why}" if given else None
+
+
+def _exactly(exactly: int | None, n_features: int, *law: Any) -> str | None:
     if exactly is None:
         return None
     if exactly > n_features:
         return f"world.exactly: {exactly} of {n_features} features; allowed: at most world.n_features"
-    beside = [
-        name
-        for name, value in (("frequency", frequency), ("active", active), ("correlation", correlation))
-        if value != getattr(_WORLD, name)
-    ]
-    return f"world.{beside[0]}: given beside world.exactly, where all are equally often active" if beside else None
+    return _law_beside("exactly", "where all are equally often active", law)
+
+
+def _tree_of_all(tree: Any, n_features: int, *law: Any) -> str | None:
+    """A law is of the features that a tree does not name."""
+    if tree is None or len(nodes(tree)) != n_features:
+        return None
+    return _law_beside("tree", f"which names all {n_features} features; leave it out", law)
 
 
 def _one_law(exactly: Any, tree: Any, rho: Any, correlation: str) -> str | None:
@@ -186,7 +206,7 @@ def _k_of_batch(kind: str, k: float | None, batch_size: int) -> str | None:
 
 
 def _anneal(anneal_k: float) -> str | None:
-    return f"sae.anneal_k: {anneal_k:g}; allowed: 0, or at least 1" if 0 < anneal_k < 1 else None
+    return f"sae.anneal_k: {anneal_k:g}; allowed: 0, or above 1" if 0 < anneal_k <= 1 else None
 
 
 def _aux_k(aux_k: int, *sizes: Any) -> str | None:
@@ -223,6 +243,7 @@ def _tied(tied: bool, kind: str, frozen: str) -> str | None:
 
 RULES: Rules = (
     *(((f"sae.{name}", "sae.kind"), _only_of_kind(name)) for name in OF_KIND),
+    (("train.penalty_warmup", "sae.kind"), _warmup),
     (("world.cosine", "world.dictionary"), _only_with("cosine", "dictionary", ("cosine",))),
     (("world.exponent", "world.frequency"), _only_with("exponent", "frequency", ("zipf",))),
     (("world.decay", "world.frequency"), _only_with("decay", "frequency", ("geometric",))),
@@ -234,11 +255,9 @@ RULES: Rules = (
     (("sae.source", "sae.models", "sae.model"), _models_need_a_source),
     (("world.dictionary", "world.cosine", "world.n_features", "world.n_dims"), _features_in_dims),
     (("world.exactly", "world.tree", "world.rho", "world.correlation"), _one_law),
-    (
-        ("world.exactly", "world.n_features", "world.frequency", "world.active", "world.correlation"),
-        _exactly,
-    ),
+    (("world.exactly", "world.n_features", *_BESIDE), _exactly),
     (("world.tree", "world.n_features"), _tree),
+    (("world.tree", "world.n_features", *_BESIDE), _tree_of_all),
     (("world.rho", "world.n_features"), _rho),
     (("sae.source", "world.exactly", "world.tree", "world.n_features", *_LAW), _densities),
     (("sae.latents", "sae.expansion"), _latents),

@@ -68,11 +68,6 @@ class Structure(task.Structure):
         """The prefixes that reconstruct, [P]: all latents alone where none are given."""
         return self.prefixes or (self.latents,)
 
-    @property
-    def uses_k(self) -> bool:
-        """Whether the number of active latents is given."""
-        return self.kind in ("topk", "batchtopk")
-
 
 class World(Protocol):
     """Where activations come from: features, and draws that are a function of the world alone."""
@@ -102,7 +97,10 @@ class World(Protocol):
     def activations(
         self, evaluation: bool, step: int, samples: range, device: str, codes: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """The activations x of these samples [B, d], float32; `codes` are theirs, where they are drawn already."""
+        """The activations x of these samples [B, d], float32; `codes` are theirs, where they are drawn already.
+
+        Numbers belong to a sample, their last bits to the range: engines ask for whole batches.
+        """
         ...
 
 

@@ -43,6 +43,9 @@ _FIGURES: Final[Mapping[str, Figure]] = {
         "grades of explanation methods against the density, a panel a question (after superpos explain)",
         "superpos.explain.figures.explanation_grades",
     ),
+    "contamination": _figure(
+        "contamination", "what a patch along one feature carries of the others, on its exact line"
+    ),
     "training_movie": _figure(
         "training_movie",
         "training as a GIF: directions and loss (m = 2 or 3; needs snapshots); only with --figure",

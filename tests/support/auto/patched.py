@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
 import torch
 
 from auto import model, world
@@ -16,14 +17,15 @@ from superpos.plan.sweep import Sweep
 
 
 def patched(run: Run, models: Sequence[int], corrupt: str | None, metric: str, prompts: int) -> Patched:
-    """Pairs of evaluation samples, of which the first two outputs are compared."""
+    """Evaluation samples x and 1 - x, of which the first two outputs are compared."""
     if corrupt is not None:
         raise ConfigError("patch.corrupt: autoencoders have no prompts")
     files = {name: run.shared(name) for name in run.folder.shared_states()}
-    task = Sweep.from_json(run.plan).task(models, files)
+    task = Sweep.from_json(run.plan).task(np.asarray(models), files)
     params = {name: torch.from_numpy(run.tensor(name, models)) for name in task.structure.param_shapes}
     forward = partial(model.forward, task, params)
-    clean, other = world.evaluation(task, range(2 * prompts)).split(prompts, dim=1)
+    clean = world.evaluation(task, range(prompts))
+    other = 1 - clean
     first = torch.zeros(clean.shape[:2], dtype=torch.int64)
     pairs = Pairs(
         forward, clean, other, measure(metric, first, first + 1, forward(clean)[0]), ("latents",), ("latents",)

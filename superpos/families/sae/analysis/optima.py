@@ -5,6 +5,7 @@ Shapes: K models of one setting, G features, m latents.
 
 from __future__ import annotations
 
+import json
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from superpos.families.sae import metrics, theory
 from superpos.families.sae.analysis.points import pair, rho
-from superpos.families.sae.analysis.worlds import cosines, decoders, densities, features, rates
+from superpos.families.sae.analysis.worlds import cosines, decoders, densities, features, rates, world
+from superpos.families.sae.counts import edges_of
 from superpos.figures.points import Point, Run
 from superpos.maths.types import Floats
 
@@ -79,14 +81,14 @@ def first_correlation(point: Point) -> float:
 
 
 class Hedged(NamedTuple):
-    """Cosines with the child, of those that live, and exact."""
+    """Cosines with a child or a parent, trained and exact."""
 
     cosine: Floats
     exact: float
 
 
 def hedged(run: Run, point: Point) -> Hedged:
-    """The single latents of a setting that live, each with the sign in which it has the parent.
+    """The child's cosines of the single latents that live, with the sign in which they have the parent.
 
     With a decoder bias a latent may stand for "no parent" just as well, with the opposite sign.
     """
@@ -96,6 +98,22 @@ def hedged(run: Run, point: Point) -> Hedged:
     live = point.models[rates(run, point.models)[:, 0] > 0]
     both = np.array([cosines(run, model)[:2, 0] for model in live.tolist()]).reshape(-1, 2)
     return Hedged(both[:, 1] * np.sign(both[:, 0]), float(exact))
+
+
+def hedged_parents(run: Run, point: Point) -> Hedged:
+    """Mean cosine of parents with their nearest latents, beside that of one latent a tree.
+
+    The trees are equal: parents of children that exclude each other.
+    """
+    [(p, _, alone, children)] = {
+        (p, exclusive, alone, tuple(children))
+        for p, exclusive, alone, children in json.loads(str(point.settings["world.tree"]))
+    }
+    [child] = set(children)
+    exact = theory.hedging_cosines(p, child, alone, len(children)).parent
+    parents = np.unique(edges_of(world(run, point.best)).parents)
+    found = [metrics.mmcs(cosines(run, model)[parents]) for model in point.models.tolist()]
+    return Hedged(np.array(found), float(exact))
 
 
 class Composed(NamedTuple):
@@ -132,7 +150,7 @@ class Frequencies(NamedTuple):
     density: Floats  # [G]
     found: Floats  # [K, G]; 1 or 0
     half: float
-    """Density at which half are found: as many above it are missing as below it are found."""
+    """Density of a line with the fewest features that are missing above it plus found below it."""
     exact_loss: float
     """Loss where the most frequent ones are kept."""
 

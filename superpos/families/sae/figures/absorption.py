@@ -5,13 +5,15 @@ Shapes: K models of a setting, E edges of the tree.
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from superpos.families.sae.analysis.points import settings, title, values
-from superpos.families.sae.analysis.trees import edges, leaks
+from superpos.families.sae.analysis.trees import leaks
+from superpos.families.sae.law import nodes
 from superpos.figures import style
 from superpos.figures.points import Point, Run
 
@@ -54,7 +56,7 @@ def applies(run: Run) -> str | None:
 
 def _has_edges(point: Point) -> bool:
     given = point.settings["world.tree"]
-    return given is not None and len(edges(given)[0]) > 0
+    return given is not None and any(node.parent >= 0 for node in nodes(json.loads(str(given))))
 
 
 def draw(run: Run) -> Figure:

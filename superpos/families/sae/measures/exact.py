@@ -17,6 +17,7 @@ from superpos.maths.types import Floats
 from superpos.store import Run
 
 Where = Mapping[str, Any] | None
+_ZIPF = ("world.active", "world.n_features", "world.exponent")
 
 
 def _chosen(run: Run, where: Where) -> list[Point]:
@@ -67,9 +68,21 @@ def with_first(run: Run, rho: float | None = None, where: Where = None) -> Measu
 
 
 def hedge(run: Run, where: Where = None) -> Measured:
-    """Cosine of the single latent with the child; expected: that of the principal direction."""
-    found = [optima.hedged(run, point) for point in _chosen(run, where)]
-    return Measured(_joined([each.cosine for each in found]), found[-1].exact if found else None)
+    """Cosine of the single latent with the child; expected: that of the principal direction.
+
+    Of one setting.
+    """
+    [point] = _chosen(run, where)
+    return Measured(*optima.hedged(run, point))
+
+
+def of_parents(run: Run, where: Where = None) -> Measured:
+    """Mean cosine of parents with their nearest latents; expected: that of one latent a tree.
+
+    Of one setting.
+    """
+    [point] = _chosen(run, where)
+    return Measured(*optima.hedged_parents(run, point))
 
 
 def leak(run: Run, where: Where = None) -> Measured:
@@ -90,10 +103,16 @@ def composed_share(run: Run, where: Where = None) -> Measured:
 
 
 def half_found(run: Run, where: Where = None) -> Measured:
-    """Density at which a feature is as likely found as not, times m, one value a setting."""
+    """Density at which a feature is as likely found as not, times m, one value a setting.
+
+    Expected, of one world under Zipf's law with s = 1: its constant.
+    """
     chosen = _chosen(run, where)
     halves = np.array([optima.by_frequency(run, point).half for point in chosen])
-    return Measured(halves * np.array([point.number("sae.latents") for point in chosen]))
+    laws = {tuple(point.number(key) for key in _ZIPF) for point in chosen}
+    exact = [float(theory.zipf_constant(active, int(n))) for active, n, s in laws if s == 1]
+    expected = exact[0] if len(laws) == len(exact) == 1 else None
+    return Measured(halves * np.array([point.number("sae.latents") for point in chosen]), expected)
 
 
 def top_found(run: Run, where: Where = None) -> Measured:

@@ -11,7 +11,7 @@ pairs         code_cost            the L1 objective of a vector that one latent 
               pair_costs           two features that come together: apart, or one latent of both
               absorption_gain      what absorption gains, and up to which penalty: ABSORPTION_ENDS
               composed_losses      two features alone and together: truth, and a latent of the sum
-              hedging_cosines      one latent for two correlated features: principal components
+              hedging_cosines      one latent for a parent and its children: principal components
 scaling       zipf_constant        f50 · m of Zipf's law
               scaling_loss         the loss of m latents that keep the most frequent features
 

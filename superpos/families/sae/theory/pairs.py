@@ -60,21 +60,22 @@ def composed_losses(alone: ArrayLike, together: ArrayLike, penalty: ArrayLike) -
 
 
 class Cosines(NamedTuple):
-    """Cosines of one latent with both features, [...] each."""
+    """Cosines of one latent with a parent and with a child of it, [...] each."""
 
     parent: Floats
     child: Floats
 
 
-def hedging_cosines(parent: ArrayLike, child: ArrayLike, alone: ArrayLike = 0.0) -> Cosines:
-    """One latent for two features, λ → 0, with decoder bias: the principal direction of the data.
+def hedging_cosines(parent: ArrayLike, child: ArrayLike, alone: ArrayLike = 0.0, n_children: ArrayLike = 1) -> Cosines:
+    """One latent for a parent and its children, λ → 0, with decoder bias: the principal direction.
 
-    `parent`: P(P); `child`: P(C | P); `alone`: P(C | no P). The angle to the parent has
-    tan 2θ = 2 Cov(P, C) / (Var P − Var C). The cosine with the parent is the positive one.
+    `parent`: P(P); `child`: P(C | P); `alone`: P(C | no P), of each of n equal children that
+    exclude each other. With S = Σ C / √n the angle to the parent has
+    tan 2θ = 2 Cov(P, S) / (Var P − Var S). The cosine with the parent is the positive one.
     """
-    p, q, a = (np.asarray(value, np.float64) for value in (parent, child, alone))
+    p, q, a, n = (np.asarray(value, np.float64) for value in (parent, child, alone, n_children))
     of_child = p * q + (1 - p) * a
-    covariance = p * q - p * of_child
-    difference = p * (1 - p) - of_child * (1 - of_child)
+    covariance = np.sqrt(n) * (p * q - p * of_child)
+    difference = p * (1 - p) - of_child * (1 - n * of_child)
     angle = np.arctan2(2 * covariance, difference) / 2
-    return Cosines(np.asarray(np.cos(angle)), np.asarray(np.sin(angle)))
+    return Cosines(np.asarray(np.cos(angle)), np.asarray(np.sin(angle) / np.sqrt(n)))

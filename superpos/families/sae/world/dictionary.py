@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.families.sae.purposes import Purpose
+from superpos.maths.activity import symmetric_root
 from superpos.maths.streams import normals
 from superpos.maths.types import Floats
 
@@ -28,7 +29,7 @@ def dictionary(kind: str, cosine: float, n_features: int, n_dims: int, seed: int
     elif kind == "sphere":
         rows = unit(random)
     elif n_features <= n_dims:
-        rows = _root(_gram(n_features, cosine)) @ _rotation(random)
+        rows = symmetric_root(_gram(n_features, cosine)) @ _rotation(random)
     else:
         rows = _spread(unit(random), cosine)
     return unit(rows).astype(np.float32)
@@ -49,12 +50,6 @@ def _rotation(random: Floats) -> Floats:
 
 def _gram(n: int, cosine: float) -> Floats:
     return (1 - cosine) * np.eye(n) + cosine
-
-
-def _root(gram: Floats) -> Floats:
-    values, vectors = np.linalg.eigh(gram)
-    root: Floats = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    return root
 
 
 def _spread(rows: Floats, cosine: float) -> Floats:

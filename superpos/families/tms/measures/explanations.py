@@ -18,6 +18,7 @@ from superpos.explain import grades, truth
 from superpos.explain.methods import Known
 from superpos.explain.runs import explain as explained
 from superpos.explain.runs import known_models
+from superpos.families.tms.analysis.contamination import contamination as patched
 from superpos.maths.types import Floats
 from superpos.store import Run
 from superpos.store.rows import best, same_setting
@@ -184,3 +185,13 @@ def _effects(run: Run, models: list[int]) -> Floats:
         x = truth.active_inputs(n, min(3, n), INPUTS)
         found.append(truth.effects(W, b, x, "drop", density=known.density, **known.activations))
     return np.concatenate(found)
+
+
+def contamination(run: Run, where: Where = None) -> Measured:
+    """Error of a patch along a feature's direction over its signal, in units of 1/D_i − 1; one value per feature.
+
+    Features that share no direction, where both are 0, are left out.
+    """
+    found = patched(run, set(select.where(run, where)["model"]))
+    shared = found.exact > 1e-3
+    return Measured(found.measured[shared] / found.exact[shared])
