@@ -620,7 +620,10 @@ REFUSED = {
     ),
     "its key in a shared group": (["train.l1=0.1"], "it needs family=auto"),
     "family swept": (["family=tms,auto"], "family: cannot be swept"),
-    "unknown family": (["family=autos"], "family: there is no 'autos'; did you mean auto? allowed: tms, circuit, sae, transformer, auto"),
+    "unknown family": (
+        ["family=autos"],
+        "family: there is no 'autos'; did you mean auto? allowed: tms, circuit, sae, transformer, auto",
+    ),
 }
 
 
