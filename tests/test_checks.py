@@ -276,7 +276,8 @@ def test_no_measure_draws() -> None:
 
 def test_every_measure_is_used() -> None:
     used = {claim.measure for claim in CLAIMS}
-    assert used == {measure for name in (DEFAULT, "sae", "circuit") for measure in find_measure.every(find(name)).values()}
+    families = (DEFAULT, "sae", "circuit")
+    assert used == {measure for name in families for measure in find_measure.every(find(name)).values()}
 
 
 @pytest.fixture(scope="session")
