@@ -58,11 +58,13 @@ def curves(run: Run) -> list[Curve]:
     """A curve for each density, the sparsest first; of models that did not diverge."""
     table = healthy(run.table)
     found = []
-    for (n, p), rows in table.groupby(["model.n_features", "data.density"]):
+    for _, rows in table.groupby(["model.n_features", "data.density"]):
+        features = int(rows["model.n_features"].iloc[0])
+        active = features * float(rows["data.density"].iloc[0])
         mean = rows.groupby("model.n_hidden")[["n_represented", "loss"]].mean()
         width = mean.index.to_numpy(dtype=np.float64)
-        share = mean["n_represented"].to_numpy(dtype=np.float64) / n
-        found.append(Curve(int(n), float(n * p), width, share, mean["loss"].to_numpy(dtype=np.float64)))
+        share = mean["n_represented"].to_numpy(dtype=np.float64) / features
+        found.append(Curve(features, active, width, share, mean["loss"].to_numpy(dtype=np.float64)))
     return sorted(found, key=lambda curve: (curve.n_features, curve.active))
 
 

@@ -48,4 +48,5 @@ def draw(run: Run) -> Figure:
     first, second = (run.weights(int(model)) for model in point.models[:2])
     W = np.stack([first["W"], second["W"]]).astype(np.float64)
     cost = interference.costs(W[0], first["b"].astype(np.float64), interference.samples(point), point.importance)
-    return interference_weights(*interference.interference(W), cost)
+    ours, theirs = interference.interference(W)
+    return interference_weights(ours, theirs, cost)
