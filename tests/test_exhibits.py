@@ -23,8 +23,8 @@ TMS = find("tms")
 OTHERS = "needs superpos's own model, data and target, found target=squares"
 NAMES = [
     "features", "superposition", "phase_diagram", "geometry", "dimensionality", "feature_graph", "sets", "pca",
-    "vulnerability", "neurons", "motif", "energy_levels", "polytopes", "dynamics", "explanation_grades",
-    "contamination", "training_movie", "loss",
+    "vulnerability", "neurons", "motif", "energy_levels", "energy_ladder", "emergent_phases", "interference_weights",
+    "polytopes", "dynamics", "explanation_grades", "contamination", "training_movie", "loss",
 ]  # fmt: skip
 
 
