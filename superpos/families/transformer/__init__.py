@@ -1,5 +1,6 @@
 """Attention-only transformers on languages whose every floor is known: bigrams, skip-trigrams, induction."""
 
+from superpos.families.transformer.exhibits import SHOWS
 from superpos.families.transformer.keys import KEYS
 from superpos.families.transformer.rules import RULES
 from superpos.families.transformer.work import work
@@ -37,11 +38,15 @@ FAMILY = Family(
     # results
     loss="mean −log p(next token) over the positions of a sequence that are learned, in nats",
     exact_loss=ExactLoss(
-        known=Late(f"{_HERE}.results:has_exact_excess"),
+        known=Late(f"{_HERE}.counts:has_exact_excess"),
         work=lambda structure: float(structure.vocabulary**2 * structure.d_model),
-        loss=Late(f"{_HERE}.results:exact_loss"),
+        loss=Late(f"{_HERE}.counts:exact_loss"),
     ),
     evaluation_samples=2**12,
     measure=Late(f"{_HERE}.results:measure"),
     label=Label("circuit", "circuits"),
+    views={"circuits": Late(f"{_HERE}.views:of_model")},
+    exporters={"transformer_lens": Late(f"{_HERE}.export:transformer_lens")},
+    # shows
+    shows=SHOWS,
 )

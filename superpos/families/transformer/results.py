@@ -6,7 +6,6 @@ Shapes: B sequences, T positions, V tokens, C snapshots.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -16,19 +15,22 @@ from numpy.typing import NDArray
 from superpos.engines.machine import torch_threads
 from superpos.engines.task import State
 from superpos.families.transformer import metrics
-from superpos.families.transformer.data.inputs import sample
-from superpos.families.transformer.data.languages import Sequences
-from superpos.families.transformer.data.tables import law_of
+from superpos.families.transformer.analysis import tables
+from superpos.families.transformer.counts import (
+    AT_SNAPSHOTS,
+    SEQUENCES,
+    Asked,
+    asked,
+    course,
+    exact_excess,
+    exact_floor,
+    has_exact_excess,
+)
 from superpos.families.transformer.model import forward
 from superpos.families.transformer.structure import Structure, Task
-from superpos.families.transformer.theory.laws import divergence, entropy, law
 from superpos.maths import attention
 from superpos.maths.types import Floats
 
-SEQUENCES: Final = 256
-"""On how many sequences a model is measured: the first of the evaluation stream."""
-AT_SNAPSHOTS: Final = 64
-"""The same at each snapshot."""
 SOLVED: Final = 0.1
 """Nats above the floor below which a model has solved its language."""
 CLASSED: Final = 0.3
@@ -40,44 +42,6 @@ SHIFTED: Final = 1.0
 INDUCTION: Final = ("repeats", "pairs", "triggers")
 """Languages whose answers stand earlier in the sequence."""
 PATHS: Final = (*attention.INPUTS, attention.LOGITS)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Sequences, and the law of what follows."""
-
-    inputs: Sequences
-    tokens: NDArray[np.int64]  # [B, T + 1]
-    where: NDArray[np.bool_]  # [B, T]; the positions that the language is about
-    answers: Floats  # [N, V]; the law of what follows these
-    bayes: Floats  # [N, V]; log of what is predicted by all that can be known
-    floor: float
-
-    def excess(self, logits: torch.Tensor) -> float:
-        """How far a model with these logits [1, B, T, V] is above the floor, in nats."""
-        log_q = logits[0].double().log_softmax(-1).numpy()[self.where]
-        return float(_mean(divergence(self.answers, log_q) - divergence(self.answers, self.bayes)))
-
-
-def asked(task: Task, model: int, samples: int) -> Asked:
-    """The first sequences of the evaluation stream, the same for all models of a language."""
-    structure = task.structure
-    one = replace(task.take(slice(model, model + 1)), seed=np.zeros(1, dtype=np.uint64))
-    inputs = sample(one, range(samples))
-    tokens = inputs.tokens[0].numpy()
-    where = inputs.determined[0].numpy()
-    made = {name: value[task.language[model]] for name, value in task.tables.items()}
-    known = law(structure, made, tokens)[where]
-    # Which repeats are the second is not known to who has to predict them: there the answer is what came.
-    came = np.eye(structure.vocabulary)[tokens[:, 1:][where]]
-    answers = came if structure.kind == "repeats" else known
-    bayes = np.log(np.maximum(known, np.finfo(np.float64).tiny))
-    floor = float(_mean(entropy(answers) + divergence(answers, bayes)))
-    return Asked(inputs, tokens, where, answers, bayes, floor)
-
-
-def _mean(values: Floats) -> np.float64:
-    return np.float64(values.mean()) if values.size else np.float64(np.nan)
 
 
 class _Sample(NamedTuple):
@@ -114,54 +78,13 @@ def _measured(task: Task, state: State, i: int, given: _Sample) -> dict[str, Any
     excess = exact_excess(one, weights) if has_exact_excess(structure) else given.whole.excess(logits)
     found: dict[str, Any] = {"floor": given.whole.floor, "excess": excess, "solved": bool(excess < SOLVED)}
     if has_exact_excess(structure):
-        found["floor"] = float(_exact_floor(one))
+        found["floor"] = float(exact_floor(one))
     found |= _formation(one, state, i, given.short)
     found |= _attention(structure, parts, given.whole)
     found |= {f"path_{into}": path_cost(one, params, given.whole, into, excess) for into in PATHS}
     found["circuit"] = circuit(structure, found)
     found |= _of_weights(structure, weights, one, params, given.whole)
-    return found
-
-
-# --- exact: no layers, one token decides -----------------------------------------------------------------------------
-
-
-def has_exact_excess(structure: Structure) -> bool:
-    """Whether loss and floor are sums over tokens: a chain read by a model without layers."""
-    return structure.n_layers == 0 and structure.kind == "chain"
-
-
-def _chain(task: Task) -> tuple[Floats, Floats]:
-    """How often each token is there [V], and the laws of what follows [V, V], of one model."""
-    made = {name: value[task.language[0]] for name, value in task.tables.items()}
-    return law_of(made["first"]), law_of(made["rows"])
-
-
-def _log_table(weights: metrics.Weights) -> Floats:
-    """Logarithms of the probabilities of what follows each token, [V, V]."""
-    table = torch.from_numpy(weights["W_E"].astype(np.float64) @ weights["W_U"])
-    return np.asarray(table.log_softmax(-1).numpy())
-
-
-def exact_excess(task: Task, weights: metrics.Weights) -> float:
-    """The divergence of a model's rows from those of its chain, by how often each is read."""
-    often, rows = _chain(task)
-    return float(often @ divergence(rows, _log_table(weights)))
-
-
-def _exact_floor(task: Task) -> float:
-    often, rows = _chain(task)
-    return float(often @ entropy(rows))
-
-
-def exact_loss(task: Task, params: Mapping[str, NDArray[Any]]) -> Floats:
-    """Losses [M] of models for which `has_exact_excess`."""
-    found = []
-    for i in range(len(task)):
-        one = task.take(slice(i, i + 1))
-        weights = {name: value[i] for name, value in params.items()}
-        found.append(_exact_floor(one) + exact_excess(one, weights))
-    return np.array(found)
+    return found | _triples(one, weights, given.whole, logits)
 
 
 # --- attention, paths, weights ---------------------------------------------------------------------------------------
@@ -249,6 +172,20 @@ def _of_weights(
     return found
 
 
+def _triples(task: Task, weights: metrics.Weights, given: Asked, logits: torch.Tensor) -> dict[str, float]:
+    """Of skip-trigrams: how well they are read off the weights, and how much too likely bug trigrams are. NaN of other
+    languages, and the first of models off which tables cannot be read."""
+    found = {"planted_precision": np.nan, "bug_ratio": np.nan}
+    made = {name: value[task.language[0]] for name, value in task.tables.items()}
+    if tables.reads_triples(task.structure):
+        log_p = tables.through_softmax(task.structure, made, weights)
+        found["planted_precision"] = tables.precision(log_p, made["next"])
+    if task.structure.kind == "source":
+        seen = tables.running(given.tokens, given.where, logits[0].double().numpy(), task.structure)
+        found["bug_ratio"] = tables.bug_ratio(task.structure, made, seen)
+    return found
+
+
 # --- formation -------------------------------------------------------------------------------------------------------
 
 
@@ -258,22 +195,12 @@ def answers_of(structure: Structure) -> int | None:
     return {"pairs": s.values, "repeats": s.tokens, "triggers": s.tokens - s.triggers}.get(s.kind)
 
 
-def course(task: Task, state: State, i: int, given: Asked) -> Floats:
-    """The excess of a model at each snapshot, [C]."""
-    one = task.take(slice(i, i + 1))
-    found = []
-    for step in range(len(task.structure.snapshot_steps)):
-        params = {name: torch.from_numpy(value[i : i + 1, step]) for name, value in state.snapshots.items()}
-        finite = all(bool(value.isfinite().all()) for value in params.values())
-        found.append(given.excess(forward(one, params, given.inputs)[0]) if finite else np.nan)
-    return np.array(found, dtype=np.float64)
-
-
 def _formation(task: Task, state: State, i: int, given: Asked) -> dict[str, float]:
     """When a model learned to look back, by its snapshots."""
     if answers_of(task.structure) is None or not state.snapshots:
         return {"formed_at": np.nan, "width": np.nan}
-    return formed(task.structure, course(task, state, i, given))
+    snapshots = {name: value[i] for name, value in state.snapshots.items()}
+    return formed(task.structure, course(task.take(slice(i, i + 1)), snapshots, given))
 
 
 def formed(structure: Structure, excess: Floats) -> dict[str, float]:

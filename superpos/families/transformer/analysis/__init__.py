@@ -1,0 +1,1 @@
+"""What figures, measures and columns compute of transformers, without matplotlib."""
