@@ -23,8 +23,8 @@ TMS = find("tms")
 OTHERS = "needs superpos's own model, data and target, found target=squares"
 NAMES = [
     "features", "superposition", "phase_diagram", "geometry", "dimensionality", "feature_graph", "sets", "pca",
-    "vulnerability", "neurons", "motif", "energy_levels", "energy_ladder", "emergent_phases",
-    "interference_weights", "polytopes", "dynamics", "explanation_grades", "contamination", "training_movie", "loss",
+    "vulnerability", "neurons", "motif", "energy_levels", "energy_ladder", "emergent_phases", "interference_weights",
+    "polytopes", "dynamics", "explanation_grades", "contamination", "training_movie", "loss",
 ]  # fmt: skip
 
 
@@ -87,9 +87,8 @@ def test_functions_that_keep_the_parameters_bar_what_needs_data_and_target() -> 
     barred = {name: figure.barred for name, figure in exhibits.shows_with(own).figures.items()}
     assert set(barred.values()) == {"", OTHERS}
     assert [name for name, text in barred.items() if text == OTHERS] == [
-        "phase_diagram", "sets", "pca", "vulnerability", "energy_levels", "energy_ladder",
-        "emergent_phases", "interference_weights", "dynamics", "explanation_grades",
-        "contamination", "training_movie",
+        "phase_diagram", "sets", "pca", "vulnerability", "energy_levels", "energy_ladder", "emergent_phases",
+        "interference_weights", "dynamics", "explanation_grades", "contamination", "training_movie",
     ]  # fmt: skip
 
 
