@@ -21,6 +21,7 @@ from superpos.maths.types import Floats
 SAMPLES: Final = 2**14
 MATTERS: Final = 1e-4  # a weight that costs more than that is a real one (Olah et al. 2025)
 FEWEST_SEEDS: Final = 2
+FEWEST_FEATURES: Final = 20  # so that there are some hundred entries to compare
 MOST_FEATURES: Final = 512
 PLAIN: Final = {
     "model.tied": True,
@@ -38,11 +39,12 @@ def reason(run: Run, chosen: Sequence[Point]) -> str | None:
         return unequal
     if not chosen:
         return NOTHING
-    n = max(point.shape[0] for point in chosen)
-    if n > MOST_FEATURES:
-        return f"needs at most {MOST_FEATURES} features, found {n}"
-    seeds = max(len(point.models) for point in chosen)
-    return None if seeds >= FEWEST_SEEDS else f"needs {FEWEST_SEEDS} seeds of a setting at least"
+    if len(chosen) > 1:
+        return "needs a sweep of seeds alone"
+    n, seeds = chosen[0].shape[0], len(chosen[0].models)
+    if not FEWEST_FEATURES <= n <= MOST_FEATURES:
+        return f"needs {FEWEST_FEATURES} to {MOST_FEATURES} features, found {n}"
+    return None if seeds >= FEWEST_SEEDS else f"needs {FEWEST_SEEDS} seeds at least"
 
 
 def interference(W: Floats) -> Floats:

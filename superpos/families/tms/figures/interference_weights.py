@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from superpos.families.tms.analysis import interference
-from superpos.families.tms.analysis.points import by_density, points
+from superpos.families.tms.analysis.points import points
 from superpos.figures import style
 from superpos.figures.points import Run
 from superpos.maths.types import Floats
@@ -43,8 +43,8 @@ def applies(run: Run) -> str | None:
 
 
 def draw(run: Run) -> Figure:
-    """The two best seeds of the sparsest setting."""
-    point = by_density(points(run))[-1]
+    """The two best seeds."""
+    (point,) = points(run)
     first, second = (run.weights(int(model)) for model in point.models[:2])
     W = np.stack([first["W"], second["W"]]).astype(np.float64)
     cost = interference.costs(W[0], first["b"].astype(np.float64), interference.samples(point), point.importance)
