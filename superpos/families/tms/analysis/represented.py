@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from superpos.figures.points import Run, all_equal
+from superpos.figures.points import NOTHING, Run, all_equal
 from superpos.maths.types import Floats
 from superpos.store.rows import healthy
 
@@ -73,5 +73,7 @@ def reason(run: Run) -> str | None:
     unequal = all_equal(run, PLAIN)
     if unequal:
         return unequal
+    if healthy(run.table).empty:
+        return NOTHING
     widths = healthy(run.table)["model.n_hidden"].nunique()
     return None if widths >= MIN_WIDTHS else f"needs {MIN_WIDTHS} widths (model.n_hidden) at least, found {widths}"

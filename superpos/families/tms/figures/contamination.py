@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from superpos.families.tms.analysis.contamination import PAIRS, Contamination, contamination
 from superpos.figures import style
-from superpos.figures.points import Run, all_equal
+from superpos.figures.points import NOTHING, Run, all_equal
 from superpos.maths.types import Floats
 from superpos.store.rows import healthy
+
+MIN_DENSITIES: Final = 4
 
 
 def scatter(found: Contamination, density: Floats) -> Figure:
@@ -38,9 +42,12 @@ def scatter(found: Contamination, density: Floats) -> Figure:
 def applies(run: Run) -> str | None:
     """Why contamination cannot be drawn for this run; None when it can."""
     if healthy(run.table).empty:
-        return "has no model that finished without diverging"
+        return NOTHING
     if "data.density" not in run.table.columns or run.table["data.density"].map(np.ndim).any():
         return "needs features of equal density"
+    densities = healthy(run.table)["data.density"].nunique()
+    if densities < MIN_DENSITIES:
+        return f"needs {MIN_DENSITIES} densities at least, found {densities}"
     return all_equal(run, {"data.signed": False, "data.n_points": None, "data.correlation": "none"})
 
 
