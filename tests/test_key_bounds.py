@@ -37,6 +37,7 @@ CONTEXTS: dict[str, list[dict[str, Any]]] = {
         {"world.correlation": "pairs"},
         {"world.magnitude": "normal"},
         {"sae.kind": "batchtopk", "sae.latents": 65536},
+        {"sae.kind": "batchtopk", "train.batch_size": 2**24},
         {"sae.kind": "topk", "sae.k": 1, "sae.latents": 65536},
         {"sae.kind": "jumprelu"},
         {"train.steps": 2147483647},
@@ -71,7 +72,7 @@ def values(spec: KeySpec) -> list[float]:
         bounds.append(math.nextafter(spec.below, -math.inf))
     written = [float(f"{bound:.12g}") for bound in bounds]
     low, high = min(bounds), max(bounds)
-    middle = [low + share * (high - low) for share in (1e-6, 0.5)]
+    middle = [low + share * (high - low) for share in (3e-6, 0.5)]
     found = [*bounds, *written, *middle]
     if spec.kind == "int":
         found = [int(value) for value in [*bounds, *middle, low + 1]]

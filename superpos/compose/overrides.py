@@ -243,7 +243,9 @@ def _experiment(text: str, override: Override, known: _Known) -> str:
         raise ConfigError(f"experiment: there is no {show(name)}: {reason}")
     if folder := forgotten_folder(name):
         raise ConfigError(f"experiment: there is no {show(name)} but in {folder}/experiment; add --config-dir {folder}")
-    raise ConfigError(f"experiment: there is no {show(name)}; {did_you_mean(name, sorted(known.files))}")
+    guess = nearest(name, sorted(known.files))
+    meant = f"did you mean {guess}? " if guess else ""
+    raise ConfigError(f"experiment: there is no {show(name)}; {meant}allowed: what `superpos list` shows")
 
 
 def _swept_values(text: str, override: Override) -> Sequence[Any]:
