@@ -12,6 +12,7 @@ import superpos
 from superpos.errors import SuperposError
 from superpos.explain.figures import explanation_grades
 from superpos.families.tms.analysis import contamination
+from superpos.families.tms.figures import contamination as contamination_figure
 from superpos.families.tms.measures import explanations
 from superpos.figures import registry
 from superpos.store import Run
@@ -97,7 +98,8 @@ def test_a_patch_carries_what_shares_its_direction(run: Run) -> None:
 
 
 def test_contamination_is_drawn_feature_by_feature(run: Run) -> None:
-    figure = registry.draw(run, "contamination")
+    assert contamination_figure.applies(run) == "needs 4 densities at least, found 2"
+    figure = contamination_figure.draw(run)
     dots = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == "None"]
     found = contamination.contamination(run)
     shown = (found.exact > 0) & (found.measured > 0)
