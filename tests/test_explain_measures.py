@@ -107,6 +107,15 @@ def test_contamination_is_drawn_feature_by_feature(run: Run) -> None:
     assert sorted(x for line in dots for x in line.get_xdata()) == pytest.approx(sorted(found.exact[shown]))
 
 
+def test_the_legend_of_many_densities_names_a_few(run: Run) -> None:
+    found = contamination.contamination(run)
+    density = np.linspace(0.1, 1, len(found.exact))
+    figure = contamination_figure.scatter(found, density)
+    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert len(density) > len(names) == 8
+    assert (names[0], names[-1]) == ("1", "0.1")
+
+
 def test_the_figure_needs_grades_and_shows_those_that_are_kept(run: Run, pairs: Run, outputs: Path) -> None:
     fresh = superpos.train([*SHORT, "data.density=1,0.2", "name=fresh"], out=outputs)
     assert "superpos explain RUN" in str(explanation_grades.applies(fresh))

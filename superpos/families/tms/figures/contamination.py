@@ -15,6 +15,8 @@ from superpos.maths.types import Floats
 from superpos.store.rows import healthy
 
 MIN_DENSITIES: Final = 4
+MOST_NAMED: Final = 8
+"""Densities in the legend: more would cover the dots."""
 
 
 def scatter(found: Contamination, density: Floats) -> Figure:
@@ -24,10 +26,12 @@ def scatter(found: Contamination, density: Floats) -> Figure:
         axes = figure.subplots()
         shown = (found.exact > 0) & (found.measured > 0)
         each = np.unique(density)[::-1]
+        named = np.linspace(0, len(each) - 1, min(len(each), MOST_NAMED)).round()
         for number, p in enumerate(each):
             here = shown & (density == p)
             colour = mpl.colormaps["viridis"](number / max(len(each) - 1, 1))
-            axes.plot(found.exact[here], found.measured[here], ".", color=colour, alpha=0.6, mew=0, label=f"{p:g}")
+            label = f"{p:.2g}" if number in named else None
+            axes.plot(found.exact[here], found.measured[here], ".", color=colour, alpha=0.6, mew=0, label=label)
         ends = np.array([found.exact[shown].min(), found.exact[shown].max()])
         axes.plot(ends, ends, color=style.INK, linewidth=0.8)
         axes.set(xscale="log", yscale="log")
