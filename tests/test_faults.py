@@ -170,9 +170,9 @@ sys.argv = ["superpos"]
 overrides, out, megabytes = {overrides!r}, {out!r}, {megabytes!r}
 superpos.train(["engine.backend=reference", "train.steps=2", "name=warm"], out=out)
 if megabytes:
-    pages = int(open("/proc/self/statm").read().split()[0])
-    limit = pages * resource.getpagesize() + megabytes * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    limit = int(status["VmData"].split()[0]) * 2**10 + megabytes * 2**20
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 from superpos.cli import app
 app(["train", *overrides, "--out", out], prog_name="superpos")
 """
