@@ -11,6 +11,8 @@ import torch
 
 import superpos
 from superpos.errors import ConfigError
+from superpos.families.tms.cpu import inputs as compiled
+from superpos.families.tms.data import inputs
 from superpos.families.tms.data.own_draws import own_draws
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Structure, Task
@@ -180,3 +182,44 @@ def test_what_cannot_be_used_is_refused(functions: dict[str, Any], message: str,
     with pytest.raises(ConfigError, match=message):
         superpos.train([*SMALL, "train.steps=2"], **functions, out=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.999])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_features": 5},
+        {"n_features": 1},
+        {"n_features": 130},
+        {"n_features": 7, "signed": True},
+        {"n_features": 6, "correlation": "correlated", "set_size": 2},
+        {"n_features": 6, "correlation": "anticorrelated", "set_size": 3},
+    ],
+)
+def test_compiled_draws_are_those_of_the_sampler_bit_for_bit(options: dict[str, Any], sparsity: float) -> None:
+    structure = Structure(n_hidden=2, **options)
+    n = structure.n_features
+    last = np.full((3, n), sparsity)
+    last[1] = 0.5
+    seeds = np.array([3, 2**63 + 5, 3], np.uint64)
+    task = Task(structure, seeds, *np.ones((2, 3)), last, np.ones((3, n)), np.ones(3))
+    for samples in (range(1), range(300), range(3, 200), range(8192, 8192 + 130)):
+        plain = inputs.dense(task, Purpose.TRAIN, 9, samples)
+        assert torch.equal(compiled.dense(task, Purpose.TRAIN, 9, samples), plain)
+
+
+def test_models_of_ones_own_take_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    taken = []
+
+    def noted(*arguments: Any) -> torch.Tensor:
+        taken.append(arguments[1])
+        return dense(*arguments)
+
+    dense = compiled.dense
+    monkeypatch.setattr(compiled, "dense", noted)
+    superpos.train([*SMALL, "train.steps=2"], measure=lengths, target=squared, out=tmp_path)
+    assert {Purpose.TRAIN, Purpose.EVALUATE} <= set(taken)
+
+
+def squared(x: torch.Tensor) -> torch.Tensor:
+    return x**2
