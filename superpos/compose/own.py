@@ -33,22 +33,24 @@ def _list(value: Any) -> list[Any] | None:
     return list(value) if isinstance(value, list | tuple) else None
 
 
-def _function(doc: str) -> Any:
+def _function(doc: str, null: str = "superpos's own") -> Any:
     """A key that names a function."""
-    return key("value", None, doc, parse=_name, words=f"the name of a function in {FILE}", null="superpos's own")
+    return key("value", None, doc, parse=_name, words=f"the name of a function in {FILE}", null=null)
 
 
 @dataclass(frozen=True)
 class OwnConfig:
-    """Functions of a file `superpos_functions.py`, which only `--config-dir` and the folder of that file run."""
+    """Functions of a file `superpos_functions.py`, which only `--config-dir` runs; those of a whole run."""
 
     model: str | None = _function("model(params, x): outputs [M, B, ...]")
     data: str | None = _function("data(x): inputs made of the drawn ones, [M, B, n]")
     target: str | None = _function("target(x): what the outputs should be")
     loss: str | None = _function("loss(out, target, params): the loss of each sample, [M, B]")
-    after_step: str | None = _function("after_step(params, lr, step): parameters that are to be others")
-    init: str | None = _function("init(params): initial parameters that are to be others")
-    measure: str | None = _function("measure(params): columns of results, [M] each, which are own.NAME in the table")
+    after_step: str | None = _function("after_step(params, lr, step): parameters that are to be others", null="none")
+    init: str | None = _function("init(params): initial parameters that are to be others", null="as drawn")
+    measure: str | None = _function(
+        "measure(params): columns of results, [M] each, which are own.NAME in the table", null="none"
+    )
     params: Any = key(  # noqa: RUF009 - a field
         "value",
         None,

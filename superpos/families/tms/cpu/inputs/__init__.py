@@ -64,7 +64,7 @@ def _fill(
     sets: int,
     set_size: int,
 ) -> None:
-    """Fill x [M, B, F] block by block of samples; models order[edges[g]:edges[g + 1]], of one seed, share their draws."""
+    """Fill x [M, B, F] block by block of samples; models of one seed, order[edges[g]:edges[g + 1]], share draws."""
     n = x.shape[2]
     u = buffers[0]
     switch = buffers[1] if sets else u
