@@ -159,6 +159,17 @@ def test_finite_points_have_unit_length_and_stay() -> None:
     assert not np.array_equal(x[0], x[1])  # another seed, other points
 
 
+def test_models_of_one_data_seed_have_the_same_points() -> None:
+    """Their weights begin with their own seeds; the samples that they are evaluated on belong to these, too."""
+    own = make_task(20, 2, models=3, density=0.3, n_points=50)
+    task = make_task(20, 2, models=3, density=0.3, n_points=50, data_seed=[2, 2, 5])
+    x, alone = inputs.batch(task, 0).numpy(), inputs.batch(own, 0).numpy()
+    np.testing.assert_array_equal(x[0], alone[2])
+    np.testing.assert_array_equal(x[1], alone[2])
+    assert not np.array_equal(x[2], alone[2])
+    np.testing.assert_array_equal(inputs.evaluation(task, range(9)), inputs.evaluation(own, range(9)))
+
+
 def test_a_point_without_active_features_stays_zero() -> None:
     x = inputs.batch(make_task(2, 1, density=0.05, n_points=100), 0).numpy()[0]
     length = np.linalg.norm(x, axis=-1)
@@ -183,3 +194,39 @@ def test_activity_is_independent_across_features_samples_and_steps() -> None:
     columns = np.concatenate([*active, np.roll(active[0], 1, axis=0), np.roll(active[0], 4, axis=0)], axis=1)
     assert_uncorrelated(columns.astype(float))
     assert_share((active[0][:, :2]).all(1)[:, None], 0.2**2)
+
+
+def test_other_laws_at_given_draws() -> None:
+    """S = 1/2: active from 2^31 on, at the levels 1/4, 1/2 and 3/4 of the law."""
+    words = [0, 2**31 - 1, 2**31 + 2**29, 2**31 + 2**30, 2**31 + 3 * 2**29]
+    assert values_of("one", words) == [0, 0, 1, 1, 1]
+    assert values_of("sign", words) == [0, 0, -1, 1, 1]
+    assert values_of("normal", words) == pytest.approx([0, 0, -0.67449, 0, 0.67449], abs=1e-5)
+    assert values_of("exponential", words) == pytest.approx([0, 0, np.log(4 / 3), np.log(2), np.log(4)], rel=1e-6)
+    # the last and the first draw are finite
+    assert values_of("normal", [FULL - 1, 2**31]) == pytest.approx([6.3, -6.3], abs=0.1)
+    assert values_of("exponential", [FULL - 1, 2**31]) == pytest.approx([22.2, 0], abs=0.1)
+
+
+def values_of(law: str, words: list[int]) -> list[float]:
+    """Values of a law for the draws of a feature with S = 1/2."""
+    rules = feature_values.cells(Structure(1, 1, values=law), np.array([[0.5]]))
+    u = torch.tensor(words).reshape(1, -1, 1)
+    return feature_values.features(rules, u, u, law).flatten().tolist()
+
+
+@pytest.mark.parametrize("sampler", ["dense", "sparse"])
+@pytest.mark.parametrize("sets", [{}, {"correlation": "correlated"}, {"correlation": "anticorrelated"}])
+@pytest.mark.parametrize(
+    ("law", "mean", "square"), [("one", 1, 1), ("sign", 0, 1), ("normal", 0, 1), ("exponential", 1, 2)]
+)
+def test_moments_of_other_laws(law: str, mean: float, square: float, sets: dict[str, Any], sampler: str) -> None:
+    structure = sets | ({"set_size": 2} if sets else {})
+    x = draw(make_task(4, 2, density=0.3, values=law, sampler=sampler, **structure))[0].astype(np.float64)
+    active = x != 0
+    share = 0.15 if structure.get("correlation") == "anticorrelated" else 0.3
+    assert_share(active, share)
+    for power, expected in ((1, mean), (2, square)):
+        found = x**power
+        spread = found[active].std() / np.sqrt(active.sum())
+        assert abs(found[active].mean() - expected) <= 4 * spread + 1e-6

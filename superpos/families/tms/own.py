@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from superpos.families.tms import FAMILY, exhibits
-from superpos.families.tms.model import forward, squared_error, target
+from superpos.families.tms.model import forward, squared_error, target, trained_error
 from superpos.families.tms.settings import Settings
 from superpos.families.tms.structure import Structure, Task
 from superpos.family import Family
@@ -97,13 +97,17 @@ def _forward(
 def _losses(
     own: Own, task: Task, params: Params, x: torch.Tensor, extra: Params | None = None, step: int | None = None
 ) -> torch.Tensor:
-    """sum_i I_i (target_i - x'_i)² of each sample, [M, B]."""
-    return _output_loss(own, task, x, _forward(own, task, params, x)[0])
+    """sum_i I_i (target_i - x'_i)² of each sample, [M, B]; in a step with the power that training minimises."""
+    out = _forward(own, task, params, x)[0]
+    return _output_loss(own, task, x, out) if step is None else trained_error(task, _target(own, task, x), out)
 
 
 def _output_loss(own: Own, task: Task, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    wanted = target(task, x) if own.target is None else own.target(x)
-    return squared_error(task, wanted, out)
+    return squared_error(task, _target(own, task, x), out)
+
+
+def _target(own: Own, task: Task, x: torch.Tensor) -> torch.Tensor:
+    return target(task, x) if own.target is None else own.target(x)
 
 
 def _batch(own: Own, task: Task, step: int, device: str) -> torch.Tensor:

@@ -18,6 +18,7 @@ _PLAIN: Final = {
     "model.hidden": "linear",
     "model.output": "relu",
     "data.signed": False,
+    "data.values": "uniform",
 }
 
 

@@ -38,14 +38,14 @@ def dense(task: Task, purpose: Purpose, step: int, samples: range, device: str =
         sets = draws(seeds, purpose + Purpose.SETS, step, samples, n_sets, device)
         switch = sets.repeat_interleave(structure.set_size, dim=2)
     rows = torch.from_numpy(row.reshape(-1)).to(device)
-    return features(cells(structure, task.sparsity), u[rows], switch[rows])
+    return features(cells(structure, task.sparsity), u[rows], switch[rows], structure.values)
 
 
 def batch(task: Task, step: int, device: str = "cpu") -> torch.Tensor:
     """Training inputs [M, B, F]: a fresh batch, or all points of the finite data set."""
     structure = task.structure
     purpose, at = (Purpose.POINTS, 0) if structure.n_points else (Purpose.TRAIN, step)
-    return sample(task, purpose, at, range(structure.samples_per_step), device)
+    return sample(task.in_training, purpose, at, range(structure.samples_per_step), device)
 
 
 def unit_length(x: torch.Tensor) -> torch.Tensor:
