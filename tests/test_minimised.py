@@ -198,7 +198,7 @@ def test_models_of_one_s_own_are_trained_on_the_power() -> None:
     def shift(params: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         return 0 * x + params["b"][:, None]
 
-    own = Own.of(shift, None, None, None)
+    own = Own.of({"model": shift})
     assert own is not None
     family = with_functions(own)
     task = make_task(2, 1, loss_power=4, importance=[[1.0, 3.0]])
