@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from referees import python_with
 
 from superpos.errors import ConfigError
 from superpos.explain import induction, patching
 from superpos.explain.patching import Pairs, Site
 
-REFEREE = sys.executable if find_spec("transformer_lens") else os.environ.get("SUPERPOS_REFEREES")
 TOTAL = 0.7
 """What the K circuit writes of the answer: 1 by the match head, less 0.3 by the suppressing one."""
 
@@ -199,21 +196,20 @@ def test_an_unknown_corruption_is_refused() -> None:
         some_pairs("induction_k", 20, "first")
 
 
-@pytest.mark.skipif(
-    REFEREE is None,
-    reason="TransformerLens is installed neither here nor where SUPERPOS_REFEREES says",
-)
 @pytest.mark.parametrize("kind", induction.KINDS)
-def test_patched_heads_are_those_of_transformer_lens(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("package", ["transformer_lens", "nnsight"])
+def test_patched_heads_are_those_of_other_packages(package: str, kind: str, tmp_path: Path) -> None:
     """The same weights, every head: logits of clean runs with one head as on corrupt prompts."""
+    referee = python_with(package)
+    if referee is None:
+        pytest.skip(f"{package} is installed neither here nor where SUPERPOS_REFEREES says")
     made = induction.prompts(np.random.default_rng(0).integers(0, 2**32, (12, 17)))
     weights = {name: torch.from_numpy(v) for name, v in induction.build(kind, 1, 6.0).items()}
     corrupt = induction.corrupt(made, "keys_swapped").tokens
     tokens = {"clean": torch.from_numpy(made.tokens), "corrupt": torch.from_numpy(corrupt)}
     torch.save({"weights": weights, **tokens}, tmp_path / "given.pt")
-    assert REFEREE is not None
-    script = Path(__file__).parent / "support" / "transformer_lens_patching.py"
-    command = [REFEREE, script, tmp_path / "given.pt", tmp_path / "logits.pt"]
+    script = Path(__file__).parent / "support" / f"{package}_patching.py"
+    command = [referee, script, tmp_path / "given.pt", tmp_path / "logits.pt"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     theirs = torch.load(tmp_path / "logits.pt", weights_only=True)

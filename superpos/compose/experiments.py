@@ -17,6 +17,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _NAMES: Final = "up to 100 letters, digits and ._-"
 _SUFFIX = ".yaml"
 _LIKE_YAML = re.compile(r"\.ya?ml", re.IGNORECASE)
+_ENOUGH: Final = ("cluster/*.y*ml", "claims/*.yaml", "measures/*.py", "figures/*.py", "superpos_functions.py")
+"""What of a folder of configs can be used without experiments."""
 _HYDRAS = ("_self_", "_global_", "_group_", "_name_", "_here_")  # words of its `defaults:`
 
 
@@ -84,7 +86,7 @@ def own_experiments(config_dir: Path | None, shipped: Collection[str]) -> Experi
         found = _experiments_in(config_dir, shipped)
     except OSError as error:
         raise ConfigError(f"--config-dir: cannot read {error.filename or config_dir}: {error.strerror}") from error
-    if found.files or any((config_dir / "cluster").glob("*.y*ml")):  # a site of SLURM is enough
+    if found.files or any(any(config_dir.glob(pattern)) for pattern in _ENOUGH):
         return found
     if found.passed_over:
         raise ConfigError([f"--config-dir: {path} {reason}" for path, reason in found.passed_over.items()])
