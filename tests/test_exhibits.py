@@ -33,6 +33,10 @@ def squares(x):  # type: ignore[no-untyped-def]  # torch's
     return x**2
 
 
+def model(params, x):  # type: ignore[no-untyped-def]  # torch's
+    return x
+
+
 def of_family(family: Family) -> MemoryRun:
     """A run of two densities whose models belong to a family."""
     run = make_run({}, {"data.density": [0.1, 1.0]}, lambda row: DIGON_AND_ONE)
@@ -83,7 +87,7 @@ def test_a_barred_figure_says_why_and_is_not_asked() -> None:
 
 
 def test_functions_that_keep_the_parameters_bar_what_needs_data_and_target() -> None:
-    own = Own.of(None, None, squares, None)
+    own = Own.of({"target": squares})
     assert own is not None
     barred = {name: figure.barred for name, figure in exhibits.shows_with(own).figures.items()}
     assert set(barred.values()) == {"", OTHERS}
@@ -95,12 +99,12 @@ def test_functions_that_keep_the_parameters_bar_what_needs_data_and_target() -> 
 
 
 def test_functions_with_parameters_of_their_own_bar_what_needs_weights() -> None:
-    own = Own.of(squares, None, None, {"gate": ("n",)})
+    own = Own.of({"model": model}, {"gate": ("n",)})
     assert own is not None
-    found = "needs the parameters of superpos's own model, found those of model=squares"
+    found = "needs the parameters of superpos's own model, found those of model=model"
     barred = {name: figure.barred for name, figure in exhibits.shows_with(own).figures.items()}
     assert barred["features"] == barred["neurons"] == found
-    assert barred["sets"] == OTHERS.replace("target=", "model=")
+    assert barred["sets"] == OTHERS.replace("target=squares", "model=model")
     assert "" not in barred.values()
 
 

@@ -28,7 +28,7 @@ TABLE = {
     "engines": "errors family maths user",
     "store": "errors units paths family user config.schema",
     "plan": "errors config family user engines.task",
-    "figures": "errors units family maths store",
+    "figures": "errors units family maths user store",
     "claims": "errors family maths.types user store config.wording",
     "explain": "errors config family maths store figures claims",
     "report": "errors units family maths.types store plan figures",
