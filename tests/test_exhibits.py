@@ -25,7 +25,7 @@ NAMES = [
     "features", "superposition", "phase_diagram", "geometry", "dimensionality", "feature_graph", "sets", "pca",
     "vulnerability", "neurons", "motif", "energy_levels", "energy_ladder", "emergent_phases",
     "interference_weights", "incidental", "compressed", "double_descent", "scaling", "circle", "polytopes", "dynamics",
-    "explanation_grades", "contamination", "training_movie", "loss",
+    "explanation_grades", "contamination", "collateral", "forest_importances", "training_movie", "loss",
 ]  # fmt: skip
 
 
@@ -94,7 +94,8 @@ def test_functions_that_keep_the_parameters_bar_what_needs_data_and_target() -> 
     assert [name for name, text in barred.items() if text == OTHERS] == [
         "phase_diagram", "sets", "pca", "vulnerability", "energy_levels", "energy_ladder",
         "emergent_phases", "interference_weights", "incidental", "compressed", "double_descent", "scaling",
-        "circle", "dynamics", "explanation_grades", "contamination", "training_movie",
+        "circle", "dynamics", "explanation_grades", "contamination", "collateral", "forest_importances",
+        "training_movie",
     ]  # fmt: skip
 
 
