@@ -1,0 +1,36 @@
+"""Two phases of learning chains in context: first how often states come, then what follows what."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from superpos.families.transformer.analysis.markov import plateau
+from superpos.families.transformer.analysis.models import task
+from superpos.families.transformer.figures import formation
+from superpos.figures import style
+from superpos.figures.points import Run, points
+from superpos.store.rows import healthy
+
+
+def applies(run: Run) -> str | None:
+    """Why there is nothing to show; None when there is."""
+    rows = healthy(run.table)
+    if not len(rows) or not (rows["language.kind"] == "markov").all():
+        return "needs language.kind=markov"
+    return formation.applies(run)
+
+
+def draw(run: Run) -> Figure:
+    """Up to sixteen seeds of every setting, and the unigram predictor on the same sequences."""
+    chosen = points(run)
+    found = {}
+    for point in chosen:
+        steps, lines = formation.courses(run, point)
+        found[point.label()] = lines
+    figure = formation.diagram(steps, found)
+    with style.context():
+        axes = figure.axes[0]
+        axes.axhline(plateau(task(run, chosen[0].best)), color=style.INK, linestyle=":", label="unigram predictor")
+        axes.set_ylabel("excess over Bayes, nats")
+        axes.legend()
+    return figure
