@@ -364,10 +364,18 @@ def test_another_family_is_measured_by_the_same_code() -> None:
 
 
 @pytest.mark.usefixtures("lines")
+def test_an_unknown_family_is_told_all_that_there_are() -> None:
+    done = CliRunner().invoke(app, ["bench", "--family", "lin"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    allowed = ", ".join(family.names())
+    assert {"tms", "sae", "line", "unmeasured"} <= set(family.names())
+    assert done.stderr == f"superpos: --family: there is no 'lin'; did you mean line? allowed: {allowed}\n"
+
+
+@pytest.mark.usefixtures("lines")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--family", "lin"], "--family: there is no 'lin'; did you mean line? allowed: tms, sae, line, unmeasured"),
         (["--family", "unmeasured"], "--family: unmeasured has no benchmark"),
         (["--family", "line", "--scaling"], "--family: line has no cases for --scaling"),
         (["--family", "line", "--case", "lime"], "--case: there is no 'lime'; did you mean line?"),

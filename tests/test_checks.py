@@ -23,7 +23,7 @@ from superpos.cli import app
 from superpos.compose import experiments
 from superpos.compose.experiments import experiment_files, place, shipped_folder
 from superpos.errors import ConfigError
-from superpos.family import DEFAULT, find
+from superpos.family import DEFAULT, find, names
 from superpos.store import Run
 
 CLAIMS = load_claims(shipped_folder() / "claims")
@@ -53,7 +53,7 @@ def folder_of(tmp_path: Path, *entries: dict[str, Any], name: str = "07_own.yaml
 def claim(**changes: Any) -> Claim:
     """A claim on a measure of which the tests make up the values."""
     values = {"row": 0, "experiment": "intro", "text": "t", "source": "s", "reason": "r", "arguments": {}}
-    values |= {"statistic": "median", "expected": None, "published": None, "band": claim_files.Band()}
+    values |= {"statistic": "median", "expected": None, "published": None, "band": claim_files.Band(), "empty": ""}
     values |= {"measure": lambda run: Measured(run), "run": {"full": ("run",)}, "control": {"full": ("control",)}}
     return Claim(**(values | changes))
 
@@ -78,6 +78,10 @@ def test_a_claim_holds_where_the_run_lies_in_the_band_and_the_control_does_not()
         ([], [9], "outside the band"),
         ([2], [2], verdicts.CONTROL_PASSES),
         ([3], [2], verdicts.CONTROL_PASSES),
+        ([2], [], verdicts.CONTROL_IS_EMPTY),
+        ([2], [math.nan], verdicts.CONTROL_IS_EMPTY),
+        ([2], [9, math.nan], verdicts.CONTROL_IS_EMPTY),
+        ([3], [], verdicts.CONTROL_IS_EMPTY),
     ],
 )
 def test_a_claim_fails(run: list[float], control: list[float], why: str) -> None:
@@ -86,8 +90,14 @@ def test_a_claim_fails(run: list[float], control: list[float], why: str) -> None
 
 
 @pytest.mark.parametrize("nothing", [[], [math.nan]])
-def test_a_control_that_shows_nothing_is_outside(nothing: list[float]) -> None:
-    assert judged([2], nothing, band=claim_files.Band(1, 3)).verdict == "holds"
+def test_a_control_may_lack_what_a_claim_is_about(nothing: list[float]) -> None:
+    band = claim_files.Band(1, 3)
+    assert judged([2], nothing, band=band, empty="there are none").verdict == "holds"
+    assert judged([2], [2], band=band, empty="there are none").why == verdicts.CONTROL_PASSES
+
+
+def test_a_control_beyond_all_numbers_is_outside() -> None:
+    assert judged([2], [math.inf], band=claim_files.Band(1, 3)).verdict == "holds"
 
 
 def test_a_relative_band_is_about_what_theory_computes() -> None:
@@ -100,7 +110,7 @@ def test_a_relative_band_is_about_what_theory_computes() -> None:
 
 @pytest.mark.parametrize(("statistic", "value"), [("best", 1), ("min", 1), ("median", 2), ("mean", 4), ("max", 9)])
 def test_statistics(statistic: str, value: float) -> None:
-    assert judged([2, 9, 1], [], statistic=statistic).measured == value
+    assert judged([2, 9, 1], [0], statistic=statistic).measured == value
 
 
 def test_a_run_may_stand_on_another_experiment() -> None:
@@ -191,7 +201,8 @@ def test_faults_of_a_file(tmp_path: Path) -> None:
 def test_a_file_of_an_unknown_family(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_claims(folder_of(tmp_path, {}, family="tsm"))
-    assert caught.value.faults == ["07_own.yaml: family: there is no 'tsm'; did you mean tms? allowed: tms, sae"]
+    allowed = ", ".join(names())
+    assert caught.value.faults == [f"07_own.yaml: family: there is no 'tsm'; did you mean tms? allowed: {allowed}"]
 
 
 def test_claims_of_several_folders_follow_each_other(tmp_path: Path) -> None:
@@ -247,7 +258,15 @@ def test_verify_of_an_unknown_experiment(own: Path) -> None:
 
 
 def test_the_shipped_claims_cover_every_experiment_of_the_paper() -> None:
-    assert {claim.row for claim in CLAIMS} == {*range(13), *range(21, 36), *range(41, 45), 46, 50, *range(57, 60)}
+    assert {claim.row for claim in CLAIMS} == {
+        *range(13),
+        *range(14, 17),
+        *range(21, 36),
+        *range(41, 45),
+        46,
+        50,
+        *range(57, 60),
+    }
     assert len(CLAIMS) >= 60
     assert sum("quick" in claim.run for claim in CLAIMS) >= 25
     files = experiment_files()
@@ -276,7 +295,9 @@ def test_no_measure_draws() -> None:
 
 def test_every_measure_is_used() -> None:
     used = {claim.measure for claim in CLAIMS}
-    assert used == {measure for name in (DEFAULT, "sae") for measure in find_measure.every(find(name)).values()}
+    assert used == {
+        measure for name in (DEFAULT, "sae", "circuit") for measure in find_measure.every(find(name)).values()
+    }
 
 
 @pytest.fixture(scope="session")
@@ -296,4 +317,5 @@ def test_an_untrained_model_fails_the_claim(claim: Claim, trained: Any) -> None:
     found = claim.measure(run, **claim.arguments)
     low, high = claim.band.ends(found.expected if claim.expected is None else claim.expected)
     [result] = verdicts.check([claim], lambda *_: run, quick="quick" in claim.run)
+    assert math.isnan(result.control) == bool(claim.empty)
     assert not low <= result.control <= high

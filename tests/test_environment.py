@@ -29,6 +29,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
         "NUMBA_NUM_THREADS=0 OMP_NUM_THREADS=0 LC_ALL=C PYTHONHASHSEED=7 PYTHONOPTIMIZE=2",
         "NUMBA_NUM_THREADS=many NUMBA_OPT=fast NUMBA_CPU_NAME=x OMP_NUM_THREADS=many PYTHONWARNINGS=error",
         "TORCH_LOGS=nonsense CUDA_VISIBLE_DEVICES=x PYTHONIOENCODING=ascii LC_ALL=tr_TR.UTF-8 TZ=Mars/X",
+        "SOURCE_DATE_EPOCH=yesterday MPLBACKEND=none",
     ],
 )
 def test_training_does_not_follow_the_environment(tmp_path: Path, variables: str) -> None:

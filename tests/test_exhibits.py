@@ -15,7 +15,7 @@ import superpos.metrics
 import superpos.theory
 from superpos.errors import SuperposError
 from superpos.families.tms import exhibits, geometry, metrics, theory
-from superpos.family import Exhibits, Family, Figure, find
+from superpos.family import Exhibits, Family, Figure, every, find
 from superpos.figures import points, registry
 from superpos.user.functions import Own
 
@@ -23,8 +23,8 @@ TMS = find("tms")
 OTHERS = "needs superpos's own model, data and target, found target=squares"
 NAMES = [
     "features", "superposition", "phase_diagram", "geometry", "dimensionality", "feature_graph", "sets", "pca",
-    "vulnerability", "neurons", "motif", "energy_levels", "polytopes", "dynamics", "explanation_grades",
-    "contamination", "training_movie", "loss",
+    "vulnerability", "neurons", "motif", "energy_levels", "energy_ladder", "emergent_phases",
+    "interference_weights", "polytopes", "dynamics", "explanation_grades", "contamination", "training_movie", "loss",
 ]  # fmt: skip
 
 
@@ -54,8 +54,8 @@ def test_a_figure_is_a_module_that_says_what_it_can_show_and_draws_it(name: str)
 
 def test_figures_stand_in_order_and_those_of_every_family_at_the_end() -> None:
     assert list(registry.figures_of(TMS)) == NAMES
-    of_autoencoders = list(find("sae").shows.figures)
-    assert list(registry.every_figure()) == [*NAMES[:-1], *of_autoencoders, NAMES[-1]]
+    others = [name for family in every()[1:] for name in family.shows.figures]
+    assert list(registry.every_figure()) == list(dict.fromkeys([*NAMES[:-1], *others, NAMES[-1]]))
     assert list(registry.figures_of(replace(TMS, shows=Exhibits()))) == ["loss"]
 
 
@@ -87,7 +87,8 @@ def test_functions_that_keep_the_parameters_bar_what_needs_data_and_target() -> 
     barred = {name: figure.barred for name, figure in exhibits.shows_with(own).figures.items()}
     assert set(barred.values()) == {"", OTHERS}
     assert [name for name, text in barred.items() if text == OTHERS] == [
-        "phase_diagram", "sets", "pca", "vulnerability", "energy_levels", "dynamics", "explanation_grades",
+        "phase_diagram", "sets", "pca", "vulnerability", "energy_levels", "energy_ladder",
+        "emergent_phases", "interference_weights", "dynamics", "explanation_grades",
         "contamination", "training_movie",
     ]  # fmt: skip
 

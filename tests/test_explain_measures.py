@@ -12,6 +12,7 @@ import superpos
 from superpos.errors import SuperposError
 from superpos.explain.figures import explanation_grades
 from superpos.families.tms.analysis import contamination
+from superpos.families.tms.figures import contamination as contamination_figure
 from superpos.families.tms.measures import explanations
 from superpos.figures import registry
 from superpos.store import Run
@@ -97,12 +98,22 @@ def test_a_patch_carries_what_shares_its_direction(run: Run) -> None:
 
 
 def test_contamination_is_drawn_feature_by_feature(run: Run) -> None:
-    figure = registry.draw(run, "contamination")
+    assert contamination_figure.applies(run) == "needs 4 densities at least, found 2"
+    figure = contamination_figure.draw(run)
     dots = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == "None"]
     found = contamination.contamination(run)
     shown = (found.exact > 0) & (found.measured > 0)
     assert sum(len(line.get_xdata()) for line in dots) == shown.sum()
     assert sorted(x for line in dots for x in line.get_xdata()) == pytest.approx(sorted(found.exact[shown]))
+
+
+def test_the_legend_of_many_densities_names_a_few(run: Run) -> None:
+    found = contamination.contamination(run)
+    density = np.linspace(0.1, 1, len(found.exact))
+    figure = contamination_figure.scatter(found, density)
+    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert len(density) > len(names) == 8
+    assert (names[0], names[-1]) == ("1", "0.1")
 
 
 def test_the_figure_needs_grades_and_shows_those_that_are_kept(run: Run, pairs: Run, outputs: Path) -> None:

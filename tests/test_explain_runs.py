@@ -138,6 +138,15 @@ def test_correlated_sets_and_conditional_values(outputs: Path) -> None:
     assert run.explain("shapley", background="data", inputs=8)["grade"].tolist() != conditional["grade"].tolist()
 
 
+def test_conditional_values_of_a_hidden_relu_are_refused(outputs: Path) -> None:
+    words = ["model.n_features=4", "data.correlation=correlated", "data.set_size=2", "data.density=0.2"]
+    relu = ["model.hidden=relu", "model.tied=false", "name=hiddensets"]
+    run = superpos.train([*SMALL[:2], *words, "model.n_hidden=2", *relu], out=outputs)
+    done = superpos_explain(run.path, "explain.value=conditional", "explain.method=shapley")
+    assert done.exit_code == 2 and "needs a linear hidden layer" in done.stderr
+    assert not folders(run)
+
+
 def test_hidden_relus_and_many_features_are_sampled_and_that_is_said(outputs: Path) -> None:
     words = ["model.n_features=13", "model.n_hidden=4", "name=wide"]
     run = superpos.train([*SMALL[:2], *words], out=outputs)

@@ -168,8 +168,8 @@ def test_settings_as_every_table(run: Run, tmp_path: Path) -> None:
     expected = run.by_setting()
     for suffix in (".csv", ".parquet", ".md", ".tex"):
         assert export(run, f"--to={tmp_path / f'run{suffix}'}", "--by-setting").exit_code == 0
-    read = pd.read_csv(tmp_path / "run.csv", float_precision="round_trip")
-    assert read["loss_best"].tolist() == expected["loss_best"].tolist()
+    read = pd.read_csv(tmp_path / "run.csv", dtype={"loss_best": str})  # pandas' own numbers may miss the last bit
+    assert read["loss_best"].map(float).tolist() == expected["loss_best"].tolist()
     assert [json.loads(cell) for cell in read["data.sparsity"]] == [[0.5] * 3, [0.1, 0.5, 0.9]]
     assert pd.read_parquet(tmp_path / "run.parquet")["best"].tolist() == expected["best"].tolist()
     assert len((tmp_path / "run.md").read_text().splitlines()) == 2 + len(expected)

@@ -620,7 +620,10 @@ REFUSED = {
     ),
     "its key in a shared group": (["train.l1=0.1"], "it needs family=auto"),
     "family swept": (["family=tms,auto"], "family: cannot be swept"),
-    "unknown family": (["family=autos"], "family: there is no 'autos'; did you mean auto? allowed: tms, sae, auto"),
+    "unknown family": (
+        ["family=autos"],
+        "family: there is no 'autos'; did you mean auto? allowed: tms, circuit, sae, transformer, auto",
+    ),
 }
 
 
@@ -710,7 +713,7 @@ def test_keys_that_say_the_same(run: Run, sweep: list[str]) -> None:
 
 def test_names_of_families() -> None:
     superpos.register(FAMILY)
-    assert seam.names() == ["tms", "sae", "auto"]
+    assert seam.names() == ["tms", "circuit", "sae", "transformer", "auto"]
     with pytest.raises(ValueError, match="there is a family 'auto' already"):
         superpos.register(replace(FAMILY, loss="another"))
     with pytest.raises(ValueError, match="there is a family 'tms' already"):
@@ -728,7 +731,7 @@ def test_a_family_of_this_process_alone_is_not_submitted(tmp_path: Path) -> None
     assert "auto is registered in this process alone" in refused.output
     assert not list(tmp_path.iterdir())
     seam.forget("auto")
-    assert seam.names() == ["tms", "sae"]
+    assert seam.names() == ["tms", "circuit", "sae", "transformer"]
     with pytest.raises(seam.UnknownFamilyError):
         seam.forget("tms")
     superpos.register(FAMILY)

@@ -11,8 +11,10 @@ import pytest
 from cgroup import limited
 
 import superpos
+from superpos.compose.compose import compose
 from superpos.engines import machine
 from superpos.engines.machine import PROGRAM_BYTES, machine_bytes
+from superpos.training.memory import process_bytes
 
 PACKAGE = Path(superpos.__file__).parents[1]
 MOUNTS, GROUPS = "proc/self/mounts", "proc/self/cgroup"
@@ -100,6 +102,18 @@ def test_a_sweep_that_its_group_cannot_hold_is_refused(options: list[str], tmp_p
         done = group.run(command, env=environment, cwd=tmp_path)
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (2, "", [])
     assert f"this machine has {(SMALL - PROGRAM_BYTES) / 1e6:.0f} MB for this process" in done.stderr
+
+
+def test_a_sweep_that_just_fits_its_group_is_trained(tmp_path: Path) -> None:
+    """What a sweep is said to need is enough: the system does not end the process without a word."""
+    recorded = ["train.steps=1000", "record.snapshots=1000", "train.batch_size=8", "engine.threads=1"]
+    words = ["model.n_features=50", "model.n_hidden=10", "seed=range(0,60)", *recorded]
+    needed = process_bytes(compose(words).sweep.plan.chunks)
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
+    with limited(math.ceil(needed / 4096) * 4096) as group:
+        done = group.run([sys.executable, "-m", "superpos", "train", *words, "--quiet"], env=environment, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert superpos.load(tmp_path / done.stdout.strip()).complete
 
 
 def test_the_reference_engine_takes_what_its_group_has(tmp_path: Path) -> None:

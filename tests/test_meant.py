@@ -158,6 +158,22 @@ def test_values_of_options_are_left_alone(tmp_path: Path) -> None:
     assert '"seed": 4' in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("n", "model.n_features"),
+        ("m", "model.n_hidden"),
+        ("d_hidden", "model.n_hidden"),
+        ("S", "data.sparsity"),
+        ("p", "data.density"),
+        ("feature_probability", "data.density"),
+        ("n_instances", "seed"),
+    ],
+)
+def test_names_of_papers_and_their_code_lead_to_keys(name: str, key: str) -> None:
+    assert faults(f"{name}=3") == [f"{name}: unknown key; did you mean {key}?"]
+
+
 def test_a_key_of_another_kind_of_models_is_told_apart_from_a_typo() -> None:
     superpos.register(auto.FAMILY)
     try:

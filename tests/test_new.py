@@ -116,6 +116,18 @@ def test_the_shipped_folder_is_left_alone() -> None:
     assert sorted((shipped_folder() / "experiment").iterdir()) == before
 
 
+def test_a_folder_that_was_forgotten_is_named(home: Path) -> None:
+    assert cli("new", "first").exit_code == 0
+    (home / "a file").write_text("")
+    failed = cli("train", "experiment=first")
+    assert failed.exit_code == 2
+    assert failed.stderr == (
+        "superpos: experiment: there is no 'first' but in mine/experiment; add --config-dir mine\n"
+    )
+    assert "allowed: what `superpos list` shows" in cli("train", "experiment=second").stderr
+    assert "allowed: what `superpos list` shows" in cli("train", "experiment=../mine").stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_a_folder_that_cannot_be_written_is_said() -> None:
     failed = cli("new", "first", "--config-dir", "/proc/mine")

@@ -168,7 +168,10 @@ def test_plot_returns_the_figure(run: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        (None, "run.plot takes the name of a figure; this run can show 'features', 'geometry', 'loss'"),
+        (
+            None,
+            "run.plot takes the name of a figure; this run can show 'features', 'geometry', 'contamination', 'loss'",
+        ),
         ("losses", "no figure 'losses'; there are features, .*, loss"),
         ("motif", "figure 'motif' needs .*; figures of this run: features, "),
     ],

@@ -96,8 +96,8 @@ MORE = {
     "correlated without k": [value for value in RUNS["correlated"] if "sae.k" not in value],
     "groups without children": [
         "world.dictionary=orthonormal",
-        "world.n_features=3",
-        "world.n_dims=3",
+        "world.n_features=4",
+        "world.n_dims=4",
         "world.active=0.2",
         "world.magnitude=one",
         "sae.latents=1",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = ROOT / "docs" / "site" / "mkdocs.yml"
@@ -34,6 +37,23 @@ class Links(HTMLParser):
             self.names.add(name)
 
 
+DOCUMENTS = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "notebooks").glob("*.ipynb")]
+
+
+def pages_of(entries: list[dict[str, Any]]) -> Iterator[str]:
+    """The documents of a navigation."""
+    for entry in entries:
+        for inside in entry.values():
+            yield from [inside] if isinstance(inside, str) else pages_of(inside)
+
+
+def test_every_document_is_in_the_navigation() -> None:
+    pages = list(pages_of(yaml.safe_load(SETTINGS.read_text())["nav"]))
+    assert {path.relative_to(ROOT).as_posix() for path in DOCUMENTS} <= set(pages)
+    assert len(pages) == len(set(pages))
+    assert [page for page in pages if not (ROOT / page).is_file()] == []
+
+
 @pytest.mark.skipif(find_spec("mkdocs_jupyter") is None or find_spec("material") is None, reason="needs superpos[docs]")
 def test_the_site_builds_and_its_links_lead_on(tmp_path: Path) -> None:
     command = ["build", "--strict", "--quiet", f"--config-file={SETTINGS}", f"--site-dir={tmp_path}"]
@@ -43,9 +63,8 @@ def test_the_site_builds_and_its_links_lead_on(tmp_path: Path) -> None:
     )
     assert (built.returncode, built.stdout) == (0, ""), built.stderr
     pages = {page: Links(page) for page in tmp_path.rglob("*.html")}
-    documents = {path.stem for path in (ROOT / "docs").glob("*.md")}
-    documents |= {path.stem for path in (ROOT / "docs" / "notebooks").glob("*.ipynb")}
-    assert documents | {"index", "CONTRIBUTING", "CHANGELOG"} <= {page.stem for page in pages}
+    named = {path.stem for path in DOCUMENTS} | {"index", "CONTRIBUTING", "CHANGELOG"}
+    assert named <= {page.stem for page in pages}
     faults = []
     for page, links in pages.items():
         faults += [f"{page.name} loads {link}" for link in links.loads if urlsplit(link).netloc]

@@ -6,7 +6,8 @@ sweeps that are measured: overrides on top of the experiment, at full size and, 
 An override "KEY=@EXPERIMENT" names the run folder of another experiment, which is trained first.
 A claim names a measure (module.function) with its arguments, the statistic that makes one number of its values, the
 expected number and the band in which the number must lie, with the reason for the band, and a run that must fall
-outside of it.
+outside of it. Where a claim is about something that its control lacks, such as pentagons, `empty` says so: a control in
+which nothing can be measured is a fault without it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ FULL, QUICK = "full", "quick"
 _FILE = re.compile(r"(\d\d)_\w+\.yaml")
 _FILE_KEYS = {"experiment", "runs", "claims"}
 _NEEDED = {"claim", "source", "measure", "reason", "control"}
-_OPTIONAL = {"statistic", "expected", "published", "low", "high", "within", "run", "quick"}
+_OPTIONAL = {"statistic", "expected", "published", "low", "high", "within", "run", "quick", "empty"}
 
 Overrides = tuple[str, ...]
 
@@ -72,6 +73,7 @@ class Claim:
     band: Band
     run: Mapping[str, Overrides]  # full and, unless the claim is skipped there, quick
     control: Mapping[str, Overrides]
+    empty: str  # why its control has nothing to measure; "" where it has
 
 
 def load_claims(*folders: Path) -> list[Claim]:
@@ -188,4 +190,5 @@ def _claim(
         band=Band(**ends),
         run=run,
         control=control,
+        empty=entry.get("empty", ""),
     )

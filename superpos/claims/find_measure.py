@@ -1,7 +1,7 @@
 """Measures that claims name: every public function of a family's measures and of `claims.table`, as module.function.
 
-A measure takes a run and keyword arguments and returns `Measured`. It measures whatever run it is given, a negative
-control too: what cannot be measured there is NaN, which lies in no band.
+A measure takes a run and keyword arguments and returns `Measured`. It measures whatever run it is given. What cannot be
+measured is NaN, which lies in no band; a claim whose negative control is NaN fails, unless it says why.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ __all__ = ["RUNS", "Claim", "Result", "check", "load_claims"]
 RUNS = "verify"
 """Name of the runs that are not a shipped experiment as it is."""
 CONTROL_PASSES = "its negative control lies in the band too"
+CONTROL_IS_EMPTY = "its negative control cannot be measured"
 
 Train = Callable[[str, Overrides], Run]
 """Called with an experiment and overrides; returns the trained run."""
@@ -90,7 +91,7 @@ def _with_folders(overrides: Overrides, train: Train) -> Overrides:
 
 
 def _judged(claim: Claim, found: Measured, control: Measured) -> Result:
-    """The verdict: the number lies in the band, and the control's does not.
+    """The verdict: the number lies in the band, and the control's does not, and is one unless the claim says why not.
 
     A band relative to what theory computes is that of the run: the control is held against the same numbers.
     """
@@ -98,13 +99,17 @@ def _judged(claim: Claim, found: Measured, control: Measured) -> Result:
     low, high = claim.band.ends(expected)
     measured = _number(found, claim.statistic)
     other = _number(control, claim.statistic)
-    holds = low <= measured <= high
-    control_passes = low <= other <= high
+    if math.isnan(other) and not claim.empty:
+        why = CONTROL_IS_EMPTY  # a claim that nothing could have contradicted
+    elif low <= other <= high:
+        why = CONTROL_PASSES
+    else:
+        why = "" if low <= measured <= high else "outside the band"
     values = np.asarray(found.values, dtype=np.float64)
     finite = values[np.isfinite(values)]
     return Result(
         claim,
-        "holds" if holds and not control_passes else "fails",
+        "fails" if why else "holds",
         expected,
         low,
         high,
@@ -112,7 +117,7 @@ def _judged(claim: Claim, found: Measured, control: Measured) -> Result:
         (float(finite.min()), float(finite.max())) if len(finite) else None,
         len(values),
         other,
-        CONTROL_PASSES if control_passes else "" if holds else "outside the band",
+        why,
     )
 
 

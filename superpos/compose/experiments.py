@@ -153,6 +153,17 @@ def new_experiment(name: str, config_dir: Path) -> tuple[Path, str]:
     return path, start.replace("NAME", name)
 
 
+def forgotten_folder(name: str) -> Path | None:
+    """The folder here that has an experiment of this name, where --config-dir does not name it."""
+    if not _usable(name):
+        return None
+    try:
+        folders = sorted(Path().iterdir())
+        return next((folder for folder in folders if (folder / "experiment" / f"{name}{_SUFFIX}").is_file()), None)
+    except OSError:
+        return None
+
+
 def config_folders() -> list[Path]:
     """Folders of experiments and claims of families that do not ship with superpos."""
     return [family.configs for family in every() if family.configs is not None]

@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override, OverrideType, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
-from superpos.compose.experiments import NONE, Experiments
+from superpos.compose.experiments import NONE, Experiments, forgotten_folder
 from superpos.compose.forms import forms, unclosed
 from superpos.compose.grammar import parser
 from superpos.config.schema import Schema, unknown_key
@@ -241,7 +241,11 @@ def _experiment(text: str, override: Override, known: _Known) -> str:
         return name
     if reason := known.users.reason(name):
         raise ConfigError(f"experiment: there is no {show(name)}: {reason}")
-    raise ConfigError(f"experiment: there is no {show(name)}; {did_you_mean(name, sorted(known.files))}")
+    if folder := forgotten_folder(name):
+        raise ConfigError(f"experiment: there is no {show(name)} but in {folder}/experiment; add --config-dir {folder}")
+    guess = nearest(name, sorted(known.files))
+    meant = f"did you mean {guess}? " if guess else ""
+    raise ConfigError(f"experiment: there is no {show(name)}; {meant}allowed: what `superpos list` shows")
 
 
 def _swept_values(text: str, override: Override) -> Sequence[Any]:

@@ -52,6 +52,7 @@ def key(
     size: bool = False,
     per_model: bool = False,
     later: bool = False,
+    also: tuple[str, ...] = (),
 ) -> Any:
     """A field of a group of keys, with its checks: low <= value <= high, value < below; every value in between must be
     one that some model may have. With both `high` and `below`, `below` is the bound in words and `high` the last value.
@@ -61,7 +62,8 @@ def key(
     where it is none; `words` say what it may be. A key of the kind "run" may take some words that are no run, its
     `choices`. `size` marks keys that decide how large a model is. Models of one chunk may differ in keys that are
     `per_model`. A key that is `later` was added after the first release of its family: it is a column of a run's table
-    only where the plan sets or sweeps it, so that older runs keep their digests.
+    only where the plan sets or sweeps it, so that older runs keep their digests. `also` are what papers and their code
+    call it, for suggestions.
     """
     metadata = {
         "kind": kind,
@@ -78,6 +80,7 @@ def key(
         "below": below,
         "per_model": per_model,
         "later": later,
+        "also": also,
     }
     return field(default=default, metadata=metadata)
 
@@ -135,7 +138,9 @@ class EngineConfig:
 class RunConfig:
     """The run itself."""
 
-    seed: int = key("int", 0, "key of the model's random streams", low=0, high=MAX_SEED, per_model=True)
+    seed: int = key(
+        "int", 0, "key of the model's random streams", low=0, high=MAX_SEED, per_model=True, also=("n_instances",)
+    )
     name: str = key("name", "custom", "folder of the run: outputs/<name>")
     family: str = key(
         "name", DEFAULT, "kind of all models of the run", words="the name of a family: tms, or one that is registered"
@@ -168,6 +173,7 @@ class KeySpec:
     below: float | None
     per_model: bool
     later: bool
+    also: tuple[str, ...]
 
     def names_run(self, value: Any) -> bool:
         """Whether a value of a key of the kind "run" is that of one, and not a word that stands for none."""
@@ -259,6 +265,9 @@ class Schema:
 def unknown_key(schema: Schema, name: str, candidates: Iterable[str]) -> str:
     """What to say of a key that this family does not have: which family has it, or which of `candidates` was meant."""
     group = name.partition(".")[0]
+    for spec in schema.keys.values():
+        if name in spec.also:
+            return f"{name}: unknown key; did you mean {spec.key}?"
     for other in every():
         keys = schema_of(other).keys
         if name in keys and name not in schema.keys:

@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from superpos.explain.truth import Sets
 from superpos.maths.types import Floats
@@ -75,6 +74,8 @@ def of_sets(truth: Sets, found: Floats) -> Grade:
 
 def of_model(truth: Floats, found: Floats) -> Grade:
     """Mean rank correlation over outputs of importances [M, k, n] with what is true of each model."""
+    from scipy.stats import rankdata  # commands that only list figures do without it
+
     ranks = [rankdata(np.abs(values), axis=-1) for values in (truth, found)]
     centred = [values - values.mean(axis=-1, keepdims=True) for values in ranks]
     spread = [(values**2).sum(-1) for values in centred]

@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr
 
 from superpos.explain.layers import Activation, Layers, Weights
 from superpos.explain.values import rows_of
@@ -132,6 +131,8 @@ def _ridge_factor(n: int, square: Floats, w: float, samples: int, ridge: float) 
 
 def _closed(model: Layers, x: Floats, law: _Law, w: float) -> Floats:
     """Coefficients [M, B, k, n] without a ridge."""
+    from scipy.special import ndtr  # commands that only list figures do without it
+
     slopes = model.products * law.std[:, None]  # [M, k, n]
     if model.output == "linear":
         return np.broadcast_to(slopes[:, None], (*x.shape[:2], *slopes.shape[1:]))

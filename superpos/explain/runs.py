@@ -105,6 +105,8 @@ class Asked:
         if "banzhaf" in self.methods and n > limit:
             faults.append(f"explain.method=banzhaf: got {n} features; allowed: up to {limit}, shapley takes more")
         if not known.layers.is_affine:
+            if conditional:
+                faults.append("explain.value=conditional: needs a linear hidden layer, found a ReLU one")
             if "structure" in self.questions:
                 faults.append("explain.question=structure: needs a linear hidden layer, found a ReLU one")
             if self.options["explain.background"] == "data" and "banzhaf" in self.methods:

@@ -62,7 +62,8 @@ class ExplanationFiles:
         for facts in noted:
             if isinstance(facts, dict):
                 here = cls(run, facts)
-                numbers = sorted(int(path.stem) for path in here.folder.glob(f"*{_TABLE}"))
+                names = [path.stem for path in here.folder.glob(f"*{_TABLE}")]
+                numbers = sorted(int(name) for name in names if name.isdecimal())
                 yield facts, [here.read(part) for part in numbers if here.has(part)]
 
     def _files(self, part: int) -> FileGroup:

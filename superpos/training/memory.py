@@ -10,7 +10,7 @@ from superpos.errors import SuperposError
 from superpos.plan.sweep import Chunk, Sweep
 from superpos.units import quantity
 
-_COPIES = 2  # an engine works on a copy of the state, and publishing packs one
+_COPIES = 3.5  # the state, what safetensors makes of each tensor and then of all of them; measured: 3.3
 
 
 def model_bytes(structure: Structure) -> float:

@@ -239,7 +239,7 @@ class SaeConfig:
         "number",
         None,
         "active latents in a sample of topk, on average of batchtopk",
-        low=1e-9,
+        low=2.0**-25,  # half a code in the largest batch
         high=MAX_SIZE,
         null="kinds without k",
         per_model=True,

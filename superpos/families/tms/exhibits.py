@@ -35,6 +35,15 @@ _FIGURES: Final[Mapping[str, Figure]] = {
     "energy_levels": _figure(
         "energy_levels", "loss against one perturbed feature: models on the exact curves of their shapes (m = 2)"
     ),
+    "energy_ladder": _figure(
+        "energy_ladder", "one feature at a time (m = 2): losses along training and at the end on the exact levels"
+    ),
+    "emergent_phases": _figure(
+        "emergent_phases", "share of represented features and loss against the width, a curve for each activity"
+    ),
+    "interference_weights": _figure(
+        "interference_weights", "entries of WᵀW by what they are worth, and of two seeds against each other"
+    ),
     "polytopes": _figure("polytopes", "the polytopes of models with three hidden dimensions"),
     "dynamics": _figure(
         "dynamics", "D_i of every feature and the loss along training, with the jumps (needs snapshots)"

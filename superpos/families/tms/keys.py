@@ -16,8 +16,8 @@ DEFAULT_SPARSITY = 0.9
 class ModelConfig:
     """The toy network."""
 
-    n_features: int = key("int", 5, "features n", low=1, high=MAX_SIZE, size=True)
-    n_hidden: int = key("int", 2, "hidden dimensions m", low=1, high=MAX_SIZE, size=True)
+    n_features: int = key("int", 5, "features n", low=1, high=MAX_SIZE, size=True, also=("n",))
+    n_hidden: int = key("int", 2, "hidden dimensions m", low=1, high=MAX_SIZE, size=True, also=("m", "d_hidden"))
     output: str = key("choice", "relu", "activation of the output", choices=("relu", "linear"))
     hidden: str = key("choice", "linear", "activation of the hidden layer", choices=("linear", "relu"))
     tied: bool = key("bool", True, "one W for encoder and decoder; untied models have W1 and W2")
@@ -47,6 +47,7 @@ class DataConfig:
         null="as data.density, or 0.9",
         length="n_features",
         per_model=True,
+        also=("S",),
     )
     density: float | tuple[float, ...] | None = key(
         "numbers",
@@ -57,6 +58,7 @@ class DataConfig:
         null="as data.sparsity",
         length="n_features",
         per_model=True,
+        also=("p", "feature_probability", "feature_prob"),
     )
     last: float = key(
         "number",

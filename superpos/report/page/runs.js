@@ -6,14 +6,21 @@
 //   window.superpos.run()          the label of the run in view, null on the page of one run; runs(): all labels
 //   window.superpos.open(label)    shows another run; a Promise
 
-/** Run the library: a script that was compressed. It reads its canvases often, which the browser wants to know. */
+/**
+ * Run the library, a script that was compressed, from a URL: the browser then takes a tenth less time for it.
+ * It reads its canvases often, which the browser wants to know.
+ */
 async function openLibrary() {
   const { getContext } = HTMLCanvasElement.prototype;
   HTMLCanvasElement.prototype.getContext = function (kind, options) {
     return getContext.call(this, kind, kind === "2d" ? { willReadFrequently: true, ...options } : options);
   };
-  const code = new TextDecoder().decode(await inflate("library"));
-  document.head.append(el("script", { textContent: code }));
+  const url = URL.createObjectURL(new Blob([await inflate("library")], { type: "text/javascript" }));
+  await new Promise((onload, fail) => {
+    const onerror = () => fail(new Error("the library that draws cannot be run"));
+    document.head.append(el("script", { src: url, onload, onerror }));
+  });
+  URL.revokeObjectURL(url);
 }
 
 const LIBRARY = openLibrary();

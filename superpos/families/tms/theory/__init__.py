@@ -66,9 +66,17 @@ from superpos.families.tms.theory.frames import Symmetric, mean_squared_cosine, 
 from superpos.families.tms.theory.learning import LearningCoefficient, learning_coefficient
 from superpos.families.tms.theory.linear import linear_floor
 from superpos.families.tms.theory.minimise import minimise_loss
-from superpos.families.tms.theory.one_hot import Level, Polygon, one_hot_levels, one_hot_loss, one_hot_polygon
+from superpos.families.tms.theory.one_hot import (
+    FEWEST_SIDES,
+    Level,
+    Polygon,
+    one_hot_levels,
+    one_hot_loss,
+    one_hot_polygon,
+)
 
 __all__ = [
+    "FEWEST_SIDES",
     "PHASES",
     "TRIPLE_POINT",
     "Blocks",
