@@ -7,15 +7,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import superpos
 from superpos.claims.find_measure import find as find_measure
+from superpos.families.transformer.analysis import tables
+from superpos.families.transformer.analysis.markov import of_shares, plateau
+from superpos.families.transformer.analysis.models import language, task
+from superpos.families.transformer.counts import SEQUENCES, asked
 from superpos.families.transformer.figures import circuit_map, formation
+from superpos.families.transformer.theory.laws import counts
 from superpos.family import find
 from superpos.figures import registry
 from superpos.store import Run
 
-SMALL = ["family=transformer", "model.d_head=4", "train.batch_size=4", "train.warmup_steps=4", "train.steps=12"]
+SMALL = ["family=transformer", "model.d_head=4", "train.batch_size=4", "train.steps=12"]
 FAMILY = find("transformer")
 
 
@@ -26,6 +32,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     overrides = {
         "chain": ["language.kind=chain", "language.tokens=5", "model.n_layers=0", "model.d_model=2,8", "seed=0,1"],
         "pairs": ["model.d_model=8", "language.context=8", "record.snapshots=3", "model.n_layers=1,2"],
+        "markov": ["language.kind=markov", "model.d_model=8", "language.context=12", "record.snapshots=3"],
+        "source": [
+            "language.kind=source",
+            "language.tokens=6",
+            "language.sources=3",
+            "language.planted=9",
+            "language.pool=4",
+            "language.context=10",
+            "model.d_model=8",
+            "model.n_layers=1",
+            "model.n_heads=1,2",
+            "model.positions=none",
+        ],
     }
     return {name: superpos.train([*SMALL, *own, f"name={name}"], out=out) for name, own in overrides.items()}
 
@@ -33,6 +52,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
 SHOWN = {
     "chain": {"bigram_table"},
     "pairs": {"formation"},
+    "markov": {"formation", "markov_phases"},
+    "source": {"heads_needed"},
 }
 
 
@@ -100,7 +121,7 @@ def test_circuits_are_measured_over_solved_models() -> None:
 
     assert values("solved") == [1, 1, 0]
     assert values("share", circuit="shifted") == [0, 1]
-    assert values("path", into="k") == [2, 3]
+    assert values("solved_column", column="path_k") == [2, 3]
     assert values("below", column="path_q", bound=0.05) == [1, 0]
     assert values("of_class", column="path_k", circuit="shifted") == [3]
 
@@ -108,6 +129,40 @@ def test_circuits_are_measured_over_solved_models() -> None:
 def test_measures_of_bigrams(runs: dict[str, Run]) -> None:
     run = runs["chain"]
     assert find_measure(FAMILY, "bigrams.optimum")(run, d=4, languages=1).values[0] < 1e-12
+    best = find_measure(FAMILY, "bigrams.optimum")(run, d=2, languages=2).values
+    found = find_measure(FAMILY, "bigrams.over_optimum")(run, where={"model.d_model": 2}).values
+    np.testing.assert_allclose(found, run.table["excess"][:2] / best)
     elsewhere = find_measure(FAMILY, "bigrams.elsewhere")(run).values
     assert elsewhere.shape == (4,)
     assert (elsewhere > 0.05).all()
+
+
+def test_markov_models_are_held_against_two_predictors(runs: dict[str, Run]) -> None:
+    """Shares of what followed, at the best of many scales; a predictor of nothing is the scale 0."""
+    run = runs["markov"]
+    one = task(run, 0)
+    given = asked(one, 0, SEQUENCES)
+    follows, _ = counts(one.structure, given.tokens)
+    shares = follows / np.maximum(follows.sum(-1, keepdims=True), 1)
+    at = {scale: given.excess(torch.from_numpy(scale * shares)[None]) for scale in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)}
+    best = of_shares(one)
+    assert at[0.0] > min(at.values()) >= best > 0.9 * min(at.values())
+    excess = run.table["excess"].to_numpy()
+    over = find_measure(FAMILY, "markov.over_shares")(run).values
+    np.testing.assert_allclose(over, excess / best)
+    above = find_measure(FAMILY, "markov.above_plateau")(run).values
+    np.testing.assert_allclose(above, excess - plateau(one))
+
+
+def test_one_layer_is_held_against_the_best_additive_table(runs: dict[str, Run]) -> None:
+    run = runs["source"]
+    one = task(run, 0)
+    best = tables.added(one.structure, language(one))
+    assert 0 < best.excess < best.bigrams
+    over = find_measure(FAMILY, "tables.over_additive")(run).values
+    np.testing.assert_allclose(over, run.table["excess"] / best.excess)
+    bugs = find_measure(FAMILY, "tables.bugs_over_additive")(run).values
+    np.testing.assert_allclose(bugs, (run.table["bug_ratio"] - 1) / (best.bug_ratio - 1))
+    read = [find_measure(FAMILY, "tables.read")(run, what=what).values for what in ("precision", "naive", "bugs")]
+    np.testing.assert_allclose(read[0], run.table["planted_precision"])
+    assert all(np.isfinite(values).all() for values in read)

@@ -127,6 +127,7 @@ def test_rank_v_minus_1_is_exactly_enough() -> None:
     excess = [least_excess(often, rows, d) for d in (1, 3, 5)]
     assert excess[0] > excess[1] > 1e-4
     assert excess[2] < 1e-12
+    assert least_excess(often, rows, 9) < 1e-12  # of more dimensions than tokens
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from scipy.special import log_softmax, softmax
 
 from superpos.families.transformer import metrics
 from superpos.families.transformer.structure import Structure
-from superpos.families.transformer.theory.floors import Occupancy, Tables, occupancy
+from superpos.families.transformer.theory.floors import Occupancy, Tables, additive, bayes, bigrams, occupancy
 from superpos.maths.types import Floats
 
 
@@ -147,3 +147,19 @@ def measured(weights: metrics.Weights, structure: Structure, made: Tables) -> di
         "naive": precision(naive(structure, weights), made["next"]),
         "bugs": bug_ratio(structure, made, np.exp(log_p)),
     }
+
+
+class Added(NamedTuple):
+    """What the best table of tokens and sources that are added up does, and that of tokens alone."""
+
+    excess: float
+    bug_ratio: float
+    bigrams: float
+    """Excess of who knows the token alone."""
+
+
+def added(structure: Structure, made: Tables) -> Added:
+    """Exact, by descent on a convex loss."""
+    there = occupancy(structure, made)
+    best, floor = additive(there), bayes(there)
+    return Added(best.loss - floor, bug_ratio(structure, made, best.probabilities), bigrams(there) - floor)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from superpos.families.transformer.analysis import tables
 from superpos.families.transformer.analysis.models import language, task
-from superpos.families.transformer.theory import floors
 from superpos.figures import style
 from superpos.figures.points import Run
 from superpos.maths.types import Floats
@@ -46,17 +46,15 @@ def diagram(heads: Floats, excess: Floats, additive: Floats, bigrams: Floats) ->
 def draw(run: Run) -> Figure:
     """All models of one layer."""
     rows = _shown(run)
-    additive, bigrams = [], []
-    known: dict[str, tuple[float, float]] = {}
+    known: dict[str, tables.Added] = {}
+    found = []
     for model in rows["model"].tolist():
         one = task(run, model)
         own = language(one)
         name = str(own["next"].tolist())
         if name not in known:
-            there = floors.occupancy(one.structure, own)
-            floor = floors.bayes(there)
-            known[name] = (floors.additive(there).loss - floor, floors.bigrams(there) - floor)
-        additive.append(known[name][0])
-        bigrams.append(known[name][1])
+            known[name] = tables.added(one.structure, own)
+        found.append(known[name])
+    additive, bigrams = [best.excess for best in found], [best.bigrams for best in found]
     heads = rows["model.n_heads"].to_numpy(dtype=np.float64)
     return diagram(heads, rows["excess"].to_numpy(dtype=np.float64), np.array(additive), np.array(bigrams))

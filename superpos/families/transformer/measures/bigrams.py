@@ -20,11 +20,21 @@ Where = Mapping[str, Any] | None
 
 def optimum(run: Run, d: int, languages: int = 4) -> Measured:
     """The least excess of a table of rank d on the languages of the first models, by descent."""
-    found = []
-    for model in select.where(run)["model"].to_numpy()[:languages].tolist():
-        own = language(task(run, model))
-        found.append(least_excess(law_of(own["first"]), law_of(own["rows"]), d))
-    return Measured(np.array(found))
+    models = select.where(run)["model"].to_numpy()[:languages].tolist()
+    return Measured(np.array([_least(run, model, d) for model in models]))
+
+
+def over_optimum(run: Run, where: Where = None) -> Measured:
+    """The excess of each model over the least that descent finds for a table of its rank."""
+    rows = select.where(run, where)
+    sizes = zip(rows["model"].tolist(), rows["model.d_model"].tolist(), strict=True)
+    best = np.array([_least(run, model, int(d)) for model, d in sizes])
+    return Measured(rows["excess"].to_numpy(dtype=np.float64) / best)
+
+
+def _least(run: Run, model: int, d: int) -> float:
+    own = language(task(run, model))
+    return least_excess(law_of(own["first"]), law_of(own["rows"]), d)
 
 
 def elsewhere(run: Run, where: Where = None) -> Measured:

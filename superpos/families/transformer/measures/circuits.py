@@ -31,14 +31,14 @@ def share(run: Run, circuit: str, where: Where = None) -> Measured:
     return Measured((_solved(run, where)["circuit"] == circuit).astype(float).to_numpy(dtype=np.float64))
 
 
-def path(run: Run, into: str, where: Where = None) -> Measured:
-    """What it costs solved models to lose a path: "q", "k", "v" or "logits", in nats."""
-    return Measured(_solved(run, where)[f"path_{into}"].to_numpy(dtype=np.float64))
-
-
 def below(run: Run, column: str, bound: float, where: Where = None) -> Measured:
     """Whether a column of each solved model is below a number, 1 or 0."""
     return Measured((_solved(run, where)[column] < bound).astype(float).to_numpy(dtype=np.float64))
+
+
+def solved_column(run: Run, column: str, where: Where = None) -> Measured:
+    """A column of the solved models."""
+    return Measured(_solved(run, where)[column].to_numpy(dtype=np.float64))
 
 
 def of_class(run: Run, column: str, circuit: str, where: Where = None) -> Measured:

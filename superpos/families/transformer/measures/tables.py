@@ -11,7 +11,6 @@ from superpos.claims import select
 from superpos.claims.measured import Measured
 from superpos.families.transformer.analysis import tables
 from superpos.families.transformer.analysis.models import language, task
-from superpos.families.transformer.theory import floors
 from superpos.store import Run
 
 Where = Mapping[str, Any] | None
@@ -30,9 +29,18 @@ def read(run: Run, what: str, where: Where = None) -> Measured:
 def over_additive(run: Run, where: Where = None) -> Measured:
     """The excess of each model over that of the best additive table of its language."""
     rows = select.where(run, where)
-    best = []
-    for model in rows["model"].tolist():
-        one = task(run, model)
-        there = floors.occupancy(one.structure, language(one))
-        best.append(floors.additive(there).loss - floors.bayes(there))
-    return Measured(rows["excess"].to_numpy(dtype=np.float64) / np.array(best))
+    best = np.array([_best(run, model).excess for model in rows["model"].tolist()])
+    return Measured(rows["excess"].to_numpy(dtype=np.float64) / best)
+
+
+def bugs_over_additive(run: Run, where: Where = None) -> Measured:
+    """How far bug trigrams are above their true probability in each model, over the same in the best additive table."""
+    rows = select.where(run, where)
+    best = np.array([_best(run, model).bug_ratio for model in rows["model"].tolist()])
+    return Measured((rows["bug_ratio"].to_numpy(dtype=np.float64) - 1) / (best - 1))
+
+
+def _best(run: Run, model: int) -> tables.Added:
+    """What the best additive table of a model's language does."""
+    one = task(run, model)
+    return tables.added(one.structure, language(one))

@@ -13,13 +13,14 @@ from superpos.families.transformer.theory.laws import divergence
 from superpos.maths.types import Floats
 
 
-def least_excess(often: Floats, rows: Floats, d: int, starts: int = 3) -> float:
+def least_excess(often: Floats, rows: Floats, d: int, starts: int = 8) -> float:
     """The least excess in nats of logits E U, E [V, d] and U [d, V], over a chain's rows [V, V], read so often [V].
 
     The best of several starts of L-BFGS from small random tables, and of the best approximation of rank d to the
-    logarithms of the rows; an upper bound, as the problem is not convex.
+    logarithms of the rows; an upper bound, as the problem is not convex. More dimensions than tokens add nothing.
     """
     V = len(rows)
+    d = min(d, V)
     joint = often[:, None] * rows
     rng = np.random.default_rng(0)
 
