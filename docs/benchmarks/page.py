@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -44,7 +45,13 @@ CURVES = {
 
 def sections() -> dict[str, str]:
     """Text of each section whose measurements are there."""
-    makers = {"table": table, "sae": autoencoders, "scaling": scaling, "experiments": experiments}
+    makers = {
+        "table": table,
+        "phase_diagram": phase_diagram,
+        "sae": autoencoders,
+        "scaling": scaling,
+        "experiments": experiments,
+    }
     files = {name: HERE / f"{name}.json" for name in makers}
     return {name: make(json.loads(files[name].read_text())) for name, make in makers.items() if files[name].exists()}
 
@@ -52,6 +59,27 @@ def sections() -> dict[str, str]:
 def table(data: dict[str, Any]) -> str:
     """Speed, times and losses of all cases."""
     return markdown(Report.from_json(data, Case), bench().standard)
+
+
+def phase_diagram(data: dict[str, Any]) -> str:
+    """A line for every side, the fastest first: medians over the runs."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for row in data["rows"]:
+        runs.setdefault(row["side"], []).append(row)
+    middle = {
+        side: {name: median(row[name] for row in rows) for name in ("wall", "right", "gap")}
+        for side, rows in runs.items()
+    }
+    head = "| side | whole process | times superpos | right phase | loss above the least |\n|---|--:|--:|--:|--:|\n"
+    lines = [
+        f"| {side} | {duration(found['wall'])} | {found['wall'] / middle['superpos']['wall']:.3g}× "
+        f"| {found['right']:.1%} | {found['gap']:.2%} |"
+        for side, found in sorted(middle.items(), key=lambda item: item[1]["wall"])
+    ]
+    facts = ", ".join(f"{name} {value}" for name, value in data["machine"].items())
+    many = len(data["rows"]) // len(runs)
+    about = f"{data['models']:,} models, {data['steps']:,} steps; {many} run{'s' if many > 1 else ''} of each side."
+    return head + "\n".join(lines) + f"\n\n{about} Machine: {facts}."
 
 
 def autoencoders(data: dict[str, Any]) -> str:
