@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from superpos.family import Exhibits
+from superpos.family import Exhibits, Late
+
+_HERE = "superpos.families.transformer"
 
 SHOWS: Final = Exhibits(
+    bench=Late(f"{_HERE}.bench:bench"),
     words={
         "model.n_layers": "L",
         "model.n_heads": "H",
