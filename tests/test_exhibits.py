@@ -24,7 +24,8 @@ OTHERS = "needs superpos's own model, data and target, found target=squares"
 NAMES = [
     "features", "superposition", "phase_diagram", "geometry", "dimensionality", "feature_graph", "sets", "pca",
     "vulnerability", "neurons", "motif", "energy_levels", "energy_ladder", "emergent_phases",
-    "interference_weights", "polytopes", "dynamics", "explanation_grades", "contamination", "training_movie", "loss",
+    "interference_weights", "incidental", "compressed", "double_descent", "scaling", "circle", "polytopes", "dynamics",
+    "explanation_grades", "contamination", "collateral", "forest_importances", "training_movie", "loss",
 ]  # fmt: skip
 
 
@@ -92,8 +93,9 @@ def test_functions_that_keep_the_parameters_bar_what_needs_data_and_target() -> 
     assert set(barred.values()) == {"", OTHERS}
     assert [name for name, text in barred.items() if text == OTHERS] == [
         "phase_diagram", "sets", "pca", "vulnerability", "energy_levels", "energy_ladder",
-        "emergent_phases", "interference_weights", "dynamics", "explanation_grades",
-        "contamination", "training_movie",
+        "emergent_phases", "interference_weights", "incidental", "compressed", "double_descent", "scaling",
+        "circle", "dynamics", "explanation_grades", "contamination", "collateral", "forest_importances",
+        "training_movie",
     ]  # fmt: skip
 
 

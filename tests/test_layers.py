@@ -87,6 +87,7 @@ OWNERS = {
     "triton": "families.*.gpu",
     "jax": "families.*.bench",
     "sae_lens": "families.*.bench",
+    "sklearn": "explain.forests",
 }
 # Pure mathematics: no paths, clocks, prints or global randomness.
 PURE_IN_A_FAMILY = ("data", "world", "model", "upkeep", "metrics", "geometry", "theory", "structure")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tasks import make_task
 
 import superpos
 from superpos.errors import ConfigError
@@ -15,7 +16,7 @@ from superpos.families.tms.cpu import inputs as compiled
 from superpos.families.tms.data import inputs
 from superpos.families.tms.data.own_draws import own_draws
 from superpos.families.tms.purposes import Purpose
-from superpos.families.tms.structure import Structure, Task
+from superpos.families.tms.structure import Task
 from superpos.user.functions import Own
 
 SMALL = ["model.n_features=4", "train.batch_size=32", "data.sparsity=0.5", "record.loss_every=5", "engine.threads=1"]
@@ -54,10 +55,7 @@ Z = {"z": ("normal", "m")}
 
 
 def task_of(*seeds: int) -> Task:
-    structure = Structure(4, 2, batch_size=32)
-    rows = len(seeds)
-    ones = np.ones((rows, 4))
-    return Task(structure, np.array(seeds, np.uint64), *np.ones((2, rows)), 0.5 * ones, ones, np.ones(rows))
+    return make_task(4, 2, len(seeds), seed=seeds, batch_size=32)
 
 
 def numbers(law: str, task: Task, step: int = 0, samples: range = range(4096)) -> torch.Tensor:
@@ -141,7 +139,7 @@ def test_frozen_parameters_are_drawn_by_the_seed_and_stay(tmp_path: Path) -> Non
     free = superpos.train([*overrides, "train.steps=20"], model=projected, params=PROJECTED, out=tmp_path)
     assert (free.tensor("P") != start.tensor("P")).all()
     assert "d_star" not in free.table
-    assert superpos.load(run.path).require_family().frozen(None) == {"P"}
+    assert superpos.load(run.path).own.frozen == {"P"}
 
 
 def of_all(params: Tensors) -> Any:
@@ -192,17 +190,19 @@ def test_what_cannot_be_used_is_refused(functions: dict[str, Any], message: str,
         {"n_features": 1},
         {"n_features": 130},
         {"n_features": 7, "signed": True},
+        {"n_features": 7, "values": "one"},
+        {"n_features": 7, "values": "normal"},
+        {"n_features": 6, "correlation": "circle", "set_size": 6},
         {"n_features": 6, "correlation": "correlated", "set_size": 2},
         {"n_features": 6, "correlation": "anticorrelated", "set_size": 3},
     ],
 )
 def test_compiled_draws_are_those_of_the_sampler_bit_for_bit(options: dict[str, Any], sparsity: float) -> None:
-    structure = Structure(n_hidden=2, **options)
-    n = structure.n_features
-    last = np.full((3, n), sparsity)
-    last[1] = 0.5
-    seeds = np.array([3, 2**63 + 5, 3], np.uint64)
-    task = Task(structure, seeds, *np.ones((2, 3)), last, np.ones((3, n)), np.ones(3))
+    options = dict(options)
+    n = options.pop("n_features")
+    density = np.full((3, n), 1 - sparsity)
+    density[1] = 0.5
+    task = make_task(n, 2, 3, seed=[3, 2**63 + 5, 3], density=density, **options)
     for samples in (range(1), range(300), range(3, 200), range(8192, 8192 + 130)):
         plain = inputs.dense(task, Purpose.TRAIN, 9, samples)
         assert torch.equal(compiled.dense(task, Purpose.TRAIN, 9, samples), plain)
@@ -223,3 +223,10 @@ def test_models_of_ones_own_take_them(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def squared(x: torch.Tensor) -> torch.Tensor:
     return x**2
+
+
+def test_numbers_are_fresh_in_every_step_on_a_finite_data_set(tmp_path: Path) -> None:
+    overrides = ["model.n_features=4", "data.n_points=8", "train.optimizer=sgd", "train.lr=0", "record.loss_every=1"]
+    options: dict[str, Any] = {"model": noisy, "draws": Z, "out": tmp_path}
+    run = superpos.train([*overrides, "train.steps=3", "engine.threads=1"], **options)
+    assert len(np.unique(run.tensor("history/loss"))) == 3

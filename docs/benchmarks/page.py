@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -22,6 +23,8 @@ from superpos.families.sae import bench as sae
 from superpos.families.sae.bench.cases import Case as SaeCase
 from superpos.families.tms.bench import EAGER, JAX, bench
 from superpos.families.tms.bench.cases import BASE, Case
+from superpos.families.transformer import bench as transformer
+from superpos.families.transformer.bench.cases import Case as TransformerCase
 from superpos.figures import style
 from superpos.units import duration
 
@@ -44,7 +47,14 @@ CURVES = {
 
 def sections() -> dict[str, str]:
     """Text of each section whose measurements are there."""
-    makers = {"table": table, "sae": autoencoders, "scaling": scaling, "experiments": experiments}
+    makers = {
+        "table": table,
+        "phase_diagram": phase_diagram,
+        "sae": autoencoders,
+        "transformer": transformers,
+        "scaling": scaling,
+        "experiments": experiments,
+    }
     files = {name: HERE / f"{name}.json" for name in makers}
     return {name: make(json.loads(files[name].read_text())) for name, make in makers.items() if files[name].exists()}
 
@@ -54,9 +64,35 @@ def table(data: dict[str, Any]) -> str:
     return markdown(Report.from_json(data, Case), bench().standard)
 
 
+def phase_diagram(data: dict[str, Any]) -> str:
+    """A line for every side, the fastest first: medians over the runs."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for row in data["rows"]:
+        runs.setdefault(row["side"], []).append(row)
+    middle = {
+        side: {name: median(row[name] for row in rows) for name in ("wall", "right", "gap")}
+        for side, rows in runs.items()
+    }
+    head = "| side | whole process | times superpos | right phase | loss above the least |\n|---|--:|--:|--:|--:|\n"
+    lines = [
+        f"| {side} | {duration(found['wall'])} | {found['wall'] / middle['superpos']['wall']:.3g}× "
+        f"| {found['right']:.1%} | {found['gap']:.2%} |"
+        for side, found in sorted(middle.items(), key=lambda item: item[1]["wall"])
+    ]
+    facts = ", ".join(f"{name} {value}" for name, value in data["machine"].items())
+    many = len(data["rows"]) // len(runs)
+    about = f"{data['models']:,} models, {data['steps']:,} steps; {many} run{'s' if many > 1 else ''} of each side."
+    return head + "\n".join(lines) + f"\n\n{about} Machine: {facts}."
+
+
 def autoencoders(data: dict[str, Any]) -> str:
     """The same of autoencoders."""
     return markdown(Report.from_json(data, SaeCase), sae.bench().standard)
+
+
+def transformers(data: dict[str, Any]) -> str:
+    """The same of transformers."""
+    return markdown(Report.from_json(data, TransformerCase), transformer.bench().standard)
 
 
 def scaling(data: dict[str, Any]) -> str:

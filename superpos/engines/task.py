@@ -64,8 +64,14 @@ class Structure(ABC):
 
     @property
     def lr_factors(self) -> NDArray[np.float64]:
-        """Factor on the learning rate at each step, [steps]."""
-        return optimisers.schedule(self.lr_schedule, self.steps, self.warmup_steps, self.decay_share)
+        """Factor on the learning rate at each step, [steps]; a warm-up ends where training does."""
+        warmup = min(self.warmup_steps, self.steps)
+        return optimisers.schedule(self.lr_schedule, self.steps, warmup, self.decay_share)
+
+    @property
+    def same_inputs(self) -> bool:
+        """Whether all steps have the same inputs, which are then made once."""
+        return False
 
     @property
     def samples_per_step(self) -> int:

@@ -20,6 +20,8 @@ BUDGET: Final = 20_000_000
 """Bytes of a page."""
 _SHARED: Final = ("arrays.js", "drawing.js")
 """Scripts that know no run."""
+_FLAT_LIBRARY: Final = f"{__package__}:library/plotly-cartesian.min.js"
+"""Plotly without maps, three dimensions and parallel axes, as Plotly publishes it: a third of the whole."""
 # Scripts of the view of a run, before and after those of its family: it uses the first, and the others
 # use what it adds.
 _BEFORE: Final = (
@@ -146,7 +148,8 @@ def _frame(added: tuple[_Scripts, ...]) -> str:
     frame = _page("page.html").replace("/* style */", _page("page.css"), 1)
     frame = frame.replace("/* scripts */", _all_scripts(added), 1)
     frame = frame.replace("<!-- palette -->", to_text(palette()), 1)
-    return frame.replace("<!-- library -->", compress(get_plotlyjs().encode()), 1)
+    frame = frame.replace("<!-- library -->", compress(_read(_FLAT_LIBRARY).encode()), 1)
+    return frame.replace("<!-- whole library -->", compress(get_plotlyjs().encode()), 1)
 
 
 def _all_scripts(added: Sequence[_Scripts]) -> str:

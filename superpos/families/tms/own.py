@@ -18,7 +18,7 @@ from superpos.engines.task import State, Stepped
 from superpos.families.tms import FAMILY, exhibits
 from superpos.families.tms import measure as columns
 from superpos.families.tms.data.own_draws import own_draws
-from superpos.families.tms.model import forward, initial_params, squared_error, target
+from superpos.families.tms.model import forward, squared_error, target, trained_error
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.settings import Settings
 from superpos.families.tms.structure import Structure, Task
@@ -44,7 +44,7 @@ _REPLACED: Final = {
     "model": ("model.output", "model.hidden"),
     "target": ("model.target",),
     "params": ("model.tied",),
-    "loss": ("importance.decay", "importance.last", "importance.values", "train.reduction"),
+    "loss": ("importance.decay", "importance.last", "importance.values", "train.reduction", "train.loss_power"),
 }
 """The keys that mean nothing beside each argument."""
 
@@ -87,7 +87,7 @@ def with_functions(own: Own) -> Family:
         untrainable="" if own.trainable else _untrainable(own),
         engines={},
         settings=partial(_settings, own),
-        frozen=lambda _: own.frozen,
+        frozen=lambda structure: structure.frozen | own.frozen,
         **changes,
     )
 
@@ -106,6 +106,8 @@ class OwnStructure(Structure):
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """Those of the user's parameters; without any they are superpos's."""
     own_loss: bool = False
+    has_draws: bool = False
+    """Whether functions take random numbers, which differ from step to step."""
 
     @property
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -117,11 +119,18 @@ class OwnStructure(Structure):
         """Factor on the loss of which gradients are taken: a loss of one's own is taken as it is."""
         return 1.0 if self.own_loss else super().gradient_scale
 
+    @property
+    def same_inputs(self) -> bool:
+        """Whether all steps have the same inputs: those of a finite data set, without random numbers beside them."""
+        return super().same_inputs and not self.has_draws
+
 
 def _settings(own: Own, sweep: Sweep) -> Settings:
     def make(n_features: int, n_hidden: int, **values: Any) -> OwnStructure:
         shapes = tuple(own.shapes(n_features, n_hidden).items()) if own.has_params else ()
-        return OwnStructure(n_features, n_hidden, shapes=shapes, own_loss="loss" in own.names, **values)
+        return OwnStructure(
+            n_features, n_hidden, shapes=shapes, own_loss="loss" in own.names, has_draws=bool(own.draws), **values
+        )
 
     return Settings(sweep, make)
 
@@ -141,13 +150,18 @@ def _forward(
 def _losses(
     own: Own, task: Task, params: Params, inputs: Inputs, extra: Params | None = None, step: int | None = None
 ) -> torch.Tensor:
-    """The user's loss of each sample, or sum_i I_i (target_i - x'_i)², [M, B]."""
+    """The user's loss of each sample, or sum_i I_i (target_i - x'_i)², [M, B].
+
+    In a step it is that with the power that training minimises.
+    """
     out = _forward(own, task, params, inputs)[0]
     if "loss" in own.functions:
         aim = wanted(own, task, inputs)
         found: torch.Tensor = own.called("loss", out, aim, dict(params), drawn=inputs.drawn)
         return found
-    return _output_loss(own, task, inputs, out)
+    if step is None:
+        return _output_loss(own, task, inputs, out)
+    return trained_error(task, wanted(own, task, inputs), out)
 
 
 def _output_loss(own: Own, task: Task, inputs: Inputs, out: torch.Tensor) -> torch.Tensor:
@@ -204,7 +218,7 @@ def _init(own: Own, task: Task) -> dict[str, NDArray[np.float32]]:
     """Initial parameters, with those that the user's `init` gives in the place of some."""
     import torch
 
-    params = initial_params(task)
+    params = dict(FAMILY.init(task))
     drawn = {name: value[:, 0] for name, value in own_draws(own, task, Purpose.OWN_INIT, 0, range(1), "cpu").items()}
     changed = own.called("init", {name: torch.from_numpy(value) for name, value in params.items()}, drawn=drawn)
     return params | {name: np.array(value.detach().numpy(), order="C") for name, value in changed.items()}
@@ -228,6 +242,8 @@ def _measure(own: Own, others: Any, task: Task, state: State, pause: Callable[[]
 
 def _after_step(own: Own, task: Task, stepped: Stepped, inputs: Any, step: int) -> Stepped:
     """The parameters that the user's `after_step` gives in the place of some; moments are left as they are."""
+    assert FAMILY.after_step is not None
+    stepped = FAMILY.after_step(task, stepped, inputs, step)  # the pull of `train.norm_pull`
     factor = _lr_factors(task.structure)[step]
     first = next(iter(stepped.params.values()))
     lr = first.new_tensor(task.lr * factor)

@@ -94,11 +94,14 @@ const bar = (title, more = {}) => ({
 async function plot(target, traces, layout, label, more = {}) {
   if (target.getAttribute("role") !== "application") target.setAttribute("role", "figure");
   target.setAttribute("aria-label", label);
+  const library = await libraryFor(traces);
+  if (target.library !== library) target.library?.purge(target);
+  target.library = library;
   try {
-    await Plotly.react(target, traces, layoutOf(layout), { ...CONFIG, ...more });
+    await library.react(target, traces, layoutOf(layout), { ...CONFIG, ...more });
     limitZoom(target);
   } catch (fault) {
-    Plotly.purge(target);
+    library.purge(target);
     delete target.dataset.listens;
     throw fault;
   }
@@ -112,7 +115,7 @@ function limitZoom(target) {
 }
 
 /** Give a plot the size of its place; one that has been hidden in the meantime has none. */
-const fit = (target) => Plotly.Plots.resize(target).catch(() => undefined);
+const fit = (target) => target.library.Plots.resize(target).catch(() => undefined);
 
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 const listOf = (array) => Array.from(array.values, (value) => value);

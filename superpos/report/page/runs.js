@@ -7,24 +7,36 @@
 //   window.superpos.open(label)    shows another run; a Promise
 
 /**
- * Run the library, a script that was compressed, from a URL: the browser then takes a tenth less time for it.
+ * Run a library, a script that was compressed, from a URL: the browser then takes a tenth less time for it.
  * It reads its canvases often, which the browser wants to know.
  */
-async function openLibrary() {
+async function openLibrary(id) {
   const { getContext } = HTMLCanvasElement.prototype;
   HTMLCanvasElement.prototype.getContext = function (kind, options) {
     return getContext.call(this, kind, kind === "2d" ? { willReadFrequently: true, ...options } : options);
   };
-  const url = URL.createObjectURL(new Blob([await inflate("library")], { type: "text/javascript" }));
-  await new Promise((onload, fail) => {
+  const url = URL.createObjectURL(new Blob([await inflate(id)], { type: "text/javascript" }));
+  const opened = await new Promise((done, fail) => {
+    const onload = () => done(window.Plotly); // the one that this script has made
     const onerror = () => fail(new Error("the library that draws cannot be run"));
     document.head.append(el("script", { src: url, onload, onerror }));
   });
   URL.revokeObjectURL(url);
+  return opened;
 }
 
-const LIBRARY = openLibrary();
+const LIBRARY = openLibrary("library");
 LIBRARY.catch(() => undefined); // whatever waits for it says so
+
+const FLAT = new Set(["scatter", "heatmap", "bar"]);
+let wholeLibrary = null;
+
+/** What draws traces: the small library is open in half the time, the whole one has the kinds that few pages need. */
+function libraryFor(traces) {
+  if (traces.every(({ type }) => FLAT.has(type))) return LIBRARY;
+  wholeLibrary ??= openLibrary("whole-library");
+  return wholeLibrary;
+}
 const RUNS = JSON.parse(document.getElementById("runs")?.textContent ?? "[]"); // none on the page of one run
 const EMPTY = document.getElementById("main").cloneNode(true);
 
@@ -62,7 +74,7 @@ async function change(to, byAddress) {
 
 /** The page as it was before a run was drawn on it. */
 function clear() {
-  for (const plotted of document.querySelectorAll("#main .js-plotly-plot")) Plotly.purge(plotted);
+  for (const plotted of document.querySelectorAll("#main .js-plotly-plot")) plotted.library.purge(plotted);
   document.getElementById("main").replaceWith(EMPTY.cloneNode(true));
   document.getElementById("notices").replaceChildren();
   delete document.documentElement.dataset.error;

@@ -151,7 +151,7 @@ async function print(isPrinted) {
   drawn = {};
   await set({});
   const plots = [...document.querySelectorAll("#main .js-plotly-plot")].filter(({ offsetParent }) => offsetParent);
-  await Promise.all(plots.map((target) => Plotly.relayout(target, { autosize: true })));
+  await Promise.all(plots.map((target) => target.library.relayout(target, { autosize: true })));
 }
 
 /** Draw nothing any more; resolves once what is under way is done. */

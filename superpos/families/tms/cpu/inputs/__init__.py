@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from superpos.engines.compiled import philox
 from superpos.engines.compiled.cache import KernelCache
 from superpos.engines.compiled.vectors import LANES, QUADS, STRIDE
-from superpos.families.tms.data import feature_values
+from superpos.families.tms.data import feature_values, inputs
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
 from superpos.maths.streams import key_words
@@ -28,10 +28,12 @@ _PARTS: Final = 2  # of 64 samples in a block, as `philox.draw` counts
 
 
 def dense(task: Task, purpose: Purpose, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
-    """`data.inputs.dense` on the CPU: inputs [M, B, F]."""
+    """`data.inputs.dense` on the CPU: inputs [M, B, F]; by itself where values are not linear in a draw."""
     import torch  # slow to import, and a fused engine does without
 
     structure = task.structure
+    if structure.correlation == "circle" or structure.values not in feature_values.LINEAR_LAWS:
+        return inputs.dense(task, purpose, step, samples, device)
     n = structure.n_features
     sets = 0 if structure.correlation == "none" else n // structure.set_size
     seeds, group = np.unique(task.seed, return_inverse=True)
