@@ -142,6 +142,14 @@ def test_frozen_parameters_are_drawn_by_the_seed_and_stay(tmp_path: Path) -> Non
     assert superpos.load(run.path).own.frozen == {"P"}
 
 
+def test_frozen_parameters_of_superposs_own_model(tmp_path: Path) -> None:
+    run = superpos.train([*SMALL, "train.steps=20"], frozen=["W"], out=tmp_path)
+    start = superpos.train([*SMALL, "train.steps=0"], frozen=["W"], out=tmp_path)
+    np.testing.assert_array_equal(run.tensor("W"), start.tensor("W"))
+    assert run.tensor("b").all()
+    assert str(superpos.load(run.path).own) == "frozen=['W']"
+
+
 def of_all(params: Tensors) -> Any:
     return {"W": params["W"] - params["W"].mean()}
 

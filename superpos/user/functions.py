@@ -153,8 +153,9 @@ class Own:
         return f"superpos.train(..., {self}), or --config-dir and the folder whose {FILE} has them"
 
     def __str__(self) -> str:
-        """As in a call of `superpos.train`: "model=leaky, target=squares"."""
-        return ", ".join(f"{name}={function}" for name, function in self.names.items())
+        """As in a call of `superpos.train`: "model=leaky, target=squares"; what else is given, without any."""
+        given = self.names or self.to_json()
+        return ", ".join(f"{name}={value}" for name, value in given.items())
 
 
 def with_recorded_functions(family: Family, plan: Mapping[str, Any]) -> Family:
