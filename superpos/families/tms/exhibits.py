@@ -68,6 +68,13 @@ _FIGURES: Final[Mapping[str, Figure]] = {
     "contamination": _figure(
         "contamination", "what a patch along one feature carries of the others, on its exact line"
     ),
+    "collateral": _figure(
+        "collateral", "what patches do to the output that is meant, and to all others, against the density"
+    ),
+    "forest_importances": _figure(
+        "forest_importances",
+        "what random forests call important of what is not, by density (scikit-learn)",
+    ),
     "training_movie": _figure(
         "training_movie",
         "training as a GIF: directions and loss (m = 2 or 3; needs snapshots); only with --figure",
