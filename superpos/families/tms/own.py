@@ -32,7 +32,7 @@ _REPLACED: Final = {
     "model": ("model.output", "model.hidden"),
     "target": ("model.target",),
     "params": ("model.tied",),
-    "loss": ("importance.decay", "importance.last", "importance.values", "train.reduction"),
+    "loss": ("importance.decay", "importance.last", "importance.values", "train.reduction", "train.loss_power"),
 }
 """The keys that mean nothing beside each argument."""
 
@@ -155,7 +155,12 @@ def _changed(own: Own, x: torch.Tensor) -> torch.Tensor:
 
 
 def _after_step(own: Own, task: Task, stepped: Stepped, inputs: Any, step: int) -> Stepped:
-    """The parameters that the user's `after_step` gives in the place of some; moments are left as they are."""
+    """The parameters that the user's `after_step` gives in the place of some; moments are left as they are.
+
+    What the family itself does after a step comes first.
+    """
+    assert FAMILY.after_step is not None
+    stepped = FAMILY.after_step(task, stepped, inputs, step)
     factor = _lr_factors(task.structure)[step]
     first = next(iter(stepped.params.values()))
     lr = first.new_tensor(task.lr * factor)
