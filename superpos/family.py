@@ -119,13 +119,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: the module `module` holds `applies(run)`, why not in words or None, and `draw(run)`.
+    """A figure: `module`, named or itself, holds `applies(run)`, why not in words or None, and `draw(run)`.
 
     A movie also holds `animate(run)`, the bytes of a GIF, which takes long: it is made when asked for by name.
     """
 
     description: str
-    module: str
+    module: Any
     movie: bool = False
     barred: str = ""
     """Why no run of this family can show it, in words that go on from its name: "needs ..."."""

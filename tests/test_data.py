@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from tasks import make_task
 
-from superpos.families.tms.data import feature_values, inputs
+from superpos.families.tms.data import circle, feature_values, inputs
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Structure
 
@@ -230,3 +230,34 @@ def test_moments_of_other_laws(law: str, mean: float, square: float, sets: dict[
         found = x**power
         spread = found[active].std() / np.sqrt(active.sum())
         assert abs(found[active].mean() - expected) <= 4 * spread + 1e-6
+
+
+def test_chances_and_covariance_on_a_circle_by_hand() -> None:
+    """Four members at 0, 90, 180 and 270 degrees from the place; s = ln 3, so that they have 3/4, 1/2, 1/4 and 1/2."""
+    chances = circle.chances(4, np.log(3))
+    np.testing.assert_allclose(chances, [3 / 4, 1 / 2, 1 / 4, 1 / 2])
+    found = circle.covariance(4, np.log(3))
+    # E of the product of neighbours: (3/4 1/2 + 1/2 1/4 + 1/4 1/2 + 1/2 3/4) / 4 = 1/4; of those opposite: 7/32
+    np.testing.assert_allclose(found[0], [1 / 4, 0, 7 / 32 - 1 / 4, 0], atol=1e-12)
+
+
+def test_features_on_a_circle() -> None:
+    structure = {"correlation": "circle", "set_size": 6, "sharpness": 2.0, "values": "one"}
+    always = draw(make_task(12, 2, density=1.0, **structure))[0]
+    assert set(np.unique(always)) == {0, 1}
+    expected = circle.covariance(6, 2.0)
+    found = np.cov(always.T)
+    np.testing.assert_allclose(found[:6, :6], expected, atol=4 * 0.25 / np.sqrt(SAMPLES))
+    assert np.abs(found[:6, 6:]).max() < 4.5 * 0.25 / np.sqrt(SAMPLES)  # two circles are independent
+    assert_share(always, 0.5)
+    rare = draw(make_task(12, 2, density=0.1, **structure))[0]
+    assert_share(rare, 0.05)
+    assert_share(rare[:, :6].any(axis=1), 0.1 * always[:, :6].any(axis=1).mean())
+
+
+def test_values_on_a_circle_are_uniform_whatever_the_chance() -> None:
+    x = draw(make_task(4, 2, density=1.0, correlation="circle", set_size=4, sharpness=3.0))[0].astype(np.float64)
+    for column in x.T:
+        assert stats.kstest(column[column > 0], "uniform").pvalue > 1e-4
+    alone = draw(make_task(4, 2, models=2, seed=[5, 0], density=1.0, correlation="circle", set_size=4, sharpness=3.0))
+    np.testing.assert_array_equal(alone[1], x.astype(np.float32))

@@ -38,6 +38,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "cubes, relu target": {"loss_power": 3, "target": "relu", "tied": False, "hidden": "relu", "signed": True},
     "one of values 1, L1": SETS | {"correlation": "anticorrelated", "values": "one", "l1": 0.003, "bias": "none"},
     "values 1": {"values": "one"},
+    "rows pulled to length 1": {"norm_pull": 3.0},
+    "rows of both matrices": {"norm_pull": 0.5, "tied": False, "optimizer": "sgd"},
     "L1, decay of W alone": {"l1": 0.1, "decay_bias": False},
     "linear output": {"output": "linear"},
     "relu hidden": {"hidden": "relu"},

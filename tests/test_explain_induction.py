@@ -12,7 +12,7 @@ import torch
 from referees import python_with
 
 from superpos.errors import ConfigError
-from superpos.explain import induction, patching
+from superpos.explain import estimates, induction, patching
 from superpos.explain.patching import Pairs, Site
 
 TOTAL = 0.7
@@ -148,19 +148,19 @@ def test_attribution_patching_misses_the_key_edge_where_attention_is_sharp(
 ) -> None:
     pairs = some_pairs("induction_k", beta, "keys_swapped", n=12)
     assert share(pairs, patching.noising(pairs, [K])) == pytest.approx(exact, abs=0.01)
-    assert share(pairs, patching.gradient(pairs, "clean", [K])) == pytest.approx(eap, abs=0.06)
-    assert share(pairs, patching.ig_inputs(pairs, 100, [K])) == pytest.approx(exact, abs=0.01)
+    assert share(pairs, estimates.gradient(pairs, "clean", [K])) == pytest.approx(eap, abs=0.06)
+    assert share(pairs, estimates.ig_inputs(pairs, 100, [K])) == pytest.approx(exact, abs=0.01)
 
 
 def test_no_gradient_and_no_integral_over_inputs_finds_the_query_edge() -> None:
     """Through two softmaxes: only what follows the source's own steps is complete."""
     pairs = some_pairs("induction_q", 20, "keys_swapped", n=4)
     assert share(pairs, patching.noising(pairs, [Q])) == pytest.approx(1, abs=1e-6)
-    assert share(pairs, patching.gradient(pairs, "clean", [Q])) == pytest.approx(0, abs=1e-6)
+    assert share(pairs, estimates.gradient(pairs, "clean", [Q])) == pytest.approx(0, abs=1e-6)
     for steps in (20, 100, 400):
-        assert abs(share(pairs, patching.ig_inputs(pairs, steps, [Q]))) < 0.2
-    assert share(pairs, patching.conductance(pairs, 400, [Q])) == pytest.approx(1, abs=0.02)
-    assert share(pairs, patching.ig_activations(pairs, 20, [Q])) == pytest.approx(1, abs=0.01)
+        assert abs(share(pairs, estimates.ig_inputs(pairs, steps, [Q]))) < 0.2
+    assert share(pairs, estimates.conductance(pairs, 400, [Q])) == pytest.approx(1, abs=0.02)
+    assert share(pairs, estimates.ig_activations(pairs, 20, [Q])) == pytest.approx(1, abs=0.01)
 
 
 def test_at_corrupt_a_missing_key_is_overrated() -> None:
@@ -168,7 +168,7 @@ def test_at_corrupt_a_missing_key_is_overrated() -> None:
     for beta, factor in ((20, 2), (40, 4)):
         pairs = some_pairs("induction_k", beta, "key")
         exact = share(pairs, patching.noising(pairs, [K]))
-        estimated = share(pairs, patching.gradient(pairs, "corrupt", [K]))
+        estimated = share(pairs, estimates.gradient(pairs, "corrupt", [K]))
         assert estimated == pytest.approx(factor * exact, rel=0.01)  # beta over the ten keys
 
 
@@ -176,10 +176,10 @@ def test_an_edge_and_the_whole_part_agree_where_there_is_one_reader() -> None:
     pairs = some_pairs("induction_q", 4, "key")
     head = Site("0.0", "0.0")
     exact = (patching.noising, patching.denoising)
-    for effect in (*exact, patching.conductance, patching.ig_activations):
+    for effect in (*exact, estimates.conductance, estimates.ig_activations):
         assert torch.allclose(effect(pairs, sites=[Q]), effect(pairs, sites=[head]), atol=1e-9)
     for at in ("clean", "corrupt"):
-        edge, whole = (patching.gradient(pairs, at, [site]) for site in (Q, head))
+        edge, whole = (estimates.gradient(pairs, at, [site]) for site in (Q, head))
         assert torch.allclose(edge, whole, atol=1e-9)
 
 

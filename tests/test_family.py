@@ -146,7 +146,7 @@ def narrow(x: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("kind", [Family, Exhibits, Explorer])
 def test_every_slot_is_used(kind: type) -> None:
-    own = Own.of(None, data, None, None)
+    own = Own.of({"data": data})
     assert own is not None
     read = FAMILY.with_functions(Own.from_json(own.to_json()))  # as from a run folder
     values = {Family: (FAMILY, read), Exhibits: (FAMILY.shows,), Explorer: (FAMILY.shows.explorer,)}[kind]

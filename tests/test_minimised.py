@@ -117,6 +117,33 @@ def test_a_model_without_a_bias(engine: Engine, optimizer: str, n: int) -> None:
     assert list(engine.gradients(none, states[1].params, 0)[1]) == ["W"]
 
 
+@on_both
+@pytest.mark.parametrize("tied", [True, False])
+def test_rows_are_pulled_to_length_1(engine: Engine, tied: bool) -> None:
+    """Without importance nothing else moves: W_i + lr γ (1/|W_i| - 1) W_i, here with lr γ = 0.5 · 0.2 = 0.1."""
+    task = make_task(
+        3,
+        2,
+        importance=0.0,
+        lr=0.5,
+        weight_decay=0.0,
+        norm_pull=0.2,
+        tied=tied,
+        optimizer="sgd",
+        steps=2,
+        batch_size=16,
+    )
+    rows = np.float32([[[3.0, 4.0], [0.0, 0.5], [0.0, 0.0]]])
+    state = start(task)
+    names = ["W"] if tied else ["W1", "W2"]
+    state.params |= {name: rows.copy() for name in names} | {"b": np.float32([[2.0, 0.0, 0.0]])}
+    engine.advance(task, state, 1)
+    for name in names:
+        expected = [[[3 - 0.1 * 0.8 * 3, 4 - 0.1 * 0.8 * 4], [0, 0.5 + 0.1 * 0.5], [0, 0]]]
+        np.testing.assert_allclose(state.params[name], expected, rtol=1e-6)
+    np.testing.assert_array_equal(state.params["b"], np.float32([[2.0, 0.0, 0.0]]))
+
+
 def test_initial_biases() -> None:
     same = model.initial_params(make_task(4, 2, models=3, bias_init=[-1.0, 0.0, 0.5]))
     np.testing.assert_array_equal(same["b"], np.float32([[-1.0] * 4, [0.0] * 4, [0.5] * 4]))
@@ -137,6 +164,9 @@ ROWS: list[tuple[dict[str, Any], list[str]]] = [
     ({"model.target": "relu"}, ["model.target: relu", "data.signed=true"]),
     ({"data.values": "sign"}, ["data.values=sign", "a relu output cannot be negative"]),
     ({"data.values": "one", "data.signed": True, "model.output": "linear"}, ["data.values: one", "leave data.signed"]),
+    ({"data.sharpness": 3.0}, ["data.sharpness: 3", "data.correlation=circle"]),
+    ({"data.correlation": "circle", "data.set_size": 5, "data.sampler": "sparse"}, ["data.sampler: sparse", "dense"]),
+    ({"data.seed": 3}, ["data.seed: 3 without data.n_points"]),
     ({"model.bias": "none", "model.bias_init": 0.5}, ["model.bias: none", "model.bias_init=0.5"]),
     ({"model.bias": "none", "model.bias_std": 2.0}, ["model.bias: none", "model.bias_std=2"]),
     ({"model.bias": "none", "train.decay_bias": False}, ["model.bias: none", "train.decay_bias=false"]),
@@ -180,6 +210,7 @@ def test_a_gpu_says_what_it_lacks() -> None:
 
     lacking = {
         "train.loss_power=4": {"loss_power": 4}, "train.l1=0.1": {"l1": 0.1}, "model.bias=none": {"bias": "none"},
+        "train.norm_pull=0.5": {"norm_pull": 0.5},
         "train.decay_bias=false": {"decay_bias": False}, "data.values=normal": {"values": "normal"},
         "model.target=relu": {"target": "relu", "signed": True},
     }  # fmt: skip
@@ -198,7 +229,7 @@ def test_models_of_one_s_own_are_trained_on_the_power() -> None:
     def shift(params: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         return 0 * x + params["b"][:, None]
 
-    own = Own.of(shift, None, None, None)
+    own = Own.of({"model": shift})
     assert own is not None
     family = with_functions(own)
     task = make_task(2, 1, loss_power=4, importance=[[1.0, 3.0]])

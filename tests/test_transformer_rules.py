@@ -73,3 +73,13 @@ def test_a_shared_language_has_a_seed_of_its_own() -> None:
     )}  # fmt: skip
     assert seeds[1, "7"] == seeds[2, "7"]
     assert len({seeds[1, "None"], seeds[2, "None"], seeds[1, "7"]}) == 3
+
+
+def test_warm_up_ends_where_training_does() -> None:
+    """The family's own of 50 steps is cut; one that somebody asked for is not what they get, and refused."""
+    sweep = compose(["family=transformer", "train.steps=0,4,60"]).sweep
+    factors = [sweep.settings.structure(row).lr_factors for row in range(3)]
+    assert factors[0].tolist() == []
+    assert factors[1].tolist() == pytest.approx([0.25, 0.5, 0.75, 0.5])
+    assert factors[2][:50].tolist() == pytest.approx([(t + 1) / 50 * min(1, 2 - t / 30) for t in range(50)])
+    assert "train.warmup_steps: 51 is more than train.steps=50" in faults("train.warmup_steps=51", "train.steps=50")

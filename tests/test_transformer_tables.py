@@ -15,9 +15,11 @@ import superpos
 from superpos.errors import SuperposError
 from superpos.families.transformer.analysis import tables
 from superpos.families.transformer.counts import asked
+from superpos.families.transformer.data.tables import law_of
 from superpos.families.transformer.data.tables import tables as made_of
 from superpos.families.transformer.model import forward
 from superpos.families.transformer.structure import Structure, Task
+from superpos.families.transformer.theory.low_rank import least_excess
 from superpos.store import Run
 
 REFEREE = python_with("transformer_lens")
@@ -115,6 +117,15 @@ def test_true_probabilities_have_no_bugs() -> None:
     there = occupancy(SOURCE, own)
     assert tables.bug_ratio(SOURCE, own, there.follows) == pytest.approx(1)
     assert tables.bug_ratio(SOURCE, own, additive(there).probabilities) > 1.1
+
+
+def test_rank_v_minus_1_is_exactly_enough() -> None:
+    chain = made_of(Structure(kind="chain", tokens=6), [(1, 1.0)])
+    often, rows = law_of(chain["first"][0]), law_of(chain["rows"][0])
+    excess = [least_excess(often, rows, d) for d in (1, 3, 5)]
+    assert excess[0] > excess[1] > 1e-4
+    assert excess[2] < 1e-12
+    assert least_excess(often, rows, 9) < 1e-12  # of more dimensions than tokens
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------

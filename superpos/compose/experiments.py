@@ -93,6 +93,12 @@ def own_experiments(config_dir: Path | None, shipped: Collection[str]) -> Experi
     raise ConfigError(f"--config-dir: {config_dir} holds no experiments; put them in {config_dir}/experiment/*.yaml")
 
 
+def own_folder(config_dir: Path) -> Path:
+    """A user's folder of configs. Raises `ConfigError` where it is none, as `own_experiments`."""
+    own_experiments(config_dir, shipped_files())
+    return config_dir
+
+
 def _experiments_in(folder: Path, taken: Collection[str]) -> Experiments:
     """The experiments in `folder`/experiment. Raises `OSError` where that is there and cannot be read."""
     place = folder / "experiment"
@@ -130,8 +136,8 @@ def _usable(name: str) -> bool:
     return bool(_NAME.fullmatch(name)) and name not in _HYDRAS and not _LIKE_YAML.search(name)
 
 
-def new_experiment(name: str, config_dir: Path) -> tuple[Path, str]:
-    """Where a new experiment of a user's own goes, and a commented one to start from.
+def new_experiment(name: str, config_dir: Path) -> dict[Path, str]:
+    """Where a new experiment of a user's own and its claims go, and commented ones to start from.
 
     Raises:
         ConfigError: the name cannot be used or is taken, or `config_dir` is no folder of the user's own.
@@ -141,18 +147,22 @@ def new_experiment(name: str, config_dir: Path) -> tuple[Path, str]:
         faults.append(f"NAME: got {name!r}; allowed: {_NAMES}")
     elif name in shipped_files():
         faults.append(f"NAME: {name} is the name of a shipped experiment; take another one")
-    path = config_dir / "experiment" / f"{name}{_SUFFIX}"
-    not_folders = [folder for folder in (config_dir, path.parent) if folder.exists() and not folder.is_dir()]
+    starts = {
+        config_dir / "experiment" / f"{name}{_SUFFIX}": "new.yaml",
+        config_dir / "claims" / f"{name}{_SUFFIX}": "new_claims.yaml",
+    }
+    folders = [config_dir, *(path.parent for path in starts)]
+    not_folders = [folder for folder in folders if folder.exists() and not folder.is_dir()]
     if not_folders:
         faults.append(f"--config-dir: {not_folders[0]} is not a folder")
     elif config_dir.resolve() == shipped_folder().resolve():
         faults.append(f"--config-dir: {config_dir} holds the shipped experiments; give a folder of your own")
-    elif not faults and os.path.lexists(path):
-        faults.append(f"{path} is there already; give another name")
+    elif not faults:
+        faults += [f"{path} is there already; give another name" for path in starts if os.path.lexists(path)]
     if faults:
         raise ConfigError(faults)
-    start = (shipped_folder() / "new.yaml").read_text(encoding="utf-8")
-    return path, start.replace("NAME", name)
+    texts = {path: (shipped_folder() / start).read_text(encoding="utf-8") for path, start in starts.items()}
+    return {path: text.replace("NAME", name) for path, text in texts.items()}
 
 
 def forgotten_folder(name: str) -> Path | None:

@@ -4,21 +4,21 @@ those keys' values and not once for every model. Imports the standard library on
 
 from __future__ import annotations
 
+from functools import partial
+
 from superpos.family import Family, Rule
 
 Rules = tuple[tuple[tuple[str, ...], Rule], ...]
 
 
-def _warmup(warmup_steps: int, steps: int) -> str | None:
-    if warmup_steps > steps:
+def _warmup(default: int, warmup_steps: int, steps: int) -> str | None:
+    """A warm-up that somebody asked for fits into training; a family's own is cut where that ends."""
+    if warmup_steps > steps and warmup_steps != default:
         return f"train.warmup_steps: {warmup_steps} is more than train.steps={steps}"
     return None
 
 
-SHARED: Rules = ((("train.warmup_steps", "train.steps"), _warmup),)
-"""Rules between keys that every family has."""
-
-
 def rules_of(family: Family) -> Rules:
-    """The rules of a family, its own first."""
-    return (*family.rules, *SHARED)
+    """The rules of a family, its own first, then that between keys that every family has."""
+    default = family.defaults.get("train.warmup_steps", 0)
+    return (*family.rules, (("train.warmup_steps", "train.steps"), partial(_warmup, default)))

@@ -64,8 +64,9 @@ class Structure(ABC):
 
     @property
     def lr_factors(self) -> NDArray[np.float64]:
-        """Factor on the learning rate at each step, [steps]."""
-        return optimisers.schedule(self.lr_schedule, self.steps, self.warmup_steps, self.decay_share)
+        """Factor on the learning rate at each step, [steps]; a warm-up ends where training does."""
+        warmup = min(self.warmup_steps, self.steps)
+        return optimisers.schedule(self.lr_schedule, self.steps, warmup, self.decay_share)
 
     @property
     def same_inputs(self) -> bool:

@@ -6,13 +6,18 @@ Only a command that is given the folder by name (`--config-dir`) runs them; noth
 from __future__ import annotations
 
 import sys
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, Final
 
-from superpos.errors import ConfigError
+from superpos.errors import ConfigError, SuperposError
 from superpos.user.functions import FILE
+
+MEASURES: Final = "measures"
+FIGURES: Final = "figures"
+"""Folders of Python files in a folder of configs."""
 
 
 def functions_named(folder: Path, names: dict[str, str]) -> dict[str, Any]:
@@ -50,6 +55,38 @@ def modules_in(folder: Path | None, kind: str) -> dict[str, ModuleType]:
     return {path.stem: _run(path) for path in files}
 
 
+def defined_in(module: ModuleType) -> dict[str, Callable[..., Any]]:
+    """The public functions that a module of the user's own defines; what they raise is a message with file and line.
+
+    Called they raise `ConfigError`, as every fault of a user.
+    """
+    functions = {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType) and value.__module__ == module.__name__
+    }
+    return {name: _explained(value, module) for name, value in functions.items() if not name.startswith("_")}
+
+
+def _explained(function: Callable[..., Any], module: ModuleType) -> Callable[..., Any]:
+    path = Path(str(module.__file__))
+
+    @wraps(function)
+    def called(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except SuperposError:
+            raise
+        except Exception as error:
+            raise _fault(path, error) from error
+
+    return called
+
+
+def _fault(path: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"{path}: {_where(error, path)}{type(error).__name__}: {_first_line(error)}")
+
+
 def _run(path: Path) -> ModuleType:
     """The module that a file makes; one that has not changed is run once in a process."""
     try:
@@ -74,7 +111,7 @@ def _module(path: Path, source: str) -> ModuleType:
         sys.modules.pop(name)
         if before is not None:
             sys.modules[name] = before
-        raise ConfigError(f"{path}: {_where(error, path)}{type(error).__name__}: {_first_line(error)}") from error
+        raise _fault(path, error) from error
     return module
 
 

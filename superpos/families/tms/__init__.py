@@ -30,6 +30,7 @@ FAMILY = Family(
     output_loss=Late(f"{_HERE}.model:output_loss"),
     losses=Late(f"{_HERE}.model:losses"),
     penalty=Late(f"{_HERE}.model:penalty"),
+    after_step=Late(f"{_HERE}.model:after_step"),
     frozen=attrgetter("frozen"),
     undecayed=attrgetter("undecayed"),
     engines={"cpu": Late(f"{_HERE}.cpu:FusedCpuEngine"), "cuda": Late(f"{_HERE}.gpu:on_cuda")},

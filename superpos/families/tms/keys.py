@@ -86,7 +86,18 @@ class DataConfig:
         per_model=True,
     )
     correlation: str = key(
-        "choice", "none", "what the features of a set share", choices=("none", "correlated", "anticorrelated")
+        "choice",
+        "none",
+        "what the features of a set share",
+        choices=("none", "correlated", "anticorrelated", "circle"),
+    )
+    sharpness: float = key(
+        "number",
+        10.0,
+        "s of a circle: a feature at angle a from the set's place is active with probability 1/(1 + exp(-s cos a))",
+        low=0.0,
+        high=1000.0,
+        later=True,
     )
     set_size: int = key("int", 1, "neighbouring features in a set", low=1, high=MAX_SIZE, unit="features")
     signed: bool = key("bool", False, "active values uniform on [-1, 1] instead of [0, 1]")
@@ -144,6 +155,14 @@ class ToyTrainConfig:
         later=True,
     )
     decay_bias: bool = key("bool", True, "whether weight decay is that of b, too", later=True)
+    norm_pull: float = key(
+        "number",
+        0.0,
+        "pull of each row of W to length 1, as a multiple of the learning rate",
+        low=0.0,
+        high=MAX_SCALE,
+        later=True,
+    )
 
 
 KEYS = {"model": ModelConfig, "data": DataConfig, "importance": ImportanceConfig, "train": ToyTrainConfig}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from superpos.engines.task import Stepped
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
 from superpos.maths.streams import normals
@@ -133,3 +134,20 @@ def penalty(task: Task, params: Params) -> torch.Tensor | None:
     biases = task.structure.biases
     sizes = [value.abs().flatten(1).sum(-1) for name, value in params.items() if name not in biases]
     return task.structure.l1 * torch.stack(sizes).sum(0) if sizes else None
+
+
+def after_step(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Stepped:
+    """Rows of the matrices pulled to length 1 by lr γ, W_i + lr γ (1/‖W_i‖ - 1) W_i; a row of zeros stays."""
+    import torch  # slow to import, and the fused engines do without
+
+    structure = task.structure
+    if not structure.norm_pull:
+        return stepped
+    pull = (task.lr * structure.lr_factors[step] * structure.norm_pull).astype(np.float32)
+    params = dict(stepped.params)
+    for name in params.keys() - structure.biases:
+        value = params[name]
+        length = value.norm(dim=-1, keepdim=True)
+        off = torch.where(length > 0, 1 / length - 1, 0)
+        params[name] = value + torch.from_numpy(pull).to(value).reshape(-1, *[1] * (value.ndim - 1)) * off * value
+    return stepped._replace(params=params)

@@ -24,7 +24,7 @@ def one_layer(run: Run, models: Sequence[int]) -> dict[str, Any]:
         f"data.values={structure.values}": structure.values != "uniform",
         "data.signed=true": structure.signed,
         f"data.n_points={structure.n_points}": structure.n_points is not None,
-        "data.correlation=anticorrelated": structure.correlation == "anticorrelated",
+        f"data.correlation={structure.correlation}": structure.correlation in ("anticorrelated", "circle"),
     }
     for words, holds in unknown.items():
         if holds:

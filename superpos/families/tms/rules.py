@@ -158,6 +158,18 @@ def _data_seed(seed: Any, n_points: Any) -> str | None:
     return f"data.seed: {seed} without data.n_points; fresh batches belong to the seed of their model"
 
 
+def _sharpness(sharpness: float, correlation: str) -> str | None:
+    if sharpness == _DATA.sharpness or correlation == "circle":
+        return None
+    return f"data.sharpness: {sharpness:g} without data.correlation=circle; leave it out"
+
+
+def _circle(correlation: str, sampler: str) -> str | None:
+    if correlation != "circle" or sampler != "sparse":
+        return None
+    return "data.sampler: sparse with data.correlation=circle, whose features are active half of the time; use dense"
+
+
 def _sampler(sampler: str, n_points: Any) -> str | None:
     if sampler == "sparse" and n_points is not None:
         return f"data.sampler: sparse beside data.n_points={n_points}; the points of a fixed data set are drawn densely"
@@ -181,5 +193,7 @@ RULES: Rules = (
     (("model.bias", "model.bias_init", "model.bias_std", "train.decay_bias"), _bias),
     (("data.n_points", "train.batch_size"), _full_batch),
     (("data.seed", "data.n_points"), _data_seed),
+    (("data.sharpness", "data.correlation"), _sharpness),
+    (("data.correlation", "data.sampler"), _circle),
     (("data.sampler", "data.n_points"), _sampler),
 )

@@ -28,7 +28,8 @@ class Structure(task.Structure):
     tied: bool = True
     target: Literal["identity", "abs", "relu"] = "identity"
     bias: Literal["learned", "none"] = "learned"
-    correlation: Literal["none", "correlated", "anticorrelated"] = "none"
+    correlation: Literal["none", "correlated", "anticorrelated", "circle"] = "none"
+    sharpness: float = 10.0
     set_size: int = 1
     signed: bool = False
     values: Values = "uniform"
@@ -37,6 +38,7 @@ class Structure(task.Structure):
     loss_power: int = 2
     l1: float = 0.0
     decay_bias: bool = True
+    norm_pull: float = 0.0
 
     @property
     def param_shapes(self) -> dict[str, tuple[int, ...]]:

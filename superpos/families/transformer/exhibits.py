@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from superpos.family import Exhibits, Late
+from superpos.family import Exhibits, Figure, Late
 
-_HERE = "superpos.families.transformer"
+_HERE: Final = "superpos.families.transformer"
+
+
+def _figure(module: str, description: str) -> Figure:
+    return Figure(description, f"{_HERE}.figures.{module}")
+
+
+_FIGURES: Final[Mapping[str, Figure]] = {
+    "circuit_map": _figure("circuit_map", "V-composition and copying of every model that looks back, by path costs"),
+    "formation": _figure("formation", "when models learn to look back: excess along training"),
+    "heads_needed": _figure("heads_needed", "excess of one layer by heads, with the best additive tables"),
+    "markov_phases": _figure("markov_phases", "excess over Bayes along training, with the unigram plateau"),
+    "bigram_table": _figure("bigram_table", "a bigram table read off weights; excess by size, with the exact optimum"),
+}
 
 SHOWS: Final = Exhibits(
+    figures=_FIGURES,
     bench=Late(f"{_HERE}.bench:bench"),
+    measures=f"{_HERE}.measures",
     words={
         "model.n_layers": "L",
         "model.n_heads": "H",

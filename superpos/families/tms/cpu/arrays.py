@@ -42,6 +42,7 @@ class Shape(NamedTuple):
     optimizer: int
     power: int  # of the errors in what is minimised
     l1: float  # of the weights, before `Rates.factor`
+    pull: float  # of rows to length 1, a multiple of the learning rate
     bias: int  # whether b is learned
     decayed: int  # first parameters that weight decay holds
     loss_every: int

@@ -346,6 +346,20 @@ def adam_constants(adam: Adam) -> tuple[np.float32, np.float32, np.float32, np.f
 
 
 @KERNELS.inlined
+def pull_rows(shape: Shape, weights: int, pull: float) -> None:
+    """Add pull (1/|W_i| - 1) W_i to each row of the matrices at an address."""
+    m = shape.n_hidden
+    for i in range(shape.n_features * (1 if shape.tied else 2)):
+        square = 0.0
+        for k in range(i * m, (i + 1) * m):
+            square += float_at(weights, k) ** 2
+        if square > 0:
+            factor = 1 + pull * (1 / np.sqrt(square) - 1)
+            for k in range(i * m, (i + 1) * m):
+                put_float(weights, k, np.float32(factor * float_at(weights, k)))
+
+
+@KERNELS.inlined
 def update(shape: Shape, at: At, rates: Rates, step: int, start: int, state: Trained, work: Work) -> None:
     """The optimiser's step for every model that has not diverged; one that does now keeps its last finite state."""
     count, row = at.params, at.params * FLOAT
@@ -379,6 +393,8 @@ def update(shape: Shape, at: At, rates: Rates, step: int, start: int, state: Tra
             steps.step_adam((*where, decay, ONE, lr / bias1, bias2, *constants))
         else:
             steps.step_adam((*where, ZERO, ONE - lr * decay, lr / bias1, bias2, *constants))
+        if shape.pull:
+            pull_rows(shape, new, shape.pull * lr)
         if np.isfinite(work.check[0]) and np.isfinite(mean):
             steps.copy((new, theta + own, count))
             steps.copy((new + row, first + own, count))

@@ -51,6 +51,7 @@ def shape_of(structure: Structure, samples: int | None = None) -> Shape:
         optimizer=OPTIMIZERS[structure.optimizer],
         power=structure.loss_power,
         l1=structure.l1 / gradient_factor(structure),
+        pull=structure.norm_pull,
         bias=int(structure.bias == "learned"),
         decayed=structure.n_params - (n if structure.frozen or structure.undecayed else 0),
         loss_every=structure.loss_every,

@@ -53,7 +53,7 @@ def cells(structure: Structure, sparsity: NDArray[np.float64]) -> Cells:
         low = first - (-width * member // structure.set_size)
     else:
         low = first
-    own = structure.correlation == "none"
+    own = structure.correlation in ("none", "circle")
     shift = first if own else np.zeros_like(first)
     scale = 1.0 / (RANGE - shift).astype(np.float64)
     # Where a set has fewer active draws than members, some member has none: no span says never, the value 0 does.

@@ -236,6 +236,7 @@ def _lacking(structure: Structure) -> str | None:
         "model.bias=none": structure.bias == "none",
         f"train.loss_power={structure.loss_power}": structure.loss_power != 2,
         f"train.l1={structure.l1:g}": structure.l1 != 0,
+        f"train.norm_pull={structure.norm_pull:g}": structure.norm_pull != 0,
         "train.decay_bias=false": not structure.decay_bias,
     }
     return next((words for words, holds in given.items() if holds), None)

@@ -12,7 +12,7 @@ Shapes: H heads, S sources, n ordinary tokens, V tokens.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from scipy.special import log_softmax, softmax
 
 from superpos.families.transformer import metrics
 from superpos.families.transformer.structure import Structure
-from superpos.families.transformer.theory.floors import Occupancy, Tables, occupancy
+from superpos.families.transformer.theory.floors import Occupancy, Tables, additive, bayes, bigrams, occupancy
 from superpos.maths.types import Floats
 
 
@@ -127,3 +127,39 @@ def running(tokens: NDArray[np.int64], where: NDArray[np.bool_], logits: Floats,
     np.add.at(total, (source, now), softmax(logits[where], axis=-1)[:, : s.tokens])
     np.add.at(count, (source, now), 1.0)
     return np.asarray(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0))
+
+
+def naive(structure: Structure, weights: metrics.Weights) -> Floats:
+    """The greatest product of positive QK(b, a) and OV(a, c) of all heads, [S, n, n]: the reading without softmax."""
+    s = structure
+    found = circuits(weights)
+    qk = np.maximum(found.qk[0, :, : s.tokens, s.tokens :], 0)  # [H, n, S]
+    ov = np.maximum(found.ov[0, :, s.tokens :, : s.tokens], 0)  # [H, S, n]
+    return np.asarray(np.einsum("hba,hac->habc", qk, ov).max(0))
+
+
+def measured(weights: metrics.Weights, structure: Structure, made: Tables) -> dict[str, Any]:
+    """What is read off weights: the precision of planted triples through the softmax and by the naive product, and how
+    much too likely bug trigrams must be."""
+    log_p = through_softmax(structure, made, weights)
+    return {
+        "precision": precision(log_p, made["next"]),
+        "naive": precision(naive(structure, weights), made["next"]),
+        "bugs": bug_ratio(structure, made, np.exp(log_p)),
+    }
+
+
+class Added(NamedTuple):
+    """What the best table of tokens and sources that are added up does, and that of tokens alone."""
+
+    excess: float
+    bug_ratio: float
+    bigrams: float
+    """Excess of who knows the token alone."""
+
+
+def added(structure: Structure, made: Tables) -> Added:
+    """Exact, by descent on a convex loss."""
+    there = occupancy(structure, made)
+    best, floor = additive(there), bayes(there)
+    return Added(best.loss - floor, bug_ratio(structure, made, best.probabilities), bigrams(there) - floor)

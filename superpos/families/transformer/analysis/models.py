@@ -1,0 +1,33 @@
+"""Models of a run as they were trained: their tasks, languages and courses.
+
+Shapes: C snapshots, V tokens.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpos import store
+from superpos.families.transformer.structure import Task
+from superpos.figures.points import Run
+from superpos.plan.sweep import Sweep
+
+
+@lru_cache(maxsize=4)
+def _sweep(run: store.Run) -> Sweep:
+    return Sweep.from_json(run.manifest["plan"])
+
+
+def task(run: Run, model: int) -> Task:
+    """A model's task, of one model."""
+    found: Task = _sweep(cast("store.Run", run)).task(np.array([model]))
+    return found
+
+
+def language(one: Task) -> dict[str, NDArray[Any]]:
+    """What the language of a task of one model has of its own."""
+    return {name: value[one.language[0]] for name, value in one.tables.items()}

@@ -1,0 +1,1 @@
+"""Figures of transformers, one module each."""

@@ -1,0 +1,1 @@
+"""What claims on transformers name as module.function: public functions (run, ...) -> Measured."""
