@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -10,15 +11,19 @@ import pytest
 import torch
 from referees import python_with
 from scipy.special import softmax
+from typer.testing import CliRunner
 
 import superpos
+from superpos.cli import app
 from superpos.errors import SuperposError
-from superpos.families.transformer.analysis import tables
+from superpos.families.transformer import metrics
+from superpos.families.transformer.analysis import reading, tables
 from superpos.families.transformer.counts import asked
 from superpos.families.transformer.data.tables import law_of
 from superpos.families.transformer.data.tables import tables as made_of
+from superpos.families.transformer.keys import KINDS
 from superpos.families.transformer.model import forward
-from superpos.families.transformer.structure import Structure, Task
+from superpos.families.transformer.structure import Kind, Structure, Task
 from superpos.families.transformer.theory.low_rank import least_excess
 from superpos.store import Run
 
@@ -157,6 +162,84 @@ def test_triples_are_columns_of_what_can_be_read(out: Path) -> None:
     run = superpos.train([*SMALL[:-2], SMALL[-1], *source], out=out)
     assert run.table["planted_precision"].notna().tolist() == [True, False]
     assert (run.table["bug_ratio"] > 0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_token_has_a_name(kind: Kind) -> None:
+    structure = Structure(kind=kind)
+    found = reading.token_names(structure)
+    assert len(found) == len(set(found)) == structure.vocabulary
+
+
+def test_what_is_read_of_a_model(positions: Run) -> None:
+    """Of two layers of two heads: four paths, four heads, four pairs of them; nine tables of tokens."""
+    found = positions.read_circuits(1, top=3)
+    assert list(found) == ["model", "paths", "heads", "compositions", "entries"]
+    row, weights = positions.table.loc[1], positions.weights(1)
+    assert found["model"]["excess"].tolist() == [row["excess"]]
+    assert found["paths"]["cost"].tolist() == [row[f"path_{into}"] for into in ("q", "k", "v", "logits")]
+    assert found["heads"]["head"].tolist() == ["0.0", "0.1", "1.0", "1.1"]
+    pairs = found["compositions"].set_index(["from", "to"])
+    assert len(pairs) == 4
+    assert pairs["k"].max() == pytest.approx(row["composition_k"])
+    scores = metrics.compositions(weights, (0, 1), (1, 0))
+    assert pairs.loc[("0.1", "1.0"), "v"] == pytest.approx(scores["v"] - 8**-0.5)
+    entries = found["entries"].groupby("table", sort=False)
+    assert entries.size().to_dict() == dict.fromkeys(
+        ["direct", *(f"{what} {head}" for what in ("OV", "QK") for head in found["heads"]["head"])], 3
+    )
+    direct = found["entries"].iloc[0]
+    names = reading.token_names(Structure(kind="pairs"))
+    place = names.index(direct["row"]), names.index(direct["column"])
+    assert positions.circuits(1).direct[place] == positions.circuits(1).direct.max() == direct["value"]
+
+
+def test_heads_that_are_read_are_those_of_the_table(positions: Run) -> None:
+    """On fewer sequences."""
+    heads = positions.read_circuits(2)["heads"]
+    assert heads["prefix"].max() == pytest.approx(positions.table["prefix"][2], abs=0.05)
+    assert heads["previous"].max() == pytest.approx(positions.table["previous"][2], abs=0.05)
+
+
+def test_the_command_prints_what_is_read(positions: Run) -> None:
+    done = CliRunner().invoke(app, ["circuits", str(positions.path), "--model", "1", "--top", "2", "--json"])
+    found = json.loads(done.stdout)
+    assert (done.exit_code, found["model"]) == (0, 1)
+    read = positions.read_circuits(1, 2)
+    assert found["tables"]["entries"] == read["entries"].to_dict("records")
+    assert found["tables"]["model"][0]["formed_at"] is None
+    text = CliRunner().invoke(app, ["circuits", str(positions.path)]).stdout
+    assert [line for line in text.splitlines() if line in (*read, "skip trigrams")] == list(read)
+
+
+def test_skip_trigrams_are_read_where_they_can_be(out: Path) -> None:
+    source = ["language.kind=source", "language.context=12", "model.n_layers=1", "model.positions=none,relative"]
+    run = superpos.train([*SMALL[:-2], SMALL[-1], *source, "name=read"], out=out)
+    triples = run.read_circuits(0, top=48)["skip_trigrams"]
+    assert triples["planted"].mean() == pytest.approx(run.table["planted_precision"][0])
+    assert "skip_trigrams" not in run.read_circuits(1)
+    assert "paths" not in run.read_circuits(1)
+
+
+def test_what_has_no_circuits_is_refused(out: Path) -> None:
+    gates = superpos.train(["family=circuit", "name=gates"], out=out)
+    for arguments, message in (
+        ([str(gates.path)], "is a run of family=circuit, without circuits to read; allowed: transformer"),
+        ([str(gates.path), "--model", "x"], "Invalid value"),
+    ):
+        done = CliRunner().invoke(app, ["circuits", *arguments])
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--model=4"], "--model: got 4; allowed: 0 to 3"), (["--top=0"], "--top: got 0; allowed: 1 or more")],
+)
+def test_wrong_options_of_circuits(options: list[str], message: str, positions: Run) -> None:
+    done = CliRunner().invoke(app, ["circuits", str(positions.path), *options])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from superpos import __version__
 from superpos.cli import (
     catalogue,
+    circuits,
     comparing,
     completion,
     environment,
@@ -109,6 +110,7 @@ app.command()(results.report)
 app.command()(results.status)
 app.command(cls=WithOverrides)(explaining.explain)
 app.command(cls=WithOverrides)(patching.patch)
+app.command()(circuits.circuits)
 app.command()(comparing.diff)
 app.command()(exporting.export)
 app.command()(tidying.note)

@@ -241,9 +241,12 @@ def _measure(own: Own, others: Any, task: Task, state: State, pause: Callable[[]
 
 
 def _after_step(own: Own, task: Task, stepped: Stepped, inputs: Any, step: int) -> Stepped:
-    """The parameters that the user's `after_step` gives in the place of some; moments are left as they are."""
+    """The parameters that the user's `after_step` gives in the place of some; moments are left as they are.
+
+    What the family itself does after a step comes first.
+    """
     assert FAMILY.after_step is not None
-    stepped = FAMILY.after_step(task, stepped, inputs, step)  # the pull of `train.norm_pull`
+    stepped = FAMILY.after_step(task, stepped, inputs, step)
     factor = _lr_factors(task.structure)[step]
     first = next(iter(stepped.params.values()))
     lr = first.new_tensor(task.lr * factor)

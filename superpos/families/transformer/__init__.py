@@ -46,7 +46,7 @@ FAMILY = Family(
     evaluation_samples=2**12,
     measure=Late(f"{_HERE}.results:measure"),
     label=Label("circuit", "circuits"),
-    views={"circuits": Late(f"{_HERE}.views:of_model")},
+    views={"circuits": Late(f"{_HERE}.views:of_model"), "read_circuits": Late(f"{_HERE}.views:read")},
     exporters={"transformer_lens": Late(f"{_HERE}.export:transformer_lens")},
     # shows
     shows=SHOWS,

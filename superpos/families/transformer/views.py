@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from superpos.families.transformer.analysis import reading
 from superpos.families.transformer.analysis.tables import Circuits, circuits
 from superpos.store import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def of_model(run: Run, model: int) -> Circuits:
@@ -13,3 +19,12 @@ def of_model(run: Run, model: int) -> Circuits:
     Raises `IndexError` and `IncompleteError` as `Run.weights`.
     """
     return circuits(run.weights(model))
+
+
+def read(run: Run, model: int, top: int = 5) -> dict[str, pd.DataFrame]:
+    """What `superpos circuits` prints of a model, as tables by name: model, paths, heads, compositions, entries and
+    skip_trigrams, where the model has them; `top` entries of each table.
+
+    Raises `IndexError` and `IncompleteError` as `Run.weights`.
+    """
+    return reading.read(run, model, top)
