@@ -49,7 +49,7 @@ def train(
             "--fresh: with --shard every shard would move aside what the others train; give one of the two"
         )
     sweep = common.compose(overrides, config_dir).sweep
-    if run_id not in (None, sweep.run_id):
+    if run_id is not None and run_id != sweep.run_id:
         raise ConfigError(
             f"--run-id: {run_id} was asked for, but this is now {sweep.run_id}: an experiment or a function of one's "
             "own has changed since; put it back, or start what it is now without --run-id"
