@@ -19,7 +19,7 @@ from superpos.family import EVERY_RUN, Late, register
 if TYPE_CHECKING:
     from superpos.maths.hand_made import HandMade
     from superpos.store import Run
-    from superpos.user.functions import Change, Forward, Shapes
+    from superpos.user.functions import AfterStep, Change, Forward, Loss, Shapes
 
 __all__ = ["__version__", "known", "load", "register", "train"]
 
@@ -64,6 +64,8 @@ def train(
     model: Forward | None = None,
     data: Change | None = None,
     target: Change | None = None,
+    loss: Loss | None = None,
+    after_step: AfterStep | None = None,
     params: Shapes | None = None,
     out: str | Path = "outputs",
     config_dir: str | Path | None = None,
@@ -76,8 +78,11 @@ def train(
     Own functions, made of torch operations on M models, B samples and F features at once:
     `model(params, x)` gives the outputs [M, B, F] for inputs x [M, B, F]; `params` says the shapes of its parameters,
     such as {"W": ("n", "m"), "gate": ("m",)}; without it they are W (or W1 and W2) and b, as in superpos's own model.
-    `data(x)` gives the inputs [M, B, F] that are made of the drawn ones, `target(x)` what the outputs should be.
-    Their source is part of the run's identity. `progress` shows how far training is.
+    `data(x)` gives the inputs [M, B, F] that are made of the drawn ones, `target(x)` what the outputs should be;
+    `loss(out, target, params)` the loss of each sample [M, B] of outputs and targets of any shape [M, B, ...];
+    `after_step(params, lr, step)` the parameters that are to be others than the step with rates lr [M] leaves them.
+    Their source is part of the run's identity. Experiments of `config_dir` name theirs under `own:`.
+    `progress` shows how far training is.
 
     Raises `ConfigError` for bad overrides and functions, `SuperposError` for a folder that cannot be used.
     """
@@ -89,16 +94,16 @@ def train(
 
     if isinstance(overrides, str):
         raise ConfigError(f"overrides: got the string {overrides!r}; allowed: a list of strings, one an override")
-    own = Own.of(model, data, target, params)
+    functions = {"model": model, "data": data, "target": target, "loss": loss, "after_step": after_step}
+    own = Own.of(functions, params)
     outputs = given(out)
     configs = None if config_dir is None else given(config_dir)
     sweep = resolved(compose(list(overrides), configs, own).sweep)
     folder = None if fresh else finished(sweep, outputs, shard)
     if folder is None:
         from superpos.notebook.progress import reporter
-        from superpos.training import runner, trial  # with the engines, which a finished run does not need
+        from superpos.training import runner  # with the engines, which a finished run does not need
 
-        trial.try_functions(sweep)
         command = ["superpos.train", *overrides, *([str(own)] if own else [])]
         with reporter(quiet=not progress) as report:
             folder = runner.train(sweep, out=outputs, command=command, shard=shard, fresh=fresh, progress=report)

@@ -19,6 +19,10 @@ class ConfigError(SuperposError):
         super().__init__("\n".join(self.faults))
 
 
+class MissingPackageError(SuperposError):
+    """What was asked for needs a package that is not installed."""
+
+
 class PlanMismatchError(SuperposError):
     """The run folder holds a different plan."""
 

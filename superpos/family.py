@@ -119,13 +119,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: the module `module` holds `applies(run)`, why not in words or None, and `draw(run)`.
+    """A figure: `module`, named or itself, holds `applies(run)`, why not in words or None, and `draw(run)`.
 
     A movie also holds `animate(run)`, the bytes of a GIF, which takes long: it is made when asked for by name.
     """
 
     description: str
-    module: str
+    module: Any
     movie: bool = False
     barred: str = ""
     """Why no run of this family can show it, in words that go on from its name: "needs ..."."""
@@ -242,8 +242,12 @@ class Family:
     """Arrays [M, ...] beside the parameters that training changes: counters, moving averages. They are checkpointed."""
     after_step: Callable[[Task, Any, Any, int], Any] | None = None
     """(task, `engines.task.Stepped`, inputs of the step, step) -> the same as it is after it: projections, restarts."""
+    penalty: Callable[[Task, Tensors], Any] | None = None
+    """(task, params) -> what training adds to the mean loss of each model [M], or None; recorded losses are without."""
     frozen: Callable[[Structure], frozenset[str]] = lambda _: frozenset()
     """Parameters that training leaves as they are."""
+    undecayed: Callable[[Structure], frozenset[str]] = lambda _: frozenset()
+    """Parameters that weight decay leaves alone."""
     engines: Mapping[str, Callable[[int | None], Engine]] = field(default_factory=dict)
     """Fused engines by device, "cpu" and "cuda", each made for a number of threads."""
 

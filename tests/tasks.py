@@ -22,17 +22,24 @@ def make_task(
     lr: Any = 1e-2,
     weight_decay: Any = 0.01,
     init_std: Any = 0.5,
+    bias_init: Any = 0.0,
+    bias_std: Any = 0.0,
+    data_seed: Any = None,
     **structure: Any,
 ) -> Task:
     """M models; what may differ between them is broadcast. Seeds are 0, 1, 2, ... unless given."""
+    seeds = np.arange(models, dtype=np.uint64) if seed is None else np.array(seed, dtype=np.uint64)
     return Task(
         Structure(n, m, **structure),
-        seed=np.arange(models, dtype=np.uint64) if seed is None else np.array(seed, dtype=np.uint64),
+        seed=seeds,
+        data_seed=seeds.copy() if data_seed is None else np.array(data_seed, dtype=np.uint64),
         sparsity=np.broadcast_to(1 - np.asarray(density, dtype=np.float64), (models, n)).copy(),
         importance=np.broadcast_to(np.asarray(importance, dtype=np.float64), (models, n)).copy(),
         lr=np.broadcast_to(np.asarray(lr, dtype=np.float64), (models,)).copy(),
         weight_decay=np.broadcast_to(np.asarray(weight_decay, dtype=np.float64), (models,)).copy(),
         init_std=np.broadcast_to(np.asarray(init_std, dtype=np.float64), (models,)).copy(),
+        bias_init=np.broadcast_to(np.asarray(bias_init, dtype=np.float64), (models,)).copy(),
+        bias_std=np.broadcast_to(np.asarray(bias_std, dtype=np.float64), (models,)).copy(),
     )
 
 

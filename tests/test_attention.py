@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-import os
 import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from referees import python_with
 
 import superpos
 from superpos.errors import ConfigError
 from superpos.maths import attention, hand_made
 from superpos.maths.attention import forward
 
-REFEREE = sys.executable if find_spec("transformer_lens") else os.environ.get("SUPERPOS_REFEREES")
+REFEREE = python_with("transformer_lens")
 
 
 def drawn(

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -17,7 +18,7 @@ from superpos.families.circuit import FAMILY
 from superpos.families.circuit.structure import Structure
 from superpos.store import Run
 
-GATES = ("and", "or", "xor", "add", "inhibit", "backup", "random_gates")
+GATES = ("and", "or", "xor", "add", "inhibit", "backup", "random_gates", "illusion")
 KINDS = (*GATES, "induction_k", "induction_q")
 SWEEP = ["family=circuit", f"circuit.kind={','.join(KINDS)}", "seed=0,1,2"]
 FIRST = {kind: 3 * place for place, kind in enumerate(KINDS)}
@@ -113,6 +114,36 @@ def test_patch_tells_what_is_true(run: Run) -> None:
     denoising = found[found["direction"] == "denoising"].set_index("part")
     assert denoising.loc["x0", "found"] == pytest.approx(1 / 3)
     assert denoising["recall"].iloc[0] == pytest.approx(2 / 3)
+
+
+def test_what_patching_found_is_kept_and_no_part_of_the_digest(run: Run, tmp_path: Path) -> None:
+    run = superpos.train(["family=circuit", "circuit.kind=and,or"], out=tmp_path)
+    digest = run.digest()
+    first = run.patch(1, direction=["noising", "denoising"])
+    kept = {path: path.stat().st_mtime_ns for path in (run.path / "patch").rglob("*")}
+    assert sorted(path.name for path in kept if path.is_file()) == sorted(["facts", "00001.json", "00001.parquet"] * 2)
+    pd.testing.assert_frame_equal(run.patch(1, direction=["noising", "denoising"]), first)
+    assert {path: path.stat().st_mtime_ns for path in (run.path / "patch").rglob("*")} == kept
+    run.patch(0, direction=["noising", "shapley"])  # another model of one question, and a new one
+    names = [path.name for path in (run.path / "patch").rglob("*.parquet")]
+    assert sorted(names) == ["00000.parquet"] * 2 + ["00001.parquet"] * 2
+    assert superpos.load(run.path).digest() == digest
+
+
+def test_a_damaged_answer_is_moved_aside_and_found_again(tmp_path: Path) -> None:
+    run = superpos.train(["family=circuit", "circuit.kind=and"], out=tmp_path)
+    first = run.patch(0)
+    [part] = (run.path / "patch").rglob("*.parquet")
+    part.write_bytes(part.read_bytes()[:-1] + b"?")
+    pd.testing.assert_frame_equal(run.patch(0), first)
+    assert (part.parent / "corrupt").is_dir()
+
+
+def test_questions_of_which_one_cannot_be_answered_keep_nothing(tmp_path: Path) -> None:
+    run = superpos.train(["family=circuit", "circuit.kind=induction_k"], out=tmp_path)
+    with pytest.raises(ConfigError, match="total effect"):
+        run.patch(0, metric=["logit_diff", "prob"], min_total=2.0, prompts=4)
+    assert not (run.path / "patch").exists()
 
 
 def test_patch_of_prompts(run: Run) -> None:

@@ -57,7 +57,12 @@ class FakeRunner:
     def estimate(self, sweep: Sweep, tell: Callable[[str], None]) -> Any:
         tell("compiling")
         return SimpleNamespace(
-            models=sweep.n_models, chunks=len(sweep.plan.rows), flops=2.5e12, memory_bytes=3e6, seconds=42.0
+            models=sweep.n_models,
+            chunks=len(sweep.plan.rows),
+            flops=2.5e12,
+            memory_bytes=3e6,
+            seconds=42.0,
+            engines=["fused: why"],
         )
 
 
@@ -186,6 +191,7 @@ def test_dry_run_prints_the_size_and_trains_nothing(runner: FakeRunner, tmp_path
         ["chunks", "25"],
         ["work", "2.5 TFLOP"],
         ["memory", "3 MB"],
+        ["engine", "fused: why"],
         ["time", "about 42 s on this machine"],
     ]
     assert (runner.calls, list(tmp_path.iterdir())) == ([], [])
@@ -193,6 +199,7 @@ def test_dry_run_prints_the_size_and_trains_nothing(runner: FakeRunner, tmp_path
 
 def test_dry_run_as_json(runner: FakeRunner) -> None:
     found = json.loads(cli("train", "experiment=phase_change", "--dry-run", "--json").stdout)
+    assert found.pop("engines") == ["fused: why"]
     assert found == {"models": 25_000, "chunks": 25, "flops": 2.5e12, "memory_bytes": 3e6, "seconds": 42.0}
     arguments = ["experiment=phase_change", "--shards", "5", "--cpus", "2", "--dry-run", "--json"]
     cost = json.loads(cli("submit", *arguments).stdout)

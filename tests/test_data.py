@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from tasks import make_task
 
-from superpos.families.tms.data import feature_values, inputs
+from superpos.families.tms.data import circle, feature_values, inputs
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Structure
 
@@ -159,6 +159,17 @@ def test_finite_points_have_unit_length_and_stay() -> None:
     assert not np.array_equal(x[0], x[1])  # another seed, other points
 
 
+def test_models_of_one_data_seed_have_the_same_points() -> None:
+    """Their weights begin with their own seeds; the samples that they are evaluated on belong to these, too."""
+    own = make_task(20, 2, models=3, density=0.3, n_points=50)
+    task = make_task(20, 2, models=3, density=0.3, n_points=50, data_seed=[2, 2, 5])
+    x, alone = inputs.batch(task, 0).numpy(), inputs.batch(own, 0).numpy()
+    np.testing.assert_array_equal(x[0], alone[2])
+    np.testing.assert_array_equal(x[1], alone[2])
+    assert not np.array_equal(x[2], alone[2])
+    np.testing.assert_array_equal(inputs.evaluation(task, range(9)), inputs.evaluation(own, range(9)))
+
+
 def test_a_point_without_active_features_stays_zero() -> None:
     x = inputs.batch(make_task(2, 1, density=0.05, n_points=100), 0).numpy()[0]
     length = np.linalg.norm(x, axis=-1)
@@ -183,3 +194,70 @@ def test_activity_is_independent_across_features_samples_and_steps() -> None:
     columns = np.concatenate([*active, np.roll(active[0], 1, axis=0), np.roll(active[0], 4, axis=0)], axis=1)
     assert_uncorrelated(columns.astype(float))
     assert_share((active[0][:, :2]).all(1)[:, None], 0.2**2)
+
+
+def test_other_laws_at_given_draws() -> None:
+    """S = 1/2: active from 2^31 on, at the levels 1/4, 1/2 and 3/4 of the law."""
+    words = [0, 2**31 - 1, 2**31 + 2**29, 2**31 + 2**30, 2**31 + 3 * 2**29]
+    assert values_of("one", words) == [0, 0, 1, 1, 1]
+    assert values_of("sign", words) == [0, 0, -1, 1, 1]
+    assert values_of("normal", words) == pytest.approx([0, 0, -0.67449, 0, 0.67449], abs=1e-5)
+    assert values_of("exponential", words) == pytest.approx([0, 0, np.log(4 / 3), np.log(2), np.log(4)], rel=1e-6)
+    # the last and the first draw are finite
+    assert values_of("normal", [FULL - 1, 2**31]) == pytest.approx([6.3, -6.3], abs=0.1)
+    assert values_of("exponential", [FULL - 1, 2**31]) == pytest.approx([22.2, 0], abs=0.1)
+
+
+def values_of(law: str, words: list[int]) -> list[float]:
+    """Values of a law for the draws of a feature with S = 1/2."""
+    rules = feature_values.cells(Structure(1, 1, values=law), np.array([[0.5]]))
+    u = torch.tensor(words).reshape(1, -1, 1)
+    return feature_values.features(rules, u, u, law).flatten().tolist()
+
+
+@pytest.mark.parametrize("sampler", ["dense", "sparse"])
+@pytest.mark.parametrize("sets", [{}, {"correlation": "correlated"}, {"correlation": "anticorrelated"}])
+@pytest.mark.parametrize(
+    ("law", "mean", "square"), [("one", 1, 1), ("sign", 0, 1), ("normal", 0, 1), ("exponential", 1, 2)]
+)
+def test_moments_of_other_laws(law: str, mean: float, square: float, sets: dict[str, Any], sampler: str) -> None:
+    structure = sets | ({"set_size": 2} if sets else {})
+    x = draw(make_task(4, 2, density=0.3, values=law, sampler=sampler, **structure))[0].astype(np.float64)
+    active = x != 0
+    share = 0.15 if structure.get("correlation") == "anticorrelated" else 0.3
+    assert_share(active, share)
+    for power, expected in ((1, mean), (2, square)):
+        found = x**power
+        spread = found[active].std() / np.sqrt(active.sum())
+        assert abs(found[active].mean() - expected) <= 4 * spread + 1e-6
+
+
+def test_chances_and_covariance_on_a_circle_by_hand() -> None:
+    """Four members at 0, 90, 180 and 270 degrees from the place; s = ln 3, so that they have 3/4, 1/2, 1/4 and 1/2."""
+    chances = circle.chances(4, np.log(3))
+    np.testing.assert_allclose(chances, [3 / 4, 1 / 2, 1 / 4, 1 / 2])
+    found = circle.covariance(4, np.log(3))
+    # E of the product of neighbours: (3/4 1/2 + 1/2 1/4 + 1/4 1/2 + 1/2 3/4) / 4 = 1/4; of those opposite: 7/32
+    np.testing.assert_allclose(found[0], [1 / 4, 0, 7 / 32 - 1 / 4, 0], atol=1e-12)
+
+
+def test_features_on_a_circle() -> None:
+    structure = {"correlation": "circle", "set_size": 6, "sharpness": 2.0, "values": "one"}
+    always = draw(make_task(12, 2, density=1.0, **structure))[0]
+    assert set(np.unique(always)) == {0, 1}
+    expected = circle.covariance(6, 2.0)
+    found = np.cov(always.T)
+    np.testing.assert_allclose(found[:6, :6], expected, atol=4 * 0.25 / np.sqrt(SAMPLES))
+    assert np.abs(found[:6, 6:]).max() < 4.5 * 0.25 / np.sqrt(SAMPLES)  # two circles are independent
+    assert_share(always, 0.5)
+    rare = draw(make_task(12, 2, density=0.1, **structure))[0]
+    assert_share(rare, 0.05)
+    assert_share(rare[:, :6].any(axis=1), 0.1 * always[:, :6].any(axis=1).mean())
+
+
+def test_values_on_a_circle_are_uniform_whatever_the_chance() -> None:
+    x = draw(make_task(4, 2, density=1.0, correlation="circle", set_size=4, sharpness=3.0))[0].astype(np.float64)
+    for column in x.T:
+        assert stats.kstest(column[column > 0], "uniform").pvalue > 1e-4
+    alone = draw(make_task(4, 2, models=2, seed=[5, 0], density=1.0, correlation="circle", set_size=4, sharpness=3.0))
+    np.testing.assert_array_equal(alone[1], x.astype(np.float32))

@@ -26,7 +26,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "relu": {},
     "absolute value": ABSOLUTE,
     "anticorrelated": {"correlation": "anticorrelated", "set_size": 3, "optimizer": "adam", "lr_schedule": "cosine"},
+    "points": {"n_points": 150},
     "sparse": {"sampler": "sparse"},
+    "sparse fourth powers": {"sampler": "sparse", "loss_power": 4, "l1": 0.01, "bias": "none"},
     "sparse absolute value": ABSOLUTE | {"sampler": "sparse"},
     "sparse anticorrelated": {"sampler": "sparse", "correlation": "anticorrelated", "set_size": 3},
 }
@@ -96,14 +98,11 @@ def test_number_of_threads(family: str, threads: int) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=list(ENGINES))
-@pytest.mark.parametrize("family", [*FAMILIES, "points"])
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("n", "m", "batch"), [*SIZES, (18, 3, 129)])
 def test_stretches_and_checkpoints(engine: Engine, family: str, n: int, m: int, batch: int) -> None:
     """10 steps at once, as 3 + 3 + 4, step by step, and through the flat arrays of a checkpoint."""
-    points = family == "points"
-    if points and engine.name == "fused":
-        engine = ENGINES["reference"]  # what the fused engine leaves to it
-    task = varied(n, m, 7, batch, **({"n_points": 30} if points else FAMILIES[family]))
+    task = varied(n, m, 7, batch, **FAMILIES[family])
     expected = everything(engine, task)
     assert_same(everything(engine, task, [3, 3, 6, 10]), expected)
     state = train(engine, task, [4])

@@ -13,16 +13,18 @@ from superpos.families.tms.structure import Structure
 
 
 def test_choice_of_an_engine() -> None:
-    plain, points = Structure(5, 2), Structure(5, 2, n_points=10)
+    plain, normal = Structure(5, 2), Structure(5, 2, output="linear", values="normal")
     assert engine_of(plain).engine.name == "fused"
     assert engine_of(plain, backend="fused", threads=2).engine == FusedCpuEngine(2)
     forced = engine_of(plain, backend="reference", device="cpu", threads=3, memory_gb=0.5)
     assert forced == (reference("cpu", 3, 0.5), "engine.backend=reference")
-    given_up = engine_of(points)
+    given_up = engine_of(normal)
     assert given_up.engine.name == "reference"
-    assert "data.n_points" in given_up.reason
-    with pytest.raises(ConfigError, match=r"engine\.backend: fused .*n_points.* use engine\.backend=reference"):
-        engine_of(points, backend="fused")
+    assert "data.values=normal" in given_up.reason
+    with pytest.raises(
+        ConfigError, match=r"engine\.backend: fused .*data\.values=normal.* use engine\.backend=reference"
+    ):
+        engine_of(normal, backend="fused")
 
 
 def test_a_device_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,12 +24,17 @@ OTHERS = "needs superpos's own model, data and target, found target=squares"
 NAMES = [
     "features", "superposition", "phase_diagram", "geometry", "dimensionality", "feature_graph", "sets", "pca",
     "vulnerability", "neurons", "motif", "energy_levels", "energy_ladder", "emergent_phases",
-    "interference_weights", "polytopes", "dynamics", "explanation_grades", "contamination", "training_movie", "loss",
+    "interference_weights", "incidental", "compressed", "double_descent", "scaling", "circle", "polytopes", "dynamics",
+    "explanation_grades", "contamination", "collateral", "forest_importances", "training_movie", "loss",
 ]  # fmt: skip
 
 
 def squares(x):  # type: ignore[no-untyped-def]  # torch's
     return x**2
+
+
+def model(params, x):  # type: ignore[no-untyped-def]  # torch's
+    return x
 
 
 def of_family(family: Family) -> MemoryRun:
@@ -82,24 +87,25 @@ def test_a_barred_figure_says_why_and_is_not_asked() -> None:
 
 
 def test_functions_that_keep_the_parameters_bar_what_needs_data_and_target() -> None:
-    own = Own.of(None, None, squares, None)
+    own = Own.of({"target": squares})
     assert own is not None
     barred = {name: figure.barred for name, figure in exhibits.shows_with(own).figures.items()}
     assert set(barred.values()) == {"", OTHERS}
     assert [name for name, text in barred.items() if text == OTHERS] == [
         "phase_diagram", "sets", "pca", "vulnerability", "energy_levels", "energy_ladder",
-        "emergent_phases", "interference_weights", "dynamics", "explanation_grades",
-        "contamination", "training_movie",
+        "emergent_phases", "interference_weights", "incidental", "compressed", "double_descent", "scaling",
+        "circle", "dynamics", "explanation_grades", "contamination", "collateral", "forest_importances",
+        "training_movie",
     ]  # fmt: skip
 
 
 def test_functions_with_parameters_of_their_own_bar_what_needs_weights() -> None:
-    own = Own.of(squares, None, None, {"gate": ("n",)})
+    own = Own.of({"model": model}, {"gate": ("n",)})
     assert own is not None
-    found = "needs the parameters of superpos's own model, found those of model=squares"
+    found = "needs the parameters of superpos's own model, found those of model=model"
     barred = {name: figure.barred for name, figure in exhibits.shows_with(own).figures.items()}
     assert barred["features"] == barred["neurons"] == found
-    assert barred["sets"] == OTHERS.replace("target=", "model=")
+    assert barred["sets"] == OTHERS.replace("target=squares", "model=model")
     assert "" not in barred.values()
 
 

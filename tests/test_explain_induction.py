@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from referees import python_with
 
 from superpos.errors import ConfigError
-from superpos.explain import induction, patching
+from superpos.explain import estimates, induction, patching
 from superpos.explain.patching import Pairs, Site
 
-REFEREE = sys.executable if find_spec("transformer_lens") else os.environ.get("SUPERPOS_REFEREES")
 TOTAL = 0.7
 """What the K circuit writes of the answer: 1 by the match head, less 0.3 by the suppressing one."""
 
@@ -151,19 +148,19 @@ def test_attribution_patching_misses_the_key_edge_where_attention_is_sharp(
 ) -> None:
     pairs = some_pairs("induction_k", beta, "keys_swapped", n=12)
     assert share(pairs, patching.noising(pairs, [K])) == pytest.approx(exact, abs=0.01)
-    assert share(pairs, patching.gradient(pairs, "clean", [K])) == pytest.approx(eap, abs=0.06)
-    assert share(pairs, patching.ig_inputs(pairs, 100, [K])) == pytest.approx(exact, abs=0.01)
+    assert share(pairs, estimates.gradient(pairs, "clean", [K])) == pytest.approx(eap, abs=0.06)
+    assert share(pairs, estimates.ig_inputs(pairs, 100, [K])) == pytest.approx(exact, abs=0.01)
 
 
 def test_no_gradient_and_no_integral_over_inputs_finds_the_query_edge() -> None:
     """Through two softmaxes: only what follows the source's own steps is complete."""
     pairs = some_pairs("induction_q", 20, "keys_swapped", n=4)
     assert share(pairs, patching.noising(pairs, [Q])) == pytest.approx(1, abs=1e-6)
-    assert share(pairs, patching.gradient(pairs, "clean", [Q])) == pytest.approx(0, abs=1e-6)
+    assert share(pairs, estimates.gradient(pairs, "clean", [Q])) == pytest.approx(0, abs=1e-6)
     for steps in (20, 100, 400):
-        assert abs(share(pairs, patching.ig_inputs(pairs, steps, [Q]))) < 0.2
-    assert share(pairs, patching.conductance(pairs, 400, [Q])) == pytest.approx(1, abs=0.02)
-    assert share(pairs, patching.ig_activations(pairs, 20, [Q])) == pytest.approx(1, abs=0.01)
+        assert abs(share(pairs, estimates.ig_inputs(pairs, steps, [Q]))) < 0.2
+    assert share(pairs, estimates.conductance(pairs, 400, [Q])) == pytest.approx(1, abs=0.02)
+    assert share(pairs, estimates.ig_activations(pairs, 20, [Q])) == pytest.approx(1, abs=0.01)
 
 
 def test_at_corrupt_a_missing_key_is_overrated() -> None:
@@ -171,7 +168,7 @@ def test_at_corrupt_a_missing_key_is_overrated() -> None:
     for beta, factor in ((20, 2), (40, 4)):
         pairs = some_pairs("induction_k", beta, "key")
         exact = share(pairs, patching.noising(pairs, [K]))
-        estimated = share(pairs, patching.gradient(pairs, "corrupt", [K]))
+        estimated = share(pairs, estimates.gradient(pairs, "corrupt", [K]))
         assert estimated == pytest.approx(factor * exact, rel=0.01)  # beta over the ten keys
 
 
@@ -179,10 +176,10 @@ def test_an_edge_and_the_whole_part_agree_where_there_is_one_reader() -> None:
     pairs = some_pairs("induction_q", 4, "key")
     head = Site("0.0", "0.0")
     exact = (patching.noising, patching.denoising)
-    for effect in (*exact, patching.conductance, patching.ig_activations):
+    for effect in (*exact, estimates.conductance, estimates.ig_activations):
         assert torch.allclose(effect(pairs, sites=[Q]), effect(pairs, sites=[head]), atol=1e-9)
     for at in ("clean", "corrupt"):
-        edge, whole = (patching.gradient(pairs, at, [site]) for site in (Q, head))
+        edge, whole = (estimates.gradient(pairs, at, [site]) for site in (Q, head))
         assert torch.allclose(edge, whole, atol=1e-9)
 
 
@@ -199,21 +196,20 @@ def test_an_unknown_corruption_is_refused() -> None:
         some_pairs("induction_k", 20, "first")
 
 
-@pytest.mark.skipif(
-    REFEREE is None,
-    reason="TransformerLens is installed neither here nor where SUPERPOS_REFEREES says",
-)
 @pytest.mark.parametrize("kind", induction.KINDS)
-def test_patched_heads_are_those_of_transformer_lens(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("package", ["transformer_lens", "nnsight"])
+def test_patched_heads_are_those_of_other_packages(package: str, kind: str, tmp_path: Path) -> None:
     """The same weights, every head: logits of clean runs with one head as on corrupt prompts."""
+    referee = python_with(package)
+    if referee is None:
+        pytest.skip(f"{package} is installed neither here nor where SUPERPOS_REFEREES says")
     made = induction.prompts(np.random.default_rng(0).integers(0, 2**32, (12, 17)))
     weights = {name: torch.from_numpy(v) for name, v in induction.build(kind, 1, 6.0).items()}
     corrupt = induction.corrupt(made, "keys_swapped").tokens
     tokens = {"clean": torch.from_numpy(made.tokens), "corrupt": torch.from_numpy(corrupt)}
     torch.save({"weights": weights, **tokens}, tmp_path / "given.pt")
-    assert REFEREE is not None
-    script = Path(__file__).parent / "support" / "transformer_lens_patching.py"
-    command = [REFEREE, script, tmp_path / "given.pt", tmp_path / "logits.pt"]
+    script = Path(__file__).parent / "support" / f"{package}_patching.py"
+    command = [referee, script, tmp_path / "given.pt", tmp_path / "logits.pt"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     theirs = torch.load(tmp_path / "logits.pt", weights_only=True)

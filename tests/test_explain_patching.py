@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superpos.errors import ConfigError
-from superpos.explain import circuits, patching
+from superpos.explain import circuits, estimates, patching
 from superpos.explain.patching import Pairs, Site
 
 WORDS = np.arange(7, 40)
@@ -98,7 +98,7 @@ def test_a_backup_has_its_closed_forms(rho):
     assert of(patching.denoising(pairs)) == [1, 0]
     assert of(patching.shapley(pairs)) == pytest.approx([1 - rho / 4, rho / 4], abs=1e-12)
     assert of(patching.shapley(pairs, "clean")) == pytest.approx([1 - rho / 2, rho / 2], abs=1e-12)
-    assert of(patching.gradient(pairs, "clean"))[0] == 1  # Q sleeps, and has no gradient
+    assert of(estimates.gradient(pairs, "clean"))[0] == 1  # Q sleeps, and has no gradient
     assert of(patching.true_parts(pairs)) == [1, rho > 0]
 
 
@@ -112,10 +112,10 @@ def test_a_backup_has_its_closed_forms(rho):
 )
 def test_gradients_are_those_of_the_kinks(kind, clean, corrupt, at_clean, at_corrupt):
     pairs = pair(kind, clean, corrupt)
-    assert of_inputs(patching.gradient(pairs, "clean"), pairs) == at_clean
-    assert of_inputs(patching.gradient(pairs, "corrupt"), pairs) == at_corrupt
+    assert of_inputs(estimates.gradient(pairs, "clean"), pairs) == at_clean
+    assert of_inputs(estimates.gradient(pairs, "corrupt"), pairs) == at_corrupt
     for method in ("ig_inputs", "conductance"):  # both run along (1, 1) to (0, 0), half of it flat
-        found = patching.estimate(pairs, method, 20)
+        found = estimates.estimate(pairs, method, 20)
         assert of_inputs(found, pairs) == pytest.approx([float(pairs.total) / 2] * 2, abs=1e-12)
 
 
@@ -182,9 +182,9 @@ def test_conductance_and_integrals_are_complete_where_they_should_be():
     pairs, _ = some_circuits(5, models=1)
     inputs = [Site(name, name) for name in pairs.path]
     steps = 64  # a step that a kink halves is wrong by 1/64 at most for each input
-    through = patching.conductance(pairs, steps, inputs).sum(0)
+    through = estimates.conductance(pairs, steps, inputs).sum(0)
     assert (through - pairs.total).abs().max() < 4 / steps
-    straight = patching.ig_activations(pairs, steps)
+    straight = estimates.ig_activations(pairs, steps)
     assert (straight - patching.noising(pairs)).abs().max() < 4 / steps
 
 
@@ -194,7 +194,7 @@ def test_what_nothing_reads_has_no_effect_by_any_method():
     assert not patching.true_parts(pairs)[unread].any()
     found = [patching.noising(pairs), patching.denoising(pairs), patching.shapley(pairs)]
     found += [patching.ablation(pairs, kind, donors) for kind in patching.ABLATIONS]
-    found += [patching.estimate(pairs, method, 3) for method in patching.ESTIMATES]
+    found += [estimates.estimate(pairs, method, 3) for method in estimates.ESTIMATES]
     assert max(float(effects[unread].abs().max()) for effects in found) == 0
     assert min(float(effects.abs().max()) for effects in found) > 0.1  # there is something to find
 
@@ -227,7 +227,7 @@ def test_ablations_have_hand_values():
 def test_a_model_in_a_batch_is_what_it_is_alone():
     pairs, _ = some_circuits(3)
     wires, params = pairs.forward.args
-    effects = [patching.noising, patching.denoising, patching.conductance]
+    effects = [patching.noising, patching.denoising, estimates.conductance]
     for_all = [effect(pairs) for effect in effects]
     on = torch.ones(1, pairs.clean.shape[1], dtype=torch.long)
     for m in range(3):
@@ -307,7 +307,7 @@ def test_wrong_input_is_refused():
     with pytest.raises(ConfigError, match="ablation: got 'none'; allowed: corrupt, zero, mean"):
         patching.ablation(pairs, "none", donors)
     with pytest.raises(ConfigError, match="estimate: got 'exact'; allowed: gradient_clean, "):
-        patching.estimate(pairs, "exact")
+        estimates.estimate(pairs, "exact")
     with pytest.raises(ConfigError, match="metric: got 'loss'; allowed: logit_diff, "):
         patching.measure("loss", pairs.clean, pairs.clean)
     many = pair("and", ON, OFF, distractors=12, words=np.arange(60))

@@ -5,22 +5,19 @@ The packages stand in an environment of their own, whose Python SUPERPOS_REFEREE
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from referees import python_with
 
 from superpos import explain
 
 PACKAGES = ("shap", "captum", "lime")
-HERE = all(find_spec(name) for name in PACKAGES)
-REFEREE = sys.executable if HERE else os.environ.get("SUPERPOS_REFEREES")
+REFEREE = python_with(*PACKAGES)
 SCRIPT = Path(__file__).parent / "support" / "explain_referees.py"
 
 pytestmark = pytest.mark.skipif(not REFEREE, reason="needs shap, captum and lime, or SUPERPOS_REFEREES")

@@ -146,7 +146,7 @@ def narrow(x: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("kind", [Family, Exhibits, Explorer])
 def test_every_slot_is_used(kind: type) -> None:
-    own = Own.of(None, data, None, None)
+    own = Own.of({"data": data})
     assert own is not None
     read = FAMILY.with_functions(Own.from_json(own.to_json()))  # as from a run folder
     values = {Family: (FAMILY, read), Exhibits: (FAMILY.shows,), Explorer: (FAMILY.shows.explorer,)}[kind]
@@ -182,7 +182,7 @@ def test_a_sweep_is_trained(run: Run) -> None:
         "fused" if kind == "linear" else "reference" for kind in table["auto.activation"]
     ]
     assert (table["train.optimizer"] == "adam").all()  # the family's default
-    assert (table["train.l1"] == 0.01).all()  # its own key in a shared group
+    assert (table["train.latent_l1"] == 0.01).all()  # its own key in a shared group
     assert (table["auto.density"] == 0.2).all()
     assert (table["auto.sparsity"] == 0.8).all()
     assert table["loss"][table["auto.decoder"] == "learned"].max() < 0.1
@@ -618,7 +618,7 @@ REFUSED = {
         ["auto.density=0.1"],
         "auto.density: a key of another kind of models",
     ),
-    "its key in a shared group": (["train.l1=0.1"], "it needs family=auto"),
+    "its key in a shared group": (["train.latent_l1=0.1"], "it needs family=auto"),
     "family swept": (["family=tms,auto"], "family: cannot be swept"),
     "unknown family": (
         ["family=autos"],
@@ -747,5 +747,5 @@ def test_toy_models_are_what_they_were() -> None:
     toy = compose(["experiment=intro"]).sweep
     assert toy.run_id == kept["run"]
     assert "family" not in toy.to_json()["values"]
-    assert not [name for name in toy.columns(np.arange(1)) if "auto" in name or name == "train.l1"]
+    assert not [name for name in toy.columns(np.arange(1)) if "auto" in name or name == "train.latent_l1"]
     assert toy.base["train.optimizer"] == "adamw"

@@ -101,7 +101,7 @@ def test_jumps_at_the_falls_of_the_loss_coincide_and_jumps_at_random_times_do_no
 
 def task(n: int, **structure: Any) -> Task:
     seed, sparsity = np.array([7], np.uint64), np.full((1, n), 0.7)
-    return Task(Structure(n, 2, **structure), seed, ONE, ONE, sparsity, np.ones((1, n)), ONE)
+    return Task(Structure(n, 2, **structure), seed, ONE, ONE, sparsity, np.ones((1, n)), ONE, 0 * ONE, 0 * ONE, seed)
 
 
 def params(n: int, snapshots: int = 3) -> dict[str, NDArray[np.float32]]:

@@ -27,8 +27,9 @@ class Block(NamedTuple):
 
     @property
     def file(self) -> str:
-        """The file that a block is said to be, the last one that the text names."""
-        return re.findall(r"`([\w/.]+\.yaml)`", self.before)[-1]
+        """The file that a block is said to be, the last one of its language that the text names; "" for none."""
+        suffix = {"yaml": "yaml", "python": "py"}.get(self.language, "-")
+        return [*re.findall(rf"`(\w+/[\w/.]+\.{suffix})`:\n\n$", self.before), ""][0]
 
 
 def blocks(text: str) -> list[Block]:
@@ -57,7 +58,7 @@ def test_every_example_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "guide"}
     for number, block in enumerate(blocks(GUIDE)):
-        if block.language == "yaml":
+        if block.file:
             Path(block.file).parent.mkdir(parents=True, exist_ok=True)
             Path(block.file).write_text(block.code)
         elif block.language == "python":

@@ -24,6 +24,8 @@ CONTEXTS: dict[str, list[dict[str, Any]]] = {
         {"train.steps": 2147483647},
         {"data.correlation": "correlated", "model.n_features": 65536, "data.density": 0.5},
         {"importance.decay": 1, "model.n_features": 1},
+        {"data.n_points": 2},
+        {"data.correlation": "circle", "data.set_size": 5, "data.density": 0.5},
     ],
     "sae": [
         {},

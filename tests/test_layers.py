@@ -28,7 +28,7 @@ TABLE = {
     "engines": "errors family maths user",
     "store": "errors units paths family user config.schema",
     "plan": "errors config family user engines.task",
-    "figures": "errors units family maths store",
+    "figures": "errors units family maths user store",
     "claims": "errors family maths.types user store config.wording",
     "explain": "errors config family maths store figures claims",
     "report": "errors units family maths.types store plan figures",
@@ -87,6 +87,7 @@ OWNERS = {
     "triton": "families.*.gpu",
     "jax": "families.*.bench",
     "sae_lens": "families.*.bench",
+    "sklearn": "explain.forests",
 }
 # Pure mathematics: no paths, clocks, prints or global randomness.
 PURE_IN_A_FAMILY = ("data", "world", "model", "upkeep", "metrics", "geometry", "theory", "structure")

@@ -12,7 +12,7 @@ from superpos.families.tms import theory
 from superpos.families.tms.analysis import interference as weights
 from superpos.families.tms.analysis import represented
 from superpos.families.tms.analysis.points import points
-from superpos.families.tms.figures import emergent_phases, interference_weights
+from superpos.families.tms.figures import emergent_phases, interference_weights, scaling
 from superpos.families.tms.geometry.shapes import polygon
 from superpos.families.tms.measures import frames, interference
 from superpos.store import Run
@@ -159,3 +159,33 @@ def test_other_models_have_no_such_figures(key: str) -> None:
     run = make_run({"model.n_features": 6, "model.n_hidden": 3, **other}, {"seed": [0, 1]}, lambda _: np.ones((6, 3)))
     assert key in str(emergent_phases.applies(run))
     assert key in str(interference_weights.applies(run))
+
+
+def scaling_run(power: float, **changes: Any) -> MemoryRun:
+    """Orthogonal features in three widths, whose losses fall with a power of the width; half as fast with random b."""
+
+    def loss(row: dict[str, Any]) -> float:
+        return float(row["model.n_hidden"] ** (-power / (1 + row["model.bias_std"])))
+
+    base = {"model.n_features": 12, "data.density": 0.1} | changes
+    axes: dict[str, Any] = {"model.bias_std": [0, 1], "model.n_hidden": [3, 4, 6], "seed": [0, 1]}
+    return make_run(base, axes, lambda row: np.tile(np.eye(row["model.n_hidden"]), (12, 1))[:12], loss)
+
+
+def test_exponents_of_the_width() -> None:
+    run = cast("Run", scaling_run(1.5))
+    np.testing.assert_allclose(frames.width_exponent(run, {"model.bias_std": 0}).values, [1.5, 1.5])
+    np.testing.assert_allclose(frames.width_exponent(run, {"model.bias_std": 1}).values, [0.75, 0.75])
+
+
+def test_the_figure_of_scaling_has_a_curve_a_start() -> None:
+    run = cast("Run", scaling_run(1.5))
+    assert scaling.applies(run) is None
+    drawn = texts(scaling.draw(run))
+    assert "L ~ 1/m^1.50" in drawn
+    assert "L ~ 1/m^0.75" in drawn
+    one = make_run(
+        {"model.n_features": 12}, {"model.n_hidden": [3, 4, 6]}, lambda row: np.eye(12, row["model.n_hidden"])
+    )
+    assert "two values of model.bias_std" in str(scaling.applies(cast("Run", one)))
+    assert "model.output=relu" in str(scaling.applies(cast("Run", scaling_run(1, **{"model.output": "linear"}))))

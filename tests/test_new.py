@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_it_trains_and_shows_the_claim_and_its_control(home: Path) -> None:
     done = cli("new", "first")
-    assert (done.exit_code, done.stdout) == (0, "mine/experiment/first.yaml\n")
+    assert (done.exit_code, done.stdout) == (0, "mine/experiment/first.yaml\nmine/claims/first.yaml\n")
     assert "superpos train experiment=first --config-dir mine" in done.stderr
     trained = cli("train", "experiment=first", "--config-dir", "mine", "--quiet", "engine.threads=1")
     assert trained.exit_code == 0
@@ -40,6 +41,10 @@ def test_it_trains_and_shows_the_claim_and_its_control(home: Path) -> None:
     represented = table.groupby("data.density")["n_represented"]
     assert represented.min()[0.05] > 2  # the claim: more features than dimensions
     assert represented.max()[1] == 2  # its control
+    assert "superpos verify first --config-dir mine" in done.stderr
+    verified = cli("verify", "first", "--config-dir", "mine", "--json", "--quiet")
+    [claim] = json.loads(verified.stdout)
+    assert (claim["verdict"], claim["measured"], claim["control"]) == ("holds", 5, 2)
 
 
 @pytest.mark.parametrize("name", ["a", "1", "010", "null", "x" * 100, "my.own-2", "_", "NAME", "TRUE"])
@@ -92,7 +97,8 @@ def test_what_is_there_is_left_as_it_is(kind: str, home: Path) -> None:
 def test_it_joins_experiments_that_are_there(home: Path) -> None:
     for name in ("first", "second"):
         assert cli("new", name).exit_code == 0
-    assert list(tree(home)) == ["mine/experiment/first.yaml", "mine/experiment/second.yaml"]
+    places = [f"mine/{kind}/{name}.yaml" for kind in ("claims", "experiment") for name in ("first", "second")]
+    assert list(tree(home)) == places
 
 
 @pytest.mark.parametrize("place", ["mine", "mine/experiment", "mine/experiment/deep"])

@@ -123,7 +123,8 @@ def test_small_tensors_are_left_to_one_thread() -> None:
         seen.append(torch.get_num_threads())
         return x
 
-    own, before = Own("{}", data=spy), torch.get_num_threads()
+    own, before = Own.of({"data": spy}), torch.get_num_threads()
+    assert own is not None
     torch.set_num_threads(2)
     for models, threads in ((1, None), (300, None), (1, 2)):
         task = make_task(8, 1, models, batch_size=128)
@@ -143,25 +144,29 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path, monkeypatch: pytest
 
 
 def named(function: Callable[..., Any]) -> str:
-    own = Own.of(function, None, None, None)
+    own = Own.of({"data": function})
     assert own is not None
     return own.record
 
 
 def with_slope(slope: Any) -> Callable[..., torch.Tensor]:
-    def model(params: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-        return relu_model(params, x) * slope
+    def data(x: torch.Tensor) -> torch.Tensor:
+        return x.relu() * slope
 
-    return model
+    return data
+
+
+def steep(x: torch.Tensor) -> torch.Tensor:
+    return x * SLOPE
 
 
 def test_what_a_function_uses_is_part_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert named(with_slope(1.0)) == named(with_slope(1.0))
     values = [1.0, 2.0, "1.0", True, None, [1.0], {"a": 1.0}, np.ones(2), np.ones((2, 1)), torch.ones(2), torch.relu]
     assert len({named(with_slope(value)) for value in values}) == len(values)
-    before = named(leaky)
+    before = named(steep)
     monkeypatch.setattr(sys.modules[__name__], "SLOPE", 0.2)
-    assert named(leaky) != before
+    assert named(steep) != before
 
 
 def module_of(folder: Path, text: str) -> dict[str, Any]:
@@ -210,7 +215,7 @@ def test_a_cell_of_a_notebook_has_a_source() -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
     for statement in ast.parse(text).body:  # as IPython does, and `math` is then no known module to the compiler
         exec(compile(ast.Module([statement], []), "<cell>", "exec"), names)
-    assert json.loads(named(names["f"]))["model"]["uses"]["g"]["source"] == "def g(x):\n    return x"
+    assert json.loads(named(names["f"]))["data"]["uses"]["g"]["source"] == "def g(x):\n    return x"
 
 
 def test_loading_needs_and_runs_no_code(tmp_path: Path) -> None:
@@ -235,7 +240,7 @@ def test_loading_needs_and_runs_no_code(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    own = Own.of(leaky, squared, None, None)
+    own = Own.of({"model": leaky, "data": squared})
     overrides = [*SEEDS, "record.snapshots=3"]
     sweep = compose(overrides, own=own).sweep
     whole = superpos.load(runner.train(sweep, out=tmp_path / "whole"))
@@ -265,7 +270,9 @@ def test_the_command_line_shows_such_a_run_and_cannot_train_it(tmp_path: Path) -
     assert refused.exit_code == 2
     sweep = Sweep.from_json(run.manifest["plan"])
     assert sweep.run_id == run.path.name
-    with pytest.raises(ConfigError, match=r"trained from Python: superpos\.train\(\.\.\., model=gated\)"):
+    with pytest.raises(
+        ConfigError, match=r"trained with them: superpos\.train\(\.\.\., model=gated\), or --config-dir"
+    ):
         runner.train(sweep, out=tmp_path / "elsewhere")
     assert not (tmp_path / "elsewhere").exists()
 

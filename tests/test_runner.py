@@ -110,6 +110,7 @@ def test_columns_of_the_table(whole: Run) -> None:
         (["model.n_features=2", "data.correlation=correlated", "data.set_size=2"], "exact"),
         (["model.n_features=3", "data.signed=true", "model.output=linear"], "sampled"),
         (["model.n_features=3", "data.n_points=10"], "sampled"),
+        (["model.n_features=3", "data.values=exponential"], "sampled"),
     ],
 )
 def test_kind_of_loss(overrides: list[str], kind: str, tmp_path: Path) -> None:
@@ -117,7 +118,7 @@ def test_kind_of_loss(overrides: list[str], kind: str, tmp_path: Path) -> None:
     assert set(run.table["loss_kind"]) == {kind}
     assert ((run.table["loss_se"] == 0) == (kind == "exact")).all()
     assert (run.table["loss"] > 0).all()
-    assert set(run.table["backend"]) == {"reference" if "data.n_points=10" in overrides else "fused"}
+    assert set(run.table["backend"]) == {"reference" if "data.values=exponential" in overrides else "fused"}
     hidden = "model.hidden=relu" in overrides
     assert ("geometry" in run.table, "monosemantic_neurons" in run.table) == (not hidden, hidden)
 
@@ -201,8 +202,8 @@ def test_a_forced_backend_is_another_run_and_must_be_able(tmp_path: Path) -> Non
     forced = [train([*TINY, "train.steps=1", f"engine.backend={name}"], tmp_path) for name in ("fused", "reference")]
     assert forced[0].path != forced[1].path
     assert [run.table["backend"][0] for run in forced] == ["fused", "reference"]
-    with pytest.raises(ConfigError, match=r"data\.n_points"):
-        train(["data.n_points=5", "engine.backend=fused"], tmp_path / "other")
+    with pytest.raises(ConfigError, match=r"data\.values=exponential"):
+        train(["data.values=exponential", "engine.backend=fused"], tmp_path / "other")
     assert not (tmp_path / "other").exists()  # nothing was written
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from referees import python_with
 from typer.testing import CliRunner
 
 from superpos import family
@@ -29,7 +29,7 @@ SIDES = sides_of(FAMILY, BENCH.baselines, BENCH.together)
 SMALL = Case(4, 6, models=60, active=1.5, batch_size=32)
 # A mean over 60 models divided by its standard error: beyond 4.5 in one of 100,000 comparisons.
 BOUND = 4.5
-REFEREE = sys.executable if find_spec("sae_lens") else os.environ.get("SUPERPOS_REFEREES")
+REFEREE = python_with("sae_lens")
 
 
 @pytest.mark.parametrize("kind", ["l1", "topk", "batchtopk", "jumprelu"])

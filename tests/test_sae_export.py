@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from referees import python_with
 from safetensors.numpy import load
 
 import superpos
@@ -29,7 +27,7 @@ KINDS = {
     "gated": ["sae.kind=gated", "sae.l1=0.1"],
 }
 CLASSES = {"topk": "TopKSAE", "batchtopk": "JumpReLUSAE", "jumprelu": "JumpReLUSAE", "gated": "GatedSAE"}
-REFEREE = sys.executable if find_spec("sae_lens") else os.environ.get("SUPERPOS_REFEREES")
+REFEREE = python_with("sae_lens")
 
 
 @pytest.fixture(scope="module")

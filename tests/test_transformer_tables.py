@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from referees import python_with
 from scipy.special import softmax
 from typer.testing import CliRunner
 
@@ -30,7 +28,7 @@ from superpos.families.transformer.structure import Kind, Structure, Task
 from superpos.families.transformer.theory.low_rank import least_excess
 from superpos.store import Run
 
-REFEREE = sys.executable if find_spec("transformer_lens") else os.environ.get("SUPERPOS_REFEREES")
+REFEREE = python_with("transformer_lens")
 SOURCE = Structure(
     kind="source", tokens=6, sources=3, planted=9, pool=3, context=12, n_layers=1, n_heads=2, d_model=12, d_head=4,
     positions="none",

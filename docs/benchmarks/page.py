@@ -23,6 +23,8 @@ from superpos.families.sae import bench as sae
 from superpos.families.sae.bench.cases import Case as SaeCase
 from superpos.families.tms.bench import EAGER, JAX, bench
 from superpos.families.tms.bench.cases import BASE, Case
+from superpos.families.transformer import bench as transformer
+from superpos.families.transformer.bench.cases import Case as TransformerCase
 from superpos.figures import style
 from superpos.units import duration
 
@@ -49,6 +51,7 @@ def sections() -> dict[str, str]:
         "table": table,
         "phase_diagram": phase_diagram,
         "sae": autoencoders,
+        "transformer": transformers,
         "scaling": scaling,
         "experiments": experiments,
     }
@@ -85,6 +88,11 @@ def phase_diagram(data: dict[str, Any]) -> str:
 def autoencoders(data: dict[str, Any]) -> str:
     """The same of autoencoders."""
     return markdown(Report.from_json(data, SaeCase), sae.bench().standard)
+
+
+def transformers(data: dict[str, Any]) -> str:
+    """The same of transformers."""
+    return markdown(Report.from_json(data, TransformerCase), transformer.bench().standard)
 
 
 def scaling(data: dict[str, Any]) -> str:

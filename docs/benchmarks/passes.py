@@ -99,6 +99,9 @@ def main(n: int, m: int, density: float) -> None:
             sparsity=np.full((1, n), 1 - density),
             importance=np.ones((1, n)),
             init_std=ones * 0.5,
+            bias_init=ones * 0,
+            bias_std=ones * 0,
+            data_seed=np.zeros(1, np.uint64),
         )
         call, buffers = Call(task, kernel.TRAIN, Purpose.TRAIN, 0, 1), LaneBlocks(task.structure)
         call.state.theta[:] = task.structure.flat(model.initial_params(task), WIDTH)

@@ -45,12 +45,12 @@ Maker: TypeAlias = Callable[[Any, str], Side]
 
 
 class EngineSide:
-    """The engine that `choose` takes; it starts again where a run would end."""
+    """The engine that `choose` takes, of some backend; it starts again where a run would end."""
 
-    def __init__(self, family: Family, task: Any, device: str) -> None:
+    def __init__(self, family: Family, task: Any, device: str, backend: str = "auto") -> None:
         self.family = family
         self.task = task
-        self.engine = choose(family, task.structure, device=device).engine
+        self.engine = choose(family, task.structure, backend, device).engine
         self._restart()
 
     def advance(self, steps: int) -> None:

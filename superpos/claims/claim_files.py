@@ -1,6 +1,7 @@
 """Claims about experiments, read from `configs/claims/*.yaml`: data with a source, a band and a negative control.
 
-A file holds the claims of one experiment; its name begins with the row of the experiment, in the order of the paper.
+A file holds the claims of one experiment; its name begins with the row of the experiment, in the order of the paper; in
+a user's own folder it may do without.
 `family` is the kind of its models (without it, the default one), whose measures the claims name. `runs` names the
 sweeps that are measured: overrides on top of the experiment, at full size and, where it is cheap enough, a quick one.
 An override "KEY=@EXPERIMENT" names the run folder of another experiment, which is trained first.
@@ -33,6 +34,8 @@ from superpos.family import names as family_names
 FULL, QUICK = "full", "quick"
 
 _FILE = re.compile(r"(\d\d)_\w+\.yaml")
+OWN_ROW = 0
+"""The row of claims whose file names none."""
 _FILE_KEYS = {"experiment", "runs", "claims"}
 _NEEDED = {"claim", "source", "measure", "reason", "control"}
 _OPTIONAL = {"statistic", "expected", "published", "low", "high", "within", "run", "quick", "empty"}
@@ -76,17 +79,21 @@ class Claim:
     empty: str  # why its control has nothing to measure; "" where it has
 
 
-def load_claims(*folders: Path) -> list[Claim]:
-    """All claims of some folders, those of each in the order of its paper.
+def load_claims(*folders: Path, own: Path | None = None) -> list[Claim]:
+    """All claims of some folders, those of each in the order of its paper; then those of a user's own folder.
+
+    The files measures/*.py of the latter are run.
 
     Raises:
         ConfigError: everything that is wrong with the files.
     """
     found: list[Claim] = []
     faults: list[str] = []
-    for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
+    measures = find_measure.NONE if own is None else find_measure.own_modules(own)
+    every = [*folders, *([] if own is None else [own / "claims"])]
+    for path in (path for folder in every for path in sorted(folder.glob("[!.]*.yaml"))):
         try:
-            found += _read(path)
+            found += _read(path, measures, needs_row=path.parent in folders)
         except ConfigError as error:
             faults += [f"{path.name}: {fault}" for fault in error.faults]
     texts = [(claim.experiment, claim.text) for claim in found]
@@ -100,16 +107,22 @@ def _repeated(items: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return sorted({item for item in items if items.count(item) > 1})
 
 
-def _read(path: Path) -> list[Claim]:
+def _read(path: Path, measures: find_measure.Own, needs_row: bool) -> list[Claim]:
     named = _FILE.fullmatch(path.name)
-    if not named:
+    if needs_row and not named:
         raise ConfigError("the name of a file of claims is its row in two digits, _ and a word")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    row = int(named[1]) if named else OWN_ROW
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeError) as error:
+        raise ConfigError(f"cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict) or set(content) - {"family"} != _FILE_KEYS:
         raise ConfigError(
             f"a file of claims holds {', '.join(sorted(_FILE_KEYS))}, and family where it is not {DEFAULT}"
         )
     family = _family(content.get("family", DEFAULT))
+    if not _are_runs(content["runs"]) or not isinstance(content["claims"], list):
+        raise ConfigError("runs: and claims: of a file are {NAME: {full: [OVERRIDE, ...]}} and a list of claims")
     runs = {name: {size: tuple(run[size]) for size in run} for name, run in content["runs"].items()}
     faults = [
         f"runs.{name}: holds {', '.join(run)}; allowed: {FULL} and {QUICK}"
@@ -118,14 +131,25 @@ def _read(path: Path) -> list[Claim]:
     ]
     found = []
     for entry in content["claims"]:
-        wrong = _faults(entry, runs, family)
+        wrong = _faults(entry, runs, family, measures)
         if wrong:
-            faults += [f"{entry.get('claim', '?')}: {fault}" for fault in wrong]
+            text = entry.get("claim", "?") if isinstance(entry, dict) else "?"
+            faults += [f"{text}: {fault}" for fault in wrong]
         else:
-            found.append(_claim(int(named[1]), content["experiment"], entry, runs, family))
+            [measure] = entry["measure"]
+            chosen = find_measure.find(family, measure, measures)
+            found.append(_claim(row, content["experiment"], entry, runs, chosen))
     if faults:
         raise ConfigError(faults)
     return found
+
+
+def _are_runs(runs: Any) -> bool:
+    """Whether a value is {name: {size: list of overrides}}."""
+    if not isinstance(runs, dict) or not all(isinstance(run, dict) for run in runs.values()):
+        return False
+    lists = [overrides for run in runs.values() for overrides in run.values()]
+    return all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists)
 
 
 def _family(name: Any) -> Family:
@@ -135,8 +159,10 @@ def _family(name: Any) -> Family:
     return find_family(name)
 
 
-def _faults(entry: dict[str, Any], runs: Mapping[str, Any], family: Family) -> list[str]:
+def _faults(entry: Any, runs: Mapping[str, Any], family: Family, own: find_measure.Own) -> list[str]:
     """What is wrong with one claim as it is written."""
+    if not isinstance(entry, dict):
+        return [f"got {show(entry)}; allowed: keys with values"]
     faults = [f"{key} is missing" for key in sorted(_NEEDED - set(entry))]
     faults += [f"{key} is unknown" for key in sorted(set(entry) - _NEEDED - _OPTIONAL)]
     if faults:
@@ -150,24 +176,28 @@ def _faults(entry: dict[str, Any], runs: Mapping[str, Any], family: Family) -> l
         faults.append(f"statistic {show(entry['statistic'])}; allowed: {', '.join(STATISTICS)}")
     if ("within" in entry) == ("low" in entry or "high" in entry):
         faults.append("needs a band: either within, or low or high or both")
-    return faults + _measure_faults(entry["measure"], family)
+    return faults + _measure_faults(entry["measure"], family, own)
 
 
-def _measure_faults(measure: Any, family: Family) -> list[str]:
+def _measure_faults(measure: Any, family: Family, own: find_measure.Own) -> list[str]:
     if not isinstance(measure, dict) or len(measure) != 1:
         return ["measure is one module.function with its arguments"]
     [(name, arguments)] = measure.items()
     try:
-        inspect.signature(find_measure.find(family, name)).bind(None, **(arguments or {}))
+        inspect.signature(find_measure.find(family, name, own)).bind(None, **(arguments or {}))
     except (KeyError, TypeError) as error:
         return [f"measure {name}: {error.args[0]}"]
     return []
 
 
 def _claim(
-    row: int, experiment: str, entry: dict[str, Any], runs: Mapping[str, Mapping[str, Overrides]], family: Family
+    row: int,
+    experiment: str,
+    entry: dict[str, Any],
+    runs: Mapping[str, Mapping[str, Overrides]],
+    measure: find_measure.Measure,
 ) -> Claim:
-    [(name, arguments)] = entry["measure"].items()
+    [arguments] = entry["measure"].values()
     run = runs[entry.get("run", "trained")]
     control = runs[entry["control"]]
     if not (entry.get("quick", True) and QUICK in run and QUICK in control):
@@ -182,7 +212,7 @@ def _claim(
         text=entry["claim"],
         source=entry["source"],
         reason=entry["reason"],
-        measure=find_measure.find(family, name),
+        measure=measure,
         arguments=arguments or {},
         statistic=entry.get("statistic", "median"),
         expected=None if expected is None else float(expected),

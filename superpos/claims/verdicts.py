@@ -12,6 +12,7 @@ import numpy as np
 
 from superpos.claims.claim_files import FULL, QUICK, Claim, Overrides, load_claims
 from superpos.claims.measured import STATISTICS, Measured
+from superpos.errors import MissingPackageError
 from superpos.store import Run
 
 __all__ = ["RUNS", "Claim", "Result", "check", "load_claims"]
@@ -75,8 +76,13 @@ def check(claims: Iterable[Claim], train: Train, quick: bool = False) -> Iterato
             trained(claim.experiment, _with_folders(overrides[size], trained))
             for overrides in (claim.run, claim.control)
         )
-        found = claim.measure(run, **claim.arguments)
-        control = claim.measure(control_run, **claim.arguments)
+        try:
+            found = claim.measure(run, **claim.arguments)
+            control = claim.measure(control_run, **claim.arguments)
+        except MissingPackageError as error:
+            low, high = claim.band.ends(claim.expected)
+            yield Result(claim, "skipped", claim.expected, low, high, why=str(error))
+            continue
         yield _judged(claim, found, control)
 
 

@@ -30,7 +30,7 @@ Overrides = Annotated[
 ]
 Out = Annotated[Path, typer.Option(metavar="PATH", parser=given, help="Folder of all runs.")]
 ConfigDir = Annotated[
-    Path | None, typer.Option(metavar="PATH", parser=given, help="Folder with experiment/*.yaml of your own.")
+    Path | None, typer.Option(metavar="PATH", parser=given, help="Folder of your own experiments and functions.")
 ]
 _RUN_HELP = "Run folder; default: the latest in outputs."
 RunPath = Annotated[

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from superpos.cli import common, completion
-from superpos.cli.common import OUTPUTS, Json, Out
+from superpos.cli.common import OUTPUTS, ConfigDir, Json, Out
 from superpos.cli.training import trained
+from superpos.errors import ConfigError
 from superpos.family import DEFAULT
 from superpos.terminal import verdicts as blocks
 from superpos.terminal.progress import reporter, say
@@ -26,17 +27,24 @@ def verify(
     quick: Annotated[bool, typer.Option("--quick", help="Smaller runs; skips what they cannot show.")] = False,
     json_: Json = False,
     out: Out = OUTPUTS,
+    config_dir: ConfigDir = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Check published and exact claims.
 
     Trains what the claims need, prints what was measured beside what is expected; the exit code is 1 if a claim fails.
+    With --config-dir the claims of that folder are checked, by measures of its own, too.
     """
     from superpos.claims import verdicts
     from superpos.compose import experiments
     from superpos.store import load
 
-    claims = verdicts.load_claims(*experiments.claims_folders())
+    if config_dir is None:
+        claims = verdicts.load_claims(*experiments.claims_folders())
+    else:
+        claims = verdicts.load_claims(own=experiments.own_folder(config_dir))
+    if not claims:
+        raise ConfigError(f"--config-dir: {config_dir} holds no claims; put them in {config_dir}/claims/*.yaml")
     known = list(dict.fromkeys(claim.experiment for claim in claims))
     common.check_names("EXPERIMENT", experiment or [], known)
     chosen = [claim for claim in claims if not experiment or claim.experiment in experiment]
@@ -44,7 +52,7 @@ def verify(
     def train(name: str, overrides: tuple[str, ...]) -> Run:
         # Runs that are not the experiment itself have a name of their own: `latest` of the experiment stays its own.
         changes = [*overrides, f"name={verdicts.RUNS}"] if overrides else []
-        sweep = common.compose([f"experiment={name}", *changes], None).sweep
+        sweep = common.compose([f"experiment={name}", *changes], config_dir).sweep
         if not quiet:
             say(f"superpos: {name} {' '.join(overrides)}".rstrip())
         return load(trained(sweep, out, None, False, reporter(quiet)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from superpos.cli import common, completion
-from superpos.cli.common import Json, RunPath
+from superpos.cli.common import ConfigDir, Json, RunPath
 from superpos.errors import ConfigError, IncompleteError, SuperposError
 from superpos.paths import given
 from superpos.terminal import tables
@@ -37,29 +37,35 @@ def plot(
         Path | None,
         typer.Option("--to", metavar="DIR", parser=given, help="Write NAME_FIGURE files into this folder instead."),
     ] = None,
+    config_dir: ConfigDir = None,
 ) -> None:
     """Draw the figures of a run.
 
-    They go into RUN/figures; their paths are printed.
+    They go into RUN/figures; their paths are printed. With --config-dir those of that folder are among them.
     """
+    from superpos.compose.experiments import own_folder
     from superpos.figures import registry
+    from superpos.figures.own import own_figures
     from superpos.store import write_file
 
     if to is not None:
         _check_folder(to)
     loaded = common.load(run)
-    figures = registry.figures_of(loaded.require_family())
+    family = loaded.require_family()
+    folder = None if config_dir is None else own_folder(config_dir)
+    own = own_figures(folder, registry.figures_of(family))
+    figures = registry.figures_of(family, own)
     common.check_names("--figure", figure or [], list(figures))
     if loaded.table.empty:
         raise IncompleteError(f"{loaded.path} has no finished models; train it first")
     if not loaded.complete:
         say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are drawn")
-    reasons = registry.reasons(loaded)
+    reasons = registry.reasons(loaded, own)
     names = figure or [name for name, reason in reasons.items() if reason is None and not figures[name].movie]
     if not names:
         because = "; ".join(f"{name} {reason or 'is drawn by --figure only'}" for name, reason in reasons.items())
         raise SuperposError(f"no figure can show {loaded.path}: {because}")
-    drawn = [registry.picture(loaded, name, kind) for name in dict.fromkeys(names)]
+    drawn = [registry.picture(loaded, name, kind, own) for name in dict.fromkeys(names)]
     for name, data in drawn:
         path = loaded.path / "figures" / name if to is None else to / f"{loaded.name}_{name}"
         with _or_elsewhere(to, "DIR"):

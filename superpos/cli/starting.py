@@ -24,18 +24,19 @@ def new(
 ) -> None:
     """Write an experiment to start from.
 
-    A commented YAML file in the folder's experiment/, with a claim and its control, that trains in
-    seconds. It prints the path; no file is ever overwritten.
+    A commented YAML file in the folder's experiment/, that trains in seconds, and one in claims/ with a
+    claim about it and the control that must fail. It prints their paths; no file is ever overwritten.
     """
     from superpos.compose.experiments import new_experiment
     from superpos.store.files import explained, publish
 
-    path, text = new_experiment(name, config_dir)
-    with explained("write", path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        written = publish(path, text.encode())
-    if not written:  # by another process, since it was looked at
-        raise ConfigError(f"{path} is there already; give another name")
-    common.print_path(path)
+    for path, text in new_experiment(name, config_dir).items():
+        with explained("write", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            written = publish(path, text.encode())
+        if not written:  # by another process, since it was looked at
+            raise ConfigError(f"{path} is there already; give another name")
+        common.print_path(path)
     folder = shlex.quote(os.fspath(config_dir))
     say(f"superpos: train it with: superpos train experiment={name} --config-dir {folder}")
+    say(f"superpos: check its claim with: superpos verify {shlex.quote(name)} --config-dir {folder}")

@@ -37,6 +37,7 @@ class Job:
     shards: int
     program: Sequence[str]  # the command line of superpos, up to its command
     train: Sequence[str]  # the arguments of `train`, without --shard
+    plot: Sequence[str] = ()  # further arguments of `plot`
 
 
 def array_options(site: Site, job: Job, shards: str) -> list[str]:
@@ -111,7 +112,7 @@ def finish(site: Site, job: Job) -> str:
         f'    echo "$job finishes" >> "$run"/{JOBS}',
         "    exit",
         "fi",
-        'superpos plot "$run"',
+        " ".join(['superpos plot "$run"', *map(shlex.quote, job.plot)]),
         'superpos status "$run"  # fails where something is missing still',
     )
 

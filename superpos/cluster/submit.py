@@ -70,14 +70,15 @@ def plan(
     scripts.check_path(run)
     threads = [] if any(text.lstrip("+").startswith("engine.threads=") for text in overrides) else _threads(site)
     train = [*overrides, *threads, "--out", str(out.resolve())]
-    train += ["--config-dir", str(config_dir.resolve())] if config_dir else []
+    folder = ["--config-dir", str(config_dir.resolve())] if config_dir else []
+    train += folder
     if faulty := [text for text in train if not text.isprintable()]:
         raise ConfigError(
             [f"{text!r}: cannot stand in a batch script; allowed: no control characters" for text in faulty]
         )
     name = str(sweep.base["name"])
     n_shards = min(shards, len(sweep.plan.rows))
-    return Submission(sweep, site, Job(name, run, n_shards, PROGRAM, train))
+    return Submission(sweep, site, Job(name, run, n_shards, PROGRAM, train, folder))
 
 
 def _threads(site: Site) -> list[str]:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from superpos.compose import overrides as overriding
+from superpos.compose import own as own_functions
 from superpos.compose.experiments import (
     Experiments,
     config_folders,
@@ -77,7 +78,8 @@ def _composed(overrides: Sequence[str], config_dir: Path | None, own: Own | None
     shipped = shipped_files()
     users = own_experiments(config_dir, shipped)
     files = shipped | dict(users.files)
-    given = read_overrides(overrides, files, schema_of(find(_named_family(overrides))), users)
+    asked, functions = own_functions.split(overrides)
+    given = read_overrides(asked, files, schema_of(find(_named_family(overrides))), users)
     experiment = given.experiment if overrides else DEFAULT_EXPERIMENT
     _check_shadow(experiment, config_dir, users)
     try:
@@ -86,9 +88,13 @@ def _composed(overrides: Sequence[str], config_dir: Path | None, own: Own | None
         raise ConfigError(given.faults + error.faults) from error
     family = _family(given, loaded)  # a fault of its own: the keys of an unknown family cannot be judged
     if family.name != _named_family(overrides):  # the experiment names another
-        given = read_overrides(overrides, files, schema_of(family), users)
+        given = read_overrides(asked, files, schema_of(family), users)
     try:
         tree = _complete(loaded, given, schema_of(family), experiment)
+        named = own_functions.own_of(tree.pop(own_functions.GROUP, None), functions, config_dir)
+        if named is not None and own is not None:
+            raise ConfigError(f"own: {named}, beside the arguments {own} of superpos.train; give one of the two")
+        own = named or own
     except ConfigError as error:
         raise ConfigError(given.faults + error.faults) from error
     sweep, notices = merge(tree, given, experiment, _with_functions(family, own))

@@ -17,6 +17,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _NAMES: Final = "up to 100 letters, digits and ._-"
 _SUFFIX = ".yaml"
 _LIKE_YAML = re.compile(r"\.ya?ml", re.IGNORECASE)
+_ENOUGH: Final = ("cluster/*.y*ml", "claims/*.yaml", "measures/*.py", "figures/*.py", "superpos_functions.py")
+"""What of a folder of configs can be used without experiments."""
 _HYDRAS = ("_self_", "_global_", "_group_", "_name_", "_here_")  # words of its `defaults:`
 
 
@@ -84,11 +86,17 @@ def own_experiments(config_dir: Path | None, shipped: Collection[str]) -> Experi
         found = _experiments_in(config_dir, shipped)
     except OSError as error:
         raise ConfigError(f"--config-dir: cannot read {error.filename or config_dir}: {error.strerror}") from error
-    if found.files or any((config_dir / "cluster").glob("*.y*ml")):  # a site of SLURM is enough
+    if found.files or any(any(config_dir.glob(pattern)) for pattern in _ENOUGH):
         return found
     if found.passed_over:
         raise ConfigError([f"--config-dir: {path} {reason}" for path, reason in found.passed_over.items()])
     raise ConfigError(f"--config-dir: {config_dir} holds no experiments; put them in {config_dir}/experiment/*.yaml")
+
+
+def own_folder(config_dir: Path) -> Path:
+    """A user's folder of configs. Raises `ConfigError` where it is none, as `own_experiments`."""
+    own_experiments(config_dir, shipped_files())
+    return config_dir
 
 
 def _experiments_in(folder: Path, taken: Collection[str]) -> Experiments:
@@ -128,8 +136,8 @@ def _usable(name: str) -> bool:
     return bool(_NAME.fullmatch(name)) and name not in _HYDRAS and not _LIKE_YAML.search(name)
 
 
-def new_experiment(name: str, config_dir: Path) -> tuple[Path, str]:
-    """Where a new experiment of a user's own goes, and a commented one to start from.
+def new_experiment(name: str, config_dir: Path) -> dict[Path, str]:
+    """Where a new experiment of a user's own and its claims go, and commented ones to start from.
 
     Raises:
         ConfigError: the name cannot be used or is taken, or `config_dir` is no folder of the user's own.
@@ -139,18 +147,22 @@ def new_experiment(name: str, config_dir: Path) -> tuple[Path, str]:
         faults.append(f"NAME: got {name!r}; allowed: {_NAMES}")
     elif name in shipped_files():
         faults.append(f"NAME: {name} is the name of a shipped experiment; take another one")
-    path = config_dir / "experiment" / f"{name}{_SUFFIX}"
-    not_folders = [folder for folder in (config_dir, path.parent) if folder.exists() and not folder.is_dir()]
+    starts = {
+        config_dir / "experiment" / f"{name}{_SUFFIX}": "new.yaml",
+        config_dir / "claims" / f"{name}{_SUFFIX}": "new_claims.yaml",
+    }
+    folders = [config_dir, *(path.parent for path in starts)]
+    not_folders = [folder for folder in folders if folder.exists() and not folder.is_dir()]
     if not_folders:
         faults.append(f"--config-dir: {not_folders[0]} is not a folder")
     elif config_dir.resolve() == shipped_folder().resolve():
         faults.append(f"--config-dir: {config_dir} holds the shipped experiments; give a folder of your own")
-    elif not faults and os.path.lexists(path):
-        faults.append(f"{path} is there already; give another name")
+    elif not faults:
+        faults += [f"{path} is there already; give another name" for path in starts if os.path.lexists(path)]
     if faults:
         raise ConfigError(faults)
-    start = (shipped_folder() / "new.yaml").read_text(encoding="utf-8")
-    return path, start.replace("NAME", name)
+    texts = {path: (shipped_folder() / start).read_text(encoding="utf-8") for path, start in starts.items()}
+    return {path: text.replace("NAME", name) for path, text in texts.items()}
 
 
 def forgotten_folder(name: str) -> Path | None:

@@ -38,8 +38,12 @@ def loss_and_gradients(
     frozen = family.frozen(task.structure)
     leaves = {name: value.detach().requires_grad_(name not in frozen) for name, value in params.items()}
     losses: torch.Tensor = family.losses(task, leaves, inputs, extra, step).mean(-1)
+    minimised = losses.sum() * task.structure.gradient_scale
+    penalty = None if family.penalty is None else family.penalty(task, leaves)
+    if penalty is not None:
+        minimised = minimised + penalty.sum()
     trained = [name for name in leaves if name not in frozen]
-    grads = torch.autograd.grad(losses.sum() * task.structure.gradient_scale, [leaves[name] for name in trained])
+    grads = torch.autograd.grad(minimised, [leaves[name] for name in trained])
     return losses.detach(), dict(zip(trained, grads, strict=True))
 
 
@@ -111,20 +115,23 @@ class ReferenceEngine:
     def _advance_rows(self, task: Task, state: State, rows: slice, stop: int) -> None:
         structure = task.structure
         factors = structure.lr_factors
-        decay = self._column(task.weight_decay)
+        undecayed = self.family.undecayed(structure)
+        decay = {name: self._column(task.weight_decay * (name not in undecayed)) for name in state.params}
         groups = (state.params, state.first, state.second)
         old = {name: optimisers.Update(*(self._tensor(group[name][rows]) for group in groups)) for name in state.params}
         extra = {name: self._tensor(value[rows]) for name, value in state.extra.items()}
         diverged_at = self._tensor(state.diverged_at[rows])
+        inputs = self.family.batch(task, state.step, self.device) if structure.same_inputs else None
         for step in range(state.step, stop):
-            inputs = self.family.batch(task, step, self.device)
+            if not structure.same_inputs:
+                inputs = self.family.batch(task, step, self.device)
             losses, grads = loss_and_gradients(self.family, task, _params(old), inputs, extra, step)
             if structure.loss_every and step % structure.loss_every == 0:
                 recorded = torch.where(diverged_at < 0, losses, torch.nan)
                 state.history[rows, step // structure.loss_every] = recorded.cpu().numpy()
             lr = self._column(task.lr * factors[step])
             new = {
-                name: optimisers.update(structure.optimizer, self.family.adam, step, lr, decay, old[name], grad)
+                name: optimisers.update(structure.optimizer, self.family.adam, step, lr, decay[name], old[name], grad)
                 for name, grad in grads.items()
             }
             new, new_extra = self._after_step(task, old, old | new, extra, inputs, step)

@@ -69,6 +69,11 @@ class Structure(ABC):
         return optimisers.schedule(self.lr_schedule, self.steps, warmup, self.decay_share)
 
     @property
+    def same_inputs(self) -> bool:
+        """Whether all steps have the same inputs, which are then made once."""
+        return False
+
+    @property
     def samples_per_step(self) -> int:
         """Samples in one gradient step."""
         return self.batch_size

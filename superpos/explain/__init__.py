@@ -16,6 +16,7 @@ from superpos.explain.attributions import (
     resample_effect,
     sobol_total,
 )
+from superpos.explain.forests import forest_impurity, forest_permutation
 from superpos.explain.layers import of_products
 from superpos.explain.lime import lime, lime_coefficients, lime_ridge_factor
 from superpos.explain.values import (
@@ -31,6 +32,8 @@ __all__ = [
     "Estimate",
     "banzhaf",
     "conditional_shapley",
+    "forest_impurity",
+    "forest_permutation",
     "gradient",
     "gradient_times_input",
     "integrated_gradients",

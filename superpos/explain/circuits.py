@@ -9,6 +9,10 @@ Two gates have histories: AND needs both of its inputs, so giving one back does 
 one of them, so taking one away does nothing (Heimersheim & Nanda 2404.15255). A backup Q = (x - P)+
 wakes up where P is lost (McGrath et al. 2307.15771).
 
+Beside the part that carries its input an illusion has pairs of a part that varies and is not read,
+and one that is read and does not vary: a direction across both moves the output as if it were the
+first (Makelov et al. 2311.17030).
+
 Shapes: M circuits, B inputs, I inputs of a circuit, G gates, N nodes.
 """
 
@@ -35,6 +39,8 @@ GATES: Final[Mapping[str, tuple[int, int, int, int]]] = {
 }
 """Factors of a, b, (a + b - 1)+ and (a - b)+."""
 _COPY: Final = (1, 0, 0, 0)
+_DORMANT: Final = (0, 0, 0, 0)
+_DORMANT_WEIGHT: Final = 2.0
 _CHAIN: Final = (("x0", "x1"), ("g0", "x2"), ("g1", "x3"))
 _TREE: Final = (("x0", "x1"), ("x2", "x3"), ("g0", "g1"))
 """What the three gates of random circuits read."""
@@ -139,16 +145,18 @@ def _params(wires: Wires, gates: Sequence[_Gate], readout: Mapping[str, float]) 
     return made
 
 
-KINDS: Final = (*GATES, "backup", "random_gates")
+KINDS: Final = (*GATES, "backup", "random_gates", "illusion")
 """What `build` makes."""
 
 
 def wires_of(kind: str, distractors: int, always_on: int) -> Wires:
-    """The nodes of circuits of a kind: one of `KINDS`, with unread gates."""
-    n_inputs, n_gates = {"backup": (1, 2), "random_gates": (4, 3)}.get(kind, (2, 1))
-    wires = Wires(n_inputs, always_on, n_gates + distractors)
-    # Everything goes through the last gate that is read, and through the input of a backup.
-    whole = {"x0"} if kind == "backup" else {f"g{n_gates - 1}"}
+    """The nodes of circuits of a kind, one of `KINDS`, with unread gates; of illusions with pairs."""
+    of_one_input = {"backup": (1, 2), "illusion": (1, 1)}
+    n_inputs, n_gates = {**of_one_input, "random_gates": (4, 3)}.get(kind, (2, 1))
+    beside = 2 * distractors if kind == "illusion" else distractors
+    wires = Wires(n_inputs, always_on, n_gates + beside)
+    # Everything goes through the last gate that is read, or through a single input.
+    whole = {"x0"} if kind in of_one_input else {f"g{n_gates - 1}"}
     parts = tuple(name for name in wires.nodes if name not in whole)
     return Wires(wires.n_inputs, wires.n_constants, wires.n_gates, parts)
 
@@ -171,6 +179,11 @@ def build(
         lost = _Gate(_COPY, ("x0", "x0"))
         gates = [lost, _Gate(GATES["inhibit"], ("x0", "g0"))]
         readout = {"g0": 1.0, "g1": rho}
+    elif kind == "illusion":
+        copy, dormant = (_Gate(terms, ("x0", "x0")) for terms in (_COPY, _DORMANT))
+        gates = [copy, *[copy, dormant] * distractors]
+        readout = dict.fromkeys(wires.gates[2::2], _DORMANT_WEIGHT) | {"g0": 1.0}
+        return _params(wires, gates, readout)
     elif kind == "random_gates":
         reads = (_CHAIN, _TREE)[next(left) % 2]
         gates = [_Gate(_any_gate(next(left)), pair) for pair in reads]
@@ -193,7 +206,7 @@ def formula(wires: Wires, params: Mapping[str, NDArray[np.float32]]) -> str:
         reads = [wires.nodes[int(side.argmax())] for side in params["wires"][i]]
         terms = tuple(int(factor) for factor in params["gates"][i])
         inner = ", ".join(words[name] for name in reads)
-        words[gate] = gate if terms == _COPY else f"{names[terms]}({inner})"
+        words[gate] = gate if terms in (_COPY, _DORMANT) else f"{names[terms]}({inner})"
     found = []
     for gate in wires.gates:
         weight = float(params["readout"][wires.nodes.index(gate)])

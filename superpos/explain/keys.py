@@ -21,9 +21,13 @@ METHODS: Final = (
     "lime",
     "permutation_importance",
     "sobol_total",
+    "forest_impurity",
+    "forest_permutation",
     "random",
 )
 """Methods that can be graded: public functions of `superpos.explain` by their names, and random numbers."""
+FORESTS: Final = ("forest_impurity", "forest_permutation")
+"""Methods that need scikit-learn and take seconds a model: by name alone."""
 ALL: Final = "all"
 SEVERAL: Final = ("explain.method", "explain.question")
 """Keys that take several values."""

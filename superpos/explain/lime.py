@@ -56,19 +56,7 @@ def lime(
     model = Layers.of(W, b, hidden, output)
     values = model.inputs(x)
     law = _law(model, density, background)
-    coefficients = lime_coefficients(
-        W,
-        b,
-        x,
-        density=density,
-        background=background,
-        width=width,
-        samples=samples,
-        ridge=ridge,
-        seed=seed,
-        hidden=hidden,
-        output=output,
-    )
+    coefficients = _coefficients(model, values, law, width, samples, ridge, seed)
     return coefficients * (values / law.std[:, None])[:, :, None]
 
 
@@ -95,8 +83,20 @@ def lime_coefficients(
     a seed: they have no closed form.
     """
     model = Layers.of(W, b, hidden, output)
-    values = model.inputs(x)
     law = _law(model, density, background)
+    return _coefficients(model, model.inputs(x), law, width, samples, ridge, seed)
+
+
+def _coefficients(
+    model: Layers,
+    values: Floats,
+    law: _Law,
+    width: float | None,
+    samples: int,
+    ridge: float,
+    seed: int | None,
+) -> Floats:
+    """The same of inputs [M, B, n], once the arguments are known to fit."""
     w = 0.75 * np.sqrt(model.n_inputs) if width is None else float(width)
     if w <= 0 or samples < 2 or ridge < 0:
         raise ValueError(

@@ -11,13 +11,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from superpos.explain import attributions, values
+from superpos.explain import attributions, forests, values
+from superpos.explain.keys import FORESTS
 from superpos.explain.layers import Layers
 from superpos.explain.lime import lime
 from superpos.explain.truth import data
 from superpos.maths.types import Floats
 
-ABOUT_MODELS: Final = ("permutation_importance", "sobol_total")
+ABOUT_MODELS: Final = ("permutation_importance", "sobol_total", *FORESTS)
 """Methods that say one number of an input for all data: [M, k, n]."""
 ROWS: Final = 100
 """Rows of a background that is sampled, as many as shap keeps."""
@@ -159,6 +160,14 @@ def _sobol_total(known: Known, x: Floats, options: Options) -> Attributed:
     return _call(attributions.sobol_total, known, rows, density=known.density)
 
 
+def _forest_impurity(known: Known, x: Floats, options: Options) -> Attributed:
+    return _call(forests.forest_impurity, known, data(known.density, set_size=known.set_size, seed=5))
+
+
+def _forest_permutation(known: Known, x: Floats, options: Options) -> Attributed:
+    return _call(forests.forest_permutation, known, data(known.density, set_size=known.set_size, seed=5))
+
+
 def _random(known: Known, x: Floats, options: Options) -> Attributed:
     shape = (*x.shape[:2], known.layers.n_outputs, x.shape[2])
     return Attributed(np.random.default_rng(4).standard_normal(shape) * (x != 0)[:, :, None])
@@ -176,5 +185,7 @@ _METHODS: Final[Mapping[str, Callable[[Known, Floats, Options], Attributed]]] = 
     "lime": _lime,
     "permutation_importance": _permutation_importance,
     "sobol_total": _sobol_total,
+    "forest_impurity": _forest_impurity,
+    "forest_permutation": _forest_permutation,
     "random": _random,
 }

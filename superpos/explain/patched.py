@@ -6,20 +6,25 @@ Shapes: M models, B pairs of inputs, P parts or edges.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import torch
 
-from superpos.errors import ConfigError
-from superpos.explain import patching
+from superpos.errors import ConfigError, IncompleteError
+from superpos.explain import estimates, patching
 from superpos.explain.patch_keys import SEVERAL, PatchConfig, schema
 from superpos.explain.patching import Pairs, Site
 from superpos.store import Run
+from superpos.store.explanations import PATCHES, ExplanationFiles
 
 if TYPE_CHECKING:
     import pandas as pd
+
+VERSION: Final = 1
+"""Raised whenever an effect changes: what was kept by another version is made anew."""
 
 
 class Patched(NamedTuple):
@@ -153,7 +158,7 @@ def true_sites(asked: Asked, patched: Patched) -> torch.Tensor:
 def _effects(asked: Asked, patched: Patched, sites: Sequence[Site]) -> torch.Tensor:
     pairs = patched.pairs
     if asked.estimate != "exact":
-        return patching.estimate(pairs, asked.estimate, asked.steps, sites)
+        return estimates.estimate(pairs, asked.estimate, asked.steps, sites)
     if asked.ablation != "corrupt":
         return patching.ablation(pairs, asked.ablation, patched.donors)
     if asked.direction == "shapley":
@@ -175,20 +180,32 @@ def patch(run: Run, model: int = 0, **values: Any) -> pd.DataFrame:
     """Patches a model: one row per part (or edge) and question.
 
     `values` are the keys of `superpos patch` without "patch.": direction, ablation, corrupt, metric
-    and estimate may be lists. Columns: the question, "part", "effect" (mean of the measured number
-    that is lost), "share" of the total, "total", "true" and "found" (in which share of the pairs),
-    "precision" and "recall" (means over pairs, the same for all parts).
+    and estimate may be lists. What was found before is read from RUN/patch. Columns: the question,
+    "part", "effect" (mean of the measured number that is lost), "share" of the total, "total",
+    "true" and "found" (in which share of the pairs), "precision" and "recall" (means over pairs,
+    the same for all parts).
 
-    Raises `ConfigError` for what cannot be asked.
+    Raises `ConfigError` for what cannot be asked, and keeps nothing then.
     """
     import pandas as pd
 
-    rows = []
+    questions = []
     for asked in Asked.each(values):
-        patched = patched_of(run, [model], asked)
-        patching.counts(patched.pairs.total, asked.min_total)  # a share of nothing is no answer
-        rows += _rows(asked, find(asked, patched))
-    return pd.DataFrame(rows)
+        kept = ExplanationFiles(run.path, {"version": VERSION, **asdict(asked)}, PATCHES)
+        missing = None if kept.has(model) else patched_of(run, [model], asked)
+        if missing is not None:  # a share of nothing is no answer
+            patching.counts(missing.pairs.total, asked.min_total)
+        questions.append((asked, kept, missing))
+    tables = []
+    for asked, kept, missing in questions:
+        if missing is None:
+            tables.append(kept.read(model))
+            continue
+        found = pd.DataFrame(_rows(asked, find(asked, missing)))
+        with suppress(IncompleteError):  # a folder that is somebody else's keeps no answers
+            kept.publish(model, found)
+        tables.append(found)
+    return pd.concat(tables, ignore_index=True)
 
 
 def _rows(asked: Asked, found: Found) -> list[dict[str, Any]]:

@@ -15,8 +15,8 @@ import pandas as pd
 
 from superpos.config.wording import did_you_mean
 from superpos.errors import ConfigError, IncompleteError, SuperposError
-from superpos.explain import grades, truth
-from superpos.explain.keys import ALL, METHODS, SEVERAL, schema
+from superpos.explain import forests, grades, truth
+from superpos.explain.keys import ALL, FORESTS, METHODS, SEVERAL, schema
 from superpos.explain.methods import ABOUT_MODELS, Attributed, Known, attribute
 from superpos.explain.values import MAX_FEATURES, MAX_INTEGRATED
 from superpos.maths.types import Floats
@@ -81,6 +81,8 @@ class Asked:
             for question in inputs
             if method in ABOUT_MODELS
         ]
+        if not forests.installed():
+            faults += [f"explain.method={name}: {forests.MISSING}" for name in self.methods if name in FORESTS]
         if self.options["explain.background"] == "data" and "integrated_gradients" in self.methods:
             faults.append("explain.background=data: integrated_gradients takes zero, mean or rows")
         if faults:
@@ -134,7 +136,7 @@ def _methods(given: tuple[str, ...], questions: tuple[str, ...], options: Mappin
         return given
     if len(given) > 1:
         raise ConfigError(f"explain.method: got all and {len(given) - 1} more; allowed: all alone, or names")
-    left_out = {"conditional_shapley"}
+    left_out = {"conditional_shapley", *FORESTS}
     if set(questions) & set(truth.ABOUT_INPUTS):
         left_out |= set(ABOUT_MODELS)
     if options["explain.background"] == "data":

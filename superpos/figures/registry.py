@@ -22,15 +22,18 @@ if TYPE_CHECKING:
 
     from superpos.figures.points import Run
 
+Figures = Mapping[str, Figure]
+_NONE: Final[Figures] = {}
+
 SHARED: Final[Mapping[str, Figure]] = {
     "loss": Figure("training loss over steps", "superpos.figures.loss"),
 }
 """Figures of every family."""
 
 
-def figures_of(family: Family) -> dict[str, Figure]:
-    """All figures of a kind of model by name: its own, then those of every family."""
-    return {**family.shows.figures, **SHARED}
+def figures_of(family: Family, own: Figures = _NONE) -> dict[str, Figure]:
+    """All figures of a kind of model by name: its own, those of every family, then those of a user's `own`."""
+    return {**family.shows.figures, **SHARED, **own}
 
 
 def every_figure() -> dict[str, Figure]:
@@ -47,19 +50,19 @@ def available(run: Run) -> list[str]:
     return [name for name, reason in reasons(run).items() if reason is None]
 
 
-def reasons(run: Run) -> dict[str, str | None]:
+def reasons(run: Run, own: Figures = _NONE) -> dict[str, str | None]:
     """Why each figure cannot show this run, in words that go on from its name; None where it can.
 
     Raises `SuperposError` for a run of an unknown family.
     """
-    return {name: _reason(run, figure) for name, figure in figures_of(run.require_family()).items()}
+    return {name: _reason(run, figure) for name, figure in figures_of(run.require_family(), own).items()}
 
 
-def picture(run: Run, name: str, kind: Literal["png", "svg", "pdf"]) -> tuple[str, bytes]:
+def picture(run: Run, name: str, kind: Literal["png", "svg", "pdf"], own: Figures = _NONE) -> tuple[str, bytes]:
     """Name and content of a figure's file: of that kind, a movie always a GIF. Raises as `draw`."""
     from superpos.figures.style import render
 
-    figure = _figure(run, name)
+    figure = _figure(run, name, own)
     if figure.movie:
         animation: bytes = _module(figure).animate(run)
         return f"{name}.gif", animation
@@ -77,9 +80,9 @@ def draw(run: Run, name: str) -> mpl.Figure:
     return drawn
 
 
-def _figure(run: Run, name: str) -> Figure:
+def _figure(run: Run, name: str, own: Figures = _NONE) -> Figure:
     """A figure that can show the run."""
-    figures = figures_of(run.require_family())
+    figures = figures_of(run.require_family(), own)
     if name not in figures:
         raise SuperposError(f"no figure {name!r}; there are {', '.join(figures)}")
     reason = _reason(run, figures[name])
@@ -99,4 +102,4 @@ def _reason(run: Run, figure: Figure) -> str | None:
 
 def _module(figure: Figure) -> Any:
     library.open_matplotlib()
-    return importlib.import_module(figure.module)
+    return importlib.import_module(figure.module) if isinstance(figure.module, str) else figure.module

@@ -6,6 +6,7 @@
                             attempts/        one file per start of the program, and where its time went
                             shared/          what a run keeps for all of its models, where its family has any
                             explain/         grades of explanations of its models, one folder a request
+                            patch/           what patching its models found, one folder a question
                             notes/           what users write of it
                             logs/ figures/ report.html submit/
     outputs/<name>/latest -> <run_id>

@@ -1,7 +1,7 @@
 """What was found out about a run's models after it was finished: explain/ID/NNNNN.parquet, and NNNNN.json.
 
-A part holds models of the chunk of that number. Explanations are no part of a run's digest: they say nothing that its
-tensors do not, and any of them may be made again.
+A part holds models of the chunk of that number; in the folder patch, what patching one model found, by the number of
+the model. Neither is part of a run's digest: they say nothing that its tensors do not, and any may be made again.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from superpos.store.files import canonical_json, clear_stale, explained, read_js
 
 _TABLE = ".parquet"
 FOLDER = "explain"
+PATCHES = "patch"
 
 
 class ExplanationFiles:
     """The parts of one explanation in RUN/explain/ID, whose ID is made of the `facts` that decide what it says.
 
-    Any number of processes may make and read one at the same time.
+    `folder` is another name in the place of explain. Any number of processes may make and read one at the same time.
     """
 
-    def __init__(self, run: Path, facts: Mapping[str, Any]) -> None:
+    def __init__(self, run: Path, facts: Mapping[str, Any], folder: str = FOLDER) -> None:
         text = canonical_json(dict(facts))
-        self.folder = run / FOLDER / sha256(text.encode())[:12]
+        self.folder = run / folder / sha256(text.encode())[:12]
         self._text = text
 
     def has(self, part: int) -> bool:

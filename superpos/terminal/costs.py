@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 def of_estimate(estimate: Estimate) -> str:
     """What `train --dry-run` prints."""
+    engines = "\n        ".join(estimate.engines)
     return (
         f"models  {estimate.models:,}\n"
         f"chunks  {estimate.chunks:,}\n"
         f"work    {quantity(estimate.flops, 'FLOP')}\n"
         f"memory  {quantity(estimate.memory_bytes, 'B')}\n"
+        f"engine  {engines}\n"
         f"time    about {duration(estimate.seconds)} on this machine"
     )
 

@@ -27,7 +27,7 @@ def facts(run: Run) -> dict[str, Any]:
     notes = [note.to_json() for note in run.notes]
     return {
         "run": str(run.path),
-        **({"own": str(functions)} if functions else {}),
+        **({"own": str(functions), "trained_with": functions.how_to_train} if functions else {}),
         "complete": run.complete and all(state == "done" for state in [*states, *shared.values()]),
         "chunks": {state: states.count(state) for state in ("done", "missing", "corrupt")},
         "corrupt": [chunk for chunk, state in enumerate(states) if state == "corrupt"],
@@ -73,7 +73,7 @@ def fields_of(found: dict[str, Any], label: Label | None) -> list[tuple[str, str
     diverged = f" (models {some(found['diverged'])})" if found["diverged"] else ""
     return [
         ("run", found["run"]),
-        *([("own", f"superpos.train(..., {found['own']}) trained it, from Python")] if "own" in found else []),
+        *([("own", f"{found['own']}; to train on: {found['trained_with']}")] if "own" in found else []),
         ("chunks", _counted(found["chunks"], found["corrupt"])),
         *_of_shared(found.get("shared", {})),
         (

@@ -17,6 +17,7 @@ from superpos.plan.sweep import Chunk, Sweep, work_a_step
 from superpos.training.memory import chunk_bytes, require_memory
 from superpos.training.runner import STRETCH_SECONDS, engines_of, initial_state
 from superpos.training.sources import needed
+from superpos.training.trial import try_functions
 
 _FEWEST_MODELS, _MOST_MODELS = 8, 64
 _CALIBRATION_FLOPS = 1e10  # of one step of the models that are timed: a fraction of a second
@@ -32,6 +33,7 @@ class Estimate:
     flops: float  # nominal operations, as the family counts them
     memory_bytes: float
     seconds: float
+    engines: list[str]  # each with the reason why it is taken
 
 
 def estimate(sweep: Sweep, tell: Callable[[str], None] = lambda _: None) -> Estimate:
@@ -42,6 +44,7 @@ def estimate(sweep: Sweep, tell: Callable[[str], None] = lambda _: None) -> Esti
     plan = sweep.plan
     require_memory(sweep, plan.chunks)
     engines = engines_of(sweep)
+    try_functions(sweep)
     for wait in {choice.engine.first_use() for choice in engines.values()} - {None}:
         tell(str(wait))
     shared = needed(sweep)
@@ -66,6 +69,7 @@ def estimate(sweep: Sweep, tell: Callable[[str], None] = lambda _: None) -> Esti
         flops=float(sum(work.values())),
         memory_bytes=chunk_bytes(plan.chunks),
         seconds=seconds / share if share else 0.0,
+        engines=sorted({f"{choice.engine.name}: {choice.reason}" for choice in engines.values()}),
     )
 
 

@@ -29,6 +29,7 @@ from superpos.training.provenance import provenance
 from superpos.training.publisher import Publisher
 from superpos.training.sources import keep, read
 from superpos.training.stopwatch import Stopwatch
+from superpos.training.trial import try_functions
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -80,13 +81,15 @@ def train(
 
     Where the time went since `began` (of `time.monotonic`; default: now) is noted in the folder's attempts.
     Raises `TrainingInterruptedError` once `stop()` is true, after saving a checkpoint; `PlanMismatchError`,
-    `IncompleteError`, `SuperposError` where the folder cannot be used; `ConfigError` where no engine can do it.
+    `IncompleteError`, `SuperposError` where the folder cannot be used; `ConfigError` where no engine can do it, or
+    functions of a user's own cannot be used.
     """
     watch = _Watch(progress, stop, Stopwatch(began), sweep.family)
     chunks = sweep.plan.chunks
     mine = part(len(chunks), shard)
     require_memory(sweep, (chunks[number] for number in mine))
     engines = engines_of(sweep)
+    try_functions(sweep)
     circumstances = {"command": list(command), **provenance()}
     folder, shared = _open(sweep, engines, out, circumstances, fresh)
     with _attempt(folder, circumstances, watch.clock):
@@ -251,9 +254,9 @@ def keep_snapshot(structure: Structure, state: State) -> None:
 
 def prepare(sweep: Sweep, *, out: Path, command: Sequence[str] = ()) -> RunFolder:
     """The run folder of a sweep that other machines will train, made if need be. Raises as `train`."""
-    folder, _ = _open(
-        sweep, engines_of(sweep, here=False), out, {"command": list(command), **provenance()}, fresh=False
-    )
+    engines = engines_of(sweep, here=False)
+    try_functions(sweep, here=False)
+    folder, _ = _open(sweep, engines, out, {"command": list(command), **provenance()}, fresh=False)
     return folder
 
 

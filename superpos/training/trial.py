@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from superpos.plan.sweep import Sweep
-from superpos.training.runner import engines_of
 from superpos.training.sources import needed
 
 
-def try_functions(sweep: Sweep) -> None:
-    """Try the functions of a sweep on a few models of every structure.
+def try_functions(sweep: Sweep, here: bool = True) -> None:
+    """Try the functions of a sweep on a few models of every structure; on the CPU where `here` is not who trains.
 
     Raises `ConfigError` where one cannot be used; says why.
     """
     family = sweep.family
     if family.functions is None or family.try_functions is None:
         return
-    engines_of(sweep)  # raises where the device is not there
-    device = "cuda" if sweep.base["engine.device"] == "cuda" else "cpu"
+    device = "cuda" if here and sweep.base["engine.device"] == "cuda" else "cpu"
     first_rows = {chunk.structure: chunk.rows[:1] for chunk in sweep.plan.chunks}
     shared = needed(sweep)
     for rows in first_rows.values():

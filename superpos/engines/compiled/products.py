@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 from llvmlite import ir
 from numba.core import cgutils
 
 from superpos.engines.compiled.vectors import (
+    LANES,
     PAIR,
     VF,
     WIDTH,
@@ -27,10 +29,23 @@ from superpos.engines.compiled.vectors import (
 
 _MAX_ACCUMULATORS = 16  # of 32 vector registers: the rest hold operands
 
+Start: TypeAlias = Callable[[Value, Value, Value], Value]
+"""(builder, row, lane) -> the vector that a sum begins with."""
+
+
+def _each_row(start: Value) -> Start:
+    """One number for each row."""
+    return lambda b, row, _: splat(b, b.load(b.gep(start, [row])), VF)
+
+
+def _each_lane(base: Value) -> Start:
+    """What is there."""
+    return lambda b, row, lane: load(b, base, row_at(b, row, lane))
+
 
 def _contract_tile(
     b: Value,
-    operands: Sequence[Value],
+    operands: tuple[Value, Value, Start, Value],
     weights: tuple[Value, Value, Value],
     first_row: Value,
     lane: Value,
@@ -45,9 +60,9 @@ def _contract_tile(
     weight, to_row, to_inner = weights
     sums = [[cgutils.alloca_once(b, VF) for _ in range(width)] for _ in range(rows)]
     for r in range(rows):
-        begin = splat(b, b.load(b.gep(start, [b.add(first_row, integer(r))])), VF)
+        row = b.add(first_row, integer(r))
         for v in range(width):
-            b.store(begin, sums[r][v])
+            b.store(start(b, row, b.add(lane, integer(v * WIDTH))), sums[r][v])
     own = [b.gep(weight, [b.mul(b.add(first_row, integer(r)), to_row)]) for r in range(rows)]
     with cgutils.for_range(b, inner) as j:
         columns = [load(b, source, row_at(b, j.index, b.add(lane, integer(v * WIDTH)))) for v in range(width)]
@@ -74,7 +89,7 @@ def contract(
     b: Value, out: Floats, weight: Floats, source: Floats, start: Floats, n_rows: Value, inner: Value, vectors: Value
 ) -> None:
     """out[r, :] = start[r] + sum_j weight[j, r] source[j, :], for r < n_rows and j < inner."""
-    _contract(b, (out, source, start, inner), (weight, integer(1), n_rows), n_rows, vectors)
+    _contract(b, (out, source, _each_row(start), inner), (weight, integer(1), n_rows), n_rows, vectors)
 
 
 @vector_pass
@@ -90,12 +105,36 @@ def contract_rows(
     pitch: Value,
 ) -> None:
     """`contract` for a weight whose rows are those of the result: weight[r, j] lies at r * pitch + j."""
-    _contract(b, (out, source, start, inner), (weight, pitch, integer(1)), n_rows, vectors)
+    _contract(b, (out, source, _each_row(start), inner), (weight, pitch, integer(1)), n_rows, vectors)
+
+
+@vector_pass
+def contract_onto(
+    b: Value, out: Floats, weight: Floats, source: Floats, base: Floats, n_rows: Value, inner: Value, vectors: Value
+) -> None:
+    """out[r, :] = base[r, :] + sum_j weight[j, r] source[j, :]; `base` may be `out`."""
+    _contract(b, (out, source, _each_lane(base), inner), (weight, integer(1), n_rows), n_rows, vectors)
+
+
+@vector_pass
+def contract_rows_onto(
+    b: Value,
+    out: Floats,
+    weight: Floats,
+    source: Floats,
+    base: Floats,
+    n_rows: Value,
+    inner: Value,
+    vectors: Value,
+    pitch: Value,
+) -> None:
+    """`contract_onto` for a weight as that of `contract_rows`."""
+    _contract(b, (out, source, _each_lane(base), inner), (weight, pitch, integer(1)), n_rows, vectors)
 
 
 def _contract(
     b: Value,
-    operands: Sequence[Value],
+    operands: tuple[Value, Value, Start, Value],
     weights: tuple[Value, Value, Value],
     n_rows: Value,
     vectors: Value,
@@ -127,6 +166,7 @@ def _outer_tile(
     shape: tuple[int, int],
     n_columns: Value,
     vectors: Value,
+    pitches: tuple[Value, Value] | None,
 ) -> None:
     """A tile of `outer`: one chain of sums for each pair, cell and (in tiny tiles) parity of the vector."""
     rows, columns = shape
@@ -143,7 +183,11 @@ def _outer_tile(
     with each_vector(b, vectors, parities) as v:
         for q in range(parities):
             lane = b.add(b.mul(v.index, integer(parities * WIDTH)), integer(q * WIDTH))
+            if pitches is not None:
+                block, lane = b.udiv(lane, integer(LANES)), b.urem(lane, integer(LANES))
             for p, (left, right) in enumerate(pairs):
+                if pitches is not None:
+                    left, right = (b.gep(x, [b.mul(block, to)]) for x, to in zip((left, right), pitches, strict=True))
                 xs = [load(b, left, row_at(b, b.add(at[0], integer(i)), lane)) for i in range(rows)]
                 ys = [load(b, right, row_at(b, b.add(at[1], integer(k)), lane)) for k in range(columns)]
                 for i, k in cells:
@@ -163,7 +207,13 @@ def _outer_tile(
 
 
 def _outer(
-    b: Value, out: Value, pairs: Sequence[tuple[Value, Value]], n_rows: Value, n_columns: Value, vectors: Value
+    b: Value,
+    out: Value,
+    pairs: Sequence[tuple[Value, Value]],
+    n_rows: Value,
+    n_columns: Value,
+    vectors: Value,
+    pitches: tuple[Value, Value] | None = None,
 ) -> None:
     tile = 4
     full = [b.udiv(n, integer(tile)) for n in (n_rows, n_columns)]
@@ -171,9 +221,10 @@ def _outer(
 
     def columns(row: Value, rows: int) -> None:
         with cgutils.for_range(b, full[1]) as k:
-            _outer_tile(b, out, pairs, (row, b.mul(k.index, integer(tile))), (rows, tile), n_columns, vectors)
+            place = row, b.mul(k.index, integer(tile))
+            _outer_tile(b, out, pairs, place, (rows, tile), n_columns, vectors, pitches)
         for size in _remainders(b, n_columns, tile):
-            _outer_tile(b, out, pairs, (row, rest[1]), (rows, size), n_columns, vectors)
+            _outer_tile(b, out, pairs, (row, rest[1]), (rows, size), n_columns, vectors, pitches)
 
     with cgutils.for_range(b, full[0]) as i:
         columns(b.mul(i.index, integer(tile)), tile)
@@ -185,6 +236,22 @@ def _outer(
 def outer(b: Value, out: Floats, x: Floats, y: Floats, n_rows: Value, n_columns: Value, vectors: Value) -> None:
     """out[i, k] += sum over lanes of x[i] y[k]."""
     _outer(b, out, [(x, y)], n_rows, n_columns, vectors)
+
+
+@vector_pass
+def outer_blocks(
+    b: Value,
+    out: Floats,
+    x: Floats,
+    y: Floats,
+    n_rows: Value,
+    n_columns: Value,
+    vectors: Value,
+    x_pitch: Value,
+    y_pitch: Value,
+) -> None:
+    """`outer` over more lanes than a block has: blocks follow on each other, so many floats apart."""
+    _outer(b, out, [(x, y)], n_rows, n_columns, vectors, (x_pitch, y_pitch))
 
 
 @vector_pass

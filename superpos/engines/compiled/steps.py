@@ -13,11 +13,14 @@ from superpos.engines.compiled.vectors import (
     Floats,
     Real,
     Value,
+    before,
     first_lane,
     integer,
     load,
+    load_some,
     splat,
     store,
+    store_some,
     sum_lanes,
     vector_pass,
 )
@@ -55,6 +58,20 @@ def fold(b: Value, sums: Floats, out: Floats, rows: Value) -> None:
 
 
 @vector_pass
+def add_signs(b: Value, theta: Floats, grad: Floats, count: Value, size: Real) -> None:
+    """grad[:count] += size * sign(theta[:count]), the gradient of size * sum |theta|; the sign of 0 is 0."""
+    zero, up = ir.Constant(VF, None), splat(b, size, VF)
+    down = b.fsub(zero, up)
+    with cgutils.for_range(b, b.udiv(b.add(count, integer(WIDTH - 1)), integer(WIDTH))) as v:
+        at = b.mul(v.index, integer(WIDTH))
+        some = before(b, at, count)
+        w = load_some(b, theta, at, some)
+        below = b.select(b.fcmp_ordered("<", w, zero), down, zero)
+        slope = b.select(b.fcmp_ordered(">", w, zero), up, below)
+        store_some(b, b.fadd(load_some(b, grad, at, some), slope), grad, at, some)
+
+
+@vector_pass
 def transpose(b: Value, weight: Floats, out: Floats, rows: Value, columns: Value) -> None:
     """out[k, i] = weight[i, k] for i < rows, k < columns."""
     with cgutils.for_range(b, rows) as i, cgutils.for_range(b, columns) as k:
@@ -72,6 +89,7 @@ def step_adam(
     new: Floats,
     check: Floats,
     count: Value,
+    decayed: Value,
     factor: Real,
     coupled: Real,
     keep: Real,
@@ -86,20 +104,24 @@ def step_adam(
     """new[3, count] = parameters and moments after a step of Adam, as `optimisers.update`.
 
     check = 0, or NaN if the parameters are not finite. The gradient is factor * grad + coupled * theta, the step
-    keep * theta - rate * m / (sqrt(v) / bias2 + eps); rest1 is 1 - beta1, rest2 is 1 - beta2.
+    keep * theta - rate * m / (sqrt(v) / bias2 + eps); rest1 is 1 - beta1, rest2 is 1 - beta2. From parameter
+    `decayed` on, coupled is 0 and keep is 1.
     """
     scalars = (factor, coupled, keep, rate, bias2, beta1, rest1, beta2, rest2, eps)
     factor, coupled, keep, rate, bias2, beta1, rest1, beta2, rest2, eps = (splat(b, s, VF) for s in scalars)
     root = cgutils.get_or_insert_function(b.module, ir.FunctionType(VF, [VF]), f"llvm.sqrt.v{WIDTH}f32")
 
+    nothing, whole = ir.Constant(VF, None), ir.Constant(VF, [1.0] * WIDTH)
+
     def step(at: Value, w: Value, g: Value) -> Value:
-        g = b.fadd(b.fmul(factor, g), b.fmul(coupled, w))
+        held = before(b, at, decayed)
+        g = b.fadd(b.fmul(factor, g), b.fmul(b.select(held, coupled, nothing), w))
         m = b.fadd(b.fmul(beta1, load(b, first, at)), b.fmul(rest1, g))
         v = b.fadd(b.fmul(beta2, load(b, second, at)), b.fmul(rest2, b.fmul(g, g)))
         store(b, m, new, b.add(count, at))
         store(b, v, new, b.add(b.add(count, count), at))
         size = b.fadd(b.fdiv(b.call(root, [v]), bias2), eps)
-        return b.fsub(b.fmul(keep, w), b.fmul(rate, b.fdiv(m, size)))
+        return b.fsub(b.fmul(b.select(held, keep, whole), w), b.fmul(rate, b.fdiv(m, size)))
 
     _step(b, theta, grad, new, check, count, step)
 
@@ -114,17 +136,20 @@ def step_sgd(
     new: Floats,
     check: Floats,
     count: Value,
+    decayed: Value,
     factor: Real,
     coupled: Real,
     lr: Real,
 ) -> None:
     """As `step_adam` for plain gradient descent; the moments stay as they are."""
     factor, coupled, lr = (splat(b, s, VF) for s in (factor, coupled, lr))
+    nothing = ir.Constant(VF, None)
 
     def step(at: Value, w: Value, g: Value) -> Value:
         store(b, load(b, first, at), new, b.add(count, at))
         store(b, load(b, second, at), new, b.add(b.add(count, count), at))
-        return b.fsub(w, b.fmul(lr, b.fadd(b.fmul(factor, g), b.fmul(coupled, w))))
+        pull = b.fmul(b.select(before(b, at, decayed), coupled, nothing), w)
+        return b.fsub(w, b.fmul(lr, b.fadd(b.fmul(factor, g), pull)))
 
     _step(b, theta, grad, new, check, count, step)
 

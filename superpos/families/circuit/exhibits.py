@@ -18,6 +18,14 @@ SHOWS: Final = Exhibits(
             "estimates of an edge by gradients over its exact effect, against sharpness",
             f"{_HERE}.figures.estimate_error",
         ),
+        "illusion": Figure(
+            "directions that exchange an input perfectly, by their cosine with the part that carries it",
+            f"{_HERE}.figures.illusion",
+        ),
+        "attention_effect": Figure(
+            "tokens that matter beside those that attention names, and attention that could be other",
+            f"{_HERE}.figures.attention_effect",
+        ),
     },
     measures=f"{_HERE}.measures",
     words={"circuit.beta": "β", "circuit.rho": "ρ", "circuit.distractors": "unread parts"},

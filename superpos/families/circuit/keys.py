@@ -7,7 +7,7 @@ from typing import Final
 
 from superpos.config.schema import key
 
-GATES: Final = ("and", "or", "xor", "add", "inhibit", "backup", "random_gates")
+GATES: Final = ("and", "or", "xor", "add", "inhibit", "backup", "random_gates", "illusion")
 INDUCTION: Final = ("induction_k", "induction_q", "induction_kq")
 DEFAULT_BETA: Final = 20.0
 DEFAULT_ALWAYS_ON: Final = 1
@@ -21,13 +21,15 @@ class CircuitConfig:
     kind: str = key(
         "choice",
         "and",
-        "one gate, a part with its backup, three random gates; induction by K, Q or both",
+        "one gate, a part with its backup, three random gates, an illusion beside the part that is "
+        "read; induction by K, Q or both",
         choices=(*GATES, *INDUCTION),
     )
     distractors: int = key(
         "int",
         2,
-        "parts that nothing reads: gates, or heads in each layer",
+        "parts that nothing reads: gates, or heads in each layer; of an illusion pairs of one that "
+        "varies and one that is read",
         low=0,
         high=6,
         size=True,

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-import numpy as np
 import torch
 
 from superpos.errors import ConfigError
 from superpos.explain import circuits, induction
 from superpos.explain.patched import Patched
 from superpos.explain.patching import Pairs, Site, measure
+from superpos.families.circuit.analysis.made import SEED, made_of, prompts_of
 from superpos.families.circuit.purposes import Purpose
 from superpos.families.circuit.structure import Structure
-from superpos.maths.streams import draws, normals
-from superpos.plan.sweep import Sweep
+from superpos.maths.streams import normals
 from superpos.store import Run
 
 Tensors = Mapping[str, torch.Tensor]
-_SEED = np.zeros(1, dtype=np.uint64)
-"""Prompts are the same for every model."""
 
 
 def patched(
@@ -34,10 +31,7 @@ def patched(
 
     Raises `ConfigError` where gates are asked for corrupt prompts.
     """
-    structure: Structure = Sweep.from_json(run.plan).settings.structure(int(models[0]))
-    params = {}
-    for name in structure.param_shapes:
-        params[name] = torch.from_numpy(run.tensor(name, models)).double()
+    structure, params = made_of(run, models)
     if structure.is_induction:
         return of_induction(structure, params, corrupt or "query", metric, prompts)
     if corrupt is not None:
@@ -56,7 +50,9 @@ def of_gates(structure: Structure, params: Tensors, metric: str) -> Patched:
     measured = measure(metric, on, 0 * on, forward(clean)[0])
     pairs = Pairs(forward, clean, corrupt, measured, wires.parts, wires.inputs)
     donors = circuits.all_inputs(wires.n_inputs).expand(models, -1, -1)
-    return Patched(pairs, donors, None)
+    # Of an illusion it is known, and enumeration would have many sets.
+    true = (wires.gates[0],) if structure.kind == "illusion" else None
+    return Patched(pairs, donors, true)
 
 
 def of_induction(
@@ -68,11 +64,9 @@ def of_induction(
 ) -> Patched:
     """Some prompts, whose heads are parts; what the second layer gets of the first are edges."""
     kind, distractors = structure.kind, structure.distractors
-    words = draws(_SEED, Purpose.PROMPTS, 0, range(prompts), induction.N_TOKENS + 1)[0].numpy()
     d = params["W_E"].shape[-1]
-    noise = normals(_SEED, Purpose.NOISE, 0, (prompts, d))[0]
-    made = induction.prompts(words)
-    pairs = induction.pairs(params, made, corrupt, metric, noise)
+    noise = normals(SEED, Purpose.NOISE, 0, (prompts, d))[0]
+    pairs = induction.pairs(params, prompts_of(prompts), corrupt, metric, noise)
     edges = induction.head_edges(kind, distractors)
     return Patched(
         pairs,

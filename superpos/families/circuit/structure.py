@@ -19,6 +19,7 @@ Kind = Literal[
     "inhibit",
     "backup",
     "random_gates",
+    "illusion",
     "induction_k",
     "induction_q",
     "induction_kq",

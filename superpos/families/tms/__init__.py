@@ -1,5 +1,7 @@
 """The toy models of superposition of Elhage et al. 2022: tied and untied, with linear and ReLU hidden layers."""
 
+from operator import attrgetter
+
 from superpos.families.tms.exhibits import SHOWS
 from superpos.families.tms.keys import DEFAULT_SPARSITY, KEYS
 from superpos.families.tms.rules import RULES
@@ -27,6 +29,10 @@ FAMILY = Family(
     one_layer=Late(f"{_HERE}.one_layer:one_layer"),
     output_loss=Late(f"{_HERE}.model:output_loss"),
     losses=Late(f"{_HERE}.model:losses"),
+    penalty=Late(f"{_HERE}.model:penalty"),
+    after_step=Late(f"{_HERE}.model:after_step"),
+    frozen=attrgetter("frozen"),
+    undecayed=attrgetter("undecayed"),
     engines={"cpu": Late(f"{_HERE}.cpu:FusedCpuEngine"), "cuda": Late(f"{_HERE}.gpu:on_cuda")},
     # results
     loss="E Σᵢ Iᵢ (targetᵢ − x'ᵢ)²",

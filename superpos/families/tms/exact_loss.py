@@ -19,7 +19,8 @@ EXACT_FEATURES: Final = 6
 def has_exact_loss(structure: Structure) -> bool:
     """Whether the loss of such models is computed exactly: tied linear ones, and ReLU ones of few features."""
     plain = structure.tied and structure.hidden == "linear" and structure.target == "identity"
-    drawn = not structure.signed and structure.n_points is None
+    known = structure.values == "uniform" and structure.correlation != "circle"
+    drawn = known and not structure.signed and structure.n_points is None
     return plain and drawn and (structure.output == "linear" or structure.n_features <= EXACT_FEATURES)
 
 

@@ -44,6 +44,19 @@ _FIGURES: Final[Mapping[str, Figure]] = {
     "interference_weights": _figure(
         "interference_weights", "entries of WᵀW by what they are worth, and of two seeds against each other"
     ),
+    "incidental": _figure(
+        "incidental", "neurons that features share by chance, against their number (more neurons than features)"
+    ),
+    "compressed": _figure(
+        "compressed", "max(x, 0) by fewer neurons than features: what comes out, by the power of the loss"
+    ),
+    "double_descent": _figure(
+        "double_descent", "test loss, dimensionality of points and features, norms against the size of the data set"
+    ),
+    "scaling": _figure(
+        "scaling", "loss and spread of directions against the width, by how the biases start (model.bias_std)"
+    ),
+    "circle": _figure("circle", "features on a circle: WᵀW, and its entries against their covariance"),
     "polytopes": _figure("polytopes", "the polytopes of models with three hidden dimensions"),
     "dynamics": _figure(
         "dynamics", "D_i of every feature and the loss along training, with the jumps (needs snapshots)"
@@ -54,6 +67,13 @@ _FIGURES: Final[Mapping[str, Figure]] = {
     ),
     "contamination": _figure(
         "contamination", "what a patch along one feature carries of the others, on its exact line"
+    ),
+    "collateral": _figure(
+        "collateral", "what patches do to the output that is meant, and to all others, against the density"
+    ),
+    "forest_importances": _figure(
+        "forest_importances",
+        "what random forests call important of what is not, by density (scikit-learn)",
     ),
     "training_movie": _figure(
         "training_movie",

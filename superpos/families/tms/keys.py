@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from superpos.config.schema import MAX_SCALE, key
+from superpos.config.schema import MAX_SCALE, MAX_SEED, key
 
 MIN_DENSITY = 2.0**-32
 MAX_SIZE = 65_536
+VALUES = ("uniform", "one", "sign", "normal", "exponential")
+NEGATIVE_VALUES = ("sign", "normal")
 DEFAULT_SPARSITY = 0.9
 """Sparsity when neither data.sparsity nor data.density is given."""
 
@@ -21,7 +23,9 @@ class ModelConfig:
     output: str = key("choice", "relu", "activation of the output", choices=("relu", "linear"))
     hidden: str = key("choice", "linear", "activation of the hidden layer", choices=("linear", "relu"))
     tied: bool = key("bool", True, "one W for encoder and decoder; untied models have W1 and W2")
-    target: str = key("choice", "identity", "what the output is to be: x or |x|", choices=("identity", "abs"))
+    target: str = key(
+        "choice", "identity", "what the output is to be: x, |x| or max(x, 0)", choices=("identity", "abs", "relu")
+    )
     init_std: float | None = key(
         "number",
         None,
@@ -31,11 +35,24 @@ class ModelConfig:
         null="sqrt(2/(n+m))",
         per_model=True,
     )
+    bias: str = key("choice", "learned", "whether b is learned or stays 0", choices=("learned", "none"), later=True)
+    bias_init: float = key(
+        "number", 0.0, "mean of the initial b", low=-MAX_SCALE, high=MAX_SCALE, per_model=True, later=True
+    )
+    bias_std: float = key(
+        "number",
+        0.0,
+        "standard deviation of the initial b",
+        low=0.0,
+        high=MAX_SCALE,
+        per_model=True,
+        later=True,
+    )
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """The distribution of x: zero with probability S, else uniform."""
+    """The distribution of x: zero with probability S, else uniform or as data.values says."""
 
     sparsity: float | tuple[float, ...] | None = key(
         "numbers",
@@ -69,12 +86,40 @@ class DataConfig:
         per_model=True,
     )
     correlation: str = key(
-        "choice", "none", "what the features of a set share", choices=("none", "correlated", "anticorrelated")
+        "choice",
+        "none",
+        "what the features of a set share",
+        choices=("none", "correlated", "anticorrelated", "circle"),
+    )
+    sharpness: float = key(
+        "number",
+        10.0,
+        "s of a circle: a feature at angle a from the set's place is active with probability 1/(1 + exp(-s cos a))",
+        low=0.0,
+        high=1000.0,
+        later=True,
     )
     set_size: int = key("int", 1, "neighbouring features in a set", low=1, high=MAX_SIZE, unit="features")
     signed: bool = key("bool", False, "active values uniform on [-1, 1] instead of [0, 1]")
+    values: str = key(
+        "choice",
+        "uniform",
+        "active values: uniform, 1, -1 or 1, standard normal, or exponential of mean 1",
+        choices=VALUES,
+        later=True,
+    )
     n_points: int | None = key(
         "int", None, "size of a fixed data set, full batch", low=1, high=2**24, null="fresh batches", unit="points"
+    )
+    seed: int | None = key(
+        "int",
+        None,
+        "key of the random streams of a fixed data set",
+        low=0,
+        high=MAX_SEED,
+        null="the model's seed",
+        per_model=True,
+        later=True,
     )
     sampler: str = key(
         "choice", "auto", "draw every cell, or only the active ones", choices=("auto", "dense", "sparse")
@@ -94,7 +139,33 @@ class ImportanceConfig:
     )
 
 
-KEYS = {"model": ModelConfig, "data": DataConfig, "importance": ImportanceConfig}
+@dataclass(frozen=True)
+class ToyTrainConfig:
+    """What training minimises."""
+
+    loss_power: int = key(
+        "int", 2, "power of the errors in the loss that is trained on; the column loss has 2", low=2, high=4, later=True
+    )
+    l1: float = key(
+        "number",
+        0.0,
+        "factor of the sum of abs W in what is trained on",
+        low=0.0,
+        high=MAX_SCALE,
+        later=True,
+    )
+    decay_bias: bool = key("bool", True, "whether weight decay is that of b, too", later=True)
+    norm_pull: float = key(
+        "number",
+        0.0,
+        "pull of each row of W to length 1, as a multiple of the learning rate",
+        low=0.0,
+        high=MAX_SCALE,
+        later=True,
+    )
+
+
+KEYS = {"model": ModelConfig, "data": DataConfig, "importance": ImportanceConfig, "train": ToyTrainConfig}
 
 
 def complement(probability: float) -> float:

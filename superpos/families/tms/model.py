@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from superpos.engines.task import Stepped
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
 from superpos.maths.streams import normals
@@ -30,7 +31,7 @@ def usual_init_std(n_features: Floats, n_hidden: Floats) -> Floats:
 
 
 def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:
-    """Weights ~ normal(0, init_std²); vectors such as b are 0.
+    """Weights ~ normal(0, init_std²); vectors such as b ~ normal(bias_init, bias_std²), by default 0.
 
     The scale is a model's own, never that of the stacked tensor [M, F, H].
     """
@@ -42,8 +43,17 @@ def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:
             # As in a checkpoint: layout decides BLAS's rounding.
             params[name] = weight.astype(np.float32, order="C").reshape(len(task), *shape)
         else:
-            params[name] = np.zeros((len(task), *shape), dtype=np.float32)
+            params[name] = _initial_vectors(task, number, shape)
     return params
+
+
+def _initial_vectors(task: Task, number: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """The vectors [M, *shape] that are parameter `number` of each model."""
+    size = math.prod(shape)
+    found = np.repeat(task.bias_init[:, None], size, axis=1)
+    if task.bias_std.any():
+        found += normals(task.seed, Purpose.INIT, number, (1, size))[:, 0] * task.bias_std[:, None]
+    return found.astype(np.float32).reshape(len(task), *shape)
 
 
 def forward(
@@ -74,15 +84,24 @@ def directions(task: Task, params: Params) -> torch.Tensor:
 
 
 def target(task: Task, x: torch.Tensor) -> torch.Tensor:
-    """What the model should put out: x, or abs x."""
-    return x.abs() if task.structure.target == "abs" else x
+    """What the model should put out: x, abs x, or the positive part of x."""
+    match task.structure.target:
+        case "abs":
+            return x.abs()
+        case "relu":
+            return x.relu()
+    return x
 
 
 def losses(
     task: Task, params: Params, x: torch.Tensor, extra: Params | None = None, step: int | None = None
 ) -> torch.Tensor:
-    """sum_i I_i (target_i - x'_i)² of each sample, [M, B]; there is no extra state, and all steps are alike."""
-    return output_loss(task, x, forward(task, params, x)[0])
+    """sum_i I_i (target_i - x'_i)² of each sample, [M, B]; there is no extra state.
+
+    What a step minimises has the power `train.loss_power` in the place of the square; without a step it is the square.
+    """
+    out = forward(task, params, x)[0]
+    return output_loss(task, x, out) if step is None else trained_error(task, target(task, x), out)
 
 
 def output_loss(task: Task, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
@@ -92,5 +111,43 @@ def output_loss(task: Task, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
 
 def squared_error(task: Task, wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
     """sum_i I_i (wanted_i - found_i)² of each sample, [M, B], of outputs [M, B, F]."""
+    return _error(task, wanted, found, 2)
+
+
+def trained_error(task: Task, wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+    """sum_i I_i |wanted_i - found_i|^q of each sample, [M, B], with the power q that training minimises."""
+    return _error(task, wanted, found, task.structure.loss_power)
+
+
+def _error(task: Task, wanted: torch.Tensor, found: torch.Tensor, power: int) -> torch.Tensor:
     importance = wanted.new_tensor(task.importance)
-    return (importance[:, None, :] * (wanted - found) ** 2).sum(-1)
+    error = wanted - found
+    return (importance[:, None, :] * (error.abs() if power % 2 else error) ** power).sum(-1)
+
+
+def penalty(task: Task, params: Params) -> torch.Tensor | None:
+    """What training adds to the loss of each model: l1 Σ|W| over its matrices, [M]; None where that is 0 for all."""
+    import torch  # slow to import, and the fused engines do without
+
+    if not task.structure.l1:
+        return None
+    biases = task.structure.biases
+    sizes = [value.abs().flatten(1).sum(-1) for name, value in params.items() if name not in biases]
+    return task.structure.l1 * torch.stack(sizes).sum(0) if sizes else None
+
+
+def after_step(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Stepped:
+    """Rows of the matrices pulled to length 1 by lr γ, W_i + lr γ (1/‖W_i‖ - 1) W_i; a row of zeros stays."""
+    import torch  # slow to import, and the fused engines do without
+
+    structure = task.structure
+    if not structure.norm_pull:
+        return stepped
+    pull = (task.lr * structure.lr_factors[step] * structure.norm_pull).astype(np.float32)
+    params = dict(stepped.params)
+    for name in params.keys() - structure.biases:
+        value = params[name]
+        length = value.norm(dim=-1, keepdim=True)
+        off = torch.where(length > 0, 1 / length - 1, 0)
+        params[name] = value + torch.from_numpy(pull).to(value).reshape(-1, *[1] * (value.ndim - 1)) * off * value
+    return stepped._replace(params=params)

@@ -15,15 +15,16 @@ from superpos.store import Run
 
 def one_layer(run: Run, models: Sequence[int]) -> dict[str, Any]:
     """What `Family.one_layer` says, of models of one chunk. Raises `SuperposError` for signed, finite and exclusive
-    data, of which explanations do not know the law.
+    data and other values than uniform ones, of which explanations do not know the law.
     """
     rows = np.asarray(models, dtype=np.intp)
     task: Task = Sweep.from_json(run.plan).task(rows)
     structure = task.structure
     unknown = {
+        f"data.values={structure.values}": structure.values != "uniform",
         "data.signed=true": structure.signed,
         f"data.n_points={structure.n_points}": structure.n_points is not None,
-        "data.correlation=anticorrelated": structure.correlation == "anticorrelated",
+        f"data.correlation={structure.correlation}": structure.correlation in ("anticorrelated", "circle"),
     }
     for words, holds in unknown.items():
         if holds:

@@ -1,4 +1,4 @@
-"""Toy models with functions of a user's own: another model, other data, another target.
+"""Toy models with functions of a user's own: another model, other data, another target, another loss.
 
 They make a family of its own from that of toy models, in which what they replace is replaced, and what would be wrong
 beside them is left out. Shapes: M models, B samples, F features.
@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from superpos.engines.task import Stepped
 from superpos.families.tms import FAMILY, exhibits
-from superpos.families.tms.model import forward, squared_error, target
+from superpos.families.tms.model import forward, squared_error, target, trained_error
 from superpos.families.tms.settings import Settings
 from superpos.families.tms.structure import Structure, Task
 from superpos.family import Family
@@ -24,7 +28,12 @@ if TYPE_CHECKING:
 
 Params = Mapping[str, "torch.Tensor"]
 
-_REPLACED: Final = {"model": ("model.output", "model.hidden"), "target": ("model.target",), "params": ("model.tied",)}
+_REPLACED: Final = {
+    "model": ("model.output", "model.hidden"),
+    "target": ("model.target",),
+    "params": ("model.tied",),
+    "loss": ("importance.decay", "importance.last", "importance.values", "train.reduction"),
+}
 """The keys that mean nothing beside each argument."""
 
 
@@ -35,7 +44,23 @@ def with_functions(own: Own) -> Family:
     """
     changes: dict[str, Any] = {}
     if own.has_params:
-        changes |= {"settings": partial(_settings, own), "measure": Family.measure, "some_columns": Family.some_columns}
+        changes |= {"measure": Family.measure, "some_columns": Family.some_columns}
+    if own.changes_loss:
+        changes |= {
+            "exact_loss": None,
+            "forward": partial(_forward, own),
+            "directions": None,
+            "one_layer": None,
+            "output_loss": None if "loss" in own.names else partial(_output_loss, own),
+            "losses": partial(_losses, own),
+            "batch": partial(_batch, own),
+            "sample": partial(_sample, own),
+            "shows": exhibits.shows_with(own),
+        }
+    if "loss" in own.names:
+        changes["loss"] = f"E {own.names['loss']}(out, target, params)"
+    if "after_step" in own.names:
+        changes["after_step"] = partial(_after_step, own)
     return replace(
         FAMILY,
         functions=own,
@@ -43,15 +68,7 @@ def with_functions(own: Own) -> Family:
         reference_only=f"only the reference engine runs functions of one's own ({own})",
         untrainable="" if own.trainable else _untrainable(own),
         engines={},
-        exact_loss=None,
-        forward=partial(_forward, own),
-        directions=None,
-        one_layer=None,
-        output_loss=partial(_output_loss, own),
-        losses=partial(_losses, own),
-        batch=partial(_batch, own),
-        sample=partial(_sample, own),
-        shows=exhibits.shows_with(own),
+        settings=partial(_settings, own),
         **changes,
     )
 
@@ -59,26 +76,33 @@ def with_functions(own: Own) -> Family:
 def _untrainable(own: Own) -> str:
     return (
         f"this run has functions of its own ({own}), and its folder holds their text alone; "
-        f"it is trained from Python: superpos.train(..., {own})"
+        f"it is trained with them: {own.how_to_train}"
     )
 
 
 @dataclass(frozen=True)
 class OwnStructure(Structure):
-    """Models whose parameters are the user's."""
+    """Models of which something is the user's."""
 
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Those of the user's parameters; without any they are superpos's."""
+    own_loss: bool = False
 
     @property
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each parameter of one model, as the user gave them."""
-        return dict(self.shapes)
+        """Shape of each parameter of one model."""
+        return dict(self.shapes) or super().param_shapes
+
+    @property
+    def gradient_scale(self) -> float:
+        """Factor on the loss of which gradients are taken: a loss of one's own is taken as it is."""
+        return 1.0 if self.own_loss else super().gradient_scale
 
 
 def _settings(own: Own, sweep: Sweep) -> Settings:
     def make(n_features: int, n_hidden: int, **values: Any) -> OwnStructure:
-        shapes = tuple(own.shapes(n_features, n_hidden).items())
-        return OwnStructure(n_features, n_hidden, shapes=shapes, **values)
+        shapes = tuple(own.shapes(n_features, n_hidden).items()) if own.has_params else ()
+        return OwnStructure(n_features, n_hidden, shapes=shapes, own_loss="loss" in own.names, **values)
 
     return Settings(sweep, make)
 
@@ -86,24 +110,35 @@ def _settings(own: Own, sweep: Sweep) -> Settings:
 def _forward(
     own: Own, task: Task, params: Params, x: torch.Tensor, replace: Mapping[str, torch.Tensor] | None = None
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Outputs [M, B, F]; of a user's own model they are the only part."""
-    if own.model is None:
+    """Outputs [M, B, ...]; of a user's own model they are the only part."""
+    if "model" not in own.functions:
         return forward(task, params, x, replace)
     given = replace or {}
-    outputs = given["output"] if "output" in given else own.model(dict(params), x)
+    outputs = given["output"] if "output" in given else own.functions["model"](dict(params), x)
     return outputs, {"output": outputs}
 
 
 def _losses(
     own: Own, task: Task, params: Params, x: torch.Tensor, extra: Params | None = None, step: int | None = None
 ) -> torch.Tensor:
-    """sum_i I_i (target_i - x'_i)² of each sample, [M, B]."""
-    return _output_loss(own, task, x, _forward(own, task, params, x)[0])
+    """The user's loss of each sample, or sum_i I_i (target_i - x'_i)², [M, B].
+
+    In a step it is that with the power that training minimises.
+    """
+    out = _forward(own, task, params, x)[0]
+    if "loss" in own.functions:
+        found: torch.Tensor = own.functions["loss"](out, wanted(own, task, x), dict(params))
+        return found
+    return _output_loss(own, task, x, out) if step is None else trained_error(task, wanted(own, task, x), out)
 
 
 def _output_loss(own: Own, task: Task, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    wanted = target(task, x) if own.target is None else own.target(x)
-    return squared_error(task, wanted, out)
+    return squared_error(task, wanted(own, task, x), out)
+
+
+def wanted(own: Own, task: Task, x: torch.Tensor) -> torch.Tensor:
+    """What the outputs should be."""
+    return own.functions["target"](x) if "target" in own.functions else target(task, x)
 
 
 def _batch(own: Own, task: Task, step: int, device: str) -> torch.Tensor:
@@ -116,4 +151,18 @@ def _sample(own: Own, task: Task, samples: range, device: str) -> torch.Tensor:
 
 def _changed(own: Own, x: torch.Tensor) -> torch.Tensor:
     """The drawn inputs as the user's `data` changes them."""
-    return x if own.data is None else own.data(x)
+    return own.functions["data"](x) if "data" in own.functions else x
+
+
+def _after_step(own: Own, task: Task, stepped: Stepped, inputs: Any, step: int) -> Stepped:
+    """The parameters that the user's `after_step` gives in the place of some; moments are left as they are."""
+    factor = _lr_factors(task.structure)[step]
+    first = next(iter(stepped.params.values()))
+    lr = first.new_tensor(task.lr * factor)
+    changed = own.functions["after_step"](dict(stepped.params), lr, step)
+    return stepped._replace(params={**stepped.params, **changed})
+
+
+@lru_cache(maxsize=16)
+def _lr_factors(structure: Structure) -> NDArray[np.float64]:
+    return structure.lr_factors

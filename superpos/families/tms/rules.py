@@ -7,10 +7,19 @@ from typing import Any
 
 from superpos.config.rules import Rules
 from superpos.config.schema import MAX_SCALE, TrainConfig
-from superpos.families.tms.keys import DEFAULT_SPARSITY, MIN_DENSITY, DataConfig, ImportanceConfig, complement
+from superpos.families.tms.keys import (
+    DEFAULT_SPARSITY,
+    MIN_DENSITY,
+    NEGATIVE_VALUES,
+    DataConfig,
+    ImportanceConfig,
+    ModelConfig,
+    complement,
+)
 from superpos.family import Rule
 
 _DATA = DataConfig()
+_MODEL = ModelConfig()
 _IMPORTANCE = ImportanceConfig()
 _TRAIN = TrainConfig()
 _ROUNDING = 1e-12
@@ -96,28 +105,69 @@ def _greatest_importance(decay: float, last: float, n_features: int) -> str | No
     )
 
 
-def _target(target: str, tied: bool, hidden: str, signed: bool) -> str | None:
+def _target(target: str, tied: bool, hidden: str, signed: bool, values: str) -> str | None:
     if target != "abs":
         return None
+    negative = signed or values in NEGATIVE_VALUES
     wanted = (
         (tied, "model.tied=false"),
         (hidden != "relu", "model.hidden=relu"),
-        (not signed, "data.signed=true, as |x| = x otherwise"),
+        (not negative, "data.signed=true, as |x| = x otherwise"),
     )
     missing = [fix for wrong, fix in wanted if wrong]
     return f"model.target: abs needs {', '.join(missing)}" if missing else None
 
 
-def _signed(signed: bool, target: str, output: str) -> str | None:
-    if signed and target == "identity" and output == "relu":
-        return "data.signed: a relu output cannot be negative; use model.target=abs or model.output=linear"
-    return None
+def _rectified(target: str, signed: bool, values: str) -> str | None:
+    if target != "relu" or signed or values in NEGATIVE_VALUES:
+        return None
+    return "model.target: relu needs data.signed=true, as max(x, 0) = x otherwise"
+
+
+def _signed(signed: bool, values: str, target: str, output: str) -> str | None:
+    if target != "identity" or output != "relu" or not (signed or values in NEGATIVE_VALUES):
+        return None
+    key = "data.signed" if signed else f"data.values={values}"
+    return f"{key}: a relu output cannot be negative; use model.target=abs or model.output=linear"
+
+
+def _values(values: str, signed: bool) -> str | None:
+    if values == _DATA.values or not signed:
+        return None
+    return f"data.values: {values} beside data.signed=true, which is about uniform values; leave data.signed out"
+
+
+def _bias(bias: str, bias_init: float, bias_std: float, decay_bias: bool) -> str | None:
+    if bias == _MODEL.bias:
+        return None
+    given = (("model.bias_init", bias_init), ("model.bias_std", bias_std))
+    beside = [f"{key}={value:g}" for key, value in given if value]
+    beside += [] if decay_bias else ["train.decay_bias=false"]
+    return f"model.bias: none beside {' and '.join(beside)}; without a bias leave it out" if beside else None
 
 
 def _full_batch(n_points: Any, batch_size: int) -> str | None:
     if n_points is not None and batch_size != _TRAIN.batch_size:
         return f"train.batch_size: {batch_size} beside data.n_points={n_points}, trained full batch; leave it out"
     return None
+
+
+def _data_seed(seed: Any, n_points: Any) -> str | None:
+    if seed is None or n_points is not None:
+        return None
+    return f"data.seed: {seed} without data.n_points; fresh batches belong to the seed of their model"
+
+
+def _sharpness(sharpness: float, correlation: str) -> str | None:
+    if sharpness == _DATA.sharpness or correlation == "circle":
+        return None
+    return f"data.sharpness: {sharpness:g} without data.correlation=circle; leave it out"
+
+
+def _circle(correlation: str, sampler: str) -> str | None:
+    if correlation != "circle" or sampler != "sparse":
+        return None
+    return "data.sampler: sparse with data.correlation=circle, whose features are active half of the time; use dense"
 
 
 def _sampler(sampler: str, n_points: Any) -> str | None:
@@ -136,8 +186,14 @@ RULES: Rules = (
     (("data.correlation", "data.set_size", "data.sparsity", "data.density", "data.last"), _one_density_a_set),
     (("importance.decay", "importance.last", "importance.values"), _importance),
     (("importance.decay", "importance.last", "model.n_features"), _greatest_importance),
-    (("model.target", "model.tied", "model.hidden", "data.signed"), _target),
-    (("data.signed", "model.target", "model.output"), _signed),
+    (("model.target", "model.tied", "model.hidden", "data.signed", "data.values"), _target),
+    (("model.target", "data.signed", "data.values"), _rectified),
+    (("data.signed", "data.values", "model.target", "model.output"), _signed),
+    (("data.values", "data.signed"), _values),
+    (("model.bias", "model.bias_init", "model.bias_std", "train.decay_bias"), _bias),
     (("data.n_points", "train.batch_size"), _full_batch),
+    (("data.seed", "data.n_points"), _data_seed),
+    (("data.sharpness", "data.correlation"), _sharpness),
+    (("data.correlation", "data.sampler"), _circle),
     (("data.sampler", "data.n_points"), _sampler),
 )

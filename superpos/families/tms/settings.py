@@ -92,6 +92,15 @@ class Settings(settings.Settings):
         sparsity[:, -1] = np.where(last == 1, sparsity[:, -1], rescaled)
         return sparsity
 
+    def data_seed(self, rows: Rows) -> NDArray[np.uint64]:
+        """Seed of the finite data set [M] of every model: its own, unless another is given."""
+        seeds: NDArray[np.uint64] = self.sweep.column("seed", rows).astype(np.uint64)
+        values, index = self.sweep.points("data.seed", rows)
+        for i, value in enumerate(values):
+            if value is not None:
+                seeds[index == i] = value
+        return seeds
+
     def importance(self, rows: Rows, n: int) -> NDArray[np.float64]:
         """Importance I [M, F] of every feature of models with n features."""
         decay = self.sweep.column("importance.decay", rows)
@@ -145,4 +154,7 @@ def task(made: Settings, rows: Rows, shared: Shared) -> Task:
         sparsity=made.sparsity(rows, structure.n_features),
         importance=made.importance(rows, structure.n_features),
         init_std=made.init_std(rows),
+        data_seed=made.data_seed(rows),
+        bias_init=column("model.bias_init"),
+        bias_std=column("model.bias_std"),
     )

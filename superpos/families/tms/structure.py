@@ -5,7 +5,7 @@ Shapes: M models, F features (n), H hidden (m).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from superpos.engines import task
 
 Activation = Literal["relu", "linear"]
+Values = Literal["uniform", "one", "sign", "normal", "exponential"]
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,19 @@ class Structure(task.Structure):
     output: Activation = "relu"
     hidden: Activation = "linear"
     tied: bool = True
-    target: Literal["identity", "abs"] = "identity"
-    correlation: Literal["none", "correlated", "anticorrelated"] = "none"
+    target: Literal["identity", "abs", "relu"] = "identity"
+    bias: Literal["learned", "none"] = "learned"
+    correlation: Literal["none", "correlated", "anticorrelated", "circle"] = "none"
+    sharpness: float = 10.0
     set_size: int = 1
     signed: bool = False
+    values: Values = "uniform"
     n_points: int | None = None
     sampler: Literal["dense", "sparse"] = "dense"
+    loss_power: int = 2
+    l1: float = 0.0
+    decay_bias: bool = True
+    norm_pull: float = 0.0
 
     @property
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -38,6 +46,21 @@ class Structure(task.Structure):
         weight = (self.n_features, self.n_hidden)
         weights = {"W": weight} if self.tied else {"W1": weight, "W2": weight}
         return {**weights, "b": (self.n_features,)}
+
+    @property
+    def biases(self) -> frozenset[str]:
+        """Names of the parameters that are vectors: b, or those of a user's own."""
+        return frozenset(name for name, shape in self.param_shapes.items() if len(shape) < 2)
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """Names of the parameters that training leaves as they are."""
+        return self.biases if self.bias == "none" else frozenset()
+
+    @property
+    def undecayed(self) -> frozenset[str]:
+        """Names of the parameters that weight decay leaves alone."""
+        return frozenset() if self.decay_bias else self.biases
 
     @property
     def n_outputs(self) -> int:
@@ -48,6 +71,11 @@ class Structure(task.Structure):
     def width(self) -> int:
         """Numbers that a sample takes in a model."""
         return self.n_features + self.n_hidden
+
+    @property
+    def same_inputs(self) -> bool:
+        """Whether all steps have the same inputs: those of a finite data set."""
+        return self.n_points is not None
 
     @property
     def samples_per_step(self) -> int:
@@ -63,6 +91,9 @@ class Task(task.Task):
     sparsity: NDArray[np.float64]  # [M, F]; of its set, where sets are correlated
     importance: NDArray[np.float64]  # [M, F]
     init_std: NDArray[np.float64]  # [M]
+    bias_init: NDArray[np.float64]  # [M]
+    bias_std: NDArray[np.float64]  # [M]
+    data_seed: NDArray[np.uint64]  # [M]; of a finite data set
 
     @property
     def density(self) -> NDArray[np.float64]:
@@ -72,6 +103,11 @@ class Task(task.Task):
         draws agree to the last bit.
         """
         return 1 - self.sparsity
+
+    @property
+    def in_training(self) -> Task:
+        """These models with the seeds of which their training inputs are drawn."""
+        return replace(self, seed=self.data_seed) if self.structure.same_inputs else self
 
     def expected_shape(self, name: str) -> tuple[int, ...]:
         """The shape that a field must have."""

@@ -35,6 +35,7 @@ FAMILY = Family(
     forward=Late(f"{_HERE}.model:forward"),
     output_loss=Late(f"{_HERE}.model:output_loss"),
     losses=Late(f"{_HERE}.model:losses"),
+    engines={"cpu": Late(f"{_HERE}.cpu:FusedTransformerEngine")},
     # results
     loss="mean −log p(next token) over the positions of a sequence that are learned, in nats",
     exact_loss=ExactLoss(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from superpos.family import Exhibits, Figure
+from superpos.family import Exhibits, Figure, Late
 
 _HERE: Final = "superpos.families.transformer"
 
@@ -24,6 +24,7 @@ _FIGURES: Final[Mapping[str, Figure]] = {
 
 SHOWS: Final = Exhibits(
     figures=_FIGURES,
+    bench=Late(f"{_HERE}.bench:bench"),
     measures=f"{_HERE}.measures",
     words={
         "model.n_layers": "L",

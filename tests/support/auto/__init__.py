@@ -39,7 +39,9 @@ FAMILY = Family(
     losses=Late("auto.model:losses"),
     extra_state=Late("auto.model:extra_state"),
     after_step=Late("auto.model:after_step"),
+    penalty=Late("auto.model:penalty"),
     frozen=Late("auto.model:frozen"),
+    undecayed=Late("auto.model:undecayed"),
     engines={"cpu": Late("auto.engine:LinearEngine")},
     # results
     loss="E |x - x'|² + l1 E sum z, or sum z² of linear latents",

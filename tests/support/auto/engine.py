@@ -70,7 +70,7 @@ class LinearEngine:
                 FAMILY.adam,
                 step,
                 lr,
-                decay,
+                decay * (name not in FAMILY.undecayed(task.structure)),
                 optimisers.Update(
                     *(torch.from_numpy(group[name]) for group in (state.params, state.first, state.second))
                 ),

@@ -57,7 +57,9 @@ class AutoConfig:
 class PenaltyConfig:
     """What autoencoders add to optimisation."""
 
-    l1: float = key("number", 0.01, "weight of the penalty on the latents", low=0.0, high=MAX_SCALE, per_model=True)
+    latent_l1: float = key(
+        "number", 0.01, "weight of the penalty on the latents", low=0.0, high=MAX_SCALE, per_model=True
+    )
 
 
 KEYS = {"auto": AutoConfig, "train": PenaltyConfig}

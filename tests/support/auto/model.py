@@ -59,6 +59,16 @@ def frozen(structure: Structure) -> frozenset[str]:
     return frozenset({"D"}) if structure.decoder == "dictionary" else frozenset()
 
 
+def undecayed(_: Structure) -> frozenset[str]:
+    """Weight decay leaves b alone."""
+    return frozenset({"b"})
+
+
+def penalty(task: Task, params: Params) -> torch.Tensor | None:
+    """A little of b², for latents that can be off; [M]."""
+    return 1e-6 * (params["b"] ** 2).sum(-1) if task.structure.activation == "relu" else None
+
+
 def forward(
     task: Task, params: Params, x: torch.Tensor, replace: Params | None = None
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

@@ -94,6 +94,6 @@ def task(made: Settings, rows: Rows, shared: Shared) -> Task:
         weight_decay=column("train.weight_decay"),
         density=made.density(rows),
         noise=column("auto.noise"),
-        l1=column("train.l1"),
+        l1=column("train.latent_l1"),
         dictionary=np.stack([dictionary(*sizes, source, world, shared) for source, world in worlds]),
     )

@@ -12,14 +12,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import torch
 
-from superpos.explain import patching
+from superpos.explain import estimates, patching
 from superpos.explain.patched import Asked, Found, Patched, find, patched_of, true_sites
 from superpos.families.circuit.keys import INDUCTION
 from superpos.maths.types import Floats
 from superpos.store import Run
 from superpos.store.rows import healthy
 
-_AT_ONCE: Final = 50
+AT_ONCE: Final = 50
 """Models whose lattices are in memory together."""
 _STRUCTURE: Final = ["circuit.kind", "circuit.distractors", "circuit.always_on"]
 
@@ -54,13 +54,13 @@ class Grade(NamedTuple):
 
 
 def groups(run: Run) -> list[Group]:
-    """Healthy models of equal structure, at most `_AT_ONCE` together, in the order of the table."""
+    """Healthy models of equal structure, at most `AT_ONCE` together, in the order of the table."""
     found = []
     for _, rows in healthy(run.table).groupby(_STRUCTURE, sort=False, dropna=False):
         models = [int(model) for model in rows["model"]]
         kind = str(rows["circuit.kind"].iloc[0])
-        for start in range(0, len(models), _AT_ONCE):
-            found.append(Group(kind, tuple(models[start : start + _AT_ONCE])))
+        for start in range(0, len(models), AT_ONCE):
+            found.append(Group(kind, tuple(models[start : start + AT_ONCE])))
     return found
 
 
@@ -95,7 +95,7 @@ def edge_ratio(
     patched, _ = _setting(run, group.models, "edges", corrupt, "logit_diff", prompts)
     composed = [site for site in patched.edges if site.name == patched.true_edges[0]]
     exact = patching.noising(patched.pairs, composed)[0].mean(-1)
-    estimated = patching.estimate(patched.pairs, estimate, steps, composed)[0].mean(-1)
+    estimated = estimates.estimate(patched.pairs, estimate, steps, composed)[0].mean(-1)
     found: Floats = (estimated / exact).numpy()
     return found
 

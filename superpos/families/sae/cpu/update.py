@@ -175,7 +175,7 @@ def finish(
     start, count = shape.at.b_e * FLOAT, shape.at.vectors
     old, after = now.old + start, count * FLOAT
     where = (old, old + after, old + 2 * after, room.grad, now.new + start)
-    steps.step_adam((*where, room.check, count, *numbers))
+    steps.step_adam((*where, room.check, count, count, *numbers))
     if shape.loss_every and now.step % shape.loss_every == 0:
         state.history[now.model, now.step // shape.loss_every] = np.float32(loss)
     check = float_at(room.check, 0)

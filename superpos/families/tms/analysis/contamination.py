@@ -23,7 +23,7 @@ from superpos.maths.types import Floats
 
 PAIRS: Final = 1500
 """Pairs of inputs, drawn as the model's data."""
-_PRESENT: Final = 0.5
+PRESENT: Final = 0.5
 """Shorter features are not represented: nothing is patched along them."""
 
 
@@ -61,6 +61,6 @@ def _of_models(models: NDArray[np.intp], W: Floats, density: float, set_size: in
     with np.errstate(divide="ignore", invalid="ignore"):
         measured = ((along - meant) ** 2).mean(axis=1) / (meant**2).mean(axis=1)
         exact = 1 / dimensionality.dimensionality(W) - 1
-    there = length > _PRESENT
+    there = length > PRESENT
     numbers = np.broadcast_to(models[:, None], there.shape)
     return Contamination(numbers[there], exact[there], measured[there])

@@ -32,6 +32,7 @@ _PLAIN: Final = {
     "model.target": "identity",
     "data.correlation": "none",
     "data.signed": False,
+    "data.values": "uniform",
     "data.n_points": None,
     "importance.decay": 1.0,
     "importance.values": None,

@@ -26,6 +26,7 @@ PLAIN: Final = {
     "model.target": "identity",
     "data.correlation": "anticorrelated",
     "data.signed": False,
+    "data.values": "uniform",
     "data.n_points": None,
     "importance.decay": 1.0,
     "importance.last": 1.0,

@@ -28,6 +28,7 @@ _PLAIN: Final = {
     "data.correlation": "none",
     "data.last": 1.0,
     "data.signed": False,
+    "data.values": "uniform",
     "data.n_points": None,
     "importance.decay": 1.0,
     "importance.values": None,

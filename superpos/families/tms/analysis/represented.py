@@ -22,6 +22,7 @@ PLAIN: Final = {
     "model.target": "identity",
     "data.correlation": "none",
     "data.signed": False,
+    "data.values": "uniform",
     "data.last": 1.0,
     "data.n_points": None,
     "importance.decay": 1.0,

@@ -18,6 +18,7 @@ _PLAIN: Final = {
     "model.hidden": "linear",
     "model.output": "relu",
     "data.signed": False,
+    "data.values": "uniform",
 }
 
 
@@ -43,7 +44,10 @@ def sets_reason(run: Run) -> str | None:
         return reason
     for point in points(run):
         n, size = point.shape[0], set_size(point)
-        if point.settings["data.correlation"] == "none" or not 1 < size < n <= MAX_SETS * size:
+        if (
+            point.settings["data.correlation"] not in ("correlated", "anticorrelated")
+            or not 1 < size < n <= MAX_SETS * size
+        ):
             return f"needs 2 to {MAX_SETS} correlated or anticorrelated sets of 2 or more features in every model"
         if not np.isfinite(point.density):
             return "needs one density for all features"

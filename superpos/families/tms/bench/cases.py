@@ -68,6 +68,9 @@ class Case(NamedTuple):
             lr=np.full(models, 1e-3),
             weight_decay=np.full(models, 0.01),
             init_std=np.full(models, (2 / (n + m)) ** 0.5),
+            bias_init=np.zeros(models),
+            bias_std=np.zeros(models),
+            data_seed=np.arange(models, dtype=np.uint64),
         )
 
 

@@ -1,6 +1,6 @@
 """The fused CPU engine: whole stretches of training in one compiled call, one group of models per thread.
 
-Everything but finite data sets. A model's bits depend on its own row alone: models of a group share only their draws.
+A model's bits depend on its own row alone: models of a group share only their draws.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from superpos.families.tms.cpu.cache import KERNELS
 from superpos.families.tms.cpu.call import Call
 from superpos.families.tms.cpu.lane_blocks import LaneBlocks
 from superpos.families.tms.cpu.schedule import Share, by_draws, shares
-from superpos.families.tms.fused import gradient_factor
+from superpos.families.tms.fused import gradient_factor, unknown_law
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Structure, Task
 from superpos.family import Arrays
@@ -47,8 +47,8 @@ class FusedCpuEngine:
 
     def unsupported(self, structure: Structure) -> str | None:
         """Why a structure cannot be trained here, or None."""
-        if structure.n_points is not None:
-            return "the fused CPU engine draws fresh batches only (data.n_points is set)"
+        if law := unknown_law(structure):
+            return f"the fused CPU engine {law}"
         if not compiles():
             return "the fused CPU engine needs numba's compiler, which NUMBA_DISABLE_JIT switches off"
         features = binding.get_host_cpu_features()
@@ -60,9 +60,9 @@ class FusedCpuEngine:
         self, task: Task, params: Params, step: int, extra: Arrays | None = None
     ) -> tuple[NDArray[np.float64], Params]:
         """Losses [M] and gradients {name: [M, ...]} of the training loss of one step."""
-        structure = task.structure
+        structure, task = task.structure, task.in_training
         order = by_draws(task)
-        call = Call(task.take(order), kernel.GRADIENTS, Purpose.TRAIN, step, step + 1)
+        call = Call(task.take(order), kernel.GRADIENTS, _purpose(structure), step, step + 1)
         call.state.theta[:] = structure.flat(params, WIDTH)[order]
         losses = np.empty(len(task))
         grads = np.empty_like(call.state.theta)
@@ -73,13 +73,14 @@ class FusedCpuEngine:
             grads[rows] = work.grad[0, : len(rows)] * np.float32(gradient_factor(structure))
 
         self._run(call, keep)
-        return losses, structure.unflat(grads)
+        found = structure.unflat(grads)
+        return losses, {name: grad for name, grad in found.items() if name not in structure.frozen}
 
     def advance(self, task: Task, state: State, stop: int) -> None:
         """Train all models from `state.step` to `stop`, updating `state` in place."""
-        structure = task.structure
+        structure, task = task.structure, task.in_training
         order = by_draws(task)
-        call = Call(task.take(order), kernel.TRAIN, Purpose.TRAIN, state.step, stop)
+        call = Call(task.take(order), kernel.TRAIN, _purpose(structure), state.step, stop)
         groups = ((state.params, call.state.theta), (state.first, call.state.first), (state.second, call.state.second))
         for values, flat in groups:
             flat[:] = structure.flat(values, WIDTH)[order]
@@ -117,3 +118,8 @@ class FusedCpuEngine:
 
         threads = self.threads or available_threads()
         on_threads(threads, shares(call, threads), work)
+
+
+def _purpose(structure: Structure) -> Purpose:
+    """What training inputs are drawn for."""
+    return Purpose.POINTS if structure.same_inputs else Purpose.TRAIN

@@ -19,19 +19,20 @@ I32 = NDArray[np.int32]
 
 
 class Shape(NamedTuple):
-    """What the compiled loop must know of a structure; plain integers."""
+    """What the compiled loop must know of a structure; plain numbers."""
 
     n_features: int
     n_hidden: int
     relu_output: int
     relu_hidden: int
     tied: int
-    absolute: int
-    plain: int  # whether features are independent and unsigned
+    target: int  # fused.IDENTITY, ABS or RELU
+    plain: int  # whether features are independent, unsigned and uniform
     sets: int  # number of correlated sets, 0 where features are independent
     members: int  # features in a set
     words: int  # draws of a candidate of the sparse sampler
     tiny: int  # whether `tiny` does a block
+    finite: int  # whether every step has the same inputs, of length 1
     sparse: int  # whether only active cells are drawn
     by_cells: int  # whether the encoder runs over active cells only
     sum_rows: int  # parameters whose gradients are summed lane by lane: all of a tiny model, else the biases
@@ -39,6 +40,11 @@ class Shape(NamedTuple):
     parts: int  # of a batch, whose gradients are summed one after the other
     part_samples: int  # whole blocks of the dense sampler, whole segments of the sparse one
     optimizer: int
+    power: int  # of the errors in what is minimised
+    l1: float  # of the weights, before `Rates.factor`
+    pull: float  # of rows to length 1, a multiple of the learning rate
+    bias: int  # whether b is learned
+    decayed: int  # first parameters that weight decay holds
     loss_every: int
 
 
@@ -80,7 +86,7 @@ class Rates(NamedTuple):
 
     lr: F32  # [M, steps of this call]
     weight_decay: F32  # [M]
-    factor: np.float32  # from the gradient of half the summed loss to that of the training loss
+    factor: np.float32  # `fused.gradient_factor`
     adam: Adam
 
 

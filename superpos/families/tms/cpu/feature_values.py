@@ -16,6 +16,7 @@ from superpos.engines.compiled.vectors import (
     Value,
     Words,
     each_vector,
+    fma,
     integer,
     load,
     row_at,
@@ -61,6 +62,29 @@ def fill_plain(b: Value, u: Words, x: Floats, low: Words, scale: Floats, rows: V
         with each_vector(b, integer(LANES // WIDTH)) as v:
             at = row_at(b, row.index, b.mul(v.index, integer(WIDTH)))
             store(b, plain_values(b, load(b, u, at, VI), first, factor), x, at)
+
+
+@vector_pass
+def unit_length(b: Value, x: Floats, rows: Value) -> None:
+    """Every sample of a block divided by its length; one without an active feature stays 0."""
+    zero, one = ir.Constant(VF, None), ir.Constant(VF, [1.0] * WIDTH)
+    root = cgutils.get_or_insert_function(b.module, ir.FunctionType(VF, [VF]), f"llvm.sqrt.v{WIDTH}f32")
+    lanes = [integer(lane) for lane in range(0, LANES, WIDTH)]  # side by side: a row is read once
+    sums = [cgutils.alloca_once_value(b, zero) for _ in lanes]
+    for total in sums:
+        b.store(zero, total)
+    with cgutils.for_range(b, rows) as row:
+        for lane, total in zip(lanes, sums, strict=True):
+            value = load(b, x, row_at(b, row.index, lane))
+            b.store(fma(b, value, value, b.load(total)), total)
+    for total in sums:
+        square = b.load(total)
+        some = b.fcmp_ordered(">", square, zero)
+        b.store(b.select(some, b.fdiv(one, b.call(root, [square])), one), total)
+    with cgutils.for_range(b, rows) as row:
+        for lane, total in zip(lanes, sums, strict=True):
+            at = row_at(b, row.index, lane)
+            store(b, b.fmul(load(b, x, at), b.load(total)), x, at)
 
 
 def plain_values(b: Value, u: Value, low: Value, scale: Value) -> Value:

@@ -18,12 +18,13 @@ from superpos.families.tms.cpu.arrays import At, Buffers, Crew, Models, Rates, S
 from superpos.families.tms.cpu.cache import KERNELS
 from superpos.families.tms.cpu.gaps import CANDIDATES
 from superpos.families.tms.data.sparse import SEGMENT
-from superpos.families.tms.fused import ADAM, SGD
+from superpos.families.tms.fused import ABS, ADAM, IDENTITY, RELU, SGD
 from superpos.families.tms.purposes import Purpose
 from superpos.family import Adam
 from superpos.maths.streams import WORD
 
 TRAIN, GRADIENTS, SCORE = 0, 1, 2
+SQUARE = 2  # the power of errors that has a pass of its own, and that of every evaluation
 SETS, SPARSE = int(Purpose.SETS), int(Purpose.SPARSE)
 # What the scan of a thread holds: the first sample of the block or of the segment; of the sparse sampler, candidates of
 # the segment that are taken and drawn, and active cells of the block.
@@ -149,8 +150,10 @@ def put_cell(shape: Shape, s: Buffers, feature: int, lane: int, value: np.float3
     """Enter an active cell into the block and its list; how many there are then."""
     at = feature * STRIDE + lane
     put_float(s.x, at, value)
-    if shape.absolute:
+    if shape.target == ABS:
         put_float(s.y, at, abs(value))
+    elif shape.target == RELU:
+        put_float(s.y, at, max(value, ZERO))
     put_word(s.cell, cells, feature * LANES + lane)
     return cells + 1
 
@@ -162,7 +165,7 @@ def clear_block(shape: Shape, s: Buffers, cells: int) -> None:
         cell = word_at(s.cell, number)
         at = (cell // LANES) * STRIDE + cell % LANES
         put_float(s.x, at, ZERO)
-        if shape.absolute:
+        if shape.target != IDENTITY:
             put_float(s.y, at, ZERO)
 
 
@@ -172,11 +175,15 @@ def fill(shape: Shape, s: Buffers, at: At, model: int) -> None:
     n, f = shape.n_features, model * shape.n_features * FLOAT
     if shape.plain:
         feature_values.fill_plain((s.u, s.x, at.low + f, at.scale + f, n))
-        return
-    rules = (at.low + f, at.span + f, at.shift + f, at.scale + f, at.offset + f)
-    feature_values.fill((s.u, s.switch, s.x, *rules, n, shape.members))
-    if shape.absolute:
+    else:
+        rules = (at.low + f, at.span + f, at.shift + f, at.scale + f, at.offset + f)
+        feature_values.fill((s.u, s.switch, s.x, *rules, n, shape.members))
+    if shape.finite:
+        feature_values.unit_length((s.x, n))
+    if shape.target == ABS:
         losses.magnitude((s.x, s.y, n))
+    elif shape.target == RELU:
+        losses.positive_part((s.x, s.y, n))
 
 
 @KERNELS.inlined
@@ -239,7 +246,10 @@ def block(shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: int, 
     if scoring:
         losses.score((s.g, s.y, importance, at.moments + model * 2 * DOUBLE, s.inside, n, relu, vectors))
     else:
-        losses.residual((s.g, s.y, importance, sums, loss, s.inside, n, relu, vectors))
+        if shape.power == SQUARE:
+            losses.residual((s.g, s.y, importance, sums, loss, s.inside, n, relu, vectors))
+        else:
+            losses.residual_of_power((s.g, s.y, importance, sums, loss, s.inside, n, relu, vectors, shape.power))
         backward(shape, s, at, model, row, vectors, cells)
 
 
@@ -255,6 +265,7 @@ def add_part(
     steps.clear((at.grad + rows * at.params * FLOAT, at.models * at.params))
     steps.clear((at.sums + rows * shape.sum_rows * WIDTH * FLOAT, at.models * shape.sum_rows * WIDTH))
     work.loss[part] = 0
+    drawn = 0 if shape.finite and mode != SCORE else step
     first = part * shape.part_samples
     stop = min(first + shape.part_samples, shape.samples)
     scan[FIRST] = first
@@ -264,9 +275,9 @@ def add_part(
     found = 0
     while True:
         if shape.sparse:
-            lanes = next_sparse(shape, s, at, purpose, step, scan, stop)
+            lanes = next_sparse(shape, s, at, purpose, drawn, scan, stop)
         else:
-            lanes = next_dense(shape, s, at, purpose, step, scan, stop)
+            lanes = next_dense(shape, s, at, purpose, drawn, scan, stop)
         if not lanes:
             break
         vectors = (lanes + PAIR * WIDTH - 1) // (PAIR * WIDTH) * PAIR
@@ -280,7 +291,10 @@ def add_part(
 
 @KERNELS.inlined
 def sum_parts(shape: Shape, at: At, mode: int, state: Trained, work: Work) -> None:
-    """Add up the parts, one after the other, and the lanes of each sum: row 0 is then the whole batch's."""
+    """Add up the parts, one after the other, and the lanes of each sum: row 0 is then the whole batch's.
+
+    What is minimised beside the loss is added, too.
+    """
     n, weights = shape.n_features, shape.n_features * shape.n_hidden * (1 if shape.tied else 2)
     empty, lanes = work.empty.sum(), shape.sum_rows * WIDTH
     for model in range(at.models):
@@ -293,11 +307,24 @@ def sum_parts(shape: Shape, at: At, mode: int, state: Trained, work: Work) -> No
         if empty:
             bias, importance = at.theta + (model * at.params + weights) * FLOAT, at.importance + model * n * FLOAT
             loss, relu = work.empty_loss.ctypes.data, shape.relu_output
-            losses.empty_samples((bias, importance, grad + weights * FLOAT, loss, np.float32(empty), n, relu))
+            power = SQUARE if mode == SCORE else shape.power
+            losses.empty_samples((bias, importance, grad + weights * FLOAT, loss, np.float32(empty), n, relu, power))
             work.loss[0, model] += empty * work.empty_loss[0]
             if mode == SCORE:
                 state.moments[at.start + model, 0] += empty * work.empty_loss[0]
                 state.moments[at.start + model, 1] += empty * work.empty_loss[0] ** 2
+        if mode != SCORE:
+            penalise(shape, at, model, grad, weights)
+
+
+@KERNELS.inlined
+def penalise(shape: Shape, at: At, model: int, grad: int, weights: int) -> None:
+    """Add the gradient of the L1 penalty to that of a model; a b that is not learned has none."""
+    if shape.l1:
+        steps.add_signs((at.theta + model * at.params * FLOAT, grad, weights, np.float32(shape.l1)))
+    if not shape.bias:
+        for i in range(shape.n_features):
+            put_float(grad, weights + i, ZERO)
 
 
 @KERNELS.inlined
@@ -316,6 +343,20 @@ def adam_constants(adam: Adam) -> tuple[np.float32, np.float32, np.float32, np.f
     beta1, rest1 = np.float32(adam.beta1), np.float32(1 - adam.beta1)
     beta2, rest2 = np.float32(adam.beta2), np.float32(1 - adam.beta2)
     return beta1, rest1, beta2, rest2, np.float32(adam.eps)
+
+
+@KERNELS.inlined
+def pull_rows(shape: Shape, weights: int, pull: float) -> None:
+    """Add pull (1/|W_i| - 1) W_i to each row of the matrices at an address."""
+    m = shape.n_hidden
+    for i in range(shape.n_features * (1 if shape.tied else 2)):
+        square = 0.0
+        for k in range(i * m, (i + 1) * m):
+            square += float_at(weights, k) ** 2
+        if square > 0:
+            factor = 1 + pull * (1 / np.sqrt(square) - 1)
+            for k in range(i * m, (i + 1) * m):
+                put_float(weights, k, np.float32(factor * float_at(weights, k)))
 
 
 @KERNELS.inlined
@@ -342,6 +383,7 @@ def update(shape: Shape, at: At, rates: Rates, step: int, start: int, state: Tra
             new,
             check,
             count,
+            shape.decayed,
             rates.factor,
         )
         lr, decay = rates.lr[g, step - start], rates.weight_decay[g]
@@ -351,6 +393,8 @@ def update(shape: Shape, at: At, rates: Rates, step: int, start: int, state: Tra
             steps.step_adam((*where, decay, ONE, lr / bias1, bias2, *constants))
         else:
             steps.step_adam((*where, ZERO, ONE - lr * decay, lr / bias1, bias2, *constants))
+        if shape.pull:
+            pull_rows(shape, new, shape.pull * lr)
         if np.isfinite(work.check[0]) and np.isfinite(mean):
             steps.copy((new, theta + own, count))
             steps.copy((new + row, first + own, count))

@@ -47,7 +47,7 @@ def _rows(structure: Structure) -> dict[str, int]:
         "u": max(n, sparse.rows(structure)),
         "switch": n_sets(structure),
         "x": n,
-        "y": n if structure.target == "abs" else 0,
+        "y": 0 if structure.target == "identity" else n,
         "g": n,
         "h": hidden,
         "dh": hidden,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from llvmlite import ir
 from numba.core import cgutils
 
@@ -32,6 +34,8 @@ from superpos.engines.compiled.vectors import (
     vector_pass,
 )
 
+_VB = ir.VectorType(ir.IntType(1), WIDTH)
+
 
 def least_output(b: Value, relu: Value) -> Value:
     """The least output: 0 behind a ReLU, else -inf."""
@@ -47,6 +51,21 @@ def is_above(b: Value, o: Value, floor: Value) -> Value:
 def output_error(b: Value, o: Value, above: Value, floor: Value, target: Value, inside: Value) -> Value:
     """max(o, floor) - target, 0 for samples not inside."""
     return b.select(inside, b.fsub(b.select(above, o, floor), target), ir.Constant(VF, None))
+
+
+def powered(b: Value, error: Value, power: Value) -> Value:
+    """error |error|^(power - 2): the derivative of |error|^power / power, for the powers 2, 3 and 4."""
+    size = magnitude_of(b, error)
+    linear = splat(b, b.icmp_unsigned("==", power, integer(2)), _VB)
+    cubic = splat(b, b.icmp_unsigned("==", power, integer(3)), _VB)
+    factor = b.select(linear, ir.Constant(VF, [1.0] * WIDTH), b.select(cubic, size, b.fmul(size, size)))
+    return b.fmul(error, factor)
+
+
+def magnitude_of(b: Value, x: Value) -> Value:
+    """abs(x) of a vector."""
+    absolute = cgutils.get_or_insert_function(b.module, ir.FunctionType(VF, [VF]), f"llvm.fabs.v{WIDTH}f32")
+    return b.call(absolute, [x])
 
 
 def output_gradient(b: Value, above: Value, scaled_error: Value) -> Value:
@@ -71,6 +90,38 @@ def residual(
 
     x' is o, or max(o, 0) where `relu`. Lanes that are not inside add nothing.
     """
+    _residual(b, (out, target, importance, bias_sums, loss, inside), rows, relu, vectors, lambda error: error)
+
+
+@vector_pass
+def residual_of_power(
+    b: Value,
+    out: Floats,
+    target: Floats,
+    importance: Floats,
+    bias_sums: Floats,
+    loss: Doubles,
+    inside: Words,
+    rows: Value,
+    relu: Value,
+    vectors: Value,
+    power: Value,
+) -> None:
+    """As `residual` for sums of I |x' - target|^power, of which g is the derivative over the power."""
+    pointers = (out, target, importance, bias_sums, loss, inside)
+    _residual(b, pointers, rows, relu, vectors, lambda error: powered(b, error, power))
+
+
+def _residual(
+    b: Value,
+    pointers: Sequence[Value],
+    rows: Value,
+    relu: Value,
+    vectors: Value,
+    derivative: Callable[[Value], Value],
+) -> None:
+    """Both of them: `derivative` is that of the loss by the error, over the power."""
+    out, target, importance, bias_sums, loss, inside = pointers
     zero, floor = ir.Constant(VF, None), least_output(b, relu)
     losses, bias = cgutils.alloca_once(b, VF), cgutils.alloca_once(b, VF)
     b.store(zero, losses)
@@ -84,7 +135,7 @@ def residual(
             o = load(b, out, at)
             above = is_above(b, o, floor)
             error = output_error(b, o, above, floor, load(b, target, at), is_inside(b, inside, lane))
-            scaled = b.fmul(weight, error)
+            scaled = b.fmul(weight, derivative(error))
             g = output_gradient(b, above, scaled)
             store(b, g, out, at)
             b.store(b.fadd(g, b.load(bias)), bias)
@@ -125,10 +176,21 @@ def score(
 @vector_pass
 def magnitude(b: Value, x: Floats, y: Floats, rows: Value) -> None:
     """y = abs(x)."""
-    absolute = cgutils.get_or_insert_function(b.module, ir.FunctionType(VF, [VF]), f"llvm.fabs.v{WIDTH}f32")
+    _each_cell(b, x, y, rows, lambda value: magnitude_of(b, value))
+
+
+@vector_pass
+def positive_part(b: Value, x: Floats, y: Floats, rows: Value) -> None:
+    """y = max(x, 0)."""
+    zero = ir.Constant(VF, None)
+    _each_cell(b, x, y, rows, lambda value: b.select(b.fcmp_ordered(">", value, zero), value, zero))
+
+
+def _each_cell(b: Value, x: Value, y: Value, rows: Value, changed: Callable[[Value], Value]) -> None:
+    """y = changed(x), in all lanes of a block."""
     with cgutils.for_range(b, rows) as row, each_vector(b, integer(LANES // WIDTH)) as v:
         at = row_at(b, row.index, b.mul(v.index, integer(WIDTH)))
-        store(b, b.call(absolute, [load(b, x, at)]), y, at)
+        store(b, changed(load(b, x, at)), y, at)
 
 
 @vector_pass
@@ -141,8 +203,12 @@ def empty_samples(
     samples: Real,
     rows: Value,
     relu: Value,
+    power: Value,
 ) -> None:
-    """What samples without an active feature add: outputs o = b and targets 0. loss is set to that of one of them."""
+    """What samples without an active feature add: outputs o = b and targets 0. loss is set to that of one of them.
+
+    `power` is that of the errors, as in `residual_of_power`.
+    """
     zero, floor, count = ir.Constant(VF, None), least_output(b, relu), splat(b, samples, VF)
     losses = cgutils.alloca_once(b, VF)
     b.store(zero, losses)
@@ -152,7 +218,7 @@ def empty_samples(
         o = load_some(b, bias, row, some)
         above = is_above(b, o, floor)
         error = output_error(b, o, above, floor, zero, some)
-        scaled = b.fmul(load_some(b, importance, row, some), error)
+        scaled = b.fmul(load_some(b, importance, row, some), powered(b, error, power))
         g = output_gradient(b, above, scaled)
         store_some(b, fma(b, count, g, load_some(b, grad, row, some)), grad, row, some)
         b.store(fma(b, scaled, error, b.load(losses)), losses)

@@ -9,7 +9,7 @@ from superpos.engines.compiled.vectors import LANES, WIDTH
 from superpos.families.tms.cpu.arrays import Shape
 from superpos.families.tms.cpu.tiny import is_tiny
 from superpos.families.tms.data import sparse
-from superpos.families.tms.fused import OPTIMIZERS
+from superpos.families.tms.fused import OPTIMIZERS, TARGETS, gradient_factor
 from superpos.families.tms.structure import Structure
 
 # Nominal operations of a part at least: some 20 microseconds, long beside a barrier.
@@ -24,9 +24,10 @@ def shape_of(structure: Structure, samples: int | None = None) -> Shape:
     """The structure as the kernel wants it, or an evaluation on `samples` in one part."""
     n, m = structure.n_features, structure.n_hidden
     sets = n_sets(structure)
-    plain = not structure.signed and not sets
+    plain = structure.values == "uniform" and not structure.signed and not sets
     simple = structure.tied and structure.hidden == "linear" and structure.target == "identity"
-    tiny = plain and simple and is_tiny(n, m)
+    squares = structure.loss_power == 2
+    tiny = plain and simple and squares and not structure.same_inputs and is_tiny(n, m)
     parts, part_samples = (1, samples) if samples else parts_of(structure)
     return Shape(
         n_features=n,
@@ -34,10 +35,11 @@ def shape_of(structure: Structure, samples: int | None = None) -> Shape:
         relu_output=int(structure.output == "relu"),
         relu_hidden=int(structure.hidden == "relu"),
         tied=int(structure.tied),
-        absolute=int(structure.target == "abs"),
+        target=TARGETS[structure.target],
         plain=int(plain),
         sets=sets,
         tiny=int(tiny),
+        finite=int(structure.same_inputs),
         sparse=int(structure.sampler == "sparse"),
         by_cells=int(structure.sampler == "sparse" and not tiny and n > _FEW_FEATURES),
         members=structure.set_size,
@@ -47,6 +49,11 @@ def shape_of(structure: Structure, samples: int | None = None) -> Shape:
         parts=parts,
         part_samples=part_samples,
         optimizer=OPTIMIZERS[structure.optimizer],
+        power=structure.loss_power,
+        l1=structure.l1 / gradient_factor(structure),
+        pull=structure.norm_pull,
+        bias=int(structure.bias == "learned"),
+        decayed=structure.n_params - (n if structure.frozen or structure.undecayed else 0),
         loss_every=structure.loss_every,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from superpos.families.tms.data import sparse
+from superpos.families.tms.data import circle, sparse
 from superpos.families.tms.data.feature_values import cells, features
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
@@ -32,20 +32,22 @@ def dense(task: Task, purpose: Purpose, step: int, samples: range, device: str =
     structure = task.structure
     seeds, row = np.unique(task.seed, return_inverse=True)
     u = draws(seeds, purpose, step, samples, structure.n_features, device)
+    rows = torch.from_numpy(row.reshape(-1)).to(device)
     switch = u
     if structure.correlation != "none":
         n_sets = structure.n_features // structure.set_size
         sets = draws(seeds, purpose + Purpose.SETS, step, samples, n_sets, device)
+        if structure.correlation == "circle":
+            return circle.features(structure, task.sparsity, u[rows], sets[rows])
         switch = sets.repeat_interleave(structure.set_size, dim=2)
-    rows = torch.from_numpy(row.reshape(-1)).to(device)
-    return features(cells(structure, task.sparsity), u[rows], switch[rows])
+    return features(cells(structure, task.sparsity), u[rows], switch[rows], structure.values)
 
 
 def batch(task: Task, step: int, device: str = "cpu") -> torch.Tensor:
     """Training inputs [M, B, F]: a fresh batch, or all points of the finite data set."""
     structure = task.structure
     purpose, at = (Purpose.POINTS, 0) if structure.n_points else (Purpose.TRAIN, step)
-    return sample(task, purpose, at, range(structure.samples_per_step), device)
+    return sample(task.in_training, purpose, at, range(structure.samples_per_step), device)
 
 
 def unit_length(x: torch.Tensor) -> torch.Tensor:

@@ -103,7 +103,7 @@ def sample(task: Task, purpose: Purpose, step: int, samples: range, device: str 
     rules = fields(candidate_cells(structure, task.sparsity), device)
     own = [field[model].gather(1, feature.flatten(1)).reshape(feature.shape) for field in rules]
     cell = torch.where(position[..., None] < grid, position[..., None] * size + member, SEGMENT * n)
-    x.scatter_(1, cell.flatten(1), values(own, word, switch).flatten(1))
+    x.scatter_(1, cell.flatten(1), values(own, word, switch, structure.values).flatten(1))
     x = x[:, :-1].reshape(models, -1, n)
     first = samples.start - int(segments[0]) * SEGMENT
     return x[:, first : first + len(samples)]

@@ -52,7 +52,9 @@ def applies(run: Run) -> str | None:
     densities = healthy(run.table)["data.density"].nunique()
     if densities < MIN_DENSITIES:
         return f"needs {MIN_DENSITIES} densities at least, found {densities}"
-    return all_equal(run, {"data.signed": False, "data.n_points": None, "data.correlation": "none"})
+    return all_equal(
+        run, {"data.signed": False, "data.values": "uniform", "data.n_points": None, "data.correlation": "none"}
+    )
 
 
 def draw(run: Run) -> Figure:

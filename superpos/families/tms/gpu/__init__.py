@@ -2,7 +2,7 @@
 
 For larger ones a batch is split over several programs; two launches a step, recorded once as a CUDA graph.
 
-Everything but finite data sets. A model's bits depend on its own row and the kind of device alone.
+What it lacks `unsupported` says. A model's bits depend on its own row and the kind of device alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from superpos.engines.task import State
 from superpos.families.tms import FAMILY
 from superpos.families.tms.data import sparse
 from superpos.families.tms.data.feature_values import cells
+from superpos.families.tms.fused import unknown_law
 from superpos.families.tms.gpu import kernels
 from superpos.families.tms.gpu.plan import MOST_HIDDEN, Shape, launch_options, shape_of
 from superpos.families.tms.structure import Structure, Task
@@ -96,6 +97,10 @@ class FusedGpuEngine:
             return f"the fused GPU engine needs triton 3.7 or later (this is {triton.__version__})"
         if structure.n_points is not None:
             return "the fused GPU engine draws fresh batches only (data.n_points is set)"
+        if law := unknown_law(structure):
+            return f"the fused GPU engine {law}"
+        if lacking := _lacking(structure):
+            return f"the fused GPU engine does not have {lacking}"
         if structure.n_hidden > MOST_HIDDEN:
             return f"the fused GPU engine has no kernel for more than {MOST_HIDDEN} hidden dimensions"
         return None
@@ -222,6 +227,19 @@ class FusedGpuEngine:
     def _tensor(self, values: NDArray[Any]) -> torch.Tensor:
         """A copy on the device."""
         return torch.from_numpy(np.array(values, order="C")).to(self.device)
+
+
+def _lacking(structure: Structure) -> str | None:
+    """What is minimised that no kernel here has, or None."""
+    given = {
+        "model.target=relu": structure.target == "relu",
+        "model.bias=none": structure.bias == "none",
+        f"train.loss_power={structure.loss_power}": structure.loss_power != 2,
+        f"train.l1={structure.l1:g}": structure.l1 != 0,
+        f"train.norm_pull={structure.norm_pull:g}": structure.norm_pull != 0,
+        "train.decay_bias=false": not structure.decay_bias,
+    }
+    return next((words for words, holds in given.items() if holds), None)
 
 
 def on_cuda(_: int | None) -> FusedGpuEngine:

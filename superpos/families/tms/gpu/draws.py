@@ -30,6 +30,6 @@ def cell(u, switch, low, span, shift, scale, offset, shape: tl.constexpr):
     else:  # switch = u, shift = low, and the span reaches to the last word
         active = u >= low
         value = (u - low).to(tl.float32) * scale
-    if shape.signed:
+    if shape.shifted:
         value += offset
     return tl.where(active, value, 0.0)

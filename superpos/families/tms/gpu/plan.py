@@ -33,14 +33,14 @@ class Shape(NamedTuple):
     relu_hidden: bool
     tied: bool
     absolute: bool
-    signed: bool
+    shifted: bool  # whether active values have an offset
     set_size: int  # 0 where features are independent
     sparse: bool
     one_of_a_set: bool  # anticorrelated: the sparse sampler draws one value a set
     optimizer: int
     samples: int
     loss_every: int
-    factor: float  # from the gradient of half the summed loss to that of the training loss
+    factor: float  # `fused.gradient_factor`
     weights: int  # numbers in the weight matrices of a model
     params: int  # and its biases
     block: int  # parameters that are updated at once, a power of two
@@ -75,7 +75,7 @@ def shape_of(structure: Structure) -> Shape:
         relu_hidden=structure.hidden == "relu",
         tied=structure.tied,
         absolute=structure.target == "abs",
-        signed=structure.signed,
+        shifted=structure.signed or structure.values == "one",
         set_size=0 if structure.correlation == "none" else structure.set_size,
         sparse=structure.sampler == "sparse",
         one_of_a_set=structure.correlation == "anticorrelated",

@@ -19,6 +19,7 @@ from superpos.explain.methods import Known
 from superpos.explain.runs import explain as explained
 from superpos.explain.runs import known_models
 from superpos.families.tms.analysis.contamination import contamination as patched
+from superpos.families.tms.analysis.forest_importances import Method, importances, shares_of_others
 from superpos.maths.types import Floats
 from superpos.store import Run
 from superpos.store.rows import best, same_setting
@@ -158,6 +159,30 @@ def importance_share(
     order = [model for models in _chunks(run, where) for model in models]
     density = rows.set_index("model").loc[order, "data.density"].to_numpy(dtype=np.float64)
     return Measured(np.array([shares[density == p].mean() for p in np.unique(density)]))
+
+
+def forest_share(run: Run, method: Method, where: Where = None) -> Measured:
+    """Share of a forest's importance that falls on inputs other than an output's own; one value per model.
+
+    Forests are fitted to outputs with as much noise. Needs scikit-learn.
+    """
+    found = [importances(run, models, method) for models in _chunks(run, where)]
+    return Measured(np.concatenate([1 - np.trace(one, axis1=1, axis2=2) / one.sum(axis=(1, 2)) for one in found]))
+
+
+def forest_bias(run: Run, method: Method, where: Where = None) -> Measured:
+    """The share of the densest input in a forest's importance for outputs of others, over that of the sparsest.
+
+    Of equal densities they are the last and the first input; one value per model.
+    """
+    found = []
+    for models in _chunks(run, where):
+        shares = shares_of_others(importances(run, models, method))
+        density = known_models(run, models).density
+        order = density.argsort(axis=1, kind="stable")
+        ends = np.take_along_axis(shares, order[:, [-1, 0]], axis=1)
+        found.append(ends[:, 0] / ends[:, 1])
+    return Measured(np.concatenate(found))
 
 
 def _chunks(run: Run, where: Where) -> list[list[int]]:

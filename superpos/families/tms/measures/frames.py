@@ -12,8 +12,7 @@ import numpy as np
 
 from superpos.claims import select
 from superpos.claims.measured import Measured
-from superpos.families.tms import theory
-from superpos.families.tms.analysis import represented
+from superpos.families.tms.analysis import represented, scaling
 from superpos.store import Run
 
 Where = Mapping[str, Any] | None
@@ -37,13 +36,8 @@ def welch_ratio(run: Run, where: Where = None) -> Measured:
 
     Long: of more than half the greatest norm, so that untrained models are measured too.
     """
-    found = []
-    for model in select.where(run, where)["model"]:
-        W = run.weights(int(model))["W"].astype(np.float64)
-        norm = np.linalg.norm(W, axis=1)
-        kept = W[norm > norm.max() / 2]
-        bound = theory.welch_bound(*kept.shape) if len(kept) > 1 else 0.0
-        found.append(float(theory.mean_squared_cosine(kept)) / bound if bound else np.nan)
+    models = select.where(run, where)["model"]
+    found = [scaling.welch_ratio(run.weights(int(model))["W"].astype(np.float64)) for model in models]
     return Measured(np.array(found))
 
 
@@ -66,3 +60,9 @@ def activity_exponent(run: Run, width: Literal["least", "greatest"]) -> Measured
         log_loss, log_active = np.log(seed["loss"].to_numpy(float)), np.log(seed["data.density"].to_numpy(float))
         found.append(np.polyfit(log_active, log_loss, 1)[0])
     return Measured(np.array(found))
+
+
+def width_exponent(run: Run, where: Where = None) -> Measured:
+    """−d ln L / d ln m over the widths, one for each seed."""
+    rows = select.where(run, where)
+    return Measured(np.array([scaling.exponent(seed) for _, seed in rows.groupby("seed", sort=False)]))

@@ -21,6 +21,7 @@ frames         welch_bound, mean_squared_cosine       how evenly directions are 
                symmetric_loss                         loss of many features in a tight frame: the Gaussian limit
 data_polygon   data_polygon, data_polygon_norms       T memorised data points in two dimensions
 floors         dedicated_floor, absolute_value_floor  a ReLU hidden layer with one feature per neuron
+               positive_part_floor                    the same for max(x, 0), without a bias
                absolute_value_loss                    one output |x| with 0, 1 or 2 neurons
                pair_code, pair_code_loss              every feature in a pair of neurons
 strata         stratified_loss                        losses on sets of features, however many, that can be ranked
@@ -61,6 +62,7 @@ from superpos.families.tms.theory.floors import (
     dedicated_floor,
     pair_code,
     pair_code_loss,
+    positive_part_floor,
 )
 from superpos.families.tms.theory.frames import Symmetric, mean_squared_cosine, symmetric_loss, welch_bound
 from superpos.families.tms.theory.learning import LearningCoefficient, learning_coefficient
@@ -117,6 +119,7 @@ __all__ = [
     "pair_code_loss",
     "phase_label",
     "polygon",
+    "positive_part_floor",
     "quadratic_loss",
     "quadrature_loss",
     "refine",

@@ -27,6 +27,14 @@ def dedicated_floor(density: float, importance: ArrayLike, n_neurons: int) -> fl
     return float(variance(density) * _largest_first(importance)[n_neurons:].sum())
 
 
+def positive_part_floor(density: float, importance: ArrayLike, n_neurons: int) -> float:
+    """L of y = W2 relu(W1 x) for the target max(x, 0), x in [-1, 1], with one feature per neuron and no bias.
+
+    Each feature without a neuron costs I_i E max(x, 0)^2 = I_i p/6 (Braun et al. 2025).
+    """
+    return float(density / 6 * _largest_first(importance)[n_neurons:].sum())
+
+
 def absolute_value_loss(density: float, n_neurons: int) -> float:
     """Smallest loss of one output |x| (importance 1) with 0, 1 or 2 monosemantic neurons.
 
