@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from superpos.compose.compose import compose
+from superpos.config.schema import schema_of
 from superpos.errors import ConfigError
+from superpos.family import find
 
 
 def faults(*overrides: str) -> str:
@@ -37,6 +39,11 @@ def faults(*overrides: str) -> str:
             "language.period: 12 distinct tokens of 8; allowed: at most language.tokens",
         ),
         (["language.kind=triggers", "language.triggers=15"], "language.triggers: 15 of 16 tokens; allowed: at most 14"),
+        (["model.layer_norm=true"], "model.layer_norm: not modelled; without LayerNorm circuits are"),
+        (["model.normalization_type=LN"], "model.normalization_type: not modelled; without LayerNorm"),
+        (["model.d_mlp=64,128"], "model.d_mlp: not modelled; models are attention alone"),
+        (["model.rotary=true"], "model.rotary: not modelled; model.positions says where positions are read"),
+        (["model.biases=true"], "model.biases: not modelled; weights have no biases"),
         (["data.density=0.1"], "data.density: a key of another kind of models; it needs family=tms"),
         (["sae.kind=l1"], "sae.kind: a key of another kind of models; it needs family=sae"),
     ],
@@ -83,3 +90,11 @@ def test_warm_up_ends_where_training_does() -> None:
     assert factors[1].tolist() == pytest.approx([0.25, 0.5, 0.75, 0.5])
     assert factors[2][:50].tolist() == pytest.approx([(t + 1) / 50 * min(1, 2 - t / 30) for t in range(50)])
     assert "train.warmup_steps: 51 is more than train.steps=50" in faults("train.warmup_steps=51", "train.steps=50")
+
+
+def test_what_is_not_modelled_is_no_key() -> None:
+    schema = schema_of(find("transformer"))
+    assert not schema.absent.keys() & schema.keys.keys()
+    assert "did you mean model.n_layers?" in faults("model.n_layer=1")
+    positions = " or ".join(schema.keys["model.positions"].choices)
+    assert schema.absent["model.rope"].endswith(f"allowed: {positions}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,7 +175,7 @@ def test_every_token_has_a_name(kind: Kind) -> None:
 def test_what_is_read_of_a_model(positions: Run) -> None:
     """Of two layers of two heads: four paths, four heads, four pairs of them; nine tables of tokens."""
     found = positions.read_circuits(1, top=3)
-    assert list(found) == ["model", "paths", "heads", "compositions", "entries"]
+    assert list(found) == ["model", "paths", "orders", "heads", "compositions", "entries"]
     row, weights = positions.table.loc[1], positions.weights(1)
     assert found["model"]["excess"].tolist() == [row["excess"]]
     assert found["paths"]["cost"].tolist() == [row[f"path_{into}"] for into in ("q", "k", "v", "logits")]
@@ -192,6 +193,25 @@ def test_what_is_read_of_a_model(positions: Run) -> None:
     names = reading.token_names(Structure(kind="pairs"))
     place = names.index(direct["row"]), names.index(direct["column"])
     assert positions.circuits(1).direct[place] == positions.circuits(1).direct.max() == direct["value"]
+
+
+def test_orders_of_paths_by_hand() -> None:
+    """Whatever heads of layer 0 write, values of layer 1 do not read it: then no path goes through two heads."""
+    structure = replace(SOURCE, n_layers=2)
+    zero = np.zeros(1)
+    one = replace(source_task(), structure=structure, lr=zero)
+    weights = weights_of(structure, 0.5)
+    given = asked(one, 0, 50)
+    params = {name: torch.from_numpy(value)[None] for name, value in weights.items()}
+    orders = reading.orders(one, weights, given).set_index("heads")["excess"]
+    assert orders["any number"] == pytest.approx(given.excess(forward(one, params, given.inputs)[0]), abs=1e-6)
+    direct = torch.from_numpy(weights["W_E"] @ weights["W_U"])[given.inputs.tokens[..., :-1]]
+    assert orders["none"] == pytest.approx(given.excess(direct), abs=1e-5)
+    assert abs(orders["at most one"] - orders["any number"]) > 1e-3
+    weights["W_V"][1] = 0
+    orders = reading.orders(one, weights, given).set_index("heads")["excess"]
+    assert orders["at most one"] == pytest.approx(orders["any number"], abs=1e-6)
+    assert abs(orders["none"] - orders["any number"]) > 1e-3
 
 
 def test_heads_that_are_read_are_those_of_the_table(positions: Run) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from typing import Any, Literal
@@ -219,6 +219,8 @@ class Schema:
     """By dotted name, the family's own groups first."""
     words: Mapping[str, str]
     """What each group is about; "" is the group of the keys without one."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Names that people look for in such models, and why they are no keys: what `ABSENT` of a group says."""
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
@@ -263,8 +265,10 @@ class Schema:
 
 
 def unknown_key(schema: Schema, name: str, candidates: Iterable[str]) -> str:
-    """What to say of a key that this family does not have: which family has it, or which of `candidates` was meant."""
+    """What to say of a key that this family does not have: why, who has it, or which of `candidates` was meant."""
     group = name.partition(".")[0]
+    if name in schema.absent:
+        return f"{name}: not modelled; {schema.absent[name]}"
     for spec in schema.keys.values():
         if name in spec.also:
             return f"{name}: unknown key; did you mean {spec.key}?"
@@ -304,7 +308,8 @@ def _schema(own: tuple[tuple[str, type], ...], defaults: tuple[tuple[str, Any], 
         if name not in specs:
             raise ValueError(f"{name}: a default of no key")
         specs[name] = replace(specs[name], default=value)
-    schema = Schema(specs, {group: str(configs[0].__doc__) for group, configs in groups.items()})
+    words = {group: str(configs[0].__doc__) for group, configs in groups.items()}
+    schema = Schema(specs, words, dict(_absent(own)))
     for name, value in defaults:
         schema.canonical(name, value)
     leaves = [name.rpartition(".")[2] for name in schema.structure_keys]
@@ -312,6 +317,12 @@ def _schema(own: tuple[tuple[str, type], ...], defaults: tuple[tuple[str, Any], 
     if same:
         raise ValueError(f"{', '.join(same)}: the last part of two keys of one structure")
     return schema
+
+
+def _absent(own: Iterable[tuple[str, type]]) -> Iterator[tuple[str, str]]:
+    for group, config in own:
+        for leaf, reason in getattr(config, "ABSENT", {}).items():
+            yield f"{group}.{leaf}", reason
 
 
 def schema_of_group(group: str, config: type) -> Schema:

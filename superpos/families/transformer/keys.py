@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from superpos.config.schema import MAX_SCALE, MAX_SEED, key
 
@@ -65,9 +65,24 @@ def _period(value: Any) -> tuple[int, int] | None:
     return (low, high) if 1 <= low <= high <= MAX_TOKENS else None
 
 
+_NORM: Final = "without LayerNorm circuits are products of weights, exactly"
+_MLP: Final = "models are attention alone, so that circuits are products of weights, exactly"
+_POSITIONS: Final = ("none", "stream", "scores", "relative", "pointer")
+_ROTARY: Final = f"model.positions says where positions are read; allowed: {' or '.join(_POSITIONS)}"
+_BIAS: Final = "weights have no biases"
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """The transformer: attention alone, no biases, no LayerNorm."""
+
+    ABSENT: ClassVar[Mapping[str, str]] = (
+        dict.fromkeys(("layer_norm", "layernorm", "ln", "norm", "normalization", "normalization_type"), _NORM)
+        | dict.fromkeys(("mlp", "mlps", "d_mlp", "d_ff", "n_mlp", "act_fn", "activation"), _MLP)
+        | dict.fromkeys(("rotary", "rope", "rotary_dim", "positional_embedding_type"), _ROTARY)
+        | dict.fromkeys(("bias", "biases"), _BIAS)
+    )
+    """What others of this kind have, and why these have not."""
 
     n_layers: int = key("int", 2, "layers L", low=0, high=4, size=True)
     n_heads: int = key("int", 1, "heads H of a layer", low=1, high=64, size=True)
@@ -78,7 +93,7 @@ class ModelConfig:
         "relative",
         "where positions are read: a learned score for each offset; learned vectors in the residual stream; these in "
         "queries and keys alone; these, but not in queries and keys of the first layer; nowhere",
-        choices=("none", "stream", "scores", "relative", "pointer"),
+        choices=_POSITIONS,
     )
     smear: bool = key("bool", False, "keys are mixed with those of the position before, by a learned share")
     direct: bool = key("bool", True, "the path from the token straight to the logits")

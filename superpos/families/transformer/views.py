@@ -22,8 +22,8 @@ def of_model(run: Run, model: int) -> Circuits:
 
 
 def read(run: Run, model: int, top: int = 5) -> dict[str, pd.DataFrame]:
-    """What `superpos circuits` prints of a model, as tables by name: model, paths, heads, compositions, entries and
-    skip_trigrams, where the model has them; `top` entries of each table.
+    """What `superpos circuits` prints of a model, as tables by name: model, paths, orders, heads, compositions,
+    entries and skip_trigrams, where the model has them; `top` entries of each table.
 
     Raises `IndexError` and `IncompleteError` as `Run.weights`.
     """

@@ -14,7 +14,7 @@ import torch
 from superpos.families.transformer import metrics
 from superpos.families.transformer.analysis import tables
 from superpos.families.transformer.analysis.models import language, task
-from superpos.families.transformer.counts import AT_SNAPSHOTS, asked
+from superpos.families.transformer.counts import AT_SNAPSHOTS, Asked, asked
 from superpos.families.transformer.model import forward
 from superpos.families.transformer.structure import Structure, Task
 from superpos.maths import attention
@@ -28,17 +28,21 @@ def read(run: Run, model: int, top: int) -> dict[str, pd.DataFrame]:
     """Tables by name, in this order; those that the model has nothing for are left out.
 
     `model`: its class, loss and floor in nats. `paths`: what it costs, in nats, to remove what earlier layers write
-    from what later ones make queries, keys and values of, or from the logits. `heads`: prefix matching, attention to
-    the token before, and copying by eigenvalues (OV positivity) of each head. `compositions`: of each pair of heads,
-    minus the value 1/√d of random matrices. `entries`: the `top` greatest entries of each table of `run.circuits`.
+    from what later ones make queries, keys and values of, or from the logits. `orders`: the excess with attention as
+    it is and only the paths from a token to the logits that go through no head, through one at most, through any
+    number; what composes by queries and keys is in the attention, and stays. `heads`: prefix matching, attention to the
+    token before, and copying by eigenvalues (OV positivity) of each head. `compositions`: of each pair of heads, minus
+    the value 1/√d of random matrices. `entries`: the `top` greatest entries of each table of `run.circuits`.
     `skip_trigrams`: of models of which they can be read, the `top` most probable, and whether they are planted.
     """
     row = run.table.iloc[model]
     one, weights = task(run, model), run.weights(model)
+    given = asked(one, 0, AT_SNAPSHOTS)
     found = {
         "model": pd.DataFrame([{name: row[name] for name in _OF_MODEL}]),
         "paths": _paths(one.structure, row),
-        "heads": _heads(one, weights),
+        "orders": orders(one, weights, given),
+        "heads": _heads(one, weights, given),
         "compositions": _compositions(one.structure, weights),
         "entries": _entries(one.structure, weights, top),
         "skip_trigrams": _skip_trigrams(one, weights, top),
@@ -67,12 +71,37 @@ def _paths(s: Structure, row: pd.Series) -> pd.DataFrame:
     return pd.DataFrame([{"into": into, "cost": float(row[f"path_{into}"])} for into in (*attention.INPUTS, "logits")])
 
 
-def _heads(one: Task, weights: metrics.Weights) -> pd.DataFrame:
+def orders(one: Task, weights: metrics.Weights, given: Asked) -> pd.DataFrame:
+    """The excess of a model whose attention is as it is, by how many heads a path to the logits may go through."""
     s = one.structure
-    given = asked(one, 0, AT_SNAPSHOTS)
-    params = {name: torch.from_numpy(value)[None] for name, value in weights.items()}
+    names = attention.heads(s.n_layers, s.n_heads)
+    if not names:
+        return pd.DataFrame()
+    params = _params(weights)
     with torch.no_grad():
         parts = forward(one, params, given.inputs)[1]
+    frozen = {f"{name}:pattern": parts[f"{name}:pattern"] for name in names}
+    zero = torch.zeros(())
+    edges = attention.edges(s.n_layers, s.n_heads, s.positions, s.direct)
+    of_heads = [edge for edge in edges if edge.partition("->")[0] in names]
+    none = dict.fromkeys((edge for edge in of_heads if edge.endswith("->logits")), zero)
+    one_at_most = dict.fromkeys((edge for edge in of_heads if edge.endswith(":v")), zero)
+    found = []
+    for heads, removed in (("none", none), ("at most one", one_at_most), ("any number", {})):
+        with torch.no_grad():
+            logits = forward(one, params, given.inputs, replace=frozen | removed)[0]
+        found.append({"heads": heads, "excess": given.excess(logits)})
+    return pd.DataFrame(found)
+
+
+def _params(weights: metrics.Weights) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(value)[None] for name, value in weights.items()}
+
+
+def _heads(one: Task, weights: metrics.Weights, given: Asked) -> pd.DataFrame:
+    s = one.structure
+    with torch.no_grad():
+        parts = forward(one, _params(weights), given.inputs)[1]
     found = []
     for name in attention.heads(s.n_layers, s.n_heads):
         layer, head = (int(number) for number in name.split("."))

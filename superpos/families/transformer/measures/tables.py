@@ -11,6 +11,7 @@ from superpos.claims import select
 from superpos.claims.measured import Measured
 from superpos.families.transformer.analysis import tables
 from superpos.families.transformer.analysis.models import language, task
+from superpos.families.transformer.theory import floors
 from superpos.store import Run
 
 Where = Mapping[str, Any] | None
@@ -38,6 +39,16 @@ def bugs_over_additive(run: Run, where: Where = None) -> Measured:
     rows = select.where(run, where)
     best = np.array([_best(run, model).bug_ratio for model in rows["model"].tolist()])
     return Measured((rows["bug_ratio"].to_numpy(dtype=np.float64) - 1) / (best - 1))
+
+
+def additive_over_chance(run: Run, where: Where = None) -> Measured:
+    """The loss of the best additive table of each model's language, over that of who knows nothing."""
+    found = []
+    for model in select.where(run, where)["model"].tolist():
+        one = task(run, model)
+        there = floors.occupancy(one.structure, language(one))
+        found.append(floors.additive(there).loss / np.log(one.structure.tokens))
+    return Measured(np.array(found))
 
 
 def _best(run: Run, model: int) -> tables.Added:
