@@ -189,13 +189,15 @@ def _sample(own: Own, task: Task, samples: range, device: str) -> Inputs:
 
 
 def _drawn_batch(task: Task, step: int, device: str) -> torch.Tensor:
-    x: torch.Tensor = FAMILY.batch(task, step, device, _densely(device))
-    return x
+    from superpos.families.tms.data import inputs  # with torch, which a run that is only looked at does without
+
+    return inputs.batch(task, step, device, _densely(device))
 
 
 def _drawn_sample(task: Task, samples: range, device: str) -> torch.Tensor:
-    x: torch.Tensor = FAMILY.sample(task, samples, device, _densely(device))
-    return x
+    from superpos.families.tms.data import inputs
+
+    return inputs.evaluation(task, samples, device, _densely(device))
 
 
 def _densely(device: str) -> Any:

@@ -145,7 +145,9 @@ class _Trial:
             if not _same(alone, found[one]):
                 raise self._fault("loss", _COUPLED)
 
-    def _loss(self, out: torch.Tensor, target: torch.Tensor, params: Tensors, drawn: Tensors) -> torch.Tensor:
+    def _loss(
+        self, out: torch.Tensor, target: torch.Tensor, params: Tensors, drawn: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
         found = self._called("loss", lambda: self.own.called("loss", out, target, dict(params), drawn=drawn))
         allowed = f"float32 {list(out.shape[:2])}, a number for each sample of a model"
         if not isinstance(found, torch.Tensor):
