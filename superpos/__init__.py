@@ -19,7 +19,7 @@ from superpos.family import EVERY_RUN, Late, register
 if TYPE_CHECKING:
     from superpos.maths.hand_made import HandMade
     from superpos.store import Run
-    from superpos.user.functions import AfterStep, Change, Forward, Loss, Shapes
+    from superpos.user.functions import AfterStep, Change, Draws, Forward, FromParams, Loss, Shapes
 
 __all__ = ["__version__", "known", "load", "register", "train"]
 
@@ -66,7 +66,12 @@ def train(
     target: Change | None = None,
     loss: Loss | None = None,
     after_step: AfterStep | None = None,
+    init: FromParams | None = None,
+    measure: FromParams | None = None,
     params: Shapes | None = None,
+    draws: Draws | None = None,
+    frozen: Sequence[str] | None = None,
+    encoder: str | None = None,
     out: str | Path = "outputs",
     config_dir: str | Path | None = None,
     shard: tuple[int, int] | None = None,
@@ -81,6 +86,10 @@ def train(
     `data(x)` gives the inputs [M, B, F] that are made of the drawn ones, `target(x)` what the outputs should be;
     `loss(out, target, params)` the loss of each sample [M, B] of outputs and targets of any shape [M, B, ...];
     `after_step(params, lr, step)` the parameters that are to be others than the step with rates lr [M] leaves them.
+    `init(params)` initial parameters that are to be others than they are drawn; `measure(params)` columns of results
+    [M], which are "own.NAME" in the table. `draws` are random numbers of the model's seed that functions take by
+    name: with {"z": ("normal", "m")} z is [M, B, m], in `init` and `after_step` [M, m]. `frozen` names parameters
+    that are not trained, `encoder` one of shape (n, m) whose rows are measured as those of W.
     Their source is part of the run's identity. Experiments of `config_dir` name theirs under `own:`.
     `progress` shows how far training is.
 
@@ -94,8 +103,11 @@ def train(
 
     if isinstance(overrides, str):
         raise ConfigError(f"overrides: got the string {overrides!r}; allowed: a list of strings, one an override")
-    functions = {"model": model, "data": data, "target": target, "loss": loss, "after_step": after_step}
-    own = Own.of(functions, params)
+    functions = {
+        **{"model": model, "data": data, "target": target, "loss": loss},
+        **{"after_step": after_step, "init": init, "measure": measure},
+    }
+    own = Own.of(functions, params, draws=draws, frozen=frozen, encoder=encoder)
     outputs = given(out)
     configs = None if config_dir is None else given(config_dir)
     sweep = resolved(compose(list(overrides), configs, own).sweep)

@@ -6,6 +6,7 @@ import importlib
 import sys
 from dataclasses import fields
 
+from superpos.compose import own
 from superpos.config import schema
 from superpos.config.schema import KeySpec, Schema, schema_of
 from superpos.config.wording import show
@@ -31,7 +32,9 @@ def markdown() -> str:
         parts.append(f"## family={family.name}\n\n{about}{own_defaults(family)}\n")
         parts += groups(schema_of(family), {key for key in schema_of(family).keys if key not in SHARED})
     parts.append("## Every family\n")
-    return "\n".join([*parts, *groups(common, SHARED)])
+    parts += groups(common, SHARED)
+    parts.append("## Functions of one's own\n")
+    return "\n".join([*parts, *groups(own.SCHEMA, set(own.SCHEMA.keys))])
 
 
 def not_swept(common: Schema) -> str:

@@ -15,6 +15,7 @@ from tasks import make_task, start
 from tms import DEFAULTS, check_row, engine_of, reference
 
 from superpos.engines import Engine
+from superpos.engines.reference import ReferenceEngine
 from superpos.errors import ConfigError
 from superpos.families.tms import model
 from superpos.families.tms.cpu import FusedCpuEngine
@@ -223,6 +224,20 @@ def test_exact_losses_are_of_uniform_values() -> None:
     assert has_exact_loss(Structure(3, 2))
     assert not has_exact_loss(Structure(3, 2, values="one"))
     assert has_exact_loss(Structure(3, 2, loss_power=4, l1=0.1))  # the column loss is of squares for them, too
+
+
+def test_steps_of_one_s_own_come_after_the_pull_to_length_1() -> None:
+    def doubled(params: dict[str, torch.Tensor], lr: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+        return {"W": 2 * params["W"]}
+
+    own = Own.of({"after_step": doubled})
+    assert own is not None
+    family = with_functions(own)
+    task = make_task(1, 1, importance=0.0, lr=0.5, weight_decay=0.0, norm_pull=0.2, optimizer="sgd", steps=1)
+    state = start(task)
+    state.params |= params_of(task, 2.0, 0.0)
+    ReferenceEngine(family, threads=1).advance(task, state, 1)
+    np.testing.assert_allclose(state.params["W"], [[[2 * (2 - 0.1 * 0.5 * 2)]]], rtol=1e-6)
 
 
 def test_models_of_one_s_own_are_trained_on_the_power() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from textwrap import dedent
@@ -246,6 +248,33 @@ def test_submit_passes_the_folder_on(paper: Path, tmp_path: Path) -> None:
     [line] = [line for line in done.stdout.splitlines() if line.startswith("exec ")]
     assert "train experiment=fourth own.loss=square" in line
     assert f"--config-dir {tmp_path / 'paper'}" in line
+
+
+def test_a_job_that_starts_after_an_edit_trains_nothing(paper: Path) -> None:
+    script = cli("submit", "experiment=fourth", "--config-dir", "paper", "--print", "--shards", "1").stdout
+    [line] = [line for line in script.splitlines() if line.startswith("exec ")]
+    arguments = shlex.split(line.rstrip("\\"))
+    command = arguments[arguments.index("train") :]
+    text = (paper / FILE).read_text()
+    (paper / FILE).write_text(text.replace("POWER = 4", "POWER = 6"))
+    refused = cli(*command)
+    assert refused.exit_code == 2
+    assert "has changed since; put it back" in refused.stderr
+    assert not Path("outputs").exists()
+    (paper / FILE).write_text(text)
+    assert cli(*command, "--quiet").exit_code == 0
+
+
+def test_the_list_passes_over_an_experiment_whose_functions_cannot_be_used(paper: Path) -> None:
+    (paper / "experiment" / "wrong.yaml").write_text("own: {loss: half}\n")
+    (paper / FILE).write_text(dedent(FUNCTIONS) + "\n\ndef half(out, target, params):\n    return out\n")
+    (paper / "experiment" / "missing.yaml").write_text("own: {loss: nothing}\n")
+    said = json.loads(cli("list", "--json", "--config-dir", "paper").stdout)
+    [fourth] = [found for found in said["experiments"] if found["name"] == "fourth"]
+    assert fourth["seconds"] > 0
+    missing, wrong = sorted(said["passed_over"])
+    assert "experiment missing: own.loss: " in missing
+    assert "experiment wrong: loss: half gives float32" in wrong
 
 
 def test_dry_run_says_which_engine_and_why(paper: Path) -> None:

@@ -8,7 +8,7 @@ of the largest element of a tensor, for both engines; a wrong term is some perce
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ import torch
 from numba import njit
 from transformer_tasks import KINDS, make_task, start_of
 
+import superpos
 from superpos.engines import choose
 from superpos.engines.compiled import exponentials
 from superpos.engines.compiled.vectors import WIDTH, Floats, Value, integer, load, store, vector_pass
@@ -224,10 +225,14 @@ def test_stops_behind_the_end_are_refused() -> None:
         FUSED.advance(task, start_of(task), 13)
 
 
-def test_a_fused_engine_is_taken_by_default(tmp_path: Any) -> None:
-    import superpos
-
+def test_a_fused_engine_is_taken_by_default(tmp_path: Path) -> None:
+    """Its runs keep histories and snapshots as those of the reference do."""
     sizes = ["model.d_model=8", "model.d_head=4", "language.context=8", "train.steps=4", "train.warmup_steps=1"]
     run = superpos.train(["family=transformer", *sizes, "record.snapshots=3", "record.loss_every=1"], out=tmp_path)
     assert run.table["backend"].tolist() == ["fused"]
     assert np.isfinite(run.history(0)[1]).all()
+    steps, kept = run.snapshots(0)
+    assert steps.tolist() == [0, 2, 4]
+    for name, value in run.weights(0).items():
+        np.testing.assert_array_equal(kept[name][-1], value)
+        assert (kept[name][0] != value).any()

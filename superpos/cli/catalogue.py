@@ -60,16 +60,23 @@ def _experiments(config_dir: Path | None) -> tuple[list[dict[str, Any]], list[st
     infos, passed_over = survey(config_dir)
     from superpos.training.estimate import estimate
 
-    rates: dict[str, float] = {}  # seconds per nominal operation of each family: their engines differ
+    rates: dict[str, float] = {}  # seconds per nominal operation of each kind: their engines differ
     found = []
     for info in infos:
         family = info.sweep.family
         seconds = None
         if not _needs_runs(info.sweep):
-            if family.name not in rates:
-                one = compose([]).sweep if family.name == DEFAULT else info.sweep
-                rates[family.name] = estimate(one, say).seconds / one.plan.work
-            seconds = rates[family.name] * info.sweep.plan.work
+            kind = f"{family.name} {family.functions or ''}".strip()
+            try:
+                if kind not in rates:
+                    one = compose([]).sweep if kind == DEFAULT else info.sweep
+                    rates[kind] = estimate(one, say).seconds / one.plan.work
+            except ConfigError as error:
+                if family.functions is None:
+                    raise
+                passed_over += [f"experiment {info.name}: {fault}" for fault in error.faults]
+                continue
+            seconds = rates[kind] * info.sweep.plan.work
         found.append(
             {
                 "name": info.name,

@@ -29,6 +29,9 @@ def train(
     fresh: Annotated[bool, typer.Option("--fresh", help="Move an existing run aside and start again.")] = False,
     out: Out = OUTPUTS,
     config_dir: ConfigDir = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run-id", metavar="ID", help="Refuse to train any other run than this.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     json_: DryRunJson = False,
 ) -> None:
@@ -46,6 +49,11 @@ def train(
             "--fresh: with --shard every shard would move aside what the others train; give one of the two"
         )
     sweep = common.compose(overrides, config_dir).sweep
+    if run_id not in (None, sweep.run_id):
+        raise ConfigError(
+            f"--run-id: {run_id} was asked for, but this is now {sweep.run_id}: an experiment or a function of one's "
+            "own has changed since; put it back, or start what it is now without --run-id"
+        )
     if dry_run:
         from superpos.training.estimate import estimate
 

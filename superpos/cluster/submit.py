@@ -69,7 +69,8 @@ def plan(
     run = out.resolve() / str(sweep.base["name"]) / sweep.run_id
     scripts.check_path(run)
     threads = [] if any(text.lstrip("+").startswith("engine.threads=") for text in overrides) else _threads(site)
-    train = [*overrides, *threads, "--out", str(out.resolve())]
+    # A file that is edited while the shards wait would have each train a run of its own.
+    train = [*overrides, *threads, "--run-id", sweep.run_id, "--out", str(out.resolve())]
     folder = ["--config-dir", str(config_dir.resolve())] if config_dir else []
     train += folder
     if faulty := [text for text in train if not text.isprintable()]:

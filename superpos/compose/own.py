@@ -29,20 +29,28 @@ def _mapping(value: Any) -> dict[str, Any] | None:
     return dict(value) if isinstance(value, Mapping) else None
 
 
-def _function(doc: str) -> Any:
+def _list(value: Any) -> list[Any] | None:
+    return list(value) if isinstance(value, list | tuple) else None
+
+
+def _function(doc: str, null: str = "superpos's own") -> Any:
     """A key that names a function."""
-    return key("value", None, doc, parse=_name, words=f"the name of a function in {FILE}", null="superpos's own")
+    return key("value", None, doc, parse=_name, words=f"the name of a function in {FILE}", null=null)
 
 
 @dataclass(frozen=True)
 class OwnConfig:
-    """Functions of a file `superpos_functions.py`, which only `--config-dir` and the folder of that file run."""
+    """Functions of a file `superpos_functions.py`, which only `--config-dir` runs; those of a whole run."""
 
     model: str | None = _function("model(params, x): outputs [M, B, ...]")
     data: str | None = _function("data(x): inputs made of the drawn ones, [M, B, n]")
     target: str | None = _function("target(x): what the outputs should be")
     loss: str | None = _function("loss(out, target, params): the loss of each sample, [M, B]")
-    after_step: str | None = _function("after_step(params, lr, step): parameters that are to be others")
+    after_step: str | None = _function("after_step(params, lr, step): parameters that are to be others", null="none")
+    init: str | None = _function("init(params): initial parameters that are to be others", null="as drawn")
+    measure: str | None = _function(
+        "measure(params): columns of results, [M] each, which are own.NAME in the table", null="none"
+    )
     params: Any = key(  # noqa: RUF009 - a field
         "value",
         None,
@@ -50,6 +58,30 @@ class OwnConfig:
         parse=_mapping,
         words='{name: shape} with shapes of "n", "m" and integers',
         null="those of superpos's own",
+    )
+    draws: Any = key(  # noqa: RUF009 - a field
+        "value",
+        None,
+        "random numbers of a model's seed, which functions take by name: [M, B, ...], in after_step and init [M, ...]",
+        parse=_mapping,
+        words="{name: [uniform or normal, size, ...]}",
+        null="none",
+    )
+    frozen: Any = key(  # noqa: RUF009 - a field
+        "value",
+        None,
+        "parameters that training leaves as they were drawn",
+        parse=_list,
+        words="a list of names of parameters",
+        null="none",
+    )
+    encoder: str | None = key(
+        "value",
+        None,
+        "the parameter of one's own, of shape [n, m], whose rows are measured as those of W are",
+        parse=_name,
+        words="the name of a parameter",
+        null="nothing is measured",
     )
 
 
@@ -102,6 +134,6 @@ def _own(asked: dict[str, Any], config_dir: Path | None) -> Own | None:
         raise ConfigError(f"{GROUP}: {named} needs --config-dir and the folder whose {FILE} has them")
     functions = functions_named(config_dir, names) if names and config_dir is not None else {}
     try:
-        return Own.of(functions, asked.get("params"))
+        return Own.of(functions, **{name: value for name, value in asked.items() if name not in FUNCTIONS})
     except ConfigError as error:
         raise ConfigError([f"{_PREFIX}{fault}" for fault in error.faults]) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from superpos.families.circuit.explorer import EXPLORER
 from superpos.family import Exhibits, Figure
 
 _HERE: Final = "superpos.families.circuit"
@@ -28,5 +29,6 @@ SHOWS: Final = Exhibits(
         ),
     },
     measures=f"{_HERE}.measures",
+    explorer=EXPLORER,
     words={"circuit.beta": "β", "circuit.rho": "ρ", "circuit.distractors": "unread parts"},
 )

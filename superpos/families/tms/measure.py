@@ -18,10 +18,16 @@ _CELLS = 4e6  # of the models' products of features with features, at once: 32 M
 def measure(task: Task, state: State, pause: Callable[[], None]) -> dict[str, NDArray[Any]]:
     """Metrics of W by column, [M]; untied models have those of W1."""
     structure = task.structure
-    encoder = state.params["W" if structure.tied else "W1"]
+    return of_encoder(structure, state.params["W" if structure.tied else "W1"], pause)
+
+
+def of_encoder(
+    structure: Structure, encoder: NDArray[np.float32], pause: Callable[[], None]
+) -> dict[str, NDArray[Any]]:
+    """Metrics by column, [M], of directions [M, F, H] that stand for the features."""
     size = max(1, int(_CELLS // structure.n_features**2))
     parts = []
-    for start in range(0, len(task), size):
+    for start in range(0, len(encoder), size):
         parts.append(_measure(structure, encoder[start : start + size]))
         pause()
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

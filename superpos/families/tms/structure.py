@@ -107,7 +107,7 @@ class Task(task.Task):
     @property
     def in_training(self) -> Task:
         """These models with the seeds of which their training inputs are drawn."""
-        return replace(self, seed=self.data_seed) if self.structure.same_inputs else self
+        return replace(self, seed=self.data_seed) if self.structure.n_points else self
 
     def expected_shape(self, name: str) -> tuple[int, ...]:
         """The shape that a field must have."""

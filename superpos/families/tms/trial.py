@@ -5,16 +5,18 @@ Shapes: M models, B samples, F features.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from superpos.errors import ConfigError
 from superpos.families.tms import FAMILY
-from superpos.families.tms.own import wanted
+from superpos.families.tms.data.own_draws import own_draws
+from superpos.families.tms.own import Inputs, wanted
+from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Structure, Task
 from superpos.family import Family
 from superpos.user.functions import Own
@@ -62,22 +64,43 @@ class _Trial:
         self.device = device
         self.structure: Structure = task.structure
         named = self.own.names  # whose fault a wrong loss or gradient is
-        self.learns = next((name for name in ("model", "loss", "target") if name in named), next(iter(named)))
+        self.learns = next((name for name in ("model", "loss", "target") if name in named), "data")
 
     def run(self) -> None:
         """All checks; the first fault ends them."""
         functions = self.own.functions
-        x = self._checked("data", functions.get("data"), self._drawn(self.task))
+        self._check_frozen()
+        if "init" in functions:
+            self._check_changes("init")
+        drawn = self._numbers(self.task)
+        x = self._checked("data", lambda x: self.own.called("data", x, drawn=drawn), self._drawn(self.task))
         start = {name: torch.from_numpy(value).to(self.device) for name, value in self.family.init(self.task).items()}
         free = "loss" in functions  # what outputs and targets are is then between the user's own functions
-        forward = functions.get("model")
-        self._checked("model", forward and (lambda x: forward(dict(start), x)), x, free)
-        self._checked("target", functions.get("target"), x, free)
+        self._checked("model", lambda x: self.own.called("model", dict(start), x, drawn=drawn), x, free)
+        self._checked("target", lambda x: self.own.called("target", x, drawn=drawn), x, free)
         if "loss" in functions:
-            self._check_loss(x)
+            self._check_loss(Inputs(x, drawn))
         if "after_step" in functions:
-            self._check_after_step()
-        self._look_for_coupling(replace(self.task, sparsity=np.zeros_like(self.task.sparsity)))
+            self._check_changes(
+                "after_step", torch.full((_MODELS,), _RATE, device=self.device), self.structure.steps // 2
+            )
+        if "measure" in functions:
+            self._check_measure(start)
+        if self.own.changes_loss:
+            self._look_for_coupling(replace(self.task, sparsity=np.zeros_like(self.task.sparsity)))
+
+    def _check_frozen(self) -> None:
+        names = self.structure.param_shapes.keys()
+        if unknown := self.own.frozen - names:
+            raise ConfigError(
+                f"frozen: there is no {', '.join(sorted(unknown))}; the parameters are {', '.join(names)}"
+            )
+        if self.own.frozen == names:
+            raise ConfigError("frozen: names every parameter; nothing is left to train")
+
+    def _numbers(self, task: Task) -> Tensors:
+        """Random numbers for some samples."""
+        return own_draws(self.own, task, Purpose.OWN_EVALUATE, 0, range(_SAMPLES), self.device)
 
     def _drawn(self, task: Task) -> torch.Tensor:
         """Inputs before `data` changes them."""
@@ -85,10 +108,10 @@ class _Trial:
         return x
 
     def _checked(
-        self, name: str, function: Callable[[torch.Tensor], object] | None, x: torch.Tensor, free: bool = False
+        self, name: str, function: Callable[[torch.Tensor], object], x: torch.Tensor, free: bool = False
     ) -> torch.Tensor:
-        """What a function gives for x, `free` in shape and type but for models and samples; x where there is none."""
-        if function is None:
+        """What a function gives for x, `free` in shape and type but for models and samples; x where it is not given."""
+        if name not in self.own.functions:
             return x
         given = x.clone()
         found, again = self._called(name, lambda: (function(given), function(x.clone())))
@@ -110,20 +133,20 @@ class _Trial:
         if not torch.equal(found, again):
             raise self._fault(name, f"gives something else when it is called again; {_ALONE}")
 
-    def _check_loss(self, x: torch.Tensor) -> None:
+    def _check_loss(self, inputs: Inputs) -> None:
         """It must give a number for each sample, each model's from its own outputs, targets and parameters alone."""
         params = dict(self._random_params())
-        out = self.family.forward(self.task, params, x)[0]
-        target = wanted(self.own, self.task, x)
-        found = self._loss(out, target, params)
-        self._check_numbers("loss", found, self._loss(out, target, params))
+        out = self.family.forward(self.task, params, inputs)[0]
+        target = wanted(self.own, self.task, inputs)
+        found = self._loss(out, target, params, inputs.drawn)
+        self._check_numbers("loss", found, self._loss(out, target, params, inputs.drawn))
         for one in (slice(i, i + 1) for i in range(_MODELS)):
-            mine = {name: value[one] for name, value in params.items()}
-            if not _same(self._loss(out[one], target[one], mine), found[one]):
+            alone = self._loss(out[one], target[one], _taken(params, one), _taken(inputs.drawn, one))
+            if not _same(alone, found[one]):
                 raise self._fault("loss", _COUPLED)
 
-    def _loss(self, out: torch.Tensor, target: torch.Tensor, params: Tensors) -> torch.Tensor:
-        found = self._called("loss", lambda: self.own.functions["loss"](out, target, dict(params)))
+    def _loss(self, out: torch.Tensor, target: torch.Tensor, params: Tensors, drawn: Tensors) -> torch.Tensor:
+        found = self._called("loss", lambda: self.own.called("loss", out, target, dict(params), drawn=drawn))
         allowed = f"float32 {list(out.shape[:2])}, a number for each sample of a model"
         if not isinstance(found, torch.Tensor):
             raise self._fault("loss", f"gives a {type(found).__name__}; allowed: {allowed}")
@@ -131,58 +154,75 @@ class _Trial:
             raise self._fault("loss", f"gives {_kind(found)}; allowed: {allowed}")
         return found.detach()
 
-    def _check_after_step(self) -> None:
-        """It must give parameters, each model's from its own alone, and leave what it is given as it was."""
+    def _check_changes(self, name: str, *arguments: Any) -> None:
+        """A function must give parameters, each model's from its own alone, and leave what it is given as it was."""
         params = dict(self._random_params())
-        company = self._stepped(params)
-        for name, value in self._stepped(params).items():
-            self._check_numbers("after_step", value, company[name])
+        every = slice(0, _MODELS)
+        company = self._changed(name, params, every, *arguments)
+        for parameter, value in self._changed(name, params, every, *arguments).items():
+            self._check_numbers(name, value, company[parameter])
         for one in (slice(i, i + 1) for i in range(_MODELS)):
-            alone = self._stepped({name: value[one] for name, value in params.items()})
-            if not all(_same(value, company[name][one]) for name, value in alone.items()):
-                raise self._fault("after_step", _COUPLED)
+            alone = self._changed(name, _taken(params, one), one, *arguments)
+            if not all(_same(value, company[parameter][one]) for parameter, value in alone.items()):
+                raise self._fault(name, _COUPLED)
 
-    def _stepped(self, params: Tensors) -> Tensors:
-        """What `after_step` gives for parameters, as after a step in the middle of training."""
-        given = {name: value.clone() for name, value in params.items()}
-        lr = torch.full((len(next(iter(params.values()))),), _RATE, device=self.device)
-        function = self.own.functions["after_step"]
-        found = self._called("after_step", lambda: function(dict(given), lr, self.structure.steps // 2))
+    def _changed(self, name: str, params: Tensors, rows: slice, *arguments: Any) -> Tensors:
+        """What a function gives for the parameters of some models, in the place of some of them."""
+        given = {parameter: value.clone() for parameter, value in params.items()}
+        purpose = Purpose.OWN_INIT if name == "init" else Purpose.OWN_STEP
+        drawn = own_draws(self.own, self.task.take(rows), purpose, 0, range(1), self.device)
+        once = {draw: value[:, 0] for draw, value in drawn.items()}
+        taken = [value[rows] if isinstance(value, torch.Tensor) else value for value in arguments]
+        found = self._called(name, lambda: self.own.called(name, dict(given), *taken, drawn=once))
         if not isinstance(found, dict) or not found.keys() <= params.keys():
             names = f" of {', '.join(map(str, found))}" if isinstance(found, dict) else ""
             allowed = f"a dict of some of {', '.join(params)}"
-            raise self._fault("after_step", f"gives a {type(found).__name__}{names}; allowed: {allowed}")
-        for name, value in found.items():
-            if not isinstance(value, torch.Tensor) or _kind(value) != _kind(params[name]):
+            raise self._fault(name, f"gives a {type(found).__name__}{names}; allowed: {allowed}")
+        for parameter, value in found.items():
+            if not isinstance(value, torch.Tensor) or _kind(value) != _kind(params[parameter]):
                 kind = _kind(value) if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
-                raise self._fault("after_step", f"gives {name} as {kind}; allowed: {_kind(params[name])}")
-        if not all(torch.equal(given[name], value) for name, value in params.items()):
-            raise self._fault("after_step", "changes a parameter in place; allowed: a new tensor")
-        return {name: value.detach() for name, value in found.items()}
+                raise self._fault(name, f"gives {parameter} as {kind}; allowed: {_kind(params[parameter])}")
+        if not all(torch.equal(given[parameter], value) for parameter, value in params.items()):
+            raise self._fault(name, "changes a parameter in place; allowed: a new tensor")
+        return {parameter: value.detach() for parameter, value in found.items()}
+
+    def _check_measure(self, params: Tensors) -> None:
+        """It must give columns: numbers of models by names."""
+        found = self._called("measure", lambda: self.own.called("measure", dict(params)))
+        if not isinstance(found, dict) or not all(isinstance(name, str) and name.isidentifier() for name in found):
+            raise self._fault("measure", f"gives {found!r}; allowed: a dict of columns by their names")
+        for name, value in found.items():
+            if tuple(getattr(value, "shape", ())) != (_MODELS,):
+                shape = list(getattr(value, "shape", ()))
+                raise self._fault("measure", f"gives {name} of shape {shape}; allowed: [{_MODELS}], a number a model")
 
     def _look_for_coupling(self, dense: Task) -> None:
         """Every model alone must have the inputs, the loss and the gradients that it has in company, on dense data."""
-        change = self.own.functions.get("data") or (lambda x: x)
-        params, x = dict(self._random_params()), change(self._drawn(dense))
-        company = self._gradients(params, x)
+        params, inputs = dict(self._random_params()), self._inputs(dense)
+        company = self._gradients(params, inputs)
         for one in (slice(i, i + 1) for i in range(_MODELS)):
-            if not _same(change(self._drawn(dense.take(one))), x[one]):
+            if not _same(self._inputs(dense.take(one)).x, inputs.x[one]):
                 raise self._fault("data", _COUPLED)
-            alone = self._gradients({name: value[one] for name, value in params.items()}, x[one])
+            mine = Inputs(inputs.x[one], _taken(inputs.drawn, one))
+            alone = self._gradients(_taken(params, one), mine)
             if not all(_same(value, company[name][one]) for name, value in alone.items()):
                 raise self._fault(self.learns, _COUPLED)
+
+    def _inputs(self, task: Task) -> Inputs:
+        inputs: Inputs = self.family.sample(task, range(_SAMPLES), self.device)
+        return inputs
 
     def _random_params(self) -> Iterator[tuple[str, torch.Tensor]]:
         generator = torch.Generator().manual_seed(0)
         for name, shape in self.structure.param_shapes.items():
             yield name, (_SPREAD * torch.randn(_MODELS, *shape, generator=generator)).to(self.device)
 
-    def _gradients(self, params: Tensors, x: torch.Tensor) -> Tensors:
+    def _gradients(self, params: Tensors, inputs: Inputs) -> Tensors:
         """The loss [M] and the gradient of each parameter [M, ...]."""
         leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
-        equal = self.task.take(np.zeros(len(x), dtype=np.intp))
+        equal = self.task.take(np.zeros(len(inputs.x), dtype=np.intp))
         equal = replace(equal, importance=np.ones_like(equal.importance))
-        losses = self._called(self.learns, lambda: self.family.losses(equal, leaves, x, {}, 0).mean(-1))
+        losses = self._called(self.learns, lambda: self.family.losses(equal, leaves, inputs, {}, 0).mean(-1))
         if not losses.requires_grad:
             raise self._fault(self.learns, "gives what no parameter leads to")
         grads = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
@@ -201,6 +241,11 @@ class _Trial:
 
     def _fault(self, name: str, what: str) -> ConfigError:
         return ConfigError(f"{name}: {self.own.names[name]} {what}")
+
+
+def _taken(tensors: Mapping[str, torch.Tensor], rows: slice) -> Tensors:
+    """Some models of tensors [M, ...]."""
+    return {name: value[rows] for name, value in tensors.items()}
 
 
 def _kind(tensor: torch.Tensor) -> str:

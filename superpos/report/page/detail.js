@@ -2,7 +2,7 @@
 
 const CARDS = [
   // draw: (target, view {model, row, weights, tensors, step}, card) → false where there is nothing to show
-  // moves: whether it changes in time; across: whether it has a row of the page for itself
+  // moves: whether it changes in time; asks: whether it follows what its own controls ask, see FAMILY.state; across: whether it has a row of the page for itself
   ...FAMILY.cards,
   { name: "history", title: "Training loss", draw: drawHistory, moves: true },
   { name: "seeds", title: "Seeds of this setting", draw: drawSeeds, moves: false },
@@ -11,10 +11,10 @@ const FIRST = ["loss", ...(RUN.label === null ? [] : [RUN.label]), ...FAMILY.col
 const MINOR = ["status", "diverged_at", "loss_kind", "backend", "loss_se"]; // said elsewhere, or of no weight
 
 /**
- * Draw a model into an article, nothing for null; `moved`: only what moves in time is drawn anew.
+ * Draw a model into an article, nothing for null; `only`: which cards are drawn anew, those that "moves" or "asks".
  * False where it was given up, as another drawing waits.
  */
-async function drawDetail(article, model, moved) {
+async function drawDetail(article, model, only) {
   article.hidden = model === null;
   if (model === null) return true;
   if (!article.childElementCount) build(article);
@@ -24,8 +24,8 @@ async function drawDetail(article, model, moved) {
   const view = { model, row: rowOf(model), weights, tensors: found?.part.tensors ?? [], step };
   drawHead(article.querySelector(".head"), view);
   drawConfig(article.querySelector(".config"), view);
-  for (const { name, title, draw, moves } of CARDS) {
-    if (moved && !moves) continue;
+  for (const { name, title, draw, ...follows } of CARDS) {
+    if (only && !follows[only]) continue;
     const card = article.querySelector(`.card.${name}`);
     if (waiting) return false;
     if (!document.documentElement.dataset.ready && !card.hidden && card.getBoundingClientRect().top > innerHeight) {

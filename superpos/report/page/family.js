@@ -9,6 +9,7 @@ const FAMILY = {
   metrics: () => [], // what the map shows beside the columns of the table, see metrics.js
   pair: null, // of metrics of the kind "pair": {strength, hue, corners: [[x, y, text, colour], ...], label}, see drawKey
   sizes: () => "", // (arrays of a part of the weights) → the sizes of its models in words
+  state: {}, // texts that its cards ask for, by name, with what the page begins with; cards with `asks` follow them
   begin: () => ({}), // () → {metric, feature} that the page begins with
 };
 

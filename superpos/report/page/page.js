@@ -25,7 +25,7 @@ async function drawAll() {
   if (theme) setTheme();
   if (view) await attempt("The controls", drawControls);
   if (view || model) await attempt("The map", drawMap);
-  const whole = model || changed("frame") ? await attempt("The models", () => drawModels(!model)) : true;
+  const whole = model || changed("frame", ...ofFamily()) ? await attempt("The models", () => drawModels(model ? null : changed("frame") ? "moves" : "asks")) : true;
   if (theme) await attempt("All axes", drawParallel);
   if (changed("filter", "sort", "shown")) await attempt("The table", drawTable);
   else if (other) markRow();
@@ -58,13 +58,13 @@ function speak(model) {
 }
 
 /** The model in view and the pinned one; false where it was given up, as something else is wanted in the meantime. */
-async function drawModels(moved) {
+async function drawModels(only) {
   const sideBySide = document.getElementById("compared"), two = state.pin !== null;
   const resized = sideBySide.classList.contains("two") !== two;
   sideBySide.classList.toggle("two", two);
   await drawTime();
   const [detail, pinned] = ["detail", "pinned"].map((id) => document.getElementById(id));
-  const done = await drawDetail(detail, state.model, moved) && await drawDetail(pinned, state.pin, moved);
+  const done = await drawDetail(detail, state.model, only) && await drawDetail(pinned, state.pin, only);
   if (done && resized) resizeAll();
   return done;
 }
@@ -90,7 +90,7 @@ function begin(words) {
     model, pin: null, metric: "loss", feature: 0, theory: true, frame: null, filter: "", sort: "model", shown: 100,
     x: axes.at(-1) ?? null, y: axes.length > 1 ? axes[0] : null,
     theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
-    ...FAMILY.begin(),
+    ...FAMILY.state, ...FAMILY.begin(),
   });
   if (!hasMetric(initial.metric)) initial.metric = METRICS[0]?.name ?? null;
   Object.assign(wanted, words === null ? stateOf(location.hash) : stateLike(words));

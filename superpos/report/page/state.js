@@ -12,6 +12,8 @@ const state = { ...wanted };
 const initial = {};
 const hasMetric = (name) => METRICS.some((metric) => metric.name === name);
 const NUMBERS = ["model", "pin", "feature", "x", "y", "frame"];
+const ofFamily = () => Object.keys(FAMILY.state); // which is known later
+const texts = () => ["filter", "sort", ...ofFamily()];
 
 /** The state that an address describes; what it does not name is as at the start. */
 function stateOf(hash) {
@@ -20,7 +22,7 @@ function stateOf(hash) {
     if (key.startsWith("at.")) found.at[key.slice(3)] = Number(text);
     else if (NUMBERS.includes(key)) found[key] = Number(text);
     else if (key === "theory") found.theory = text !== "false";
-    else if (["metric", "theme", "filter", "sort"].includes(key)) found[key] = text;
+    else if (["metric", "theme", ...texts()].includes(key)) found[key] = text;
   }
   return valid(found);
 }
@@ -42,7 +44,7 @@ function valid(asked) {
   if (!Number.isInteger(found.frame) || found.frame < 0) found.frame = null;
   if (!["light", "dark"].includes(found.theme)) found.theme = initial.theme;
   if (!Number.isInteger(found.shown) || found.shown < 0) found.shown = initial.shown;
-  for (const name of ["filter", "sort"]) if (typeof found[name] !== "string") found[name] = initial[name];
+  for (const name of texts()) if (typeof found[name] !== "string") found[name] = initial[name];
   found.theory = Boolean(found.theory);
   return found;
 }
@@ -64,11 +66,11 @@ function toHash() {
 /** What is looked at without numbers of models and axes, which mean something else in another run. */
 function inWords() {
   if (!isListed(wanted.model ?? -1)) return null; // it was never opened
-  const { metric, feature, theory, theme, filter, sort } = wanted;
+  const { metric, feature, theory, theme } = wanted, said = Object.fromEntries(texts().map((name) => [name, wanted[name]]));
   const none = SETTINGS.length > 1 ? null : undefined; // no axis was chosen, or there is no choice
   const keysOf = (axis) => (axis === null ? none : RUN.axes[axis].keys.join());
   const pin = wanted.pin === null ? null : settingsOf(wanted.pin);
-  return { metric, feature, theory, theme, filter, sort, x: keysOf(wanted.x), y: keysOf(wanted.y), model: settingsOf(wanted.model), pin };
+  return { metric, feature, theory, theme, ...said, x: keysOf(wanted.x), y: keysOf(wanted.y), model: settingsOf(wanted.model), pin };
 }
 
 /** The state of this run that is nearest to what was looked at in another one. */

@@ -19,7 +19,7 @@ from superpos.maths.types import Floats
 from superpos.store import Run
 from superpos.store.rows import healthy
 
-AT_ONCE: Final = 50
+_AT_ONCE: Final = 50
 """Models whose lattices are in memory together."""
 _STRUCTURE: Final = ["circuit.kind", "circuit.distractors", "circuit.always_on"]
 
@@ -54,13 +54,13 @@ class Grade(NamedTuple):
 
 
 def groups(run: Run) -> list[Group]:
-    """Healthy models of equal structure, at most `AT_ONCE` together, in the order of the table."""
+    """Healthy models of equal structure, at most `_AT_ONCE` together, in the order of the table."""
     found = []
     for _, rows in healthy(run.table).groupby(_STRUCTURE, sort=False, dropna=False):
         models = [int(model) for model in rows["model"]]
         kind = str(rows["circuit.kind"].iloc[0])
-        for start in range(0, len(models), AT_ONCE):
-            found.append(Group(kind, tuple(models[start : start + AT_ONCE])))
+        for start in range(0, len(models), _AT_ONCE):
+            found.append(Group(kind, tuple(models[start : start + _AT_ONCE])))
     return found
 
 

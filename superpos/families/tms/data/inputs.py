@@ -5,6 +5,9 @@ Shapes: M models, B samples, F features.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 import torch
 
@@ -14,17 +17,24 @@ from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
 from superpos.maths.streams import draws
 
+Sampler: TypeAlias = "Callable[[Task, Purpose, int, range, str], torch.Tensor]"
 
-def sample(task: Task, purpose: Purpose, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
-    """Inputs [M, B, F] of a contiguous range of samples of one step, by the structure's sampler."""
-    sampler = sparse.sample if task.structure.sampler == "sparse" else dense
+
+def sample(
+    task: Task, purpose: Purpose, step: int, samples: range, device: str = "cpu", densely: Sampler | None = None
+) -> torch.Tensor:
+    """Inputs [M, B, F] of a contiguous range of samples of one step, by the structure's sampler.
+
+    `densely` gives what `dense` does, and faster.
+    """
+    sampler = sparse.sample if task.structure.sampler == "sparse" else densely or dense
     x = sampler(task, purpose, step, samples, device)
     return unit_length(x) if task.structure.n_points else x
 
 
-def evaluation(task: Task, samples: range, device: str = "cpu") -> torch.Tensor:
-    """Inputs [M, B, F] of a contiguous range of samples of the evaluation stream."""
-    return sample(task, Purpose.EVALUATE, 0, samples, device)
+def evaluation(task: Task, samples: range, device: str = "cpu", densely: Sampler | None = None) -> torch.Tensor:
+    """Inputs [M, B, F] of a contiguous range of samples of the evaluation stream; `densely` as in `sample`."""
+    return sample(task, Purpose.EVALUATE, 0, samples, device, densely)
 
 
 def dense(task: Task, purpose: Purpose, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
@@ -43,11 +53,11 @@ def dense(task: Task, purpose: Purpose, step: int, samples: range, device: str =
     return features(cells(structure, task.sparsity), u[rows], switch[rows], structure.values)
 
 
-def batch(task: Task, step: int, device: str = "cpu") -> torch.Tensor:
-    """Training inputs [M, B, F]: a fresh batch, or all points of the finite data set."""
+def batch(task: Task, step: int, device: str = "cpu", densely: Sampler | None = None) -> torch.Tensor:
+    """Training inputs [M, B, F]: a fresh batch, or all points of the finite data set; `densely` as in `sample`."""
     structure = task.structure
     purpose, at = (Purpose.POINTS, 0) if structure.n_points else (Purpose.TRAIN, step)
-    return sample(task.in_training, purpose, at, range(structure.samples_per_step), device)
+    return sample(task.in_training, purpose, at, range(structure.samples_per_step), device, densely)
 
 
 def unit_length(x: torch.Tensor) -> torch.Tensor:

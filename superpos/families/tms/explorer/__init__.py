@@ -8,7 +8,7 @@ from typing import Final
 from superpos.family import Explorer, Late
 
 EXPLORER: Final = Explorer(
-    scripts=(f"{__name__}:panels.js",),
+    scripts=(f"{__name__}:attributions.js", f"{__name__}:panels.js"),
     parts=Late(f"{__name__}.parts:parts"),
     layers=Late(f"{__name__}.theory:layers"),
     constants=Late(f"{__name__}.constants:constants"),

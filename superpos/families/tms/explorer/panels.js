@@ -251,8 +251,10 @@ family({
     { name: "norms", title: "Length of the features, by interference", draw: drawNorms, moves: true },
     { name: "dimensionality", title: "Dimensionality of the features", draw: drawDimensionality, moves: true },
     { name: "graph", title: "Feature graph", draw: drawGraph, moves: true },
+    { name: "attributions", title: "What explains one input", draw: drawAttributions, moves: true, asks: true, across: true },
     { name: "neurons", title: "Weights by neuron", draw: drawNeurons, moves: true, across: true },
   ],
+  state: { input: FIRST_INPUT.join(" "), method: EXPLAINED_BY[0][0] },
   metrics: featureMetrics,
   pair: {
     strength: "norm", hue: "interference", label: "Colour key: white is not represented, blue a dedicated dimension, red superposed",

@@ -353,7 +353,7 @@ def update(
     place = state.numbers.ctypes.data + model * 6 * size * FLOAT
     old, new = place + turn * 3 * size * FLOAT, place + (1 - turn) * 3 * size * FLOAT
     factor, lr, decay = np.float32(1 / shape.batch), models.rate[model, at], models.decay[model]
-    where = (old, old + size * FLOAT, old + 2 * size * FLOAT, room.grad, new, room.check, size, factor)
+    where = (old, old + size * FLOAT, old + 2 * size * FLOAT, room.grad, new, room.check, size, size, factor)
     adam = models.adam
     bias1 = 1.0 - adam.beta1 ** (step + 1)
     bias2 = np.sqrt(1.0 - adam.beta2 ** (step + 1))
