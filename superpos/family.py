@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from keyword import iskeyword
@@ -354,6 +354,12 @@ def find(name: str) -> Family:
 def every() -> list[Family]:
     """All families."""
     return [find(name) for name in names()]
+
+
+def of_others(name: str, offered: Callable[[Family], Collection[str]]) -> str:
+    """For the error that a run has nothing of a name: the families that offer it, or no text."""
+    having = [family.name for family in every() if name in offered(family)]
+    return f"it is for runs of family={' and '.join(having)}; " if having else ""
 
 
 @cache

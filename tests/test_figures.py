@@ -479,7 +479,7 @@ def test_a_figure_says_why_a_run_cannot_show_it(name: str) -> None:
 
 
 def test_an_unknown_figure_is_an_error_with_the_known_ones(small: MemoryRun) -> None:
-    with pytest.raises(SuperposError, match="no figure 'arrows'; there are features, superposition, phase_diagram"):
+    with pytest.raises(SuperposError, match="no figure 'arrows'; it is for runs of family=sae; there are features, "):
         registry.draw(small, "arrows")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,12 +14,14 @@ import typer
 from superpos.cli import completion
 from superpos.config.wording import did_you_mean
 from superpos.errors import ConfigError
+from superpos.family import of_others
 from superpos.paths import given
 from superpos.terminal.progress import say
 
 if TYPE_CHECKING:
     from superpos.compose.compose import Composed
     from superpos.config.schema import Schema
+    from superpos.family import Family
     from superpos.store import Run
 
 _KEY = re.compile(r"\w+(\.\w+)*=")
@@ -95,8 +98,16 @@ def check_json(json_: bool, dry_run: bool) -> None:
         raise ConfigError("--json: is about --dry-run; of a run, `superpos status --json` prints what is done")
 
 
-def check_names(where: str, names: list[str], known: list[str]) -> None:
-    """Raises `ConfigError` for every name that is not known, with the nearest one."""
+def check_names(
+    where: str, names: list[str], known: list[str], offered: Callable[[Family], Collection[str]] = lambda _: ()
+) -> None:
+    """Raises `ConfigError` for every name that is not known, with the nearest one.
+
+    `offered`: what of this kind a family has, where other families have others.
+    """
     wrong = [name for name in names if name not in known]
     if wrong:
-        raise ConfigError([f"{where}: there is no {name!r}; {did_you_mean(name, known)}" for name in wrong])
+        faults = [
+            f"{where}: there is no {name!r}; {of_others(name, offered) or did_you_mean(name, known)}" for name in wrong
+        ]
+        raise ConfigError([fault.removesuffix("; ") for fault in faults])

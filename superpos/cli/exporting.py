@@ -81,7 +81,8 @@ def _export_model(run: Path | None, format_: str, model: int | None, to: Path | 
 
     loaded = common.load(run)
     formats = loaded.require_family().exporters
-    common.check_names("--as", [format_], [*(name[1:] for name in SUFFIXES), *TRACKERS, *formats])
+    known = [*(name[1:] for name in SUFFIXES), *TRACKERS, *formats]
+    common.check_names("--as", [format_], known, lambda family: family.exporters)
     if model is None:
         raise ConfigError("--model: is missing; --as writes one model, --model=N")
     if not 0 <= model < loaded.n_models:

@@ -55,7 +55,7 @@ def plot(
     folder = None if config_dir is None else own_folder(config_dir)
     own = own_figures(folder, registry.figures_of(family))
     figures = registry.figures_of(family, own)
-    common.check_names("--figure", figure or [], list(figures))
+    common.check_names("--figure", figure or [], list(figures), lambda family: family.shows.figures)
     if loaded.table.empty:
         raise IncompleteError(f"{loaded.path} has no finished models; train it first")
     if not loaded.complete:

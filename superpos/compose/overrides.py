@@ -185,7 +185,8 @@ def _reason(text: str, message: str) -> str:
     """What Hydra's parser says, without the names of its tokens."""
     key = text.partition("=")[0]
     if not _KEY_AT_ALL.fullmatch(key):
-        return f"{key!r} is no key"
+        joined = "; several keys move together in a file, which superpos new begins" if "," in key else ""
+        return f"{key!r} is no key{joined}"
     if bracket := unclosed(text):
         return f"a bracket {bracket} without its other half"
     if "LexerNoViableAltException" in message:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from superpos.errors import IncompleteError, SuperposError
-from superpos.family import DEFAULT, EVERY_RUN, Family, Label, UnknownFamilyError, find, itself
+from superpos.family import DEFAULT, EVERY_RUN, Family, Label, UnknownFamilyError, find, itself, of_others
 from superpos.paths import given
 from superpos.store import formats, manifest, notes
 from superpos.store.by_setting import by_setting
@@ -143,7 +143,8 @@ class Run:
             raise AttributeError(fault, name=name, obj=self)
         if name not in self.family.views:
             views = ", ".join(self.family.views) or "nothing"
-            fault = f"a run of the family {self.family.name!r} has no {name!r}; its family adds {views}"
+            where = of_others(name, lambda family: family.views)
+            fault = f"a run of the family {self.family.name!r} has no {name!r}; {where}its family adds {views}"
             raise AttributeError(fault, name=name, obj=self)
         return MethodType(itself(self.family.views[name]), self)
 
