@@ -111,7 +111,7 @@ def test_tensors_of_two_shapes_are_no_one_array(of_two_shapes: Run, tmp_path: Pa
         (["--to=run.csv", "--model=1"], "--models=N writes the row of one model"),
         (
             ["--as=sae_lens", "--model=1"],
-            "--as: there is no 'sae_lens'; allowed: csv, parquet, md, tex, npz, tensorboard, wandb",
+            "--as: there is no 'sae_lens'; it is for runs of family=sae",
         ),
         (["--as=x", "--models=1"], "--as takes one model"),
     ],

@@ -170,7 +170,8 @@ def test_plot_returns_the_figure(run: Run) -> None:
     [
         (
             None,
-            "run.plot takes the name of a figure; this run can show 'features', 'geometry', 'contamination', 'loss'",
+            "run.plot takes the name of a figure; this run can show "
+            "'features', 'geometry', 'contamination', 'collateral', 'loss'",
         ),
         ("losses", "no figure 'losses'; there are features, .*, loss"),
         ("motif", "figure 'motif' needs .*; figures of this run: features, "),

@@ -97,6 +97,10 @@ def _reason(run: Run, figure: Figure) -> str | None:
     """Why a figure cannot show a run: whatever its family holds, or what the figure itself says."""
     if figure.barred:
         return figure.barred
+    if run.table.empty:
+        from superpos.figures.points import NOTHING  # what lists figures needs no arrays
+
+        return NOTHING
     reason: str | None = _module(figure).applies(run)
     return reason
 

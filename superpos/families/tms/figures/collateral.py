@@ -58,10 +58,11 @@ def _lines(axes: Axes, rows: pd.DataFrame, name: str) -> None:
 
 def applies(run: Run) -> str | None:
     """Why there are no lines; None when there are."""
+    table = healthy(run.table)
     reason = contamination.applies(run) or all_equal(run, {"model.hidden": "linear"})
     if reason is not None:
         return reason
-    sizes = len(healthy(run.table)[_SIZE].drop_duplicates())
+    sizes = len(table[_SIZE].drop_duplicates())
     return f"needs at most {MAX_SIZES} sizes of models, found {sizes}" if sizes > MAX_SIZES else None
 
 
