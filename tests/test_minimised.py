@@ -21,7 +21,7 @@ from superpos.families.tms import model
 from superpos.families.tms.cpu import FusedCpuEngine
 from superpos.families.tms.data import inputs
 from superpos.families.tms.exact_loss import has_exact_loss
-from superpos.families.tms.own import with_functions
+from superpos.families.tms.own import Inputs, with_functions
 from superpos.families.tms.structure import Structure, Task
 from superpos.user.functions import Own
 
@@ -248,6 +248,7 @@ def test_models_of_one_s_own_are_trained_on_the_power() -> None:
     assert own is not None
     family = with_functions(own)
     task = make_task(2, 1, loss_power=4, importance=[[1.0, 3.0]])
-    params, x = {"b": torch.tensor([[0.5, 1.0]])}, torch.tensor([[[0.0, 0.5], [1.5, 1.0]]])
-    assert family.losses(task, params, x, {}, 0).tolist() == [[0.5**4 + 3 * 0.5**4, 1.0]]
-    assert family.losses(task, params, x, {}, None).tolist() == [[0.5**2 + 3 * 0.5**2, 1.0]]
+    params = {"b": torch.tensor([[0.5, 1.0]])}
+    inputs = Inputs(torch.tensor([[[0.0, 0.5], [1.5, 1.0]]]), {})
+    assert family.losses(task, params, inputs, {}, 0).tolist() == [[0.5**4 + 3 * 0.5**4, 1.0]]
+    assert family.losses(task, params, inputs, {}, None).tolist() == [[0.5**2 + 3 * 0.5**2, 1.0]]

@@ -124,7 +124,7 @@ def test_views_of_a_family_are_methods_of_its_runs(tmp_path: Path) -> None:
 
 def test_what_is_no_view_is_an_attribute_error_that_says_what_there_is(tmp_path: Path) -> None:
     run = run_of(tmp_path)
-    with pytest.raises(AttributeError, match="a run of the family 'toy' has no 'features'; its family adds scaled"):
+    with pytest.raises(AttributeError, match="no 'features'; it is for runs of family=sae; its family adds scaled"):
         run.features(3)
     assert not hasattr(run, "_repr_latex_")
 

@@ -34,8 +34,6 @@ from superpos.family import names as family_names
 FULL, QUICK = "full", "quick"
 
 _FILE = re.compile(r"(\d\d)_\w+\.yaml")
-OWN_ROW = 0
-"""The row of claims whose file names none."""
 _FILE_KEYS = {"experiment", "runs", "claims"}
 _NEEDED = {"claim", "source", "measure", "reason", "control"}
 _OPTIONAL = {"statistic", "expected", "published", "low", "high", "within", "run", "quick", "empty"}
@@ -63,7 +61,7 @@ class Band:
 class Claim:
     """One statement about an experiment, and how it is checked."""
 
-    row: int  # of the experiment, in the order of the paper
+    row: int | None  # of the experiment, in the order of the paper; None where the name of its file has none
     experiment: str
     text: str
     source: str
@@ -111,7 +109,7 @@ def _read(path: Path, measures: find_measure.Own, needs_row: bool) -> list[Claim
     named = _FILE.fullmatch(path.name)
     if needs_row and not named:
         raise ConfigError("the name of a file of claims is its row in two digits, _ and a word")
-    row = int(named[1]) if named else OWN_ROW
+    row = int(named[1]) if named else None
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, OSError, UnicodeError) as error:
@@ -191,7 +189,7 @@ def _measure_faults(measure: Any, family: Family, own: find_measure.Own) -> list
 
 
 def _claim(
-    row: int,
+    row: int | None,
     experiment: str,
     entry: dict[str, Any],
     runs: Mapping[str, Mapping[str, Overrides]],

@@ -16,7 +16,7 @@ VERDICTS = ("holds", "fails", "skipped")
 def claim_lines(result: Result, first: bool) -> str:
     """A claim in lines, below a header where it is the first of its experiment."""
     claim = result.claim
-    lines = [f"{claim.row}. {claim.experiment}" if claim.row else claim.experiment] if first else []
+    lines = [f"{claim.row}. {claim.experiment}" if claim.row is not None else claim.experiment] if first else []
     lines.append(f"  {result.verdict:<7} {claim.text} [{claim.source}]")
     lines.append(f"{'':10}{_numbers(result)}")
     if result.verdict == "fails":
