@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,18 +75,17 @@ def by_jax(_: Path) -> Weights:
 
 
 def _by_side(make: Callable[[Any, str], Any]) -> Weights:
-    from superpos.families.tms.structure import Structure, Task
+    from superpos.families.tms.bench.cases import Case
 
-    importance, density, seed = (axis.ravel() for axis in np.meshgrid(IMPORTANCE, DENSITY, range(SEEDS), indexing="ij"))
-    models = len(seed)
-    task = Task(
-        Structure(N, M, steps=STEPS, batch_size=BATCH, loss_every=0),
-        seed=np.arange(models, dtype=np.uint64),
+    importance, density, _ = (axis.ravel() for axis in np.meshgrid(IMPORTANCE, DENSITY, range(SEEDS), indexing="ij"))
+    models = len(importance)
+    plain = Case(N, M, models, batch_size=BATCH).task()
+    task = replace(
+        plain,
         sparsity=np.repeat(1 - density[:, None], N, axis=1),
         importance=np.stack([np.ones(models), importance], axis=1),
         lr=np.full(models, LR),
         weight_decay=np.full(models, WEIGHT_DECAY),
-        init_std=np.full(models, (2 / (N + M)) ** 0.5),
     )
     side = make(task, "cpu")
     side.advance(STEPS)
