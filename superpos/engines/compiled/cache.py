@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numba
+from llvmlite import binding
 from numba import njit
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
@@ -87,6 +88,16 @@ class KernelCache:
 def compiles() -> bool:
     """Whether numba compiles in this process: NUMBA_DISABLE_JIT=1 makes it run Python instead."""
     return not vars(numba.config)["DISABLE_JIT"]
+
+
+def no_compiler() -> str | None:
+    """Why compiled kernels cannot run in this process, whatever they train; None where they can."""
+    if not compiles():
+        return "the fused CPU engine needs numba's compiler, which NUMBA_DISABLE_JIT switches off"
+    features = binding.get_host_cpu_features()
+    if "avx2" in features and not features["fma"]:
+        return "the fused CPU engine needs a processor with fused multiply-add"
+    return None
 
 
 class _KeptOverloads:

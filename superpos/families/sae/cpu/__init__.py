@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from llvmlite import binding
 from numpy.typing import NDArray
 
 from superpos.engines import Params
-from superpos.engines.compiled.cache import compiles
+from superpos.engines.compiled.cache import no_compiler
 from superpos.engines.machine import available_threads
 from superpos.engines.task import State
 from superpos.families.sae.cpu import kernel
@@ -50,13 +49,7 @@ class FusedSaeEngine:
             return "the fused CPU engine has no AuxK (sae.aux_k is set)"
         if structure.optimizer == "sgd":
             return "the fused CPU engine takes steps of Adam and AdamW only (train.optimizer=sgd)"
-        if not compiles():
-            off = "NUMBA_DISABLE_JIT switches off"
-            return f"the fused CPU engine needs numba's compiler, which {off}"
-        features = binding.get_host_cpu_features()
-        if "avx2" in features and not features["fma"]:
-            return "the fused CPU engine needs a processor with fused multiply-add"
-        return None
+        return no_compiler()
 
     def gradients(
         self, task: Task, params: Params, step: int, extra: Arrays | None = None

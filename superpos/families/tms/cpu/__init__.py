@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from llvmlite import binding
 from numpy.typing import NDArray
 
 from superpos.engines import Params
-from superpos.engines.compiled.cache import compiles
+from superpos.engines.compiled.cache import no_compiler
 from superpos.engines.compiled.threads import on_threads
 from superpos.engines.compiled.vectors import WIDTH
 from superpos.engines.machine import available_threads
@@ -49,12 +48,7 @@ class FusedCpuEngine:
         """Why a structure cannot be trained here, or None."""
         if law := unknown_law(structure):
             return f"the fused CPU engine {law}"
-        if not compiles():
-            return "the fused CPU engine needs numba's compiler, which NUMBA_DISABLE_JIT switches off"
-        features = binding.get_host_cpu_features()
-        if "avx2" in features and not features["fma"]:
-            return "the fused CPU engine needs a processor with fused multiply-add"
-        return None
+        return no_compiler()
 
     def gradients(
         self, task: Task, params: Params, step: int, extra: Arrays | None = None

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from llvmlite import binding
 from numpy.typing import NDArray
 
 from superpos.engines import Params
-from superpos.engines.compiled.cache import compiles
+from superpos.engines.compiled.cache import no_compiler
 from superpos.engines.compiled.threads import on_threads
 from superpos.engines.machine import available_threads
 from superpos.engines.task import State
@@ -54,12 +53,7 @@ class FusedTransformerEngine:
                 f"the fused CPU engine keeps 16 sequences in cache, which would take {room / 2**20:,.0f} MiB here; "
                 f"allowed: {MOST_BYTES // 2**20} MiB"
             )
-        if not compiles():
-            return "the fused CPU engine needs numba's compiler, which NUMBA_DISABLE_JIT switches off"
-        features = binding.get_host_cpu_features()
-        if "avx2" in features and not features["fma"]:
-            return "the fused CPU engine needs a processor with fused multiply-add"
-        return None
+        return no_compiler()
 
     def gradients(
         self, task: Task, params: Params, step: int, extra: Arrays | None = None
