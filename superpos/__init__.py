@@ -1,4 +1,5 @@
-"""superpos: train toy models of superposition, thousands at once, and draw the figures of the papers.
+"""superpos: train toy models of superposition, thousands at once, and draw the figures of the
+papers.
 
 run = superpos.train(["experiment=intro", "train.steps=2000"])
 run = superpos.load("outputs/intro/latest")
@@ -38,18 +39,25 @@ EVERY_RUN.update(
 
 
 def load(path: str | Path) -> Run:
-    """The results in a run folder, such as "outputs/intro/latest". Raises `SuperposError` where there are none."""
+    """The results in a run folder, such as "outputs/intro/latest".
+
+    Raises `SuperposError` where there are none.
+    """
     from superpos import store  # imported here: `superpos --help` must not wait for pandas
 
     return store.load(path)
 
 
-def known(name: str, *, tokens: int = 16, context: int = 24, scale: float = 80.0, gain: float = 10.0) -> HandMade:
-    """A transformer made by hand, whose circuit is known: `weights`, `probabilities(tokens)`, `truth`.
+def known(
+    name: str, *, tokens: int = 16, context: int = 24, scale: float = 80.0, gain: float = 10.0
+) -> HandMade:
+    """A transformer made by hand, whose circuit is known: `weights`, `probabilities(tokens)`,
+    `truth`.
 
-    "induction_k" and "induction_q" are induction heads by K- and by Q-composition, "shifted" one that attends one
-    token further, "conditional" a head that takes the direct path back. Ordinary tokens are 0 to `tokens` - 1, the
-    special one, with which sequences begin, is `tokens`; `superpos.maths.hand_made.known` says all of it.
+    "induction_k" and "induction_q" are induction heads by K- and by Q-composition, "shifted" one
+    that attends one token further, "conditional" a head that takes the direct path back. Ordinary
+    tokens are 0 to `tokens` - 1, the special one, with which sequences begin, is `tokens`;
+    `superpos.maths.hand_made.known` says all of it.
 
     Raises `ConfigError` for another name and for sizes that cannot be.
     """
@@ -78,22 +86,26 @@ def train(
     fresh: bool = False,
     progress: bool = False,
 ) -> Run:
-    """Train what `superpos train OVERRIDES` trains, and return its run; what is finished is not trained again.
+    """Train what `superpos train OVERRIDES` trains, and return its run; what is finished is not
+    trained again.
 
     Own functions, made of torch operations on M models, B samples and F features at once:
-    `model(params, x)` gives the outputs [M, B, F] for inputs x [M, B, F]; `params` says the shapes of its parameters,
-    such as {"W": ("n", "m"), "gate": ("m",)}; without it they are W (or W1 and W2) and b, as in superpos's own model.
-    `data(x)` gives the inputs [M, B, F] that are made of the drawn ones, `target(x)` what the outputs should be;
-    `loss(out, target, params)` the loss of each sample [M, B] of outputs and targets of any shape [M, B, ...];
-    `after_step(params, lr, step)` the parameters that are to be others than the step with rates lr [M] leaves them.
-    `init(params)` initial parameters that are to be others than they are drawn; `measure(params)` columns of results
-    [M], which are "own.NAME" in the table. `draws` are random numbers of the model's seed that functions take by
-    name: with {"z": ("normal", "m")} z is [M, B, m], in `init` and `after_step` [M, m]. `frozen` names parameters
-    that are not trained, `encoder` one of shape (n, m) whose rows are measured as those of W.
-    Their source is part of the run's identity. Experiments of `config_dir` name theirs under `own:`.
-    `progress` shows how far training is.
+    `model(params, x)` gives the outputs [M, B, F] for inputs x [M, B, F]; `params` says the shapes
+    of its parameters, such as {"W": ("n", "m"), "gate": ("m",)}; without it they are W (or W1 and
+    W2) and b, as in superpos's own model. `data(x)` gives the inputs [M, B, F] that are made of the
+    drawn ones, `target(x)` what the outputs should be; `loss(out, target, params)` the loss of each
+    sample [M, B] of outputs and targets of any shape [M, B, ...]; `after_step(params, lr, step)`
+    the parameters that are to be others than the step with rates lr [M] leaves them. `init(params)`
+    initial parameters that are to be others than they are drawn; `measure(params)` columns of
+    results [M], which are "own.NAME" in the table. `draws` are random numbers of the model's seed
+    that functions take by name: with {"z": ("normal", "m")} z is [M, B, m], in `init` and
+    `after_step` [M, m]. `frozen` names parameters that are not trained, `encoder` one of shape (n,
+    m) whose rows are measured as those of W.
+    Their source is part of the run's identity. Experiments of `config_dir` name theirs under
+    `own:`. `progress` shows how far training is.
 
-    Raises `ConfigError` for bad overrides and functions, `SuperposError` for a folder that cannot be used.
+    Raises `ConfigError` for bad overrides and functions, `SuperposError` for a folder that cannot
+    be used.
     """
     from superpos.compose.compose import compose
     from superpos.paths import given
@@ -102,7 +114,9 @@ def train(
     from superpos.user.functions import Own
 
     if isinstance(overrides, str):
-        raise ConfigError(f"overrides: got the string {overrides!r}; allowed: a list of strings, one an override")
+        raise ConfigError(
+            f"overrides: got the string {overrides!r}; allowed: a list of strings, one an override"
+        )
     functions = {
         **{"model": model, "data": data, "target": target, "loss": loss},
         **{"after_step": after_step, "init": init, "measure": measure},
@@ -118,5 +132,7 @@ def train(
 
         command = ["superpos.train", *overrides, *([str(own)] if own else [])]
         with reporter(quiet=not progress) as report:
-            folder = runner.train(sweep, out=outputs, command=command, shard=shard, fresh=fresh, progress=report)
+            folder = runner.train(
+                sweep, out=outputs, command=command, shard=shard, fresh=fresh, progress=report
+            )
     return load(folder)

@@ -1,8 +1,9 @@
 """The seam: what a kind of model says of itself, and how a kind is found by its name.
 
-A kind of model is one folder in `superpos/families`, whose package holds a `Family` under the name FAMILY, or a value
-that a program registered. Every room may import this module, and it imports none of them: functions of a family are
-`Late`, named here and imported when they are first called. docs/architecture.md tells the whole story.
+A kind of model is one folder in `superpos/families`, whose package holds a `Family` under the name
+FAMILY, or a value that a program registered. Every room may import this module, and it imports none
+of them: functions of a family are `Late`, named here and imported when they are first called.
+docs/architecture.md tells the whole story.
 
 Shapes: M models, B samples; everything else is the family's own.
 """
@@ -66,7 +67,9 @@ class Late:
 
 
 def itself(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function with its own signature and docstring: that which is named by a `Late`, or what is given."""
+    """A function with its own signature and docstring: that which is named by a `Late`, or what is
+    given.
+    """
     return function.target if isinstance(function, Late) else function
 
 
@@ -85,7 +88,9 @@ class Adam(NamedTuple):
 
 
 class Label(NamedTuple):
-    """The column of text by which models are counted, in the singular and the plural: ("geometry", "geometries")."""
+    """The column of text by which models are counted, in the singular and the plural: ("geometry",
+    "geometries").
+    """
 
     column: str
     plural: str
@@ -105,23 +110,29 @@ class ExactLoss:
 
 @dataclass(frozen=True)
 class Source:
-    """A key whose value names another run, and what is kept of that run: `read(run, models)`, of some or all (None).
+    """A key whose value names another run, and what is kept of that run: `read(run, models)`, of
+    some or all (None).
 
-    In plan and row ids stands the digest of that run, never its path; what `read` gives is written to the new run's
-    own folder before training, as a shared file "KEY-DIGEST", so that the new run stands alone.
+    In plan and row ids stands the digest of that run, never its path; what `read` gives is written
+    to the new run's own folder before training, as a shared file "KEY-DIGEST", so that the new run
+    stands alone.
     """
 
     key: str
     read: Callable[[Run, Sequence[int] | None], Arrays]
     model: str | None = None
-    """A key whose value is the number of the model of that run, where a family has such a key; else all are read."""
+    """A key whose value is the number of the model of that run, where a family has such a key; else
+    all are read.
+    """
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: `module`, named or itself, holds `applies(run)`, why not in words or None, and `draw(run)`.
+    """A figure: `module`, named or itself, holds `applies(run)`, why not in words or None, and
+    `draw(run)`.
 
-    A movie also holds `animate(run)`, the bytes of a GIF, which takes long: it is made when asked for by name.
+    A movie also holds `animate(run)`, the bytes of a GIF, which takes long: it is made when asked
+    for by name.
     """
 
     description: str
@@ -135,15 +146,20 @@ class Figure:
 class Explorer:
     """What the page of `superpos report` shows of a family beyond what it shows of every run.
 
-    The page of a family that says nothing here has the map, the table, losses and seeds, and weights as matrices.
+    The page of a family that says nothing here has the map, the table, losses and seeds, and
+    weights as matrices.
     """
 
     scripts: tuple[str, ...] = ()
-    """JavaScript files "package:file.js" in a scope of their own. They call `family({...})` with cards, metrics of the
-    map and words; report/page/family.js says with which."""
+    """JavaScript files "package:file.js" in a scope of their own.
+
+    They call `family({...})` with cards, metrics of the map and words; report/page/family.js says
+    with which.
+    """
     parts: Callable[[Run, Any], Iterable[Any]] | None = None
-    """(run, numbers [M] of models whose tensors have equal names and shapes) -> the `report.parts.Part`s that the page
-    holds of them; without it those of `report.parts.standard`."""
+    """(run, numbers [M] of models whose tensors have equal names and shapes) -> the
+    `report.parts.Part`s that the page holds of them; without it those of `report.parts.standard`.
+    """
     layers: Callable[[Run], Any] | None = None
     """(run) -> `report.layers.Layers`: what theory knows of the run's settings."""
     constants: Callable[[], Mapping[str, Any]] | None = None
@@ -161,9 +177,13 @@ class Exhibits:
     bench: Callable[[], Any] | None = None
     """() -> `bench.cases.Bench`: the cases of `superpos bench` and who trains them."""
     words: Mapping[str, str] = field(default_factory=dict)
-    """How papers write a key, or a key with a value: {"data.density": "1 − S", "model.output=relu": "ReLU output"}."""
+    """How papers write a key, or a key with a value: {"data.density": "1 − S", "model.output=relu":
+    "ReLU output"}.
+    """
     ordered_by: str | None = None
-    """The key by which figures of every family order settings, the greatest value first; None is as they are swept."""
+    """The key by which figures of every family order settings, the greatest value first; None is as
+    they are swept.
+    """
 
 
 def _nothing(*_: Any) -> dict[str, Any]:
@@ -172,20 +192,29 @@ def _nothing(*_: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """A kind of model. Every function is pure; where one is given tensors, they are torch's, [M, ...]."""
+    """A kind of model.
+
+    Every function is pure; where one is given tensors, they are torch's, [M, ...].
+    """
 
     name: str
-    """A plain name: that of its folder in superpos/families, or one under which it is registered."""
+    """A plain name: that of its folder in superpos/families, or one under which it is
+    registered.
+    """
 
-    # --- asks: what a user may say, and what it means ----------------------------------------------------------------
+    # --- asks: what a user may say, and what it means ---------------------------------------------
     keys: Mapping[str, type]
-    """Groups of config keys: {group: dataclass of `config.schema.key` fields}; a group may extend a shared one."""
+    """Groups of config keys: {group: dataclass of `config.schema.key` fields}; a group may extend a
+    shared one.
+    """
     rules: Sequence[tuple[tuple[str, ...], Rule]]
     """Which values fit together."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """The family's own defaults of shared keys, such as {"train.optimizer": "adam"}."""
     instead: Mapping[str, str] = field(default_factory=dict)
-    """Keys that say the same, both ways: {"data.sparsity": "data.density", ...}; one takes the place of the other."""
+    """Keys that say the same, both ways: {"data.sparsity": "data.density", ...}; one takes the
+    place of the other.
+    """
     unsaid: Mapping[str, Any] = field(default_factory=dict)
     """Values of such keys where neither is given; they stand in the plan."""
     adam: Adam = Adam()  # noqa: RUF009 - a value that cannot change
@@ -195,16 +224,21 @@ class Family:
     """(settings, rows [M], files of the run) -> what an engine trains."""
     sources: Sequence[Source] = ()
     with_sources: Callable[[Sweep, Mapping[str, Run]], Sweep] = lambda sweep, _: sweep
-    """(sweep, other runs by digest) -> the sweep with what follows from them in its plan, such as sizes.
+    """(sweep, other runs by digest) -> the sweep with what follows from them in its plan, such as
+    sizes.
 
     Called when a sweep is asked for. Raises `ConfigError` where a run does not fit.
     """
     configs: Path | None = None
-    """A folder of experiment/*.yaml and claims/*.yaml of a family that does not ship with superpos."""
+    """A folder of experiment/*.yaml and claims/*.yaml of a family that does not ship with
+    superpos.
+    """
 
-    # --- trains ------------------------------------------------------------------------------------------------------
+    # --- trains -----------------------------------------------------------------------------------
     work: Callable[[Structure], float]
-    """The one formula of nominal operations: those of a training step of one model, for one sample."""
+    """The one formula of nominal operations: those of a training step of one model, for one
+    sample.
+    """
     init: Callable[[Task], Arrays]
     """Initial parameters."""
     build: Callable[[Task], Arrays] | None = None
@@ -216,34 +250,48 @@ class Family:
     forward: Callable[..., Any]
     """forward(task, params, inputs, replace={part: value}) -> (outputs, {part: value})."""
     directions: Callable[[Task, Tensors], Any] | None = None
-    """(task, params) -> the directions [M, n, d] that stand for the n inputs in the part "hidden" [M, B, d].
+    """(task, params) -> the directions [M, n, d] that stand for the n inputs in the part "hidden"
+    [M, B, d].
 
-    Only of models that have such a part and inputs [M, B, n]: who looks for features in it knows what is there.
+    Only of models that have such a part and inputs [M, B, n]: who looks for features in it knows
+    what is there.
     """
     one_layer: Callable[[Run, Sequence[int]], Mapping[str, Any]] | None = None
-    """(run, models of one chunk) -> "weights" W [M, n, m] or (W1, W2), "b", "hidden" and "output" as
-    `superpos.explain` has them, and of their data the "density" [M, n] and the "set_size" of features that are on
-    together. Only of models with one hidden layer. Raises `SuperposError` for models of which that cannot be said.
+    """(run, models of one chunk) -> "weights" W [M, n, m] or (W1, W2), "b", "hidden" and "output"
+    as `superpos.explain` has them, and of their data the "density" [M, n] and the "set_size" of
+    features that are on together. Only of models with one hidden layer. Raises `SuperposError` for
+    models of which that cannot be said.
     """
     patched: Callable[[Run, Sequence[int], str | None, str, int], Any] | None = None
     """(run, models of one structure, how inputs are made corrupt or None, metric, prompts) ->
-    `explain.patched.Patched`, what `superpos patch` replaces. Only of models whose parts have names and a meaning.
+    `explain.patched.Patched`, what `superpos patch` replaces. Only of models whose parts have names
+    and a meaning.
 
     Raises `ConfigError` for what such models cannot be asked.
     """
     output_loss: Callable[[Task, Any, Any], Any] | None = None
-    """(task, inputs, outputs of `forward`) -> what they cost in each sample, [M, B], as when a part was replaced."""
+    """(task, inputs, outputs of `forward`) -> what they cost in each sample, [M, B], as when a part
+    was replaced.
+    """
     losses: Callable[[Task, Tensors, Any, Tensors, int | None], Any]
     """(task, params, inputs, extra state, step) -> the loss of each sample, [M, B].
 
-    Training, gradients and evaluation are all of it; the step is None in evaluation, where a model may differ.
+    Training, gradients and evaluation are all of it; the step is None in evaluation, where a model
+    may differ.
     """
     extra_state: Callable[[Task], Arrays] = _nothing
-    """Arrays [M, ...] beside the parameters that training changes: counters, moving averages. They are checkpointed."""
+    """Arrays [M, ...] beside the parameters that training changes: counters, moving averages.
+
+    They are checkpointed.
+    """
     after_step: Callable[[Task, Any, Any, int], Any] | None = None
-    """(task, `engines.task.Stepped`, inputs of the step, step) -> the same as it is after it: projections, restarts."""
+    """(task, `engines.task.Stepped`, inputs of the step, step) -> the same as it is after it:
+    projections, restarts.
+    """
     penalty: Callable[[Task, Tensors], Any] | None = None
-    """(task, params) -> what training adds to the mean loss of each model [M], or None; recorded losses are without."""
+    """(task, params) -> what training adds to the mean loss of each model [M], or None; recorded
+    losses are without.
+    """
     frozen: Callable[[Structure], frozenset[str]] = lambda _: frozenset()
     """Parameters that training leaves as they are."""
     undecayed: Callable[[Structure], frozenset[str]] = lambda _: frozenset()
@@ -251,40 +299,61 @@ class Family:
     engines: Mapping[str, Callable[[int | None], Engine]] = field(default_factory=dict)
     """Fused engines by device, "cpu" and "cuda", each made for a number of threads."""
 
-    # --- results -----------------------------------------------------------------------------------------------------
+    # --- results ----------------------------------------------------------------------------------
     loss: str
-    """What the column "loss" means, as a formula in words; it is sealed in the manifest, as the label is."""
+    """What the column "loss" means, as a formula in words; it is sealed in the manifest, as the
+    label is.
+    """
     exact_loss: ExactLoss | None = None
     evaluation_samples: int = 2**17
     """On how many samples a loss is evaluated that is not exact."""
     measure: Callable[[Task, State, Callable[[], None]], Mapping[str, Any]] = _nothing
-    """(task, state, pause) -> columns of results by name, [M]. `pause` is called every second or so, and may raise."""
+    """(task, state, pause) -> columns of results by name, [M].
+
+    `pause` is called every second or so, and may raise.
+    """
     some_columns: Callable[[Structure], Mapping[str, type]] = _nothing
-    """Columns of `measure` that not every structure has, each with float, int, bool or str. Files of a run hold them
-    all, empty where models lack them, so that other programs can read them as one table."""
+    """Columns of `measure` that not every structure has, each with float, int, bool or str.
+
+    Files of a run hold them all, empty where models lack them, so that other programs can read them
+    as one table.
+    """
     label: Label | None = None
     """The column of text that `status`, `by_setting` and the page count by."""
     setting_columns: Mapping[str, Callable[[Run, Any], Any]] = field(default_factory=dict)
-    """Columns of `Run.by_setting` by name: (run, model numbers of a setting's seeds) -> a number."""
+    """Columns of `Run.by_setting` by name: (run, model numbers of a setting's seeds) -> a
+    number.
+    """
     follows: Callable[[Any], Sequence[str]] = lambda _: ()
     """Key columns of a table that follow from the others: figures take no notice of them."""
     shared: Callable[[Settings, Shared], Mapping[str, Callable[[], Arrays]]] = _nothing
-    """(settings, sources) -> files that a run keeps for all of its models, by name, each with what makes it."""
+    """(settings, sources) -> files that a run keeps for all of its models, by name, each with what
+    makes it.
+    """
     tensors: Callable[[Task, State], Arrays] = _nothing
-    """Further tensors [M, ...] of finished models by their public names; parameters have their own."""
+    """Further tensors [M, ...] of finished models by their public names; parameters have their
+    own.
+    """
     views: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     """Methods of `Run`: {"features": function(run, ...)}."""
-    exporters: Mapping[str, Callable[[Run, int], bytes | Mapping[str, bytes]]] = field(default_factory=dict)
-    """Formats that other tools load: {"name": function(run, model) -> content of a file, or of a folder's by name}."""
+    exporters: Mapping[str, Callable[[Run, int], bytes | Mapping[str, bytes]]] = field(
+        default_factory=dict
+    )
+    """Formats that other tools load: {"name": function(run, model) -> content of a file, or of a
+    folder's by name}.
+    """
 
-    # --- shows -------------------------------------------------------------------------------------------------------
+    # --- shows ------------------------------------------------------------------------------------
     shows: Exhibits = field(default_factory=Exhibits)
 
-    # --- a user's own functions in the place of the family's ---------------------------------------------------------
+    # --- a user's own functions in the place of the family's --------------------------------------
     with_functions: Callable[[Functions], Family] | None = None
     """This family with functions of a user's own in the place of some of its own."""
     try_functions: Callable[[Family, Task, str], None] | None = None
-    """(family with functions, task of one model, device): tries them. Raises `ConfigError` where they cannot be."""
+    """(family with functions, task of one model, device): tries them.
+
+    Raises `ConfigError` where they cannot be.
+    """
     functions: Functions | None = None
     """Those functions, which are part of a run's identity."""
     replaced: Mapping[str, str] = field(default_factory=dict)
@@ -300,7 +369,10 @@ class UnknownFamilyError(KeyError):
 
 
 EVERY_RUN: Final[dict[str, Callable[..., Any]]] = {}
-"""Methods of every run by name, whatever its family: what rooms above the store add to it. `superpos` names them."""
+"""Methods of every run by name, whatever its family: what rooms above the store add to it.
+
+`superpos` names them.
+"""
 
 _registered: dict[str, Family] = {}
 
@@ -308,15 +380,20 @@ _registered: dict[str, Family] = {}
 def register(family: Family) -> None:
     """Make a family known by its name in this process.
 
-    Raises `TypeError` for anything else, `ValueError` for a name that another one has, or that is none of a module.
+    Raises `TypeError` for anything else, `ValueError` for a name that another one has, or that is
+    none of a module.
     """
     if not isinstance(family, Family):
         raise TypeError(f"got {family!r}; allowed: a superpos.family.Family")
     if not family.name.isidentifier() or iskeyword(family.name):
-        raise ValueError(f"a family cannot be called {family.name!r}; allowed: a plain name, as of a Python module")
+        raise ValueError(
+            f"a family cannot be called {family.name!r}; allowed: a plain name, as of a Python "
+            "module"
+        )
     if ships(family.name) or _registered.get(family.name, family) != family:
         raise ValueError(
-            f"there is a family {family.name!r} already; superpos.family.forget takes a registered one back"
+            f"there is a family {family.name!r} already; superpos.family.forget takes a registered "
+            "one back"
         )
     _registered[family.name] = family
 
@@ -342,7 +419,10 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Family:
-    """The family of a name: a folder of superpos, or what was registered. Raises `UnknownFamilyError`."""
+    """The family of a name: a folder of superpos, or what was registered.
+
+    Raises `UnknownFamilyError`.
+    """
     if name in _registered:
         return _registered[name]
     if name not in _shipped():

@@ -12,8 +12,8 @@ from superpos.errors import ConfigError
 def given(path: Any) -> Path:
     """A path as the system takes it, with a home folder in the place of `~` and `~NAME`.
 
-    A name that no user has is part of the path, as in a shell. Raises `ConfigError` for what can be no path, and
-    where the home folder is not known: a folder "~" would be made in its place.
+    A name that no user has is part of the path, as in a shell. Raises `ConfigError` for what can be
+    no path, and where the home folder is not known: a folder "~" would be made in its place.
     """
     try:
         text = os.fsdecode(path)
@@ -31,5 +31,7 @@ def _with_home(text: str) -> str:
         return text
     home = os.path.expanduser(start)  # noqa: PTH111 - pathlib raises where nobody has the name
     if start == "~" and (home == start or not os.environ.get("HOME", home)):
-        raise ConfigError(f"{text}: the home folder is not known; set HOME, or give the path in full")
+        raise ConfigError(
+            f"{text}: the home folder is not known; set HOME, or give the path in full"
+        )
     return f"{home}{slash}{rest}"

@@ -29,7 +29,10 @@ def chromium() -> str | None:
 
 @contextmanager
 def running_browser() -> Iterator[Browser]:
-    """A browser for a module of tests. Not longer: while it lives its event loop counts as this thread's."""
+    """A browser for a module of tests.
+
+    Not longer: while it lives its event loop counts as this thread's.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
         yield browser
@@ -49,7 +52,9 @@ class Tab:
         self.faults: list[str] = []
         self._address = ""
         self._context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, reduced_motion=reduced_motion
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=scheme,
+            reduced_motion=reduced_motion,
         )
         self._context.set_default_timeout(TIMEOUT_MS)
         self._context.set_offline(True)
@@ -64,13 +69,19 @@ class Tab:
         return self.page
 
     def close(self) -> None:
-        """Close the tab; anything that went wrong in it, or that it asked a network for, is a failure."""
+        """Close the tab; anything that went wrong in it, or that it asked a network for, is a
+        failure.
+        """
         self._context.close()
         assert not self.faults, self.faults
 
     def _only_the_page(self, route: Route) -> None:
-        """Let the page's own file through, and what it made itself; the rest fails, which is a fault."""
-        if urldefrag(route.request.url).url == self._address or route.request.url.startswith(("data:", "blob:")):
+        """Let the page's own file through, and what it made itself; the rest fails, which is a
+        fault.
+        """
+        if urldefrag(route.request.url).url == self._address or route.request.url.startswith(
+            ("data:", "blob:")
+        ):
             route.continue_()
         else:
             route.abort()
@@ -83,7 +94,9 @@ class Tab:
         page.on("dialog", self._on_dialog)
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning", "assert") and not any(words in message.text for words in ABOUT_SPEED):
+        if message.type in ("error", "warning", "assert") and not any(
+            words in message.text for words in ABOUT_SPEED
+        ):
             self.faults.append(f"console {message.type}: {message.text}")
 
     def _on_failed(self, request: Request) -> None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from superpos.store import Run
 
-# The tensors of these tests are small: waiting for each other's threads would take most of the time.
-# The processes that tests start inherit it.
+# The tensors of these tests are small: waiting for each other's threads would take most of the
+# time. The processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # reads the number of threads
@@ -66,7 +66,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
 
 @pytest.fixture
 def explore(browser: Browser, runs: Callable[[str], Run]) -> Iterator[Callable[..., Explorer]]:
-    """Opens the page of a sweep or a file; nothing may have gone wrong in it, and nothing asked a network."""
+    """Opens the page of a sweep or a file; nothing may have gone wrong in it, and nothing asked a
+    network.
+    """
     from browser import Tab
     from explorer import Explorer
 
@@ -74,7 +76,9 @@ def explore(browser: Browser, runs: Callable[[str], Run]) -> Iterator[Callable[.
 
     def opened(of: str | Path, fragment: str = "", **options: Any) -> Explorer:
         tabs.append(Tab(browser, **options))
-        return Explorer(tabs[-1], of if isinstance(of, Path) else runs(of).path / "report.html", fragment)
+        return Explorer(
+            tabs[-1], of if isinstance(of, Path) else runs(of).path / "report.html", fragment
+        )
 
     yield opened
     for tab in tabs:

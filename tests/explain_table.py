@@ -1,4 +1,6 @@
-"""The table of docs/explain.md: python tests/explain_table.py RUN, a run of experiment=explain_density."""
+"""The table of docs/explain.md: python tests/explain_table.py RUN, a run of
+experiment=explain_density.
+"""
 
 import sys
 import time
@@ -21,13 +23,19 @@ def main(path: str) -> None:
     found = run.explain(question=QUESTIONS)
     density = run.table.loc[found["model"], "data.density"].to_numpy(dtype=float)
     columns = [f"{question}, p = {p:g}" for question in QUESTIONS for p in DENSITIES]
-    sys.stdout.write(f"| method | {' | '.join(columns)} | missed, p = 0.07 | CPU s for 1,000 models |\n")
+    sys.stdout.write(
+        f"| method | {' | '.join(columns)} | missed, p = 0.07 | CPU s for 1,000 models |\n"
+    )
     sys.stdout.write("|---" * (len(columns) + 3) + "|\n")
     for method in [name for name in METHODS if name in set(found["method"])]:
         cells = []
         for question in QUESTIONS:
             for p in DENSITIES:
-                here = found["method"].eq(method) & found["question"].eq(question) & np.isclose(density, p)
+                here = (
+                    found["method"].eq(method)
+                    & found["question"].eq(question)
+                    & np.isclose(density, p)
+                )
                 cells.append(f"{found.loc[here, 'grade'].mean():.2f}")
         here = found["method"].eq(method) & found["question"].eq("drop") & np.isclose(density, 0.07)
         cells += [f"{found.loc[here, 'missed'].mean():.2f}", f"{seconds(run, method):.2g}"]

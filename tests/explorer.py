@@ -1,4 +1,6 @@
-"""Explorer pages open in a browser: the sweeps they are of, what a user does in them, what they are to show."""
+"""Explorer pages open in a browser: the sweeps they are of, what a user does in them, what they are
+to show.
+"""
 
 from __future__ import annotations
 
@@ -15,29 +17,34 @@ from superpos.store import Run
 
 SWEEPS = {
     "phases": [
-        "experiment=phase_change_quick", "importance.last=0.1,1,10", "data.density=1,0.1,0.01,0.003",
-        "seed=range(0,3)", "train.steps=200",
+        "experiment=phase_change_quick", "importance.last=0.1,1,10",
+        "data.density=1,0.1,0.01,0.003", "seed=range(0,3)", "train.steps=200",
     ],
     "line": [
         "experiment=intro", "data.density=1,0.3,0.05", "seed=range(0,3)", "train.steps=300",
         "record.snapshots=6", "record.loss_every=20",
     ],
     "cube": [
-        "name=cube", "model.n_features=6", "model.n_hidden=3", "data.density=0.5,0.1,0.05", "train.lr=0.001,0.01",
-        "importance.decay=0.7,1", "train.steps=100", "record.loss_every=10",
+        "name=cube", "model.n_features=6", "model.n_hidden=3", "data.density=0.5,0.1,0.05",
+        "train.lr=0.001,0.01", "importance.decay=0.7,1", "train.steps=100", "record.loss_every=10",
     ],
-    "neurons": ["experiment=absolute_value_small", "data.density=1,0.1", "seed=range(0,2)", "train.steps=100"],
+    "neurons": [
+        "experiment=absolute_value_small", "data.density=1,0.1", "seed=range(0,2)",
+        "train.steps=100",
+    ],
     "mixed": [
-        "name=mixed", "model.n_features=3,5", "model.n_hidden=2", "train.optimizer=adam,sgd", "train.lr=0.01,1e30",
-        "train.steps=20",
+        "name=mixed", "model.n_features=3,5", "model.n_hidden=2", "train.optimizer=adam,sgd",
+        "train.lr=0.01,1e30", "train.steps=20",
     ],
     "codes": [
-        "family=sae", "name=codes", "engine.backend=reference", "train.steps=60", "train.batch_size=64",
-        "train.lr=0.01", "world.n_features=5", "world.n_dims=3", "world.active=0.5", "sae.latents=3,6",
-        "sae.l1=0.1,1", "seed=0,1", "record.snapshots=2",
+        "family=sae", "name=codes", "engine.backend=reference", "train.steps=60",
+        "train.batch_size=64", "train.lr=0.01", "world.n_features=5", "world.n_dims=3",
+        "world.active=0.5", "sae.latents=3,6", "sae.l1=0.1,1", "seed=0,1", "record.snapshots=2",
     ],
     "alone": ["name=alone", "seed=18446744073709551615", "train.steps=20"],
-    "large": ["experiment=phase_change", "train.steps=20", "train.batch_size=64", "record.loss_every=5"],
+    "large": [
+        "experiment=phase_change", "train.steps=20", "train.batch_size=64", "record.loss_every=5",
+    ],
 }  # fmt: skip
 
 
@@ -51,7 +58,8 @@ class Explorer:
     def settle(self) -> None:
         """Wait until everything is drawn."""
         self.page.wait_for_function(
-            "(({ready, busy, error}) => error || ready && busy !== 'true')(document.documentElement.dataset)"
+            "(({ready, busy, error}) => error || ready && busy !== "
+            "'true')(document.documentElement.dataset)"
         )
         assert self.page.evaluate("document.documentElement.dataset.error") is None
 
@@ -102,7 +110,8 @@ class Explorer:
                 const isList = value => ArrayBuffer.isView(value) || Array.isArray(value);
                 const plain = value => isList(value) ? Array.from(value, plain) : value;
                 const chart = element.data ? element : element.querySelector(".js-plotly-plot");
-                return chart._fullData.map(({type, x, y, z}) => ({type, x: plain(x), y: plain(y), z: plain(z)}));
+                return chart._fullData.map(({type, x, y, z}) => ({type, x: plain(x), y: plain(y),
+                    z: plain(z)}));
             }"""
         )
 
@@ -135,7 +144,11 @@ def assert_shows(explorer: Explorer, run: Run, model: int) -> None:
         if pd.api.types.is_scalar(row[column]) and pd.isna(row[column]):
             assert given[column] is None or pd.isna(given[column]), column
         else:
-            same = pytest.approx(row[column], rel=1e-6) if isinstance(row[column], float) else row[column]
+            same = (
+                pytest.approx(row[column], rel=1e-6)
+                if isinstance(row[column], float)
+                else row[column]
+            )
             assert given[column] == same, column
     assert set(given) >= {"loss", "d_star", "geometry", "seed", "status", *swept(run)}
     for name, value in explorer.ask("weights", model).items():

@@ -1,4 +1,5 @@
-"""Compiles the GPU engine's kernels for devices that need not be there, and reads what they use from the result.
+"""Compiles the GPU engine's kernels for devices that need not be there, and reads what they use
+from the result.
 
 Run as a script, since Triton compiles only in a process that was not started for its interpreter:
 
@@ -26,8 +27,8 @@ from superpos.families.tms.gpu import kernels
 from superpos.families.tms.structure import Task
 
 TYPES = {
-    torch.float32: "*fp32", torch.float64: "*fp64", torch.int32: "*i32", torch.int64: "*i64", torch.uint32: "*u32",
-    torch.uint64: "*u64",
+    torch.float32: "*fp32", torch.float64: "*fp64", torch.int32: "*i32", torch.int64: "*i64",
+    torch.uint32: "*u32", torch.uint64: "*u64",
 }  # fmt: skip
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 
@@ -51,12 +52,19 @@ class Recorder:
         return self.compile
 
     def compile(self, *arguments: Any, **named: Any) -> None:
-        options = {name: value for name, value in named.items() if name not in self.kernel.arg_names}
+        options = {
+            name: value for name, value in named.items() if name not in self.kernel.arg_names
+        }
         given = dict(zip(self.kernel.arg_names, arguments, strict=False)) | named
-        types = {p.name: "constexpr" if p.is_constexpr else signature(given[p.name]) for p in self.kernel.params}
+        types = {
+            p.name: "constexpr" if p.is_constexpr else signature(given[p.name])
+            for p in self.kernel.params
+        }
         constants = {p.name: given[p.name] for p in self.kernel.params if p.is_constexpr}
         source = ASTSource(self.kernel, types, constants)
-        done = triton.compile(source, target=GPUTarget("cuda", self.capability, 32), options=options)
+        done = triton.compile(
+            source, target=GPUTarget("cuda", self.capability, 32), options=options
+        )
         fused = done.asm["ptx"].count("fma.rn.f64")
         self.found[self.kernel.__name__] = resources(done.asm["cubin"]) | {
             "shared": done.metadata.shared,
@@ -65,14 +73,21 @@ class Recorder:
 
 
 def resources(cubin: bytes) -> dict[str, int]:
-    """Registers of a thread, and bytes of its local memory and stack: what does not fit into registers."""
+    """Registers of a thread, and bytes of its local memory and stack: what does not fit into
+    registers.
+    """
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
         shown = subprocess.run(
-            [TOOLS / "cuobjdump", "-res-usage", file.name], capture_output=True, text=True, check=True
+            [TOOLS / "cuobjdump", "-res-usage", file.name],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
-    return {key.lower(): int(re.search(rf"{key}:(\d+)", shown)[1]) for key in ("REG", "STACK", "LOCAL")}
+    return {
+        key.lower(): int(re.search(rf"{key}:(\d+)", shown)[1]) for key in ("REG", "STACK", "LOCAL")
+    }
 
 
 def compiled(task: Task, capability: int) -> dict[str, dict[str, int]]:

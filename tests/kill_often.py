@@ -1,8 +1,9 @@
-"""Kill training again and again at random moments: python tests/kill_often.py TIMES OUT SEED [OVERRIDE]...
+"""Kill training again and again at random moments: python tests/kill_often.py TIMES OUT SEED
+[OVERRIDE]...
 
-Each round forks a process that has everything imported, lets it train for a random time and kills it with -9; the
-next one goes on. When the run is complete before all kills are done, the next round starts it in another folder.
-Prints the digests of all runs as JSON: they must be one.
+Each round forks a process that has everything imported, lets it train for a random time and kills
+it with -9; the next one goes on. When the run is complete before all kills are done, the next round
+starts it in another folder. Prints the digests of all runs as JSON: they must be one.
 """
 
 from __future__ import annotations
@@ -34,8 +35,11 @@ def begin(overrides: list[str], out: Path) -> int:
 
 
 def kill_often(times: int, out: Path, seed: int, overrides: list[str]) -> dict[str, object]:
-    """The digests of the runs, how many kills hit a living process and how many runs were needed."""
-    superpos.train([*overrides, "name=undisturbed"], out=out)  # also compiles, and says how long a run takes
+    """The digests of the runs, how many kills hit a living process and how many runs were
+    needed.
+    """
+    # also compiles, and says how long a run takes
+    superpos.train([*overrides, "name=undisturbed"], out=out)
     began = time.monotonic()
     superpos.train([*overrides, "name=clock"], out=out)
     whole = time.monotonic() - began
@@ -53,7 +57,9 @@ def kill_often(times: int, out: Path, seed: int, overrides: list[str]) -> dict[s
         else:
             folder += 1
     digests = {superpos.train([*overrides, "name=undisturbed"], out=out).digest()}
-    digests |= {superpos.train(overrides, out=out / str(number)).digest() for number in range(folder + 1)}
+    digests |= {
+        superpos.train(overrides, out=out / str(number)).digest() for number in range(folder + 1)
+    }
     return {"kills": hits, "runs": folder + 1, "digests": sorted(digests)}
 
 

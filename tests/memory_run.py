@@ -1,4 +1,6 @@
-"""Runs of toy models whose weights and losses are made up, and what stands in the figures that are drawn of them."""
+"""Runs of toy models whose weights and losses are made up, and what stands in the figures that are
+drawn of them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from tms import DEFAULTS
 from superpos.family import Family
 from superpos.plan.sweep import Axis, Sweep
 
-DIGON_AND_ONE = np.array([[1.0, 0.0], [0.0, 0.9], [-0.8, 0.0], [0.1, 0.0], [0.0, 0.0]])  # features 0 and 2 share a line
+# features 0 and 2 share a line
+DIGON_AND_ONE = np.array([[1.0, 0.0], [0.0, 0.9], [-0.8, 0.0], [0.1, 0.0], [0.0, 0.0]])
 
 
 @dataclass

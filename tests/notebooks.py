@@ -1,7 +1,8 @@
-"""The notebooks of docs/notebooks: run again, with their outputs, by `python tests/notebooks.py [NAME]...`.
+"""The notebooks of docs/notebooks: run again, with their outputs, by `python tests/notebooks.py
+[NAME]...`.
 
-Their cells are edited where they are; the outputs are those of a run in an empty folder. What a notebook was run from
-stands in its metadata, so that outputs of other cells are noticed.
+Their cells are edited where they are; the outputs are those of a run in an empty folder. What a
+notebook was run from stands in its metadata, so that outputs of other cells are noticed.
 """
 
 from __future__ import annotations

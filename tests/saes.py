@@ -1,4 +1,6 @@
-"""Small tasks of sparse autoencoders, and their losses and gradients by hand, in double precision."""
+"""Small tasks of sparse autoencoders, and their losses and gradients by hand, in double
+precision.
+"""
 
 from __future__ import annotations
 
@@ -16,40 +18,60 @@ from superpos.families.sae.world.synthetic import Synthetic, synthetic
 Floats = NDArray[np.float64]
 
 SYNTHETIC: dict[str, Any] = {
-    "n_features": 6, "n_dims": 4, "dictionary": "sphere", "cosine": 0.0, "frequency": "constant", "exponent": None,
-    "decay": 0.99, "last": None, "active": 1.5, "correlation": "none", "rank": None, "strength": None, "rho": None,
-    "tree": None, "exactly": None, "magnitude": "uniform", "sigma": None, "noise": 0.0, "seed": 0,
+    "n_features": 6, "n_dims": 4, "dictionary": "sphere", "cosine": 0.0, "frequency": "constant",
+    "exponent": None, "decay": 0.99, "last": None, "active": 1.5, "correlation": "none",
+    "rank": None, "strength": None, "rho": None, "tree": None, "exactly": None,
+    "magnitude": "uniform", "sigma": None, "noise": 0.0, "seed": 0,
 }  # fmt: skip
 
 
 def make_world(**values: Any) -> Synthetic:
-    """A synthetic world of six features in four dimensions; `values` are keys world.* by their last parts."""
+    """A synthetic world of six features in four dimensions; `values` are keys world.* by their last
+    parts.
+    """
     every = SYNTHETIC | values
-    drawn = dictionary(*(every[name] for name in ("dictionary", "cosine", "n_features", "n_dims", "seed")))
+    drawn = dictionary(
+        *(every[name] for name in ("dictionary", "cosine", "n_features", "n_dims", "seed"))
+    )
     return synthetic(every, drawn)
 
 
-def make_sae_task(models: int = 1, *, worlds: tuple[World, ...] | None = None, **values: Any) -> Task:
-    """A task of equal models but for their seeds; `values` are fields of `Structure`, or of `Task` (numbers or [M])."""
+def make_sae_task(
+    models: int = 1, *, worlds: tuple[World, ...] | None = None, **values: Any
+) -> Task:
+    """A task of equal models but for their seeds; `values` are fields of `Structure`, or of `Task`
+    (numbers or [M]).
+    """
     worlds = (make_world(),) if worlds is None else worlds
     n_features, n_dims = worlds[0].features.shape
     defaults: dict[str, Any] = {
-        "seed": np.arange(models), "lr": 0.003, "weight_decay": 0.0, "world": 0, "penalty": 0.0, "k": 0.0,
-        "bandwidth": 0.1, "theta": 0.1, "prefix_weights": 1.0, "start": "random",
+        "seed": np.arange(models), "lr": 0.003, "weight_decay": 0.0, "world": 0, "penalty": 0.0,
+        "k": 0.0, "bandwidth": 0.1, "theta": 0.1, "prefix_weights": 1.0, "start": "random",
     }  # fmt: skip
     own = {name: values.pop(name, default) for name, default in defaults.items()}
     structure = Structure(
         n_features=n_features,
         n_dims=n_dims,
-        **{"latents": 5, "steps": 20, "batch_size": 32, "optimizer": "adam", "reduction": "sum", **values},
+        **{
+            "latents": 5,
+            "steps": 20,
+            "batch_size": 32,
+            "optimizer": "adam",
+            "reduction": "sum",
+            **values,
+        },
     )
     types = {"seed": np.uint64, "world": np.intp, "start": object}
     arrays = {
-        name: np.broadcast_to(np.asarray(value, dtype=types.get(name, np.float64)), (models,)).copy()
+        name: np.broadcast_to(
+            np.asarray(value, dtype=types.get(name, np.float64)), (models,)
+        ).copy()
         for name, value in own.items()
         if name != "prefix_weights"
     }
-    weights = np.broadcast_to(own["prefix_weights"], (models, len(structure.cuts))).astype(np.float64)
+    weights = np.broadcast_to(own["prefix_weights"], (models, len(structure.cuts))).astype(
+        np.float64
+    )
     return Task(structure, prefix_weights=weights, worlds=worlds, **arrays)
 
 
@@ -70,7 +92,11 @@ def random_params(task: Task, seed: int = 0) -> dict[str, torch.Tensor]:
 
 
 def reference_gradients(
-    task: Task, params: dict[str, torch.Tensor], x: torch.Tensor, extra: dict[str, torch.Tensor], step: int
+    task: Task,
+    params: dict[str, torch.Tensor],
+    x: torch.Tensor,
+    extra: dict[str, torch.Tensor],
+    step: int,
 ) -> tuple[Floats, dict[str, Floats]]:
     """Losses and gradients by autograd, as the reference engine takes them."""
     from superpos.engines.reference import loss_and_gradients
@@ -80,7 +106,11 @@ def reference_gradients(
 
 
 def hand_gradients(
-    task: Task, params: dict[str, torch.Tensor], x: torch.Tensor, extra: dict[str, torch.Tensor], step: int
+    task: Task,
+    params: dict[str, torch.Tensor],
+    x: torch.Tensor,
+    extra: dict[str, torch.Tensor],
+    step: int,
 ) -> tuple[Floats, dict[str, Floats]]:
     """The same from the formulas, model by model."""
     from superpos.families.sae.model import penalty_factor
@@ -160,7 +190,9 @@ def _of_one(
     return loss / samples, {name: grad / samples for name, grad in grads.items()}
 
 
-def _fires(task: Task, i: int, p: dict[str, Floats], z: Floats, linear: Floats) -> NDArray[np.bool_]:
+def _fires(
+    task: Task, i: int, p: dict[str, Floats], z: Floats, linear: Floats
+) -> NDArray[np.bool_]:
     s = task.structure
     if s.kind == "gated":
         return (linear + p["b_gate"] > 0) & (z > 0)

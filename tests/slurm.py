@@ -1,4 +1,6 @@
-"""A private SLURM cluster for tests: daemons of its own on 127.0.0.1, in a folder of its own, stopped by pid."""
+"""A private SLURM cluster for tests: daemons of its own on 127.0.0.1, in a folder of its own,
+stopped by pid.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,11 @@ PartitionName=high Nodes={nodes} MaxTime=INFINITE State=UP PriorityTier=10 Preem
 
 def missing_programs() -> list[str]:
     """What a cluster needs and is not here."""
-    return [program for program in PROGRAMS if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None]
+    return [
+        program
+        for program in PROGRAMS
+        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None
+    ]
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 90) -> None:
@@ -89,7 +95,9 @@ class Cluster:
 
     def call(self, *command: str) -> str:
         """What a command prints; its failure is an error with what it said."""
-        answer = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        answer = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=False
+        )
         assert answer.returncode == 0, f"{command}: {answer.stdout}{answer.stderr}"
         return answer.stdout
 
@@ -126,13 +134,26 @@ class Cluster:
         (root / "munge.key").chmod(0o600)
         lines = [CONFIG.format(root=root, port=ports[0], user=_user())]
         lines += [
-            f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs={CPUS} RealMemory=2000\n"
+            (
+                f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} "
+                f"CPUs={CPUS} "
+                "RealMemory=2000\n"
+            )
             for node, port in zip(self.nodes, ports[1:], strict=True)
         ]
-        (root / "slurm.conf").write_text("".join([*lines, PARTITIONS.format(nodes=",".join(self.nodes))]))
-        munge = ("key-file=munge.key", "socket=munge.socket", "pid-file=munged.pid", "log-file=munged.log")
+        (root / "slurm.conf").write_text(
+            "".join([*lines, PARTITIONS.format(nodes=",".join(self.nodes))])
+        )
+        munge = (
+            "key-file=munge.key",
+            "socket=munge.socket",
+            "pid-file=munged.pid",
+            "log-file=munged.log",
+        )
         files = [f"--{name}={root / file}" for name, file in (pair.split("=") for pair in munge)]
-        self._start("munged", "--foreground", "--force", f"--seed-file={root / 'munged.seed'}", *files)
+        self._start(
+            "munged", "--foreground", "--force", f"--seed-file={root / 'munged.seed'}", *files
+        )
         wait_until((root / "munge.socket").exists, "munged listens", 20)
         self._start("slurmctld", "-D", "-c")
         for node in self.nodes:
@@ -163,17 +184,24 @@ class Cluster:
     def _start(self, *command: str) -> None:
         log = (self.root / f"{command[0]}.out").open("ab")
         with log:
-            self._daemons.append(subprocess.Popen(command, env=self.environment, stdout=log, stderr=log))
+            self._daemons.append(
+                subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+            )
 
     def _processes_of(self, node: str) -> list[int]:
         """The processes of the jobs on a node of this cluster, and the daemons that watch them."""
-        marks = {f"SLURMD_NODENAME={node}".encode(), f"SLURM_CONF={self.root / 'slurm.conf'}".encode()}
+        marks = {
+            f"SLURMD_NODENAME={node}".encode(),
+            f"SLURM_CONF={self.root / 'slurm.conf'}".encode(),
+        }
         return [pid for pid, env in _environments() if marks <= env] + self._stepds(node)
 
     def _stepds(self, node: str = "") -> list[int]:
         spool = f"{self.root}/spool-{node}"
         with suppress(FileNotFoundError):
-            lines = subprocess.run(["ss", "-xlpH"], capture_output=True, text=True, check=False).stdout.splitlines()
+            lines = subprocess.run(
+                ["ss", "-xlpH"], capture_output=True, text=True, check=False
+            ).stdout.splitlines()
             found = [line for line in lines if spool in line and "slurmstepd" in line]
             return [int(part.split(",")[0]) for line in found for part in line.split("pid=")[1:]]
         return []
@@ -201,8 +229,12 @@ def _user() -> str:
 
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
-    """A cluster for as long as the `with` block lasts; its folder is short, as sockets allow 108 letters."""
-    with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+    """A cluster for as long as the `with` block lasts; its folder is short, as sockets allow 108
+    letters.
+    """
+    with tempfile.TemporaryDirectory(
+        prefix="slurm-", dir="/tmp", ignore_cleanup_errors=True
+    ) as folder:
         root = Path(folder)
         root.chmod(0o755)
         cluster = Cluster(root)

@@ -1,4 +1,6 @@
-"""docs/architecture.md is what the code is: tree, files and functions, slots, the trip of a value."""
+"""docs/architecture.md is what the code is: tree, files and functions, slots, the trip of a
+value.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,14 @@ def test_functions_that_the_page_names_are_there() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [family.Family, family.ExactLoss, family.Source, family.Exhibits, family.Figure, family.Explorer],
+    [
+        family.Family,
+        family.ExactLoss,
+        family.Source,
+        family.Exhibits,
+        family.Figure,
+        family.Explorer,
+    ],
     ids=lambda kind: kind.__name__,
 )
 def test_the_tables_of_the_seam_have_every_slot(kind: type) -> None:
@@ -106,7 +115,7 @@ def test_the_tables_of_the_seam_have_every_slot(kind: type) -> None:
     assert slots == [slot.name for slot in dataclasses.fields(kind)]
 
 
-# --- the trip of data.sparsity ---------------------------------------------------------------------------------------
+# --- the trip of data.sparsity --------------------------------------------------------------------
 
 
 def trip_rows() -> list[str]:
@@ -148,7 +157,9 @@ def run(*command: str) -> None:
     assert result.exit_code == 0, result.output
 
 
-def test_a_value_takes_the_trip_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_takes_the_trip_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     run("train", "name=before", "train.steps=1", "--quiet")  # kernels are compiled and loaded
 

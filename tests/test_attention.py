@@ -42,7 +42,10 @@ def drawn(
         if smear:
             shapes["smear"] = stack
     rng = np.random.default_rng(0)
-    return {name: torch.from_numpy(rng.normal(size=shape) / 2).to(dtype) for name, shape in shapes.items()}
+    return {
+        name: torch.from_numpy(rng.normal(size=shape) / 2).to(dtype)
+        for name, shape in shapes.items()
+    }
 
 
 def sequences(models: int = 3, batch: int = 4, length: int = 6) -> torch.Tensor:
@@ -58,7 +61,9 @@ def by_loops(
     positions: str,
     direct: bool,
 ) -> NDArray[np.float64]:
-    """Logits of one model and sequence [T, V], one number after another, as the definition reads."""
+    """Logits of one model and sequence [T, V], one number after another, as the definition
+    reads.
+    """
     p = {name: value.numpy() for name, value in params.items()}
     T = len(tokens)
     E, P = p["W_E"][tokens], p["W_pos"][:T] if "W_pos" in p else np.zeros((T, p["W_E"].shape[1]))
@@ -69,7 +74,11 @@ def by_loops(
         for h in range(p["W_Q"].shape[1]):
             scored = x + P if positions == "scores" else x
             scored = x - P if positions == "pointer" and layer == 0 else scored
-            q, k, v = scored @ p["W_Q"][layer, h], scored @ p["W_K"][layer, h], x @ p["W_V"][layer, h]
+            q, k, v = (
+                scored @ p["W_Q"][layer, h],
+                scored @ p["W_K"][layer, h],
+                x @ p["W_V"][layer, h],
+            )
             if "smear" in p:
                 own = 1 / (1 + math.exp(-p["smear"][layer, h]))
                 k = np.array([own * k[j] + (1 - own) * k[max(j - 1, 0)] for j in range(T)])
@@ -115,7 +124,9 @@ def test_a_head_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("positions", "smear"), EVERY)
-def test_values_put_in_their_own_place_change_nothing(positions: attention.Positions, smear: bool) -> None:
+def test_values_put_in_their_own_place_change_nothing(
+    positions: attention.Positions, smear: bool
+) -> None:
     params, tokens = drawn(positions=positions, smear=smear), sequences()
     logits, parts = forward(params, tokens, positions=positions)
     assert list(parts) and set(parts) == set(attention.parts(2, 2, positions))
@@ -133,7 +144,9 @@ def test_every_part_and_edge_is_read(positions: attention.Positions) -> None:
     logits, parts = forward(params, tokens, positions=positions)
     for name in [*parts, *attention.edges(2, 2, positions)]:
         put = {name: torch.tensor(0.25)}
-        assert not torch.equal(forward(params, tokens, positions=positions, replace=put)[0], logits), name
+        assert not torch.equal(
+            forward(params, tokens, positions=positions, replace=put)[0], logits
+        ), name
 
 
 def test_an_edge_changes_one_reader_alone() -> None:
@@ -171,11 +184,18 @@ def test_unknown_parts_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize(("positions", "smear"), EVERY)
 def test_gradients_are_those_of_differences(positions: attention.Positions, smear: bool) -> None:
-    params = {name: value.requires_grad_() for name, value in drawn(1, positions=positions, smear=smear).items()}
+    params = {
+        name: value.requires_grad_()
+        for name, value in drawn(1, positions=positions, smear=smear).items()
+    }
     tokens = sequences(1, 1, 4)
 
     def loss(*values: torch.Tensor) -> torch.Tensor:
-        return forward(dict(zip(params, values, strict=True)), tokens, positions=positions)[0].logsumexp(-1).sum()
+        return (
+            forward(dict(zip(params, values, strict=True)), tokens, positions=positions)[0]
+            .logsumexp(-1)
+            .sum()
+        )
 
     assert torch.autograd.gradcheck(loss, tuple(params.values()), atol=1e-5)
 
@@ -188,7 +208,10 @@ def test_bits_do_not_depend_on_models_beside(positions: attention.Positions, sme
     def gradients(rows: slice) -> list[torch.Tensor]:
         own = {name: value[rows].clone().requires_grad_() for name, value in params.items()}
         logits, _ = forward(own, tokens[rows], positions=positions)
-        return [logits.detach(), *torch.autograd.grad(logits.logsumexp(-1).sum(), list(own.values()))]
+        return [
+            logits.detach(),
+            *torch.autograd.grad(logits.logsumexp(-1).sum(), list(own.values())),
+        ]
 
     together = gradients(slice(None))
     for m in (0, 3, 6):
@@ -196,11 +219,13 @@ def test_bits_do_not_depend_on_models_beside(positions: attention.Positions, sme
             assert torch.equal(alone[0], among[m])
 
 
-# --- by hand ---------------------------------------------------------------------------------------------------------
+# --- by hand --------------------------------------------------------------------------------------
 
 
 def followers(tokens: NDArray[np.int64], V: int, back: int) -> NDArray[np.float64]:
-    """Share of each token among followers of earlier copies at least `back` positions ago, [T, V]; NaN of none."""
+    """Share of each token among followers of earlier copies at least `back` positions ago, [T, V];
+    NaN of none.
+    """
     shares = np.full((len(tokens), V), np.nan)
     for i in range(1, len(tokens)):
         found = [tokens[j + 1] for j in range(1, i - back + 1) if tokens[j] == tokens[i]]
@@ -223,7 +248,9 @@ def random_sequences(batch: int = 60, tokens: int = 10, context: int = 24) -> ND
         ("shifted", 2, {10: 2e-2, 20: 1e-4, 40: 5e-9, 80: 2.3e-16}),
     ],
 )
-def test_induction_by_hand_gives_the_share_of_each_follower(name: str, back: int, errors: dict[int, float]) -> None:
+def test_induction_by_hand_gives_the_share_of_each_follower(
+    name: str, back: int, errors: dict[int, float]
+) -> None:
     tokens = random_sequences()
     shares = np.array([followers(row, 11, back) for row in tokens])
     known = np.isfinite(shares).all(-1)
@@ -234,7 +261,8 @@ def test_induction_by_hand_gives_the_share_of_each_follower(name: str, back: int
         assert np.abs(given[~known]).max() <= 50 * error  # no follower is known: every logit is 0
     if name == "induction_k":
         sharp = superpos.known(name, tokens=10, context=24, scale=10)
-        assert np.abs(sharp.logits(tokens) / 10 - shares)[known].max() > 6e-3  # e⁻⁵, what BOS gets of attention
+        # e⁻⁵, what BOS gets of attention
+        assert np.abs(sharp.logits(tokens) / 10 - shares)[known].max() > 6e-3
 
 
 @pytest.mark.parametrize("scale", [10.0, 80.0])
@@ -247,7 +275,10 @@ def test_what_does_not_matter_is_exactly_zero(name: str, scale: float) -> None:
     matter = [edge for edge in edges if (model.logits(tokens, {edge: 0.0}) != logits).any()]
     assert set(matter) == set(model.truth.edges)
     heads = attention.heads(layers, n_heads)
-    assert tuple(head for head in heads if (model.logits(tokens, {head: 0.0}) != logits).any()) == model.truth.parts
+    assert (
+        tuple(head for head in heads if (model.logits(tokens, {head: 0.0}) != logits).any())
+        == model.truth.parts
+    )
 
 
 def test_truth_says_which_paths_matter() -> None:
@@ -255,7 +286,12 @@ def test_truth_says_which_paths_matter() -> None:
         name: [into for into in ("q", "k", "v", "logits") if superpos.known(name).truth.path(into)]
         for name in hand_made.MADE
     }
-    assert paths == {"induction_k": ["k"], "induction_q": ["q"], "shifted": ["k", "v"], "conditional": ["logits"]}
+    assert paths == {
+        "induction_k": ["k"],
+        "induction_q": ["q"],
+        "shifted": ["k", "v"],
+        "conditional": ["logits"],
+    }
 
 
 def test_without_its_path_an_induction_head_knows_nothing() -> None:
@@ -297,7 +333,10 @@ def test_probabilities_have_the_shape_of_the_tokens() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "induction"}, "known: got 'induction'; allowed: induction_k, induction_q, shifted, conditional"),
+        (
+            {"name": "induction"},
+            "known: got 'induction'; allowed: induction_k, induction_q, shifted, conditional",
+        ),
         ({"tokens": 1}, "tokens: got 1; allowed: integers from 2 to 4096"),
         ({"tokens": 2.5}, r"tokens: got 2\.5; allowed: integers"),
         ({"context": True}, "context: got True; allowed: integers from 3"),
@@ -326,18 +365,26 @@ def test_what_is_no_sequence_is_refused(tokens: object, message: str) -> None:
 
 
 @pytest.mark.skipif(
-    REFEREE is None, reason="TransformerLens is installed neither here nor where SUPERPOS_REFEREES says"
+    REFEREE is None,
+    reason="TransformerLens is installed neither here nor where SUPERPOS_REFEREES says",
 )
 def test_logits_are_those_of_transformer_lens(tmp_path: Path) -> None:
     kinds: list[attention.Positions] = ["none", "stream", "scores"]
     tokens = sequences(1)[0]
-    models = [(kind, {n: v[0] for n, v in drawn(1, 2, 2, kind, dtype=torch.float32).items()}) for kind in kinds]
+    models = [
+        (kind, {n: v[0] for n, v in drawn(1, 2, 2, kind, dtype=torch.float32).items()})
+        for kind in kinds
+    ]
     torch.save({"models": models, "tokens": tokens}, tmp_path / "given.pt")
     assert REFEREE is not None
     script = Path(__file__).parent / "support" / "transformer_lens_logits.py"
     command = [REFEREE, script, tmp_path / "given.pt", tmp_path / "logits.pt"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    for (kind, weights), theirs in zip(models, torch.load(tmp_path / "logits.pt", weights_only=True), strict=True):
-        ours, _ = forward({name: value[None] for name, value in weights.items()}, tokens, positions=kind)
+    for (kind, weights), theirs in zip(
+        models, torch.load(tmp_path / "logits.pt", weights_only=True), strict=True
+    ):
+        ours, _ = forward(
+            {name: value[None] for name, value in weights.items()}, tokens, positions=kind
+        )
         torch.testing.assert_close(ours[0], theirs, rtol=0, atol=1e-5)

@@ -1,4 +1,6 @@
-"""The wheel is installed, trains and draws where there is next to nothing: no home, no name, no /tmp, no /proc."""
+"""The wheel is installed, trains and draws where there is next to nothing: no home, no name, no
+/tmp, no /proc.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def test_it_trains_and_draws(root: BareRoot, tmp_path: Path) -> None:
     """Without a home, and then with one that can be read alone."""
 
     def told(*arguments: str, **home: str) -> tuple[str, str]:
-        done = root.run("-m", "superpos", *arguments, PYTHONPATH="/data/site:/site", OMP_NUM_THREADS="1", **home)
+        done = root.run(
+            "-m", "superpos", *arguments, PYTHONPATH="/data/site:/site", OMP_NUM_THREADS="1", **home
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout, done.stderr
 

@@ -1,4 +1,6 @@
-"""Benchmarks: all sides do the same work, what cannot run says why, and the documents show what was measured."""
+"""Benchmarks: all sides do the same work, what cannot run says why, and the documents show what was
+measured.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,11 @@ SMALL = Case(4, 2, models=240, batch_size=64)
 LARGE = Case(20, 5, 100)
 BENCH = bench()
 SIDES = sides_of(FAMILY, BENCH.baselines, BENCH.together)
-# Each distance is a mean over 240 models divided by its standard error: beyond 4.5 in one of 100,000 comparisons.
+# Each distance is a mean over 240 models divided by its standard error: beyond 4.5 in one of
+# 100,000 comparisons.
 BOUND = 4.5
-OF_TORCH = pytest.mark.filterwarnings("ignore:.torch.jit.*is deprecated:DeprecationWarning")  # Inductor's own imports
+# Inductor's own imports
+OF_TORCH = pytest.mark.filterwarnings("ignore:.torch.jit.*is deprecated:DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -93,9 +97,13 @@ def test_the_sparse_sampler_does_the_same_work(eager: np.ndarray) -> None:
     assert abs(distance) < BOUND
 
 
-@pytest.mark.parametrize("change", [{"steps": 53}, {"lr": 1.1e-3}, {"case": SMALL._replace(sparsity=0.88)}])
+@pytest.mark.parametrize(
+    "change", [{"steps": 53}, {"lr": 1.1e-3}, {"case": SMALL._replace(sparsity=0.88)}]
+)
 def test_other_work_is_told_apart(change: dict[str, object], eager: np.ndarray) -> None:
-    """A tenth more steps, a tenth more learning rate, other data: each beyond the bound that equal work keeps."""
+    """A tenth more steps, a tenth more learning rate, other data: each beyond the bound that equal
+    work keeps.
+    """
     distance = standard_errors(losses(ENGINE, **change) - eager)  # type: ignore[arg-type]
     assert distance is not None
     assert abs(distance) > BOUND
@@ -129,10 +137,19 @@ def test_every_side_is_timed_in_every_run_and_survives_a_file() -> None:
     assert [row.engine for row in report.rows] == [None, "fused", "fused"]
     assert [row.z is None for row in report.rows] == [True, False, True]
     assert Report.from_json(json.loads(json.dumps(report.to_json())), Case) == report
-    assert report.to_json()["rows"][0].keys() == {*Case._fields, "side", "engine", "ms", "loss", "z"}
+    assert report.to_json()["rows"][0].keys() == {
+        *Case._fields,
+        "side",
+        "engine",
+        "ms",
+        "loss",
+        "z",
+    }
 
 
-def test_a_side_that_is_not_installed_is_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_side_that_is_not_installed_is_left_out_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "jax", None)
     report = measured(EAGER, JAX, ENGINE, repeat=1)
     assert [row.side for row in report.rows] == [EAGER, ENGINE]
@@ -141,7 +158,9 @@ def test_a_side_that_is_not_installed_is_left_out_with_the_reason(monkeypatch: p
 
 
 @OF_TORCH
-def test_a_missing_compiler_is_a_reason_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler_is_a_reason_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     torch.compiler.reset()  # forgets what another test compiled
     with inductor.patch({"cpp.cxx": (None, "no-such-compiler"), "fx_graph_cache": False}):
@@ -165,15 +184,35 @@ def test_inductor_s_code_is_not_kept_where_anybody_can_put_some(
 
 
 def row(side: str, ms: list[float], case: Case = LARGE) -> Row:
-    return Row(case, side, "fused" if side == ENGINE else None, ms, 0.5, None if side == EAGER else 1.25)
+    return Row(
+        case, side, "fused" if side == ENGINE else None, ms, 0.5, None if side == EAGER else 1.25
+    )
 
 
 def test_numbers_of_the_table() -> None:
-    """60, 50 and 80 ms beside 1, 1 and 2 ms: 60, 50 and 40 times. 10 * 20 * 5 * 1024 * 100 operations in 1 ms."""
-    report = Report({"cores": "2"}, 204.8, {}, [row(EAGER, [60.0, 50.0, 80.0]), row(ENGINE, [1.0, 1.0, 2.0])])
+    """60, 50 and 80 ms beside 1, 1 and 2 ms: 60, 50 and 40 times.
+
+    10 * 20 * 5 * 1024 * 100 operations in 1 ms.
+    """
+    report = Report(
+        {"cores": "2"}, 204.8, {}, [row(EAGER, [60.0, 50.0, 80.0]), row(ENGINE, [1.0, 1.0, 2.0])]
+    )
     speed, times, loss = table.markdown(report, BENCH.standard).split("\n\n")[1::2][:3]
-    cells = [[cell.strip() for cell in text.splitlines()[2].split("|")[1:-1]] for text in (speed, times, loss)]
-    assert cells[0] == ["20/5 × 100", "0.9", "dense", "1024", "50× (40–60)", "9.77", "102", "50%", "fused"]
+    cells = [
+        [cell.strip() for cell in text.splitlines()[2].split("|")[1:-1]]
+        for text in (speed, times, loss)
+    ]
+    assert cells[0] == [
+        "20/5 × 100",
+        "0.9",
+        "dense",
+        "1024",
+        "50× (40–60)",
+        "9.77",
+        "102",
+        "50%",
+        "fused",
+    ]
     assert cells[1][4:] == ["60 (50–80)", "1 (1–2)"]
     assert cells[2][4:] == ["0.50000", "0.50000 (+1.2)"]
     assert len({len(line) for line in speed.splitlines()}) == 1
@@ -201,7 +240,11 @@ def test_cases_are_chosen_by_shape() -> None:
 
 @pytest.mark.parametrize("field", cases.AXES)
 def test_along_an_axis_one_field_varies(field: str) -> None:
-    values = {getattr(case, field) for case in cases.SCALING if case._replace(**{field: None}) == _blank(field)}
+    values = {
+        getattr(case, field)
+        for case in cases.SCALING
+        if case._replace(**{field: None}) == _blank(field)
+    }
     assert values == set(cases.AXES[field])
 
 
@@ -215,13 +258,19 @@ def test_scaling_leaves_out_what_compiles_for_long_and_what_a_baseline_does_not_
     assert BENCH.for_table(SMALL) == (EAGER, COMPILED, JAX, ENGINE, ONE_SEED)
 
 
-def test_the_command_prints_json_and_its_notes_go_elsewhere(registered: Callable[[Family], None]) -> None:
+def test_the_command_prints_json_and_its_notes_go_elsewhere(
+    registered: Callable[[Family], None],
+) -> None:
     small = replace(BENCH, cases={"cpu": (SMALL,)}, baselines={EAGER: BENCH.baselines[EAGER]})
     registered(replace(FAMILY, name="small", shows=Exhibits(bench=lambda: small)))
     done = CliRunner().invoke(app, ["bench", "--family", "small", "--json", "--case", "4/2"])
     assert done.exit_code == 0, done.stderr
     report = Report.from_json(json.loads(done.stdout), Case)
-    assert [(row.case, row.side) for row in report.rows] == [(SMALL, EAGER), (SMALL, ENGINE), (SMALL, ONE_SEED)]
+    assert [(row.case, row.side) for row in report.rows] == [
+        (SMALL, EAGER),
+        (SMALL, ENGINE),
+        (SMALL, ONE_SEED),
+    ]
     assert "run 1 of 1" in done.stderr
 
 
@@ -239,8 +288,21 @@ def test_a_missing_device_is_said() -> None:
 
 
 def test_a_benchmark_needs_none_of_the_command_line() -> None:
-    """On a machine with torch, numpy and the engine's compiler alone: a measurement, and the initial weights."""
-    absent = ("typer", "hydra", "omegaconf", "rich", "pandas", "pyarrow", "matplotlib", "safetensors", "scipy", "yaml")
+    """On a machine with torch, numpy and the engine's compiler alone: a measurement, and the
+    initial weights.
+    """
+    absent = (
+        "typer",
+        "hydra",
+        "omegaconf",
+        "rich",
+        "pandas",
+        "pyarrow",
+        "matplotlib",
+        "safetensors",
+        "scipy",
+        "yaml",
+    )
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
         "from dataclasses import replace\n"
@@ -255,7 +317,9 @@ def test_a_benchmark_needs_none_of_the_command_line() -> None:
         "print(len(report.rows), family.init(case.task())['W'].tolist())"
     )
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=DOCS.parent.parent, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=DOCS.parent.parent, capture_output=True, text=True, check=False
+    )
     weights = initial_params(Case(4, 2, 3, batch_size=16).task())["W"]
     assert done.returncode == 0, done.stderr
     rows, _, found = done.stdout.partition(" ")
@@ -317,7 +381,9 @@ def line_points(task: Task, step: int, samples: range, device: str) -> torch.Ten
     return words.float() / streams.RANGE
 
 
-def line_losses(task: Task, params: Any, x: torch.Tensor, extra: Any, step: int | None) -> torch.Tensor:
+def line_losses(
+    task: Task, params: Any, x: torch.Tensor, extra: Any, step: int | None
+) -> torch.Tensor:
     return (params["w"] * x - 3 * x) ** 2
 
 
@@ -369,7 +435,10 @@ def test_an_unknown_family_is_told_all_that_there_are() -> None:
     assert (done.exit_code, done.stdout) == (2, "")
     allowed = ", ".join(family.names())
     assert {"tms", "sae", "line", "unmeasured"} <= set(family.names())
-    assert done.stderr == f"superpos: --family: there is no 'lin'; did you mean line? allowed: {allowed}\n"
+    assert (
+        done.stderr
+        == f"superpos: --family: there is no 'lin'; did you mean line? allowed: {allowed}\n"
+    )
 
 
 @pytest.mark.usefixtures("lines")
@@ -414,7 +483,11 @@ def test_a_section_is_rewritten_and_nothing_else(page: ModuleType) -> None:
 
 
 def test_a_figure_of_scaling_shows_the_nanoseconds(page: ModuleType) -> None:
-    rows = [row(side, [ms * n], cases.BASE._replace(n_features=n)) for n in (10, 20, 50) for side, ms in _MS.items()]
+    rows = [
+        row(side, [ms * n], cases.BASE._replace(n_features=n))
+        for n in (10, 20, 50)
+        for side, ms in _MS.items()
+    ]
     [axes] = page.draw(Report({}, 1.0, {}, rows), "n_features").axes
     drawn = {line.get_label(): line.get_xydata() for line in axes.lines}
     assert drawn.keys() == {"eager loop", "engine"}

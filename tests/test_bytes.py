@@ -1,4 +1,6 @@
-"""Bytes of the system that are no UTF-8, in paths and in what programs print, as they come in and go out again."""
+"""Bytes of the system that are no UTF-8, in paths and in what programs print, as they come in and
+go out again.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,19 @@ from superpos.store import RunFolder, manifest
 from superpos.store.files import canonical_json
 
 PACKAGE = Path(superpos.__file__).parents[1]
-TINY = ["train.steps=2", "model.n_features=2", "model.n_hidden=1", "engine.backend=reference", "name=demo"]
+TINY = [
+    "train.steps=2",
+    "model.n_features=2",
+    "model.n_hidden=1",
+    "engine.backend=reference",
+    "name=demo",
+]
 NAME = b"caf\xe9"  # in Latin-1
 
 
-def run(*arguments: str | bytes, cwd: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
+def run(
+    *arguments: str | bytes, cwd: Path, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "superpos", *arguments]
     environment = os.environ | {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"} | environment
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, check=False)
@@ -49,7 +59,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_command_takes_and_prints_such_a_path(folder: Path) -> None:
     where = NAME + b"/demo/latest"
-    for arguments in (["status", where], ["list", "--runs", "--out", NAME], ["plot", where, "--figure", "loss"]):
+    for arguments in (
+        ["status", where],
+        ["list", "--runs", "--out", NAME],
+        ["plot", where, "--figure", "loss"],
+    ):
         done = run(*arguments, cwd=folder)
         assert done.returncode == 0, done.stderr
         assert NAME in done.stdout
@@ -76,7 +90,9 @@ def test_experiments_of_such_a_folder(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_a_path_is_usable_whatever_a_terminal_can_show(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_is_usable_whatever_a_terminal_can_show(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The bytes of the file system go out, not what stands for them in another encoding."""
     stdout = TextIOWrapper(BytesIO(), encoding)
     monkeypatch.setattr(sys, "stdout", stdout)
@@ -85,7 +101,9 @@ def test_a_path_is_usable_whatever_a_terminal_can_show(encoding: str, monkeypatc
     assert stdout.buffer.getvalue() == os.fsencode(f"caf\u00e9\n{os.fsdecode(NAME)}\n")  # type: ignore[attr-defined]
 
 
-def test_what_a_run_folder_keeps_of_such_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_run_folder_keeps_of_such_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Command, host and whatever else comes from the system: read back as they were, and sealed."""
     monkeypatch.setattr(platform, "node", lambda: os.fsdecode(b"k\xfcche"))
     command = ["superpos", os.fsdecode(b"--out=caf\xe9"), "na\u00efve"]
@@ -95,7 +113,8 @@ def test_what_a_run_folder_keeps_of_such_names(tmp_path: Path, monkeypatch: pyte
     made.end_attempt(made.record_attempt({"command": command}), {"training": 1.0})
     [attempt] = made.attempts()
     assert (os.fsencode(attempt["host"]), attempt["command"]) == (b"k\xfcche", command)
-    assert canonical_json({"a": "na\u00efve"}) == '{"a":"na\u00efve"}'  # other text is as it was: checksums stay
+    # other text is as it was: checksums stay
+    assert canonical_json({"a": "na\u00efve"}) == '{"a":"na\u00efve"}'
 
 
 def test_a_home_folder_of_such_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,5 +136,7 @@ def test_without_stdout_or_stderr(closed: str, folder: Path) -> None:
     command = f"{sys.executable} -m superpos status demo/latest {closed}>&-"
     environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
     out = folder / os.fsdecode(NAME)
-    done = subprocess.run(["bash", "-c", command], cwd=out, env=environment, capture_output=True, check=False)
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=out, env=environment, capture_output=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, b"")

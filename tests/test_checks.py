@@ -38,23 +38,49 @@ ENTRY: dict[str, Any] = {
     "reason": "they are",
     "control": "other",
 }
-RUNS = {"trained": {"full": SIZE, "quick": SIZE}, "other": {"full": ["model.n_features=4"], "quick": ["train.steps=0"]}}
+RUNS = {
+    "trained": {"full": SIZE, "quick": SIZE},
+    "other": {"full": ["model.n_features=4"], "quick": ["train.steps=0"]},
+}
 
 
-def folder_of(tmp_path: Path, *entries: dict[str, Any], name: str = "07_own.yaml", **changes: Any) -> Path:
+def folder_of(
+    tmp_path: Path, *entries: dict[str, Any], name: str = "07_own.yaml", **changes: Any
+) -> Path:
     """A folder with one file of claims."""
     folder = tmp_path / "claims"
     folder.mkdir(parents=True)
-    content = {"experiment": "intro", "runs": RUNS, "claims": [ENTRY | entry for entry in entries]} | changes
+    content = {
+        "experiment": "intro",
+        "runs": RUNS,
+        "claims": [ENTRY | entry for entry in entries],
+    } | changes
     (folder / name).write_text(yaml.safe_dump(content))
     return folder
 
 
 def claim(**changes: Any) -> Claim:
     """A claim on a measure of which the tests make up the values."""
-    values = {"row": 0, "experiment": "intro", "text": "t", "source": "s", "reason": "r", "arguments": {}}
-    values |= {"statistic": "median", "expected": None, "published": None, "band": claim_files.Band(), "empty": ""}
-    values |= {"measure": lambda run: Measured(run), "run": {"full": ("run",)}, "control": {"full": ("control",)}}
+    values = {
+        "row": 0,
+        "experiment": "intro",
+        "text": "t",
+        "source": "s",
+        "reason": "r",
+        "arguments": {},
+    }
+    values |= {
+        "statistic": "median",
+        "expected": None,
+        "published": None,
+        "band": claim_files.Band(),
+        "empty": "",
+    }
+    values |= {
+        "measure": lambda run: Measured(run),
+        "run": {"full": ("run",)},
+        "control": {"full": ("control",)},
+    }
     return Claim(**(values | changes))
 
 
@@ -66,7 +92,12 @@ def judged(run: Any, control: Any, **changes: Any) -> Result:
 
 def test_a_claim_holds_where_the_run_lies_in_the_band_and_the_control_does_not() -> None:
     result = judged([1, 2, 6], [9, 9], band=claim_files.Band(2, 2))
-    assert (result.verdict, result.measured, result.spread, result.trials) == ("holds", 2, (1, 6), 3)
+    assert (result.verdict, result.measured, result.spread, result.trials) == (
+        "holds",
+        2,
+        (1, 6),
+        3,
+    )
     assert (result.control, result.why) == (9, "")
 
 
@@ -108,7 +139,9 @@ def test_a_relative_band_is_about_what_theory_computes() -> None:
     assert (other.verdict, other.expected) == ("fails", 5)  # what the claim says comes first
 
 
-@pytest.mark.parametrize(("statistic", "value"), [("best", 1), ("min", 1), ("median", 2), ("mean", 4), ("max", 9)])
+@pytest.mark.parametrize(
+    ("statistic", "value"), [("best", 1), ("min", 1), ("median", 2), ("mean", 4), ("max", 9)]
+)
 def test_statistics(statistic: str, value: float) -> None:
     assert judged([2, 9, 1], [0], statistic=statistic).measured == value
 
@@ -136,7 +169,9 @@ def test_a_run_is_trained_once_and_a_claim_without_quick_runs_is_skipped() -> No
         return np.ones(1)
 
     quick = {"run": {"full": ("a",), "quick": ("b",)}, "control": {"full": ("c",), "quick": ("d",)}}
-    results = list(verdicts.check([claim(**quick), claim(**quick), claim(text="u")], train, quick=True))
+    results = list(
+        verdicts.check([claim(**quick), claim(**quick), claim(text="u")], train, quick=True)
+    )
     assert trained == [("intro", ("b",)), ("intro", ("d",))]
     assert [result.verdict for result in results] == ["fails", "fails", "skipped"]
     assert math.isnan(results[-1].measured)
@@ -144,7 +179,9 @@ def test_a_run_is_trained_once_and_a_claim_without_quick_runs_is_skipped() -> No
 
 def test_json_holds_plain_numbers() -> None:
     found = json.loads(
-        json.dumps(judged([1, math.nan], [9], band=claim_files.Band(high=2), statistic="best").to_json())
+        json.dumps(
+            judged([1, math.nan], [9], band=claim_files.Band(high=2), statistic="best").to_json()
+        )
     )
     assert {
         "low": None,
@@ -154,12 +191,28 @@ def test_json_holds_plain_numbers() -> None:
         "trials": 2,
         "control": 9,
     }.items() <= found.items()
-    assert set(found) >= {"experiment", "claim", "source", "expected", "low", "high", "measured", "verdict"}
+    assert set(found) >= {
+        "experiment",
+        "claim",
+        "source",
+        "expected",
+        "low",
+        "high",
+        "measured",
+        "verdict",
+    }
 
 
 def test_claims_of_a_file(tmp_path: Path) -> None:
-    [first, second] = load_claims(folder_of(tmp_path, {}, {"claim": "slow", "quick": False, "control": "other"}))
-    assert (first.row, first.experiment, first.text, first.expected) == (7, "intro", "weights are finite", 3)
+    [first, second] = load_claims(
+        folder_of(tmp_path, {}, {"claim": "slow", "quick": False, "control": "other"})
+    )
+    assert (first.row, first.experiment, first.text, first.expected) == (
+        7,
+        "intro",
+        "weights are finite",
+        3,
+    )
     assert first.run == {"full": tuple(SIZE), "quick": tuple(SIZE)}
     assert set(second.run) == set(second.control) == {"full"}
 
@@ -174,7 +227,10 @@ def test_claims_of_a_file(tmp_path: Path) -> None:
         ({"within": 0.1}, ["needs a band"]),
         ({"measure": {"table.columns": {}}}, ["there is no function 'columns'; there are column"]),
         ({"measure": {"tables.column": {}}}, ["there is no module 'tables'"]),
-        ({"measure": {"table.column": {"name": "loss", "colour": 1}}}, ["measure table.column", "colour"]),
+        (
+            {"measure": {"table.column": {"name": "loss", "colour": 1}}},
+            ["measure table.column", "colour"],
+        ),
         ({"measure": "table.column"}, ["module.function"]),
     ],
 )
@@ -202,7 +258,9 @@ def test_a_file_of_an_unknown_family(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_claims(folder_of(tmp_path, {}, family="tsm"))
     allowed = ", ".join(names())
-    assert caught.value.faults == [f"07_own.yaml: family: there is no 'tsm'; did you mean tms? allowed: {allowed}"]
+    assert caught.value.faults == [
+        f"07_own.yaml: family: there is no 'tsm'; did you mean tms? allowed: {allowed}"
+    ]
 
 
 def test_claims_of_several_folders_follow_each_other(tmp_path: Path) -> None:
@@ -213,12 +271,14 @@ def test_claims_of_several_folders_follow_each_other(tmp_path: Path) -> None:
         load_claims(first, first)
 
 
-# --- the command ----------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of claims in place of the shipped ones: one holds, one fails, one is for the full size only."""
+    """A folder of claims in place of the shipped ones: one holds, one fails, one is for the full
+    size only.
+    """
     wrong = {"claim": "fails", "low": 7, "high": 8, "published": 7.5}
     folder = folder_of(tmp_path, {}, wrong, {"claim": "slow", "quick": False})
     monkeypatch.setattr(experiments, "claims_folders", lambda: [folder])
@@ -233,7 +293,10 @@ def test_verify_prints_a_block_a_claim_and_fails(own: Path) -> None:
     assert lines[0] == "7. intro"
     assert lines[1] == "  holds   weights are finite [exact theory]"
     assert lines[2].strip() == "measured 3 (3 to 3, 100 trials), expected 3, allowed from 3 to 3"
-    assert lines[4].strip() == "measured 3 (3 to 3, 100 trials), expected 3, published 7.5, allowed from 7 to 8"
+    assert (
+        lines[4].strip()
+        == "measured 3 (3 to 3, 100 trials), expected 3, published 7.5, allowed from 7 to 8"
+    )
     assert lines[5].strip() == "outside the band: they are"
     assert lines[-1] == "3 claims: 1 holds, 1 fails, 1 skipped"
     assert (own / "outputs" / verdicts.RUNS).is_dir()
@@ -241,7 +304,9 @@ def test_verify_prints_a_block_a_claim_and_fails(own: Path) -> None:
 
 
 def test_verify_as_json(own: Path) -> None:
-    done = CliRunner().invoke(app, ["verify", "intro", "--quick", "--quiet", "--json", "--out", "elsewhere"])
+    done = CliRunner().invoke(
+        app, ["verify", "intro", "--quick", "--quiet", "--json", "--out", "elsewhere"]
+    )
     assert done.exit_code == 1
     assert [found["verdict"] for found in json.loads(done.stdout)] == ["holds", "fails", "skipped"]
     assert (own / "elsewhere" / verdicts.RUNS).is_dir()
@@ -254,7 +319,7 @@ def test_verify_of_an_unknown_experiment(own: Path) -> None:
     assert not (own / "outputs").exists()
 
 
-# --- the shipped claims ---------------------------------------------------------------------------------------------
+# --- the shipped claims ---------------------------------------------------------------------------
 
 
 def test_the_shipped_claims_cover_every_experiment_of_the_paper() -> None:
@@ -284,7 +349,8 @@ def test_no_measure_draws() -> None:
     """To import what draws takes longer than to measure."""
     folder = shipped_folder() / "claims"
     script = (
-        "import sys; from pathlib import Path; from superpos.claims.claim_files import load_claims\n"
+        "import sys; from pathlib import Path; from superpos.claims.claim_files import "
+        "load_claims\n"
         f"load_claims(Path({str(folder)!r})); print('matplotlib' in sys.modules)"
     )
     root = str(Path(superpos.__file__).parents[1])
@@ -301,7 +367,9 @@ def test_no_measure_draws() -> None:
 def test_every_measure_is_used() -> None:
     used = {claim.measure for claim in CLAIMS}
     families = (DEFAULT, "sae", "circuit", "transformer")
-    assert used == {measure for name in families for measure in find_measure.every(find(name)).values()}
+    assert used == {
+        measure for name in families for measure in find_measure.every(find(name)).values()
+    }
 
 
 @pytest.fixture(scope="session")
@@ -312,7 +380,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 # To score all autoencoders of a full control takes minutes; `superpos verify` does.
 SMALL = [claim for claim in CLAIMS if claim.row < 21 or "quick" in claim.control]
-UNTRAINED = [claim for claim in SMALL if "train.steps=0" in claim.control.get("quick", claim.control["full"])]
+UNTRAINED = [
+    claim for claim in SMALL if "train.steps=0" in claim.control.get("quick", claim.control["full"])
+]
 
 
 @pytest.mark.parametrize("claim", UNTRAINED, ids=lambda claim: f"{claim.experiment}: {claim.text}")

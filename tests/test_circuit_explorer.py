@@ -18,8 +18,11 @@ from superpos.families.circuit.explorer.parts import QUESTIONS, constants, parts
 from superpos.report.parts import Part
 from superpos.store import Run
 
-REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
-browser_only = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
+# a machine that can have Chromium must not skip these
+REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
+browser_only = pytest.mark.skipif(
+    chromium() is None and not REQUIRED, reason="Chromium is not here"
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +47,27 @@ def test_the_page_holds_what_patching_finds(run: Run) -> None:
             np.testing.assert_allclose(arrays["true"][0], found["true"], atol=1e-3)
 
 
-def test_heads_are_called_by_what_they_do_and_many_parts_have_no_card(run: Run, tmp_path: Path) -> None:
+def test_heads_are_called_by_what_they_do_and_many_parts_have_no_card(
+    run: Run, tmp_path: Path
+) -> None:
     [part] = patched(run, [2])
     assert part.make(part.models)["part"].names[:2] == ["0.0 previous", "0.1 weak"]
-    words = ["family=circuit", "circuit.kind=random_gates", "circuit.distractors=6", "circuit.always_on=4"]
+    words = [
+        "family=circuit",
+        "circuit.kind=random_gates",
+        "circuit.distractors=6",
+        "circuit.always_on=4",
+    ]
     assert not list(patched(superpos.train(words, out=tmp_path), [0]))
 
 
 @browser_only
 def test_the_card_is_drawn(explore: Callable[..., Explorer], run: Run) -> None:
     explorer = explore(report.write(run))
-    for model, part, questions in ((0, "x0", {"noising": 2 / 3, "denoising": 1 / 3}), (2, "1.0 match", {})):
+    for model, part, questions in (
+        (0, "x0", {"noising": 2 / 3, "denoising": 1 / 3}),
+        (2, "1.0 match", {}),
+    ):
         explorer.ask("select", model)
         explorer.settle()
         [heat] = explorer.drawn("patched")

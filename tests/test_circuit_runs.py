@@ -94,7 +94,9 @@ def test_a_circuit_is_what_it_is_alone(run: Run, tmp_path: Path) -> None:
         (["circuit.kind=nand"], "circuit.kind: got 'nand'; allowed: and or or"),
     ],
 )
-def test_values_that_do_not_fit_are_refused(overrides: list[str], message: str, tmp_path: Path) -> None:
+def test_values_that_do_not_fit_are_refused(
+    overrides: list[str], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
         superpos.train(["family=circuit", *overrides], out=tmp_path)
     assert not list(tmp_path.iterdir())
@@ -121,7 +123,9 @@ def test_what_patching_found_is_kept_and_no_part_of_the_digest(run: Run, tmp_pat
     digest = run.digest()
     first = run.patch(1, direction=["noising", "denoising"])
     kept = {path: path.stat().st_mtime_ns for path in (run.path / "patch").rglob("*")}
-    assert sorted(path.name for path in kept if path.is_file()) == sorted(["facts", "00001.json", "00001.parquet"] * 2)
+    assert sorted(path.name for path in kept if path.is_file()) == sorted(
+        ["facts", "00001.json", "00001.parquet"] * 2
+    )
     pd.testing.assert_frame_equal(run.patch(1, direction=["noising", "denoising"]), first)
     assert {path: path.stat().st_mtime_ns for path in (run.path / "patch").rglob("*")} == kept
     run.patch(0, direction=["noising", "shapley"])  # another model of one question, and a new one
@@ -189,8 +193,16 @@ def test_the_command_prints_tables_and_json(run: Run) -> None:
 @pytest.mark.parametrize(
     ("kind", "words", "message"),
     [
-        ("and", ["patch.corrupt=key"], "patch.corrupt: key with circuit.kind=and, whose inputs are"),
-        ("and", ["patch.direct=noising"], "patch.direct: unknown key; did you mean patch.direction"),
+        (
+            "and",
+            ["patch.corrupt=key"],
+            "patch.corrupt: key with circuit.kind=and, whose inputs are",
+        ),
+        (
+            "and",
+            ["patch.direct=noising"],
+            "patch.direct: unknown key; did you mean patch.direction",
+        ),
         ("and", ["patch.sites=edges"], "patch.sites: these models have no edges with names"),
         ("and", ["patch.min_total=5"], "total effect: 1 between clean and corrupt; allowed: at l"),
         ("and", ["patch.threshold=0.1,0.2"], "patch.threshold: got 2 values; allowed: one"),
@@ -209,7 +221,9 @@ def test_the_command_prints_tables_and_json(run: Run) -> None:
         ("induction_k", ["experiment=gates"], "experiment: "),
     ],
 )
-def test_what_cannot_be_asked_is_refused(run: Run, kind: str, words: list[str], message: str) -> None:
+def test_what_cannot_be_asked_is_refused(
+    run: Run, kind: str, words: list[str], message: str
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
     code, text = command("patch", str(run.path), f"--model={FIRST[kind]}", *words)
     assert code == 2

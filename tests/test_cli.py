@@ -1,4 +1,7 @@
-"""The command line: what goes to stdout and stderr, exit codes, signals. Training itself is faked here."""
+"""The command line: what goes to stdout and stderr, exit codes, signals.
+
+Training itself is faked here.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +40,23 @@ def cli(*arguments: str) -> Result:
 
 def state(**changes: Any) -> Any:
     """Progress with two operations a step."""
-    values = {"models_total": 10, "models_done": 0, "steps_done": 0, "steps_total": 100, "message": "", **changes}
+    values = {
+        "models_total": 10,
+        "models_done": 0,
+        "steps_done": 0,
+        "steps_total": 100,
+        "message": "",
+        **changes,
+    }
     work = {"work_done": 2.0 * values["steps_done"], "work_total": 2.0 * values["steps_total"]}
     return SimpleNamespace(**{**work, **values})
 
 
 @dataclass
 class FakeRunner:
-    """Stands in for superpos.training.runner and superpos.training.estimate: keeps what it is called with."""
+    """Stands in for superpos.training.runner and superpos.training.estimate: keeps what it is
+    called with.
+    """
 
     during: Callable[..., None] = lambda **_: None
     calls: list[dict[str, Any]] = field(default_factory=list)
@@ -76,16 +88,28 @@ def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeRunner:
 
 
 def finished(out: Path, overrides: list[str], skip: tuple[int, ...] = ()) -> RunFolder:
-    """A run on disk whose weights are all one and whose loss is zero; chunks in `skip` are left out."""
+    """A run on disk whose weights are all one and whose loss is zero; chunks in `skip` are left
+    out.
+    """
     sweep = compose(overrides).sweep
-    facts = {"plan": sweep.to_json(), "chunks": sweep.plan.rows, "engine": "reference", "config": dict(sweep.base)}
+    facts = {
+        "plan": sweep.to_json(),
+        "chunks": sweep.plan.rows,
+        "engine": "reference",
+        "config": dict(sweep.base),
+    }
     folder = RunFolder.open(out, sweep.base["name"], sweep.run_id, facts)
     for chunk, rows in enumerate(sweep.plan.rows):
         if chunk in skip:
             continue
         shapes = sweep.settings.structure(int(rows[0])).param_shapes
-        tensors = {name: np.ones((len(rows), *shape), dtype=np.float32) for name, shape in shapes.items()}
-        history = {"history/step": np.arange(3), "history/loss": np.ones((len(rows), 3), dtype=np.float32)}
+        tensors = {
+            name: np.ones((len(rows), *shape), dtype=np.float32) for name, shape in shapes.items()
+        }
+        history = {
+            "history/step": np.arange(3),
+            "history/loss": np.ones((len(rows), 3), dtype=np.float32),
+        }
         table = sweep.table(rows).assign(status="ok", loss=0.0, d_star=1.0)
         table.loc[table.index[0], "status"] = "diverged"
         folder.publish(chunk, tensors | history, table)
@@ -102,7 +126,9 @@ def test_help_names_the_commands_and_imports_nothing_heavy() -> None:
     lines = done.stdout.splitlines()
     assert lines[-1] == "[]"
     named = [line.split()[0] for line in lines[:-1] if line.startswith("  ") and line.strip()]
-    assert [name for name in ("train", "plot", "status", "list", "config", "bench") if name not in named] == []
+    assert [
+        name for name in ("train", "plot", "status", "list", "config", "bench") if name not in named
+    ] == []
 
 
 def test_train_prints_the_run_folder_and_passes_everything_on(runner: FakeRunner) -> None:
@@ -118,7 +144,11 @@ def test_train_prints_the_run_folder_and_passes_everything_on(runner: FakeRunner
 def test_train_alone_is_the_introduction(runner: FakeRunner) -> None:
     assert cli("train", "--fresh").exit_code == 0
     assert runner.calls[0]["sweep"].base["name"] == "intro"
-    assert (runner.calls[0]["fresh"], runner.calls[0]["shard"], runner.calls[0]["out"]) == (True, None, Path("outputs"))
+    assert (runner.calls[0]["fresh"], runner.calls[0]["shard"], runner.calls[0]["out"]) == (
+        True,
+        None,
+        Path("outputs"),
+    )
 
 
 def test_train_tells_of_a_replaced_zipped_axis(runner: FakeRunner) -> None:
@@ -127,8 +157,12 @@ def test_train_tells_of_a_replaced_zipped_axis(runner: FakeRunner) -> None:
     assert len(done.stdout.splitlines()) == len(runner.calls) == 1
 
 
-@pytest.mark.parametrize(("failure", "code"), [(PlanMismatchError, 3), (TrainingInterruptedError, 75)])
-def test_failures_have_their_exit_codes(runner: FakeRunner, failure: type[Exception], code: int) -> None:
+@pytest.mark.parametrize(
+    ("failure", "code"), [(PlanMismatchError, 3), (TrainingInterruptedError, 75)]
+)
+def test_failures_have_their_exit_codes(
+    runner: FakeRunner, failure: type[Exception], code: int
+) -> None:
     def fail(**_: Any) -> None:
         raise failure("what happened")
 
@@ -160,7 +194,9 @@ def test_a_signal_before_there_is_anything_to_save(name: str, command: str, tmp_
     )
     environment = os.environ | {"PYTHONPATH": str(Path(superpos.__file__).parents[1])}
     start = [sys.executable, "-c", code]
-    done = subprocess.run(start, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        start, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (75, "", "superpos: interrupted\n")
     assert list(tmp_path.iterdir()) == []
 
@@ -200,12 +236,20 @@ def test_dry_run_prints_the_size_and_trains_nothing(runner: FakeRunner, tmp_path
 def test_dry_run_as_json(runner: FakeRunner) -> None:
     found = json.loads(cli("train", "experiment=phase_change", "--dry-run", "--json").stdout)
     assert found.pop("engines") == ["fused: why"]
-    assert found == {"models": 25_000, "chunks": 25, "flops": 2.5e12, "memory_bytes": 3e6, "seconds": 42.0}
+    assert found == {
+        "models": 25_000,
+        "chunks": 25,
+        "flops": 2.5e12,
+        "memory_bytes": 3e6,
+        "seconds": 42.0,
+    }
     arguments = ["experiment=phase_change", "--shards", "5", "--cpus", "2", "--dry-run", "--json"]
     cost = json.loads(cli("submit", *arguments).stdout)
     assert [(shard["chunks"], shard["models"]) for shard in cost["shards"]] == [(5, 5000)] * 5
     assert cost["core_hours"] == pytest.approx(42 * available_threads() / 3600)
-    assert [shard["hours"] for shard in cost["shards"]] == pytest.approx([cost["core_hours"] / 5 / 2] * 5)
+    assert [shard["hours"] for shard in cost["shards"]] == pytest.approx(
+        [cost["core_hours"] / 5 / 2] * 5
+    )
 
 
 def test_progress_goes_to_stderr(runner: FakeRunner) -> None:
@@ -234,20 +278,25 @@ def test_list(runner: FakeRunner) -> None:
     experiments, figures = (part.splitlines() for part in cli("list").stdout.split("\n\n"))
     assert experiments[0].split() == ["#", "experiment", "models", "time", "description"]
     [intro] = [line for line in experiments if line.startswith(" 0  intro ")]
-    assert intro.split()[2:5] == ["100", "~42", "s"]  # the calibration is of the introduction itself
+    # the calibration is of the introduction itself
+    assert intro.split()[2:5] == ["100", "~42", "s"]
     assert figures[0].split() == ["figure", "description"]
     found = json.loads(cli("list", "--json").stdout)
     [entry] = [item for item in found["experiments"] if item["name"] == "phase_change"]
     assert entry["models"] == 25_000
     # phase_change: 2.5e4 models * 2500 steps * 256 * (10 * 2 * 1 + 60 * 2 = 140) nominal operations
     one = compose([]).sweep
-    assert entry["seconds"] == pytest.approx(42.0 * (2.5e4 * 2500 * 256 * 140) / one.plan.work, rel=1e-6)
+    assert entry["seconds"] == pytest.approx(
+        42.0 * (2.5e4 * 2500 * 256 * 140) / one.plan.work, rel=1e-6
+    )
     assert {"name", "description"} == set(found["figures"][0])
     assert runner.calls == []
 
 
 def test_config_as_json() -> None:
-    found = json.loads(cli("config", "experiment=phase_change", "data.density=0.5", "--json").stdout)
+    found = json.loads(
+        cli("config", "experiment=phase_change", "data.density=0.5", "--json").stdout
+    )
     assert (found["models"], found["chunks"], found["config"]["model.n_hidden"]) == (500, 1, 1)
     assert [(axis["keys"], len(axis["values"])) for axis in found["axes"]] == [
         (["importance.last"], 50),
@@ -270,7 +319,9 @@ def test_train_status_and_plot_for_real(tmp_path: Path, monkeypatch: pytest.Monk
     assert "models  2 of 2 finished, 0 diverged" in cli("status").stdout
     drawn = cli("plot")
     assert drawn.exit_code == 0, drawn.stderr
-    assert [Path(line).is_file() for line in drawn.stdout.splitlines()] == [True] * len(drawn.stdout.splitlines())
+    assert [Path(line).is_file() for line in drawn.stdout.splitlines()] == [True] * len(
+        drawn.stdout.splitlines()
+    )
     assert any(line.endswith("features.png") for line in drawn.stdout.splitlines())
 
 
@@ -286,7 +337,10 @@ def test_status_of_a_finished_run(tmp_path: Path) -> None:
         f"digest  {folder.digest()}",
         "loss    0 at best: model 1, model.n_hidden=1, seed=1",
     ]
-    assert [line.split()[:3] for line in settings.splitlines()[1:]] == [["1", "3", "1"], ["2", "3", "1"]]
+    assert [line.split()[:3] for line in settings.splitlines()[1:]] == [
+        ["1", "3", "1"],
+        ["2", "3", "1"],
+    ]
 
 
 def test_status_of_an_unfinished_run(tmp_path: Path) -> None:
@@ -298,18 +352,24 @@ def test_status_of_an_unfinished_run(tmp_path: Path) -> None:
     assert facts["models"] == {"total": 6, "finished": 3, "diverged": 1}
     assert facts["diverged"] == [0]
     assert facts["best"] == {"model": 1, "loss": 0.0, "setting": {"model.n_hidden": 1, "seed": 1}}
-    assert [(row["model.n_hidden"], row["models"], row["best"]) for row in facts["settings"]] == [(1, 3, 1)]
+    assert [(row["model.n_hidden"], row["models"], row["best"]) for row in facts["settings"]] == [
+        (1, 3, 1)
+    ]
     assert facts["complete"] is False
     assert "1 done, 1 missing" in cli("status", str(folder.path)).stdout
 
 
-def test_a_run_that_is_named_without_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_named_without_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("another_much_shorter", "phase", "z"):
         finished(Path("outputs"), [f"name={name}"])
     done = cli("status", "phase")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith("superpos: phase does not exist; there is outputs/phase/latest, outputs/phase/")
+    assert done.stderr.startswith(
+        "superpos: phase does not exist; there is outputs/phase/latest, outputs/phase/"
+    )
 
 
 def test_status_of_a_corrupt_run(tmp_path: Path) -> None:
@@ -332,7 +392,10 @@ def test_plot_draws_what_the_run_can_show(tmp_path: Path, monkeypatch: pytest.Mo
     assert b"<svg" in (folder.path / "figures" / "loss.svg").read_bytes()
     elsewhere = cli("plot", "--figure", "loss", "--format", "svg", "--to", "a/b")
     assert elsewhere.stdout.splitlines() == ["a/b/custom_loss.svg"]
-    assert Path("a/b/custom_loss.svg").read_bytes() == (folder.path / "figures" / "loss.svg").read_bytes()
+    assert (
+        Path("a/b/custom_loss.svg").read_bytes()
+        == (folder.path / "figures" / "loss.svg").read_bytes()
+    )
 
 
 def test_plot_of_a_run_that_no_figure_can_show_says_why(tmp_path: Path) -> None:
@@ -350,12 +413,22 @@ def test_plot_of_a_run_without_models(tmp_path: Path) -> None:
     assert "no finished models" in done.stderr
 
 
-def test_lines_come_at_intervals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_come_at_intervals(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [0.0]
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
     with Lines() as lines:
         for now[0], done in ((1.0, 100), (10.0, 1000), (11.0, 1100), (20.0, 2000)):
-            lines(state(steps_done=done, steps_total=5000, models_done=3, models_total=1200, message="fused engine"))
+            lines(
+                state(
+                    steps_done=done,
+                    steps_total=5000,
+                    models_done=3,
+                    models_total=1200,
+                    message="fused engine",
+                )
+            )
     # At 10 s: 1000 steps / 10 s = 100 a second, 4000 left = 40 s; at 20 s: 3000 left = 30 s.
     assert capsys.readouterr().err.splitlines() == [
         "fused engine",
@@ -374,13 +447,18 @@ def test_the_clock_starts_with_the_first_step(
         for now[0], done in ((0.0, 0), (60.0, 0), (65.0, 1000), (70.0, 5000)):
             lines(state(steps_done=done, steps_total=5000))
     # At 60 s nothing is known; at 70 s: 5000 steps in 10 s, none left.
-    assert capsys.readouterr().err.splitlines() == ["0 of 10 models", "0 of 10 models, 500 model-steps/s"]
+    assert capsys.readouterr().err.splitlines() == [
+        "0 of 10 models",
+        "0 of 10 models, 500 model-steps/s",
+    ]
 
 
 def test_the_time_left_goes_by_the_work_of_the_steps(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half the steps are done, those of the small models: a tenth of the work in 10 s leaves 90 s."""
+    """Half the steps are done, those of the small models: a tenth of the work in 10 s leaves 90
+    s.
+    """
     now = [0.0]
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
     with Lines() as lines:
@@ -389,7 +467,9 @@ def test_the_time_left_goes_by_the_work_of_the_steps(
     assert capsys.readouterr().err == "0 of 10 models, 5 model-steps/s, 90 s left\n"
 
 
-def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bar_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     with Terminal() as bar:
         bar(state(steps_done=50, message="fused engine"))
@@ -400,12 +480,16 @@ def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: py
     assert "10 of 10 models" in shown
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (7200, "2.0 h")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (7200, "2.0 h")]
+)
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-@pytest.mark.parametrize(("number", "text"), [(0, "0"), (950, "950"), (12_345, "12.3 k"), (4.5e6, "4.5 M")])
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0"), (950, "950"), (12_345, "12.3 k"), (4.5e6, "4.5 M")]
+)
 def test_quantities(number: float, text: str) -> None:
     assert quantity(number) == text
 

@@ -1,4 +1,6 @@
-"""What commands share: short help, the version, the keys that they take, another place to write to."""
+"""What commands share: short help, the version, the keys that they take, another place to write
+to.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,13 @@ from superpos.family import DEFAULT, find
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize(("command", "place"), [("plot", "DIR"), ("report", "FILE.html")])
 def test_a_colleagues_run_is_drawn_elsewhere(open_folder: Path, command: str, place: str) -> None:
-    run = superpos.train(["train.steps=5", "record.loss_every=1", "engine.threads=1"], out=open_folder / "theirs")
+    run = superpos.train(
+        ["train.steps=5", "record.loss_every=1", "engine.threads=1"], out=open_folder / "theirs"
+    )
     own = open_folder / "own"
     own.mkdir()
-    CliRunner().invoke(app, [command, str(run.path), "--to", str(own)])  # root may import what another may not read
+    # root may import what another may not read
+    CliRunner().invoke(app, [command, str(run.path), "--to", str(own)])
     own.chmod(0o777)
     for path in own.iterdir():
         path.unlink()
@@ -36,9 +41,14 @@ def test_a_colleagues_run_is_drawn_elsewhere(open_folder: Path, command: str, pl
     assert all(Path(line).is_file() for line in done.stdout.splitlines())
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in ("train", "plot", "list", "keys", "verify", "diff"))])
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name in ("train", "plot", "list", "keys", "verify", "diff"))]
+)
 def test_help_has_a_short_name(command: list[str]) -> None:
-    short, long = (CliRunner().invoke(app, [*command, option], prog_name="superpos") for option in ("-h", "--help"))
+    short, long = (
+        CliRunner().invoke(app, [*command, option], prog_name="superpos")
+        for option in ("-h", "--help")
+    )
     assert short.exit_code == 0
     assert short.stdout == long.stdout
     assert "-h, --help" in short.stdout
@@ -55,10 +65,17 @@ def test_keys_are_listed_with_what_they_may_be() -> None:
     assert [item["key"] for item in listed] == list(schema.keys)
     assert {item["key"] for item in listed if item["swept"]} == set(schema.axis_keys)
     [lr] = json.loads(CliRunner().invoke(app, ["keys", "train.lr", "--json"]).stdout)[:1]
-    assert (lr["default"], lr["low"], lr["high"], lr["meaning"]) == (0.001, 0.0, 1e30, "learning rate")
+    assert (lr["default"], lr["low"], lr["high"], lr["meaning"]) == (
+        0.001,
+        0.0,
+        1e30,
+        "learning rate",
+    )
     text = CliRunner().invoke(app, ["keys", "train."]).stdout.splitlines()
     assert text[0].split(maxsplit=2) == ["key", "default", "meaning: what is allowed"]
-    assert [line.split()[0] for line in text[1:]] == [key for key in schema.keys if key.startswith("train.")]
+    assert [line.split()[0] for line in text[1:]] == [
+        key for key in schema.keys if key.startswith("train.")
+    ]
 
 
 def test_keys_of_other_families() -> None:
@@ -67,6 +84,9 @@ def test_keys_of_other_families() -> None:
     assert first["key"].startswith("sae.")
     of_sae = json.loads(CliRunner().invoke(app, ["keys", "--family", "sae", "--json"]).stdout)
     assert {item["key"] for item in of_sae} == set(schema_of(find("sae")).keys)
-    for arguments, words in ((["sead"], "no key begins with 'sead'"), (["--family", "x"], "there is no 'x'")):
+    for arguments, words in (
+        (["sead"], "no key begins with 'sead'"),
+        (["--family", "x"], "there is no 'x'"),
+    ):
         done = CliRunner().invoke(app, ["keys", *arguments], prog_name="superpos")
         assert (done.exit_code, words in done.stderr) == (2, True)

@@ -21,8 +21,18 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*(3[0-7]|9[0-7])[0-9;]*m")
 NOTE = "one two three four five six seven eight nine ten eleven twelve"
 TABLE = Table(
-    [Column("#"), Column("name"), Column("models", right=True), Column("spare", spare=True), Column("note")],
-    [("1", "intro", "100", "s", NOTE), ("1", "a_longer_name", "25,000", "", "short"), ("2", "end", "7", "s", "")],
+    [
+        Column("#"),
+        Column("name"),
+        Column("models", right=True),
+        Column("spare", spare=True),
+        Column("note"),
+    ],
+    [
+        ("1", "intro", "100", "s", NOTE),
+        ("1", "a_longer_name", "25,000", "", "short"),
+        ("2", "end", "7", "s", ""),
+    ],
     note=True,
     grouped=True,
 )
@@ -34,14 +44,21 @@ def cli(*arguments: str) -> Result:
 
 def on_terminal(code: str, columns: int, cwd: Path | None = None, **changes: str) -> str:
     """What Python shows on a terminal, with escape codes."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "TERM": "xterm", **changes}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+        "TERM": "xterm",
+        **changes,
+    }
     with OnTerminal([sys.executable, "-c", code], columns, environment, cwd) as terminal:
         return terminal.read()
 
 
 def shown(columns: int, **changes: str) -> str:
     return on_terminal(
-        "from test_cli_tables import TABLE; from superpos.terminal.tables import show; show(TABLE)", columns, **changes
+        "from test_cli_tables import TABLE; from superpos.terminal.tables import show; show(TABLE)",
+        columns,
+        **changes,
     )
 
 
@@ -98,9 +115,15 @@ def test_colours_only_where_they_are_wanted() -> None:
 
 
 def test_fields_are_broken_between_words_on_a_terminal_alone() -> None:
-    pairs = [("run", "/a/path/that/is/much/longer/than/the/line"), ("found", "pentagon 12, two digons 3")]
+    pairs = [
+        ("run", "/a/path/that/is/much/longer/than/the/line"),
+        ("found", "pentagon 12, two digons 3"),
+    ]
     assert fields(pairs).splitlines() == [f"run    {pairs[0][1]}", f"found  {pairs[1][1]}"]
-    code = f"from superpos.terminal.tables import fields; import sys; sys.stdout.write(fields({pairs!r}))"
+    code = (
+        "from superpos.terminal.tables import fields; import sys; "
+        f"sys.stdout.write(fields({pairs!r}))"
+    )
     assert on_terminal(code, 24).splitlines() == [
         f"run    {pairs[0][1]}",
         "found  pentagon 12, two",
@@ -108,28 +131,41 @@ def test_fields_are_broken_between_words_on_a_terminal_alone() -> None:
     ]
 
 
-TINY = ["train.steps=5", "train.batch_size=8", "model.n_features=3", "engine.backend=reference", "record.loss_every=0"]
+TINY = [
+    "train.steps=5",
+    "train.batch_size=8",
+    "model.n_features=3",
+    "engine.backend=reference",
+    "record.loss_every=0",
+]
 
 
-def test_train_says_what_it_found_and_what_to_run_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_says_what_it_found_and_what_to_run_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     done = cli("train", *TINY, "seed=range(0,4)", "train.lr=0.001,1e20")
     folder = done.stdout.splitlines()[-1]
     run = superpos.load(folder)
     best = run.table.loc[run.table["loss"].where(run.table["status"] == "ok").idxmin()]
-    told = dict(line.split(maxsplit=1) for line in done.stderr.splitlines() if not line.startswith(("engine", " ")))
-    assert told["trained"].startswith("8 models in ")
-    assert (
-        told["loss"]
-        == f"{best['loss']:.4g} at best: model {best['model']}, train.lr={best['train.lr']}, seed={best['seed']}"
+    told = dict(
+        line.split(maxsplit=1)
+        for line in done.stderr.splitlines()
+        if not line.startswith(("engine", " "))
     )
+    assert told["trained"].startswith("8 models in ")
+    settings = f"train.lr={best['train.lr']}, seed={best['seed']}"
+    assert told["loss"] == f"{best['loss']:.4g} at best: model {best['model']}, {settings}"
     counts = [int(count) for count in re.findall(r"\((\d+)\)", told["found"])]
     assert sum(counts) == (run.table["status"] == "ok").sum()
     numbers = ", ".join(map(str, run.table.index[run.table["status"] == "diverged"]))
     assert told["diverged"].startswith(f"{4 if numbers else 0} models ({numbers})")
     assert told["next"] == f"superpos plot {folder}"
     assert f"superpos report {folder}" in done.stderr
-    assert cli("train", *TINY, "seed=range(0,4)", "train.lr=0.001,1e20", "--fresh", "--quiet").stderr == ""
+    assert (
+        cli("train", *TINY, "seed=range(0,4)", "train.lr=0.001,1e20", "--fresh", "--quiet").stderr
+        == ""
+    )
 
 
 def test_train_of_a_shard_says_what_is_missing(tmp_path: Path) -> None:
@@ -144,12 +180,15 @@ def test_train_of_a_shard_says_what_is_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
-def test_status_fits_the_terminal(columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_fits_the_terminal(
+    columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     cli("train", *TINY, "seed=0,1", "train.lr=0.001,0.002", "model.n_hidden=1,2", "--quiet")
     code = "import sys; sys.argv = ['superpos', 'status']; from superpos.cli import main; main()"
     lines = ESCAPES.sub("", on_terminal(code, columns, cwd=tmp_path)).splitlines()
-    assert {line.split()[0] for line in lines if len(line) > columns} <= {"run", "digest"}  # stay whole, to be copied
+    # stay whole, to be copied
+    assert {line.split()[0] for line in lines if len(line) > columns} <= {"run", "digest"}
     titles = ["train.lr", "model.n_hidden"] if columns == 120 else ["lr", "n_hidden"]
     assert any(line.split()[:2] == titles for line in lines)
 
@@ -159,8 +198,9 @@ from types import SimpleNamespace as State
 from superpos.terminal.progress import reporter
 with reporter(False) as show:
     for done in range(3):
-        steps = dict(steps_done=100 * done, steps_total=300, work_done=100.0 * done, work_total=300.0)
-        show(State(models_done=done, models_total=25_000, message="a message", **steps))
+        steps = dict(steps_done=100 * done, steps_total=300)
+        work = dict(work_done=100.0 * done, work_total=300.0)
+        show(State(models_done=done, models_total=25_000, message="a message", **steps, **work))
 """
 
 
@@ -181,6 +221,8 @@ def test_what_cannot_be_shown_is_a_question_mark(tmp_path: Path) -> None:
     (tmp_path / "phaseØ" / "run" / "manifest.json").write_text("{}")
     command = [sys.executable, "-m", "superpos", "list", "--runs", "--out", "."]
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.stdout.splitlines()[1].split()[0] == "phase?"
     assert done.returncode == 0

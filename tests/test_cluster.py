@@ -40,14 +40,22 @@ def site_of(tmp_path: Path, text: str, **changes: Any) -> Site:
     return read_site(path, changes)
 
 
-# --- options of a site ----------------------------------------------------------------------------------------------
+# --- options of a site ----------------------------------------------------------------------------
 
 
 def test_the_command_line_changes_what_the_file_says(tmp_path: Path) -> None:
-    text = "partition: main\ncpus: 4\nextra: [--constraint=icelake, -q low]\nsetup: [module load python]"
+    text = (
+        "partition: main\ncpus: 4\nextra: [--constraint=icelake, -q low]\nsetup: [module load "
+        "python]"
+    )
     site = site_of(tmp_path, text, cpus=8, time="1-12", account=None)
     assert site == Site(
-        "main", None, "1-12", 8, extra=("--constraint=icelake", "-q low"), setup=("module load python",)
+        "main",
+        None,
+        "1-12",
+        8,
+        extra=("--constraint=icelake", "-q low"),
+        setup=("module load python",),
     )
 
 
@@ -135,7 +143,9 @@ def test_a_tilde_is_the_home_folder_as_no_shell_reads_it(
         assert options[0] == word.format("/home/me")
 
 
-def test_a_home_folder_that_is_not_known_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_folder_that_is_not_known_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", "")
     with pytest.raises(ConfigError, match="extra: ~/w: the home folder is not known; set HOME"):
         site_of(tmp_path, "extra: ['--chdir=~/w']")
@@ -167,7 +177,9 @@ def test_who_gets_mail_gets_some(tmp_path: Path) -> None:
         (None, "cannot be read: Is a directory"),
     ],
 )
-def test_faults_of_a_site_file_are_messages(content: bytes | None, words: str, tmp_path: Path) -> None:
+def test_faults_of_a_site_file_are_messages(
+    content: bytes | None, words: str, tmp_path: Path
+) -> None:
     path = tmp_path / "cluster" / "s.yaml"
     path.parent.mkdir()
     path.mkdir() if content is None else path.write_bytes(content)
@@ -182,11 +194,15 @@ def test_a_folder_with_a_site_alone_is_enough(tmp_path: Path) -> None:
     site = tmp_path / "cluster" / "s.yaml"
     site.write_text("account: abc@v100")
     (tmp_path / "cluster" / "._s.yaml").write_bytes(b"\0\xff")
-    done = cli("submit", "--config-dir", str(tmp_path), "--cluster", "s", "--print", "--out", str(tmp_path))
+    done = cli(
+        "submit", "--config-dir", str(tmp_path), "--cluster", "s", "--print", "--out", str(tmp_path)
+    )
     assert done.exit_code == 0
     assert "#SBATCH --account=abc@v100\n" in done.stdout
     site.rename(site.with_suffix(".yml"))
-    done = cli("submit", "--config-dir", str(tmp_path), "--cluster", "s", "--print", "--out", str(tmp_path))
+    done = cli(
+        "submit", "--config-dir", str(tmp_path), "--cluster", "s", "--print", "--out", str(tmp_path)
+    )
     assert (done.exit_code, done.stdout) == (2, "")
     assert "s.yml is not read; name it s.yaml" in done.stderr
 
@@ -202,8 +218,22 @@ def test_shipped_sites_are_good_and_own_ones_are_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("time", "minutes"),
     [
-        *[("90", 90), ("5:00", 5), ("5:01", 6), ("1:30:00", 90), ("1-0", 1440), ("1-12:30", 2190), ("2-", 2880)],
-        *[("2-01:02:03", 2943), ("0", math.inf), ("0:00", math.inf), ("UNLIMITED", math.inf), ("infinite", math.inf)],
+        *[
+            ("90", 90),
+            ("5:00", 5),
+            ("5:01", 6),
+            ("1:30:00", 90),
+            ("1-0", 1440),
+            ("1-12:30", 2190),
+            ("2-", 2880),
+        ],
+        *[
+            ("2-01:02:03", 2943),
+            ("0", math.inf),
+            ("0:00", math.inf),
+            ("UNLIMITED", math.inf),
+            ("infinite", math.inf),
+        ],
     ],
 )
 def test_minutes(time: str, minutes: float) -> None:
@@ -212,49 +242,114 @@ def test_minutes(time: str, minutes: float) -> None:
 
 @pytest.mark.parametrize(
     ("text", "amount"),
-    [("4G", 2**32), ("500", 500 * 2**20), ("7kb", 7 * 2**10), ("2T", 2**41), ("0", math.inf), ("0G", math.inf)],
+    [
+        ("4G", 2**32),
+        ("500", 500 * 2**20),
+        ("7kb", 7 * 2**10),
+        ("2T", 2**41),
+        ("0", math.inf),
+        ("0G", math.inf),
+    ],
 )
 def test_memory_in_bytes(text: str, amount: float) -> None:
     assert memory_bytes(text) == amount
 
 
-# --- scripts ----------------------------------------------------------------------------------------------------------
+# --- scripts --------------------------------------------------------------------------------------
 
 
 def job(tmp_path: Path, **changes: Any) -> Job:
-    values = {"name": "a", "run": tmp_path, "shards": 4, "program": ["py", "-m", "superpos"], "train": ["x='a b'"]}
+    values = {
+        "name": "a",
+        "run": tmp_path,
+        "shards": 4,
+        "program": ["py", "-m", "superpos"],
+        "train": ["x='a b'"],
+    }
     return Job(**(values | changes))
 
 
 def options_of(script: str) -> list[str]:
-    lines = [line.removeprefix("#SBATCH ") for line in script.splitlines() if line.startswith("#SBATCH")]
+    lines = [
+        line.removeprefix("#SBATCH ") for line in script.splitlines() if line.startswith("#SBATCH")
+    ]
     return [word for line in lines for word in shlex.split(line)]
 
 
 def test_an_array_script(tmp_path: Path) -> None:
-    site = Site("main", "lab", "20:00", 2, "3G", "a100:1", 5, ("--constraint=x",), ("module load python",))
+    site = Site(
+        "main", "lab", "20:00", 2, "3G", "a100:1", 5, ("--constraint=x",), ("module load python",)
+    )
     script = scripts.array(site, job(tmp_path), "0-3")
-    asked = {"--array=0-3%5", "--partition=main", "--account=lab", "--cpus-per-task=2", "--mem=3G", "--constraint=x"}
-    asked |= {"--gpus-per-task=a100:1", "--ntasks=1", "--open-mode=append", "--requeue", "--signal=B:USR1@120"}
+    asked = {
+        "--array=0-3%5",
+        "--partition=main",
+        "--account=lab",
+        "--cpus-per-task=2",
+        "--mem=3G",
+        "--constraint=x",
+    }
+    asked |= {
+        "--gpus-per-task=a100:1",
+        "--ntasks=1",
+        "--open-mode=append",
+        "--requeue",
+        "--signal=B:USR1@120",
+    }
     assert asked <= set(options_of(script))
     lines = script.splitlines()
     assert lines.index("module load python") < lines.index("trap '' USR1")
-    command = script[script.index("\nexec ") :].replace("\\\n", "").replace("$SLURM_ARRAY_TASK_ID", "3")
-    assert shlex.split(command) == ["exec", "py", "-m", "superpos", "train", "x='a b'", "--shard", "3/4"]
+    command = (
+        script[script.index("\nexec ") :].replace("\\\n", "").replace("$SLURM_ARRAY_TASK_ID", "3")
+    )
+    assert shlex.split(command) == [
+        "exec",
+        "py",
+        "-m",
+        "superpos",
+        "train",
+        "x='a b'",
+        "--shard",
+        "3/4",
+    ]
 
 
 @pytest.mark.parametrize(("time", "seconds"), [(None, 120), ("1:00:00", 120), ("5", 60), ("1", 12)])
 def test_a_short_job_is_warned_late(tmp_path: Path, time: str | None, seconds: int) -> None:
-    assert f"--signal=B:USR1@{seconds}" in options_of(scripts.array(Site(time=time), job(tmp_path), "0"))
+    assert f"--signal=B:USR1@{seconds}" in options_of(
+        scripts.array(Site(time=time), job(tmp_path), "0")
+    )
 
 
 def test_the_finishing_job_asks_for_no_more_than_a_shard(tmp_path: Path) -> None:
-    site = Site("main", "lab", "0:10:00", 8, gpus="1", mem_per_cpu="1G", qos="low", constraint="a&b", extra=("-H",))
+    site = Site(
+        "main",
+        "lab",
+        "0:10:00",
+        8,
+        gpus="1",
+        mem_per_cpu="1G",
+        qos="low",
+        constraint="a&b",
+        extra=("-H",),
+    )
     options = scripts.finish_options(site, job(tmp_path))
-    asked = {"--partition=main", "--account=lab", "--qos=low", "--constraint=a&b", "-H", "--mem-per-cpu=1G"}
+    asked = {
+        "--partition=main",
+        "--account=lab",
+        "--qos=low",
+        "--constraint=a&b",
+        "-H",
+        "--mem-per-cpu=1G",
+    }
     assert asked | {"--time=0:10:00", "--cpus-per-task=8"} <= set(options)
     assert not [option for option in options if "gpus" in option or "array" in option]
-    for time, limit in (("2-0", "--time=60"), ("UNLIMITED", "--time=60"), ("59", "--time=59"), (None, None)):
+    for time, limit in (
+        ("2-0", "--time=60"),
+        ("UNLIMITED", "--time=60"),
+        ("59", "--time=59"),
+        (None, None),
+    ):
         options = scripts.finish_options(Site(time=time, cpus=8, memory="1G"), job(tmp_path))
         assert "--cpus-per-task=1" in options
         assert [option for option in options if "time" in option] == ([limit] if limit else [])
@@ -262,7 +357,9 @@ def test_the_finishing_job_asks_for_no_more_than_a_shard(tmp_path: Path) -> None
 
 def test_options_of_a_site_come_before_those_of_superpos(tmp_path: Path) -> None:
     """Of two that say the same sbatch takes the last."""
-    site = Site(qos="high", extra=("-q low", "--comment=it's #1", '--constraint="a|b"', "--output=x"))
+    site = Site(
+        qos="high", extra=("-q low", "--comment=it's #1", '--constraint="a|b"', "--output=x")
+    )
     options = scripts.array_options(site, job(tmp_path), "0")
     assert options[:4] == ["-qlow", "--comment=it's #1", "--constraint=a|b", "--output=x"]
     assert options.index("--qos=high") > 3
@@ -270,20 +367,35 @@ def test_options_of_a_site_come_before_those_of_superpos(tmp_path: Path) -> None
 
 
 def test_variables_that_would_be_added_to_what_is_asked_for() -> None:
-    assert set(scripts.COMPETING) == set(scripts.competing(Site(partition="main", account="a", time="5")))
+    assert set(scripts.COMPETING) == set(
+        scripts.competing(Site(partition="main", account="a", time="5"))
+    )
     assert "SBATCH_MEM_PER_CPU" in scripts.competing(Site(memory="1G"))
     assert "SBATCH_MEM_PER_NODE" in scripts.competing(Site(mem_per_cpu="1G"))
     assert "SBATCH_GPUS" in scripts.competing(Site(gpus="1"))
 
 
-ODD = ["plain", "with space", "with 'quote", 'two "quotes"', "$(touch pwned)", "`x`", "#1", "100%A %%", "-lead", "ü☃"]
+ODD = [
+    "plain",
+    "with space",
+    "with 'quote",
+    'two "quotes"',
+    "$(touch pwned)",
+    "`x`",
+    "#1",
+    "100%A %%",
+    "-lead",
+    "ü☃",
+]
 
 
 @pytest.mark.parametrize("run", ODD)
 def test_scripts_are_good_bash_whatever_the_folder(tmp_path: Path, run: str) -> None:
     made = job(tmp_path, run=tmp_path / run)
     for script in (scripts.array(Site(), made, "0"), scripts.finish(Site(), made)):
-        answer = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
+        answer = subprocess.run(
+            ["bash", "-n"], input=script, text=True, capture_output=True, check=False
+        )
         assert (answer.returncode, answer.stderr) == (0, "")
         [log] = [option for option in options_of(script) if option.startswith("--output=")]
         assert log.startswith(f"--output={tmp_path}/{run.replace('%', '%%')}/logs/")
@@ -292,7 +404,9 @@ def test_scripts_are_good_bash_whatever_the_folder(tmp_path: Path, run: str) -> 
 def run_program(program: list[str], arguments: list[str], folder: Path) -> str:
     environment = os.environ | {"PYTHONPATH": str(Path(superpos.__file__).parents[1])}
     command = [*program, *arguments]
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -319,8 +433,12 @@ echo "*** Welcome ***"; echo; echo "{number}"; echo "Have a nice day"; echo "a w
 """
 
 
-def finish(tmp_path: Path, missing_shards: str, *arguments: str, number: str = "17;here") -> list[str]:
-    """Run the finishing script with programs that only note how they are called; what they noted."""
+def finish(
+    tmp_path: Path, missing_shards: str, *arguments: str, number: str = "17;here"
+) -> list[str]:
+    """Run the finishing script with programs that only note how they are called; what they
+    noted.
+    """
     made = job(tmp_path, run=tmp_path / "it's a #1 run", program=[str(tmp_path / "superpos")])
     (made.run / "submit").mkdir(parents=True)
     (tmp_path / "missing").write_text(missing_shards)
@@ -333,21 +451,35 @@ def finish(tmp_path: Path, missing_shards: str, *arguments: str, number: str = "
     (made.run / "submit" / "array.sbatch").write_text(scripts.array(site, made, "0-3"))
     script = made.run / "submit" / "finish.sbatch"
     script.write_text(scripts.finish(site, made))
-    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SBATCH_MEM_PER_CPU": "1", "SBATCH_WAIT": "1"}
-    done = subprocess.run(["bash", str(script), *arguments], env=environment, check=False, capture_output=True)
+    environment = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "SBATCH_MEM_PER_CPU": "1",
+        "SBATCH_WAIT": "1",
+    }
+    done = subprocess.run(
+        ["bash", str(script), *arguments], env=environment, check=False, capture_output=True
+    )
     assert done.returncode == (0 if number else 1)
     return (tmp_path / "log").read_text().replace(str(made.run), "RUN").splitlines()
 
 
-@pytest.mark.parametrize("number", ["17", "17;here", "Submitted batch job 17", "Submitted batch job 17 on cluster b"])
+@pytest.mark.parametrize(
+    "number", ["17", "17;here", "Submitted batch job 17", "Submitted batch job 17 on cluster b"]
+)
 def test_the_finishing_job_submits_what_is_missing_and_itself(tmp_path: Path, number: str) -> None:
     array, last = finish(tmp_path, "0,2", "1", number=number)
-    assert array.startswith(" sbatch --parsable --job-name=superpos-a --array=0-3%2 --output=RUN/logs/%A_%a.log ")
+    assert array.startswith(
+        " sbatch --parsable --job-name=superpos-a --array=0-3%2 --output=RUN/logs/%A_%a.log "
+    )
     assert array.endswith(" --mem=1G --array=0,2%2 RUN/submit/array.sbatch 2")
-    assert last.startswith(" sbatch --parsable --job-name=superpos-a-finish --output=RUN/logs/finish-%j.log ")
+    assert last.startswith(
+        " sbatch --parsable --job-name=superpos-a-finish --output=RUN/logs/finish-%j.log "
+    )
     assert last.endswith(" --dependency=afterany:17 RUN/submit/finish.sbatch 2")
     noted = "17;here" if ";" in number else "17"
-    assert (tmp_path / "it's a #1 run" / "submit" / "jobs").read_text() == f"{noted} 4\n{noted} finishes\n"
+    assert (
+        tmp_path / "it's a #1 run" / "submit" / "jobs"
+    ).read_text() == f"{noted} 4\n{noted} finishes\n"
 
 
 def test_the_finishing_job_ends_where_sbatch_gives_no_number(tmp_path: Path) -> None:
@@ -362,7 +494,7 @@ def test_the_finishing_job_plots_when_nothing_is_missing_or_enough_was_tried(
     assert finish(tmp_path, left, *arguments) == ["superpos plot RUN", "superpos status RUN"]
 
 
-# --- shards -----------------------------------------------------------------------------------------------------------
+# --- shards ---------------------------------------------------------------------------------------
 
 
 @given(st.sets(st.integers(0, 60)))
@@ -382,29 +514,42 @@ def test_missing_shards(tmp_path: Path) -> None:
     assert cli("status", str(run.path), "--missing-shards", "2").stdout == "\n"
 
 
-def test_shards_of_a_run_where_no_slurm_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_of_a_run_where_no_slurm_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = superpos.train(TWO, out=tmp_path, shard=(1, 2))
     assert shards.shards(run.folder) == []  # never submitted
     run.folder.write("submit/array.sbatch", b"")
     run.folder.write("submit/jobs", b"12 2\n")
     run.folder.write("logs/12_0.log", b"a\n\nb\x1b[31m\nc\nd\n")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert shards.shards(run.folder) == [shards.Shard(0, "unknown", "b[31m\nc\nd"), shards.Shard(1, "done")]
+    assert shards.shards(run.folder) == [
+        shards.Shard(0, "unknown", "b[31m\nc\nd"),
+        shards.Shard(1, "done"),
+    ]
     done = cli("status", str(run.path))
     assert done.exit_code == 4
     assert "shards  1 unknown, 1 done\nshard 0:\n    b[31m\n    c\n    d\n" in done.stdout
 
 
-def test_a_shard_that_left_the_queue_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shard_that_left_the_queue_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = superpos.train(TWO, out=tmp_path, shard=(1, 2)).folder
     folder.write("submit/jobs", b"12 2\n")
-    for queue, state in (({}, "failed"), ({"0": "RUNNING"}, "running"), ({"0": "PENDING"}, "pending")):
+    for queue, state in (
+        ({}, "failed"),
+        ({"0": "RUNNING"}, "running"),
+        ({"0": "PENDING"}, "pending"),
+    ):
         monkeypatch.setattr(slurm, "tasks", lambda _job, queue=queue: queue)
         assert shards.shards(folder)[0].state == state
 
 
 def test_pace_by_hand(tmp_path: Path) -> None:
-    """Four models in the first chunk, published 8 s after the submission: the other four take 8 s."""
+    """Four models in the first chunk, published 8 s after the submission: the other four take 8
+    s.
+    """
     run = superpos.train([*TWO, "seed=range(0,4)"], out=tmp_path, shard=(0, 2))
     script = run.folder.write("submit/array.sbatch", b"")
     run.folder.write("submit/jobs", b"12 2\n")
@@ -416,12 +561,24 @@ def test_pace_by_hand(tmp_path: Path) -> None:
     assert (pace.models_per_second, pace.seconds_left) == pytest.approx((0.5, 8), rel=1e-3)
 
 
-# --- the commands ---------------------------------------------------------------------------------------------------
+# --- the commands ---------------------------------------------------------------------------------
 
 
 def test_print_writes_nothing(tmp_path: Path) -> None:
     out = tmp_path / "a b"
-    done = cli("submit", *TWO, "--shards", "9", "--print", "--out", str(out), "--cpus", "3", "--cluster", "gpu")
+    done = cli(
+        "submit",
+        *TWO,
+        "--shards",
+        "9",
+        "--print",
+        "--out",
+        str(out),
+        "--cpus",
+        "3",
+        "--cluster",
+        "gpu",
+    )
     assert done.exit_code == 0
     assert done.stdout.count("#!/bin/bash") == 2
     assert "#SBATCH --array=0-1\n" in done.stdout  # no more shards than chunks
@@ -448,7 +605,9 @@ def test_threads_that_are_asked_for_stay(tmp_path: Path) -> None:
         (["--cpus", "8"], ""),
     ],
 )
-def test_what_is_asked_for_and_not_used_is_said(options: list[str], said: str, tmp_path: Path) -> None:
+def test_what_is_asked_for_and_not_used_is_said(
+    options: list[str], said: str, tmp_path: Path
+) -> None:
     done = cli("submit", *TWO, "--shards", "2", "--print", "--out", str(tmp_path), *options)
     assert done.exit_code == 0
     assert said in done.stderr if said else done.stderr == ""
@@ -486,7 +645,9 @@ def test_dry_run_shares_out_the_work(tmp_path: Path) -> None:
         (["nmae=x"], "nmae: unknown key"),
     ],
 )
-def test_wrong_submissions(options: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_submissions(
+    options: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     done = cli("submit", *options)
     assert (done.exit_code, done.stdout, list(tmp_path.iterdir())) == (2, "", [])
@@ -501,14 +662,16 @@ def test_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not (tmp_path / "out").exists()
 
 
-# --- SLURM's programs: what sites make of them ------------------------------------------------------------------------
+# --- SLURM's programs: what sites make of them ----------------------------------------------------
 
 BANNER = "echo; echo '*** Welcome to 2 clusters ***'; printf 'caf\\xe9\\n'"
 LIMITS = "echo 'MaxArraySize = 1001'; echo 'PartitionName=main Default=YES MaxTime=00:30:00'"
 
 
 class FakeSlurm:
-    """Programs with the names of SLURM's, for what a real one does not do; they note how they are called."""
+    """Programs with the names of SLURM's, for what a real one does not do; they note how they are
+    called.
+    """
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.out = folder, folder / "out"
@@ -542,7 +705,10 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
 
 
 def test_a_site_prints_more_than_the_number(fake: FakeSlurm) -> None:
-    fake.script("sbatch", f"{BANNER}; echo 'low budget' >&2; echo '17;here '; echo; echo 'Good luck, 5 jobs left.'")
+    fake.script(
+        "sbatch",
+        f"{BANNER}; echo 'low budget' >&2; echo '17;here '; echo; echo 'Good luck, 5 jobs left.'",
+    )
     said = fake.submit("--time", "20")
     assert "superpos: low budget\n" in said
     assert "job 17 trains, job 17 finishes the run" in said
@@ -551,16 +717,25 @@ def test_a_site_prints_more_than_the_number(fake: FakeSlurm) -> None:
     fake.script("sbatch", "echo nothing to see")
     (fake.out.parent / "sbatch.log").unlink()
     said = fake.submit("--time", "20", "--partition", "main", code=2)
-    assert "sbatch printed no number of a job but 'nothing to see': see whether there is one by squeue --me" in said
+    assert (
+        "sbatch printed no number of a job but 'nothing to see': see whether there is one by "
+        "squeue --me" in said
+    )
 
 
 def test_a_finishing_job_that_is_refused_is_submitted_alone_later(fake: FakeSlurm) -> None:
     fake.script("sbatch", "[[ $* == *afterany* ]] && { echo 'QOS policy' >&2; exit 1; }; echo 17")
     said = fake.submit("--time", "20", code=2)
-    assert "the array is job 17, but its finishing job was refused: sbatch: QOS policy. Ask for less" in said
+    assert (
+        "the array is job 17, but its finishing job was refused: sbatch: QOS policy. Ask for less"
+        in said
+    )
     assert fake.jobs() == "17 2\n"
     fake.script("sbatch", "echo 18")
-    fake.script("squeue", f"{BANNER}; [[ $* == *jobs=17* ]] && {{ echo 0 PENDING; echo 1 RUNNING; }}; {BANNER}")
+    fake.script(
+        "squeue",
+        f"{BANNER}; [[ $* == *jobs=17* ]] && {{ echo 0 PENDING; echo 1 RUNNING; }}; {BANNER}",
+    )
     said = fake.submit("--time", "20")
     assert "job 17 holds 2 shards of 2 already; scancel 17 takes them back" in said
     assert "no other shard is to be trained, job 18 finishes the run" in said
@@ -571,7 +746,9 @@ def test_a_finishing_job_that_is_refused_is_submitted_alone_later(fake: FakeSlur
 def test_shards_that_wait_are_not_submitted_again(fake: FakeSlurm) -> None:
     fake.submit("--time", "20")
     waits = "{ echo 1 PENDING; echo 0 COMPLETING; }"
-    fake.script("squeue", f"[[ $* == *jobs=17* ]] && {waits}; [[ $* == *jobs=19* ]] && echo N/A PENDING")
+    fake.script(
+        "squeue", f"[[ $* == *jobs=17* ]] && {waits}; [[ $* == *jobs=19* ]] && echo N/A PENDING"
+    )
     fake.script("sbatch", "[[ $* == *finish.sbatch ]] && echo 19 || echo 18")
     said = fake.submit("--time", "20")
     assert "job 17 holds 1 shard of 2 already" in said
@@ -579,11 +756,17 @@ def test_shards_that_wait_are_not_submitted_again(fake: FakeSlurm) -> None:
     assert "--array=0 " in fake.asked()[-2]
     assert "--dependency=afterany:17:18 " in f"{fake.asked()[-1]} "
     asked = len(fake.asked())
-    fake.script("squeue", f"[[ $* == *jobs=17* ]] && {{ {waits}; echo 0 RUNNING; }}; echo N/A PENDING")
-    assert "no other shard is to be trained, a job waits that finishes the run" in fake.submit("--time", "20")
+    fake.script(
+        "squeue", f"[[ $* == *jobs=17* ]] && {{ {waits}; echo 0 RUNNING; }}; echo N/A PENDING"
+    )
+    assert "no other shard is to be trained, a job waits that finishes the run" in fake.submit(
+        "--time", "20"
+    )
     assert len(fake.asked()) == asked
     fake.script("squeue", "echo no >&2; exit 1")
-    assert "shards that wait already may be submitted twice: squeue: no" in fake.submit("--time", "20")
+    assert "shards that wait already may be submitted twice: squeue: no" in fake.submit(
+        "--time", "20"
+    )
 
 
 def test_options_of_superpos_reach_no_variable_of_another_meaning(
@@ -604,7 +787,13 @@ def test_options_of_superpos_reach_no_variable_of_another_meaning(
 
 def test_limits_of_the_default_partition(fake: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
     """The default time is an hour: a site with less names its limit before anything is written."""
-    for options in ([], ["--partition", "main"], ["--time", "2-0"], ["--time", "UNLIMITED"], ["--time", "31"]):
+    for options in (
+        [],
+        ["--partition", "main"],
+        ["--time", "2-0"],
+        ["--time", "UNLIMITED"],
+        ["--time", "31"],
+    ):
         said = fake.submit(*options, code=2)
         assert "jobs in partition main end after 00:30:00: ask for less with --time" in said
         assert not fake.out.exists()
@@ -617,13 +806,25 @@ def test_limits_of_the_default_partition(fake: FakeSlurm, monkeypatch: pytest.Mo
     ("said", "hint"),
     [
         ("Memory specification can not be satisfied", "Ask for less with --memory"),
-        ("CPU count per node can not be satisfied\nsbatch: error: Batch job submission failed", "less with --cpus"),
-        ("Batch job submission failed: Requested node configuration is not available", "no node has all of it"),
-        ("Invalid account or account/partition combination specified", "name another --account or --partition"),
+        (
+            "CPU count per node can not be satisfied\nsbatch: error: Batch job submission failed",
+            "less with --cpus",
+        ),
+        (
+            "Batch job submission failed: Requested node configuration is not available",
+            "no node has all of it",
+        ),
+        (
+            "Invalid account or account/partition combination specified",
+            "name another --account or --partition",
+        ),
         ("Invalid qos specification", "name another --qos"),
         ("Invalid feature specification", "name another --constraint"),
         ("Requested time limit is invalid (missing or exceeds some limit)", "less with --time"),
-        ("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)", "fewer --shards"),
+        (
+            "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+            "fewer --shards",
+        ),
         ("Invalid generic resource (gres) specification", "other --gpus"),
     ],
 )
@@ -654,7 +855,9 @@ def test_a_run_that_was_there_before_a_refusal_stays(fake: FakeSlurm) -> None:
     assert {path for path in run.rglob("*") if "submit" not in path.parts} == before
 
 
-@pytest.mark.parametrize("said", ["echo 17; exit 1", "echo; echo Submitted batch job 17; exit 1", "echo nothing"])
+@pytest.mark.parametrize(
+    "said", ["echo 17; exit 1", "echo; echo Submitted batch job 17; exit 1", "echo nothing"]
+)
 def test_a_run_whose_jobs_may_be_there_stays(said: str, fake: FakeSlurm) -> None:
     """sbatch, or what a site put in its place, fails after it took the job."""
     fake.script("sbatch", said)
@@ -663,20 +866,25 @@ def test_a_run_whose_jobs_may_be_there_stays(said: str, fake: FakeSlurm) -> None
 
 
 @pytest.mark.parametrize(("state", "word"), [("PENDING", "pending"), ("RUNNING", "running")])
-def test_a_run_whose_shards_are_in_the_queue_is_not_removed(state: str, word: str, fake: FakeSlurm) -> None:
+def test_a_run_whose_shards_are_in_the_queue_is_not_removed(
+    state: str, word: str, fake: FakeSlurm
+) -> None:
     fake.submit("--time", "20")
     run = (fake.out / "custom" / "latest").resolve()
     fake.script("squeue", f"[[ $* == *jobs=17* ]] && {{ echo 0 {state}; echo 1 {state}; }}")
     for how in ([], ["--purge", "--yes"]):
         failed = cli("rm", str(run), *how)
         assert failed.exit_code == 2
-        assert failed.stderr == f"superpos: {run} is in training: 2 shards {word}; --force removes it all the same\n"
+        assert (
+            failed.stderr
+            == f"superpos: {run} is in training: 2 shards {word}; --force removes it all the same\n"
+        )
     assert run.is_dir()
     fake.script("squeue", "true")  # the jobs have ended
     assert cli("rm", str(run)).exit_code == 0
 
 
-# --- scripts by hand --------------------------------------------------------------------------------------------------
+# --- scripts by hand ------------------------------------------------------------------------------
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "slurm.md"
 BY_HAND = [
@@ -691,7 +899,9 @@ VARIABLES = {
 
 @pytest.mark.parametrize("script", BY_HAND)
 def test_scripts_of_the_document(script: str, tmp_path: Path) -> None:
-    """Every shard once, whatever the queue counts from; srun, parallel and ssh run what they are told to here."""
+    """Every shard once, whatever the queue counts from; srun, parallel and ssh run what they are
+    told to here.
+    """
     stubs = {
         "superpos": 'echo "$@"',
         "srun": 'exec "$@"',
@@ -704,16 +914,26 @@ def test_scripts_of_the_document(script: str, tmp_path: Path) -> None:
         (tmp_path / program).chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PBS_O_WORKDIR": str(tmp_path)} | VARIABLES
     done = subprocess.run(
-        ["bash", "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        ["bash", "-c", script],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     said = done.stdout + "".join(path.read_text() for path in tmp_path.glob("shard-*.log"))
-    shards = [(int(found[1]), int(found[2])) for found in re.finditer(r"train .* --shard (\d+)/(\d+)", said)]
+    shards = [
+        (int(found[1]), int(found[2]))
+        for found in re.finditer(r"train .* --shard (\d+)/(\d+)", said)
+    ]
     count = shards[0][1]
-    assert sorted(shards) == ([(3, count)] if len(shards) == 1 else [(k, count) for k in range(count)])
+    assert sorted(shards) == (
+        [(3, count)] if len(shards) == 1 else [(k, count) for k in range(count)]
+    )
 
 
-# --- back into the queue ----------------------------------------------------------------------------------------------
+# --- back into the queue --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -748,4 +968,7 @@ def test_a_job_that_gets_nowhere_gives_up(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(slurm, "call", refuse)
     assert requeue.again(folder, (9, 9)) == "job 7_4 was not requeued: scontrol: no"
-    assert [json.dumps(a["progress"]) for a in folder.attempts() if a.get("requeued") == "7_4"] == ["[1, 0]", "[9, 9]"]
+    assert [json.dumps(a["progress"]) for a in folder.attempts() if a.get("requeued") == "7_4"] == [
+        "[1, 0]",
+        "[9, 9]",
+    ]

@@ -1,4 +1,6 @@
-"""Shards on a real SLURM, disturbed in every way that was seen there: one digest, that of a run without SLURM."""
+"""Shards on a real SLURM, disturbed in every way that was seen there: one digest, that of a run
+without SLURM.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,11 @@ import superpos
 from superpos.compose.compose import compose
 from superpos.store import Run
 
-REQUIRED = "SUPERPOS_REQUIRE_SLURM" in os.environ  # a machine that can have SLURM must not skip these
+# a machine that can have SLURM must not skip these
+REQUIRED = "SUPERPOS_REQUIRE_SLURM" in os.environ
 pytestmark = pytest.mark.skipif(
-    bool(missing_programs()) and not REQUIRED, reason=f"SLURM is not here: no {', '.join(missing_programs())}"
+    bool(missing_programs()) and not REQUIRED,
+    reason=f"SLURM is not here: no {', '.join(missing_programs())}",
 )
 
 SHARDS = 3
@@ -32,9 +36,19 @@ SWEEP = [
 ]  # fmt: skip
 # What a user's profile may set: all of it would break what superpos asks for, were it to count.
 VARIABLES = {
-    **{"SBATCH_PARTITION": "high", "SBATCH_TIMELIMIT": "1", "SBATCH_MEM_PER_CPU": "900", "SBATCH_CPUS_PER_GPU": "1"},
+    **{
+        "SBATCH_PARTITION": "high",
+        "SBATCH_TIMELIMIT": "1",
+        "SBATCH_MEM_PER_CPU": "900",
+        "SBATCH_CPUS_PER_GPU": "1",
+    },
     **{"SBATCH_ERROR": "/nowhere/e", "SBATCH_OUTPUT": "/nowhere/o", "SBATCH_OPEN_MODE": "truncate"},
-    **{"SBATCH_ARRAY_INX": "7", "SBATCH_NO_REQUEUE": "1", "SBATCH_SIGNAL": "USR2@9", "SBATCH_WAIT": "1"},
+    **{
+        "SBATCH_ARRAY_INX": "7",
+        "SBATCH_NO_REQUEUE": "1",
+        "SBATCH_SIGNAL": "USR2@9",
+        "SBATCH_WAIT": "1",
+    },
 }
 FOLDER = 'it\'s a "run" #1, 100%A ü'  # a name that SLURM's scripts could trip over
 
@@ -61,9 +75,15 @@ class Submitted:
 
     def superpos(self, *arguments: str, code: int = 0) -> str:
         """A command of superpos where SLURM is; what it prints."""
-        environment = self.cluster.environment | {"PYTHONPATH": str(Path(superpos.__file__).parents[1])} | VARIABLES
+        environment = (
+            self.cluster.environment
+            | {"PYTHONPATH": str(Path(superpos.__file__).parents[1])}
+            | VARIABLES
+        )
         command = [sys.executable, "-m", "superpos", *arguments]
-        answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=self.out)
+        answer = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, cwd=self.out
+        )
         assert answer.returncode == code, answer.stdout + answer.stderr
         self.said = answer.stderr
         return answer.stdout
@@ -78,13 +98,26 @@ class Submitted:
 
     def by_hand(self, options: str, shard: str, srun: bool = False) -> None:
         """Submit a batch script as a user writes it."""
-        train = [sys.executable, "-m", "superpos", "train", *SWEEP, "engine.threads=1", "--out", str(self.out)]
+        train = [
+            sys.executable,
+            "-m",
+            "superpos",
+            "train",
+            *SWEEP,
+            "engine.threads=1",
+            "--out",
+            str(self.out),
+        ]
         command = f"exec {shlex.join(train)} --shard {shard}"
         start = f"srun bash -c {shlex.quote(command)}" if srun else command
         script = self.out / "by_hand.sbatch"
         script.write_text(f"#!/bin/bash\n#SBATCH {options}\n{start}\n")
-        environment = self.cluster.environment | {"PYTHONPATH": str(Path(superpos.__file__).parents[1])}
-        subprocess.run(["sbatch", str(script)], env=environment, cwd=self.out, check=True, capture_output=True)
+        environment = self.cluster.environment | {
+            "PYTHONPATH": str(Path(superpos.__file__).parents[1])
+        }
+        subprocess.run(
+            ["sbatch", str(script)], env=environment, cwd=self.out, check=True, capture_output=True
+        )
         self.path = self.out / "custom" / compose(SWEEP).sweep.run_id
 
     def jobs(self) -> list[str]:
@@ -103,16 +136,22 @@ class Submitted:
 
     def processes(self, shard: int) -> list[int]:
         """Processes that began to train a shard, the oldest first."""
-        attempts = [json.loads(path.read_text()) for path in sorted((self.path / "attempts").glob("*.json"))]
+        attempts = [
+            json.loads(path.read_text()) for path in sorted((self.path / "attempts").glob("*.json"))
+        ]
         of = f"{shard}/{SHARDS}"
         return [attempt["pid"] for attempt in attempts if of in attempt.get("command", [])]
 
     def wait_for_training(self, shard: int, attempts: int = 1) -> None:
-        wait_until(lambda: len(self.processes(shard)) >= attempts, f"shard {shard} trains ({attempts})")
+        wait_until(
+            lambda: len(self.processes(shard)) >= attempts, f"shard {shard} trains ({attempts})"
+        )
 
     def release(self, task: str) -> None:
         """A requeued task waits for two minutes unless it is told not to."""
-        wait_until(lambda: self.cluster.tasks().get(task) in ("PENDING", None), f"{task} is requeued")
+        wait_until(
+            lambda: self.cluster.tasks().get(task) in ("PENDING", None), f"{task} is requeued"
+        )
         if task in self.cluster.tasks():
             self.cluster.call("scontrol", "update", f"JobId={task}", "StartTime=now")
 
@@ -131,7 +170,9 @@ def run(cluster: Cluster, tmp_path: Path) -> Iterator[Submitted]:
     def cancelled() -> bool:
         tasks = cluster.tasks()  # a finishing job may have added some
         for task in tasks:
-            subprocess.run(["scancel", task], env=cluster.environment, check=False, capture_output=True)
+            subprocess.run(
+                ["scancel", task], env=cluster.environment, check=False, capture_output=True
+            )
         return not tasks
 
     wait_until(cancelled, "no jobs")
@@ -150,7 +191,10 @@ def test_an_array_with_a_throttle_and_its_finishing_job(run: Submitted, undistur
     def ended() -> bool:
         nonlocal most
         states = run.cluster.tasks()
-        most = max(most, sum(state == "RUNNING" for task, state in states.items() if task.startswith(f"{job}_")))
+        most = max(
+            most,
+            sum(state == "RUNNING" for task, state in states.items() if task.startswith(f"{job}_")),
+        )
         return not states
 
     run.wait_for_training(0)
@@ -163,7 +207,8 @@ def test_an_array_with_a_throttle_and_its_finishing_job(run: Submitted, undistur
     facts = run.cluster.call("scontrol", "show", "job", finishing, "--oneliner")
     assert "TimeLimit=00:30:00 " in facts
     assert "ArrayTaskId" not in facts
-    run.superpos("submit", *SWEEP, "--shards", str(SHARDS), "--out", str(run.out))  # what is in the queue stays alone
+    # what is in the queue stays alone
+    run.superpos("submit", *SWEEP, "--shards", str(SHARDS), "--out", str(run.out))
     assert f"job {job} holds" in run.said
     assert run.jobs() == [job]
     wait_until(ended, "all jobs have ended", 150)
@@ -173,7 +218,8 @@ def test_an_array_with_a_throttle_and_its_finishing_job(run: Submitted, undistur
     assert "features.png" in run.log("finish-*.log")
     assert list((run.path / "figures").glob("*.png"))
     again = run.superpos("submit", *SWEEP, "--shards", "2", "--out", str(run.out))
-    assert (again.splitlines()[-1], run.jobs()) == (str(run.path), [job])  # all is done: nothing is submitted
+    # all is done: nothing is submitted
+    assert (again.splitlines()[-1], run.jobs()) == (str(run.path), [job])
 
 
 def test_requeued_by_hand_and_warned_before_the_end(run: Submitted, undisturbed: Run) -> None:
@@ -195,15 +241,28 @@ def test_requeued_by_hand_and_warned_before_the_end(run: Submitted, undisturbed:
 
 @pytest.mark.parametrize("warned", [True, False])
 def test_preempted(warned: bool, run: Submitted, undisturbed: Run) -> None:
-    """With the warning that the script asks for, and in a script written by hand that asks for none."""
+    """With the warning that the script asks for, and in a script written by hand that asks for
+    none.
+    """
     if warned:
         run.submit()
     else:
-        run.by_hand("--array=0-2 --cpus-per-task=1 --requeue --output=/dev/null", "$SLURM_ARRAY_TASK_ID/3")
+        run.by_hand(
+            "--array=0-2 --cpus-per-task=1 --requeue --output=/dev/null", "$SLURM_ARRAY_TASK_ID/3"
+        )
     run.wait_for_training(0)
-    os.kill(run.processes(0)[0], signal.SIGSTOP)  # it shall not end before; SLURM wakes it up to tell it
-    tasks = [task for task, state in run.cluster.tasks().items() if "_" in task and state == "RUNNING"]
-    whole = ["--partition=high", "--nodes=3", f"--ntasks-per-node={CPUS}", "--mem=1", "--wrap=sleep 1"]
+    # it shall not end before; SLURM wakes it up to tell it
+    os.kill(run.processes(0)[0], signal.SIGSTOP)
+    tasks = [
+        task for task, state in run.cluster.tasks().items() if "_" in task and state == "RUNNING"
+    ]
+    whole = [
+        "--partition=high",
+        "--nodes=3",
+        f"--ntasks-per-node={CPUS}",
+        "--mem=1",
+        "--wrap=sleep 1",
+    ]
     run.cluster.call("sbatch", "--output=/dev/null", *whole)
     for task in tasks:
         run.release(task)
@@ -218,7 +277,9 @@ def test_cancelled_then_submitted_again_in_other_shards(run: Submitted, undistur
     assert "is in training" in run.said
     run.wait_for_training(0)
     run.cluster.call("scancel", job)
-    wait_until(lambda: not any(task.startswith(f"{job}_") for task in run.cluster.tasks()), "cancelled")
+    wait_until(
+        lambda: not any(task.startswith(f"{job}_") for task in run.cluster.tasks()), "cancelled"
+    )
     assert "superpos: interrupted" in run.log(f"{job}_*.log")
     for task in run.cluster.tasks():  # nor does the finishing job go on
         run.cluster.call("scancel", task)
@@ -229,7 +290,8 @@ def test_cancelled_then_submitted_again_in_other_shards(run: Submitted, undistur
 
 
 def test_the_time_limit(run: Submitted, undisturbed: Run) -> None:
-    """The end of one task is moved to now: it is told to end, saves, and is trained to the end by another job.
+    """The end of one task is moved to now: it is told to end, saves, and is trained to the end by
+    another job.
 
     SLURM looks at limits twice a minute: until then the process is stopped, and SLURM wakes it up.
     """
@@ -237,7 +299,10 @@ def test_the_time_limit(run: Submitted, undisturbed: Run) -> None:
     run.wait_for_training(0)
     os.kill(run.processes(0)[0], signal.SIGSTOP)
     run.cluster.call("scontrol", "update", f"JobId={job}_0", "EndTime=now+2seconds")
-    wait_until(lambda: run.cluster.tasks().get(f"{job}_0") not in ("RUNNING", "COMPLETING"), "the task is stopped")
+    wait_until(
+        lambda: run.cluster.tasks().get(f"{job}_0") not in ("RUNNING", "COMPLETING"),
+        "the task is stopped",
+    )
     assert "DUE TO TIME LIMIT" in run.log(f"{job}_0.log")
     assert "superpos: interrupted" in run.log(f"{job}_0.log")
     if f"{job}_0" in run.cluster.tasks():
@@ -246,7 +311,9 @@ def test_the_time_limit(run: Submitted, undisturbed: Run) -> None:
     assert_undisturbed(run, undisturbed)
 
 
-def test_killed_by_the_system_and_picked_up_by_the_finishing_job(run: Submitted, undisturbed: Run) -> None:
+def test_killed_by_the_system_and_picked_up_by_the_finishing_job(
+    run: Submitted, undisturbed: Run
+) -> None:
     job = run.submit()
     run.wait_for_training(1)
     os.kill(run.processes(1)[0], signal.SIGKILL)
@@ -271,7 +338,9 @@ def test_a_node_dies_and_another_one_hangs(run: Submitted, undisturbed: Run) -> 
     for node in {dead, hung}:
         run.cluster.start_node(node)
     for shard in (0, 1, 2):
-        run.release(f"{job}_{shard}") if run.cluster.tasks().get(f"{job}_{shard}") != "RUNNING" else None
+        run.release(f"{job}_{shard}") if run.cluster.tasks().get(
+            f"{job}_{shard}"
+        ) != "RUNNING" else None
     run.wait_for_the_end()
     assert_undisturbed(run, undisturbed)
 
@@ -288,9 +357,13 @@ def test_limits_of_the_site(run: Submitted) -> None:
     before = list(run.out.iterdir())
 
     def refused(*options: str) -> str:
-        environment = run.cluster.environment | {"PYTHONPATH": str(Path(superpos.__file__).parents[1])}
+        environment = run.cluster.environment | {
+            "PYTHONPATH": str(Path(superpos.__file__).parents[1])
+        }
         command = [sys.executable, "-m", "superpos", "submit", "--out", str(run.out), *options]
-        answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        answer = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False
+        )
         assert (answer.returncode, answer.stdout, list(run.out.iterdir())) == (2, "", before)
         return answer.stderr
 
@@ -299,7 +372,12 @@ def test_limits_of_the_site(run: Submitted) -> None:
         "--partition", "main", "--time", "3:00:00"
     )
     assert "jobs in partition main end after 02:00:00" in refused("--time", "UNLIMITED")
-    many = ["seed=range(0,2)", f"train.batch_size={','.join(map(str, range(1, 103)))}", "--shards", "102"]
+    many = [
+        "seed=range(0,2)",
+        f"train.batch_size={','.join(map(str, range(1, 103)))}",
+        "--shards",
+        "102",
+    ]
     assert "up to 100 (MaxArraySize=101)" in refused(*many)
 
 

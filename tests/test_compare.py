@@ -1,4 +1,6 @@
-"""`superpos diff`: what two runs were made of, and whether models of equal settings have equal results."""
+"""`superpos diff`: what two runs were made of, and whether models of equal settings have equal
+results.
+"""
 
 from __future__ import annotations
 

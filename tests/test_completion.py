@@ -42,7 +42,9 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (run / "manifest.json").touch()
     (run.parent / "latest").symlink_to(run.name)
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
-    (tmp_path / "mine" / "experiment" / "own_sweep.yaml").write_text("# A sweep of my own\nseed: 1\n")
+    (tmp_path / "mine" / "experiment" / "own_sweep.yaml").write_text(
+        "# A sweep of my own\nseed: 1\n"
+    )
     return tmp_path
 
 
@@ -55,12 +57,18 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("superpos train --q", ["--quiet"]),
         ("superpos train model.n_fea", ["model.n_features="]),
         ("superpos train n_features", []),
-        ("superpos train experiment=phase", [f"experiment=phase_change{end}" for end in ("", "_3_2", "_quick")]),
+        (
+            "superpos train experiment=phase",
+            [f"experiment=phase_change{end}" for end in ("", "_3_2", "_quick")],
+        ),
         ("superpos train seed=1 experiment=intr", ["experiment=intro"]),
         ("superpos train --out x 'experiment=intr", ["experiment=intro"]),
         ("superpos train --config-dir mine experiment=own", ["experiment=own_sweep"]),
         ("superpos train --config-dir missing experiment=intr", ["experiment=intro"]),
-        ("superpos train train.optimizer=", ["train.optimizer=adam", "train.optimizer=adamw", "train.optimizer=sgd"]),
+        (
+            "superpos train train.optimizer=",
+            ["train.optimizer=adam", "train.optimizer=adamw", "train.optimizer=sgd"],
+        ),
         ("superpos train model.output=relu,", ["model.output=relu,linear"]),
         ("superpos train model.tied=f", ["model.tied=false"]),
         ("superpos train train.lr=", []),
@@ -118,11 +126,28 @@ def test_names_that_are_read_without_their_modules_are_the_names() -> None:
     "line", ["superpos ", "superpos train experiment=", "superpos plot --figure ", "superpos plot "]
 )
 def test_nothing_heavy_is_imported(line: str) -> None:
-    heavy = ("torch", "numpy", "pandas", "hydra", "omegaconf", "matplotlib", "numba", "scipy", "rich", "yaml")
+    heavy = (
+        "torch",
+        "numpy",
+        "pandas",
+        "hydra",
+        "omegaconf",
+        "matplotlib",
+        "numba",
+        "scipy",
+        "rich",
+        "yaml",
+    )
     found = f"print([name for name in {heavy} if name in sys.modules])"
     code = f"import sys; from superpos.cli import main\ntry: main()\nfinally: {found}"
-    environment = os.environ | {completion.SHELL_VARIABLE: "fish", "COMP_LINE": line, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    environment = os.environ | {
+        completion.SHELL_VARIABLE: "fish",
+        "COMP_LINE": line,
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.stdout.splitlines()[-1] == "[]"
     assert len(done.stdout.splitlines()) > 1 or line == "superpos plot "
 
@@ -145,13 +170,18 @@ def test_install_is_done_once_and_keeps_what_is_there(
     assert start.read_text().splitlines() == lines
 
 
-SHELLS = {"bash": ["--norc", "--noprofile", "-i"], "zsh": ["-f", "-i"], "fish": ["--no-config", "-i"]}
+SHELLS = {
+    "bash": ["--norc", "--noprofile", "-i"],
+    "zsh": ["-f", "-i"],
+    "fish": ["--no-config", "-i"],
+}
 TYPED = {
     "superpos tra": ["train"],
     "superpos train seed=1 experiment=intr": ["train", "seed=1", "experiment=intro"],
     "superpos train model.n_fea\t3": ["train", "model.n_features=3"],  # no blank after "="
     "superpos train model.output=relu,l": ["train", "model.output=relu,linear"],
-    "superpos train name=a 'experiment=intr": ["train", "name=a", "experiment=intro"],  # bash breaks no quoted words
+    # bash breaks no quoted words
+    "superpos train name=a 'experiment=intr": ["train", "name=a", "experiment=intro"],
     "superpos plot --figure phase": ["plot", "--figure", "phase_diagram"],
     "superpos status outputs/intro/0": ["status", "outputs/intro/0123456789ab"],
     "superpos train --out outp": [
@@ -164,7 +194,9 @@ TYPED = {
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_shell_completes_the_line(shell: str, runs: Path) -> None:
-    """Every line is typed with a tab behind it and then printed, a word in <>, by a printf typed before it."""
+    """Every line is typed with a tab behind it and then printed, a word in <>, by a printf typed
+    before it.
+    """
     if shutil.which(shell) is None:
         pytest.skip(f"there is no {shell}")
     program = runs / "bin" / "superpos"
@@ -172,7 +204,11 @@ def test_a_shell_completes_the_line(shell: str, runs: Path) -> None:
     program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m superpos "$@"\n')
     program.chmod(0o755)
     (runs / "script").write_text(completion.SCRIPTS[shell])
-    environment = os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}", "TERM": "xterm", "HOME": str(runs)}
+    environment = os.environ | {
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "TERM": "xterm",
+        "HOME": str(runs),
+    }
     found = {}
     with OnTerminal([shell, *SHELLS[shell]], columns=200, env=environment, cwd=runs) as terminal:
         terminal.type("source ./script; echo rea''dy\n")

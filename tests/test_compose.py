@@ -1,4 +1,6 @@
-"""From overrides and YAML to a sweep: Hydra's grammar, experiments, axes that replace each other, a user's folder."""
+"""From overrides and YAML to a sweep: Hydra's grammar, experiments, axes that replace each other, a
+user's folder.
+"""
 
 from __future__ import annotations
 
@@ -57,11 +59,19 @@ def test_overrides_without_an_experiment_are_one_model() -> None:
         ("seed=range(0,3)", "seed", [0, 1, 2]),
         ("seed=range(3)", "seed", [0, 1, 2]),
         ("data.sparsity=choice(0,0.9)", "data.sparsity", [0.0, 0.9]),
-        ("data.sparsity=range(0,0.8,0.1)", "data.sparsity", [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]),
+        (
+            "data.sparsity=range(0,0.8,0.1)",
+            "data.sparsity",
+            [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7],
+        ),
         ("seed=sort(3,1,2)", "seed", [1, 2, 3]),
         ("train.steps=1e3,2e3", "train.steps", [1000, 2000]),
         ("model.output='relu',\"linear\"", "model.output", ["relu", "linear"]),
-        ("data.density=[0.1,0.2,0.3,0.4,0.5],[1,1,1,1,1]", "data.density", [(0.1, 0.2, 0.3, 0.4, 0.5), (1.0,) * 5]),
+        (
+            "data.density=[0.1,0.2,0.3,0.4,0.5],[1,1,1,1,1]",
+            "data.density",
+            [(0.1, 0.2, 0.3, 0.4, 0.5), (1.0,) * 5],
+        ),
         ("data.n_points=null,10", "data.n_points", [None, 10]),
     ],
 )
@@ -88,9 +98,13 @@ def test_single_values(override: str, key: str, value: Any) -> None:
 
 
 def test_equal_sweeps_have_one_id() -> None:
-    ids = {compose([text]).sweep.run_id for text in ("seed=range(0,3)", "seed=0,1,2", "seed=choice(0,1.0,2)")}
+    ids = {
+        compose([text]).sweep.run_id
+        for text in ("seed=range(0,3)", "seed=0,1,2", "seed=choice(0,1.0,2)")
+    }
     assert len(ids) == 1
-    assert compose(["data.sparsity=0.9"]).sweep.run_id == compose(["seed=0"]).sweep.run_id  # 0.9 is the default
+    # 0.9 is the default
+    assert compose(["data.sparsity=0.9"]).sweep.run_id == compose(["seed=0"]).sweep.run_id
 
 
 def test_an_override_takes_the_place_of_an_axis() -> None:
@@ -125,7 +139,10 @@ def test_an_override_takes_the_place_of_a_whole_zipped_axis() -> None:
 
 def test_seeds_are_the_fastest_axis() -> None:
     assert axis_keys(compose(["seed=0,1", "model.n_hidden=2,3"])) == ["model.n_hidden", "seed"]
-    assert axis_keys(compose(["experiment=phase_change", "train.lr=0.1,0.2"]))[-2:] == ["train.lr", "seed"]
+    assert axis_keys(compose(["experiment=phase_change", "train.lr=0.1,0.2"]))[-2:] == [
+        "train.lr",
+        "seed",
+    ]
 
 
 def test_name() -> None:
@@ -135,12 +152,21 @@ def test_name() -> None:
 
 def test_all_faults_at_once() -> None:
     found = faults_of(
-        "model.n_hiden=3", "seed=-1", "train.lr=nan,0.1", "sweep.seed=1", "+a=1", "data.density=0.5", "data.last=3"
+        "model.n_hiden=3",
+        "seed=-1",
+        "train.lr=nan,0.1",
+        "sweep.seed=1",
+        "+a=1",
+        "data.density=0.5",
+        "data.last=3",
     )
     assert found == [
         "model.n_hiden: unknown key; did you mean model.n_hidden?",
         "train.lr: got nan; allowed: a number, 0 to 1e+30",
-        "sweep.seed=1: sweep is for YAML files; on the command line give a key its values: KEY=V1,V2",
+        (
+            "sweep.seed=1: sweep is for YAML files; on the command line give a key its values: "
+            "KEY=V1,V2"
+        ),
         "+a=1: + and ~ are refused; every key has a default: write a=VALUE",
         "seed: got -1; allowed: an integer, 0 to 2^64 - 1",
         "data.last: 3 times density 0.5 is 1.5; allowed: a density of at most 1",
@@ -163,7 +189,10 @@ def test_a_wrong_value_is_not_reported_twice() -> None:
         (["seed=shuffle(range(3))"], "shuffle()"),
         (["seed=glob(*)"], "glob() chooses configs"),
         (["seed=range(0,1000000000000)"], "1,000,000,000,000 values; allowed: at most 10,000,000"),
-        (["seed=range(0,10000)", "train.lr=range(0,10000)"], "100,000,000 models; allowed: at most 10,000,000"),
+        (
+            ["seed=range(0,10000)", "train.lr=range(0,10000)"],
+            "100,000,000 models; allowed: at most 10,000,000",
+        ),
         (["seed=range(3,0)"], "seed: no values"),
         (["seed=1,1"], "seed: 1 is given twice"),
         (["seed=1", "seed=2"], "seed is given twice"),
@@ -219,7 +248,9 @@ def test_every_experiment_is_listed_in_the_order_of_the_paper(tmp_path: Path) ->
 
 def test_densities_of_the_introduction_are_the_notebooks() -> None:
     sweep = compose([]).sweep
-    np.testing.assert_allclose(sweep.column("data.density")[::10], 20.0 ** -np.linspace(0, 1, 10), rtol=1e-11)
+    np.testing.assert_allclose(
+        sweep.column("data.density")[::10], 20.0 ** -np.linspace(0, 1, 10), rtol=1e-11
+    )
     assert (sweep.shape, sweep.row(0)["importance.decay"]) == ((10, 10), 0.9)
 
 
@@ -231,12 +262,19 @@ def test_phase_change_is_the_papers() -> None:
 
 
 def test_a_users_folder(tmp_path: Path) -> None:
-    text = "# My sweep\nmodel: {n_hidden: 1e1}\ndata: {density: 1e-2}\nsweep: {seed: {range: [4]}}\n"
+    text = (
+        "# My sweep\nmodel: {n_hidden: 1e1}\ndata: {density: 1e-2}\nsweep: {seed: {range: [4]}}\n"
+    )
     folder = user_folder(tmp_path, text)
     found = compose(["experiment=mine", "train.steps=5"], folder).sweep
     assert found.n_models == 4
     row = found.row(3)
-    assert [row[key] for key in ("model.n_hidden", "data.density", "seed", "name")] == [10, 0.01, 3, "mine"]
+    assert [row[key] for key in ("model.n_hidden", "data.density", "seed", "name")] == [
+        10,
+        0.01,
+        3,
+        "mine",
+    ]
     [info] = [info for info in experiments(folder) if info.name == "mine"]
     assert info.description == "My sweep"
     assert "intro" in experiment_files(folder)
@@ -262,7 +300,10 @@ def test_a_users_experiment_extends_a_shipped_one(tmp_path: Path) -> None:
         ("model: 3\ntrain: [1]\n", ["model: got 3; allowed: a group of keys", "train: got [1]"]),
         ("seed: abc\ndata: {sparsity: 1}\n", ["data.sparsity: got 1", "seed: got 'abc'"]),
         ("seed: 3\nsweep: {seed: [1, 2]}\n", ["seed: given as a value (3) and in sweep"]),
-        ("sweep: {seed: [1, 2], 'seed,data.last': [[1, 1], [2, 0.5]]}\n", ["sweep.seed: in more than one axis"]),
+        (
+            "sweep: {seed: [1, 2], 'seed,data.last': [[1, 1], [2, 0.5]]}\n",
+            ["sweep.seed: in more than one axis"],
+        ),
         ("sweep: 3\n", ["sweep: got 3"]),
         ("sweep: {sed: [1]}\n", ["sweep.sed: unknown key; did you mean seed?"]),
         ("model: {n_hidden: 3\n", ["expected ',' or '}'"]),
@@ -283,7 +324,9 @@ def test_a_users_experiment_extends_a_shipped_one(tmp_path: Path) -> None:
 def test_faulty_files(tmp_path: Path, text: str | bytes, words: list[str]) -> None:
     found = faults_of("experiment=mine", config_dir=user_folder(tmp_path, text))
     assert len(found) == len(words)
-    assert all(word in fault and "\n" not in fault for word, fault in zip(words, found, strict=True))
+    assert all(
+        word in fault and "\n" not in fault for word, fault in zip(words, found, strict=True)
+    )
 
 
 def test_a_list_of_experiments_says_which_is_faulty(tmp_path: Path) -> None:

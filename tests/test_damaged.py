@@ -1,4 +1,6 @@
-"""What no checksum covers is read with doubt: notes of attempts, records, and manifests sealed by something else."""
+"""What no checksum covers is read with doubt: notes of attempts, records, and manifests sealed by
+something else.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,14 @@ from superpos.errors import IncompleteError, SuperposError
 from superpos.store import Run, RunFolder, manifest
 from superpos.store.files import canonical_json
 
-TINY = ["train.steps=2", "model.n_features=2", "model.n_hidden=1", "engine.backend=reference", "name=demo", "seed=0,1"]
+TINY = [
+    "train.steps=2",
+    "model.n_features=2",
+    "model.n_hidden=1",
+    "engine.backend=reference",
+    "name=demo",
+    "seed=0,1",
+]
 COMMANDS = (["status"], ["status", "--json"], ["plot", "--figure", "loss"], ["report"])
 
 
@@ -89,7 +98,16 @@ def test_a_damaged_note_of_an_attempt_is_left_out(damage: str, run: Path) -> Non
 
 @pytest.mark.parametrize(
     "seconds",
-    ["null", "5", "[1]", "{}", '{"training": "long"}', '{"training": NaN}', '{"training": -1}', '{"training": 1e308}'],
+    [
+        "null",
+        "5",
+        "[1]",
+        "{}",
+        '{"training": "long"}',
+        '{"training": NaN}',
+        '{"training": -1}',
+        '{"training": 1e308}',
+    ],
 )
 def test_times_that_are_none_count_nothing(seconds: str, run: Path) -> None:
     [note] = (run / "attempts").glob("*.json")
@@ -100,7 +118,9 @@ def test_times_that_are_none_count_nothing(seconds: str, run: Path) -> None:
     assert cli("status", str(run), "--json").exit_code == 0
 
 
-def test_progress_that_is_none_does_not_hinder_a_requeue(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_that_is_none_does_not_hinder_a_requeue(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setattr(requeue.slurm, "call", lambda *_: "")
     opened = RunFolder.at(run)
@@ -111,7 +131,9 @@ def test_progress_that_is_none_does_not_hinder_a_requeue(run: Path, monkeypatch:
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("suffix", ["json", "parquet", "safetensors"])
-def test_a_damaged_chunk_is_named_and_trained_again(suffix: str, damage: str, run: Path, whole: Path) -> None:
+def test_a_damaged_chunk_is_named_and_trained_again(
+    suffix: str, damage: str, run: Path, whole: Path
+) -> None:
     [part] = (run / "chunks").glob(f"*.{suffix}")
     DAMAGE[damage](part)
     done = cli("status", str(run))
@@ -130,7 +152,7 @@ def test_a_damaged_manifest_is_one_message(damage: str, run: Path) -> None:
     assert cli("list", "--runs", "--out", str(run.parents[1])).exit_code == 0
 
 
-# --- manifests with a checksum, and nonsense -------------------------------------------------------------------------
+# --- manifests with a checksum, and nonsense ------------------------------------------------------
 
 SEED_AXIS = {"keys": ["seed"], "values": [[0], [1]]}
 NONSENSE = (None, 5, 1e300, "x", "../../x", "", [], [1], {}, {"a": 1}, [[["x"]]])
@@ -167,7 +189,8 @@ CHUNKS = (
 
 
 def resealed(run: Path, **changes: Any) -> None:
-    """Change fields of a manifest as somebody would who knows how to seal one; `...` takes a field away.
+    """Change fields of a manifest as somebody would who knows how to seal one; `...` takes a field
+    away.
 
     The other fields are those of the run as it was.
     """
@@ -187,15 +210,27 @@ def check_messages(run: Path, *codes: int) -> None:
     for command in commands if codes != (0,) else commands[::2]:  # drawing takes long
         done = cli(*command)
         assert done.exit_code in codes, (command, done.stderr)
-        assert len(done.stderr.splitlines()) == (0 if done.stdout else 1)  # `status` says all on stdout
+        # `status` says all on stdout
+        assert len(done.stderr.splitlines()) == (0 if done.stdout else 1)
     assert cli("list", "--runs", "--out", str(run.parents[1])).exit_code == 0
 
 
 def test_training_goes_on_with_no_manifest_of_nonsense(run: Path) -> None:
-    for changes in ({"plan": ...}, {"plan": 5}, {"chunks": []}, {"chunks": 5}, {"name": 5}, {"run_id": ...}):
+    for changes in (
+        {"plan": ...},
+        {"plan": 5},
+        {"chunks": []},
+        {"chunks": 5},
+        {"name": 5},
+        {"run_id": ...},
+    ):
         resealed(run, **changes)
         done = cli("train", *TINY, "--out", str(run.parents[1]))
-        assert (done.exit_code in (3, 4), done.stdout, len(done.stderr.splitlines())) == (True, "", 1)
+        assert (done.exit_code in (3, 4), done.stdout, len(done.stderr.splitlines())) == (
+            True,
+            "",
+            1,
+        )
 
 
 @pytest.mark.parametrize("key", ["own", "axes", "values"])

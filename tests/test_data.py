@@ -1,4 +1,7 @@
-"""What x is distributed like. Streams are fixed: a bound in standard errors holds every time or never."""
+"""What x is distributed like.
+
+Streams are fixed: a bound in standard errors holds every time or never.
+"""
 
 from __future__ import annotations
 
@@ -48,12 +51,26 @@ def values(sparsity: float, u: list[int], **structure: Any) -> list[float]:
 def test_thresholds_are_the_floor_of_s_times_two_to_the_32() -> None:
     sparsity = np.array([0.0, 0.25, 0.5, 0.9, 1 - 2.0**-32, 2.0**-33])
     # 0.9 * 4294967296 = 3865470566.4
-    assert feature_values.thresholds(sparsity).tolist() == [0, 2**30, 2**31, 3865470566, FULL - 1, 0]
+    assert feature_values.thresholds(sparsity).tolist() == [
+        0,
+        2**30,
+        2**31,
+        3865470566,
+        FULL - 1,
+        0,
+    ]
 
 
 def test_values_of_given_draws() -> None:
     # S = 1/2: T = 2^31; active iff u >= T, value (u - T) / 2^31
-    assert values(0.5, [0, 2**31 - 1, 2**31, 2**31 + 2**29, 2**31 + 2**30, FULL - 1]) == [0, 0, 0, 0.25, 0.5, 1]
+    assert values(0.5, [0, 2**31 - 1, 2**31, 2**31 + 2**29, 2**31 + 2**30, FULL - 1]) == [
+        0,
+        0,
+        0,
+        0.25,
+        0.5,
+        1,
+    ]
     # S = 3/4: T = 3 * 2^30, 2^30 active draws
     assert values(0.75, [3 * 2**30 - 1, 3 * 2**30, 3 * 2**30 + 2**27]) == [0, 0, 0.125]
     # S = 0: all are active, value u / 2^32
@@ -69,7 +86,8 @@ def test_signed_values_of_given_draws() -> None:
 def test_the_rarest_feature_is_active_for_one_draw() -> None:
     rules = feature_values.cells(Structure(1, 1), np.array([[1 - 2.0**-32]]))
     assert (int(rules.low[0, 0]), int(rules.span[0, 0])) == (FULL - 1, 0)  # active iff u = 2^32 - 1
-    assert values(1 - 2.0**-32, [0, FULL - 2, FULL - 1], signed=True) == [0, 0, -1]  # the one value is (u - T) = 0
+    # the one value is (u - T) = 0
+    assert values(1 - 2.0**-32, [0, FULL - 2, FULL - 1], signed=True) == [0, 0, -1]
 
 
 @pytest.mark.parametrize("density", [1.0, 0.5, 0.1, 0.01])
@@ -104,7 +122,9 @@ def test_signed_features_are_uniform_on_both_sides() -> None:
 
 
 def test_correlated_sets_are_active_together() -> None:
-    x = draw(make_task(6, 2, density=[0.3] * 3 + [0.05] * 3, correlation="correlated", set_size=3))[0]
+    x = draw(make_task(6, 2, density=[0.3] * 3 + [0.05] * 3, correlation="correlated", set_size=3))[
+        0
+    ]
     active = x > 0
     assert np.array_equal(active, np.repeat(active[:, [0, 3]], 3, axis=1))
     assert_share(active[:, :3], 0.3)
@@ -160,14 +180,18 @@ def test_finite_points_have_unit_length_and_stay() -> None:
 
 
 def test_models_of_one_data_seed_have_the_same_points() -> None:
-    """Their weights begin with their own seeds; the samples that they are evaluated on belong to these, too."""
+    """Their weights begin with their own seeds; the samples that they are evaluated on belong to
+    these, too.
+    """
     own = make_task(20, 2, models=3, density=0.3, n_points=50)
     task = make_task(20, 2, models=3, density=0.3, n_points=50, data_seed=[2, 2, 5])
     x, alone = inputs.batch(task, 0).numpy(), inputs.batch(own, 0).numpy()
     np.testing.assert_array_equal(x[0], alone[2])
     np.testing.assert_array_equal(x[1], alone[2])
     assert not np.array_equal(x[2], alone[2])
-    np.testing.assert_array_equal(inputs.evaluation(task, range(9)), inputs.evaluation(own, range(9)))
+    np.testing.assert_array_equal(
+        inputs.evaluation(task, range(9)), inputs.evaluation(own, range(9))
+    )
 
 
 def test_a_point_without_active_features_stays_zero() -> None:
@@ -176,7 +200,9 @@ def test_a_point_without_active_features_stays_zero() -> None:
     assert (length == 0).any()
     assert np.allclose(length[length > 0], 1)
     # 3, 4 -> 3/5, 4/5
-    assert np.allclose(inputs.unit_length(torch.tensor([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0, 0]])
+    assert np.allclose(
+        inputs.unit_length(torch.tensor([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0, 0]]
+    )
 
 
 def test_batches_are_fresh() -> None:
@@ -191,7 +217,9 @@ def test_batches_are_fresh() -> None:
 def test_activity_is_independent_across_features_samples_and_steps() -> None:
     task = make_task(5, 1, density=0.2, seed=[8])
     active = [draw(task, step=step)[0] > 0 for step in (0, 1)]
-    columns = np.concatenate([*active, np.roll(active[0], 1, axis=0), np.roll(active[0], 4, axis=0)], axis=1)
+    columns = np.concatenate(
+        [*active, np.roll(active[0], 1, axis=0), np.roll(active[0], 4, axis=0)], axis=1
+    )
     assert_uncorrelated(columns.astype(float))
     assert_share((active[0][:, :2]).all(1)[:, None], 0.2**2)
 
@@ -202,7 +230,9 @@ def test_other_laws_at_given_draws() -> None:
     assert values_of("one", words) == [0, 0, 1, 1, 1]
     assert values_of("sign", words) == [0, 0, -1, 1, 1]
     assert values_of("normal", words) == pytest.approx([0, 0, -0.67449, 0, 0.67449], abs=1e-5)
-    assert values_of("exponential", words) == pytest.approx([0, 0, np.log(4 / 3), np.log(2), np.log(4)], rel=1e-6)
+    assert values_of("exponential", words) == pytest.approx(
+        [0, 0, np.log(4 / 3), np.log(2), np.log(4)], rel=1e-6
+    )
     # the last and the first draw are finite
     assert values_of("normal", [FULL - 1, 2**31]) == pytest.approx([6.3, -6.3], abs=0.1)
     assert values_of("exponential", [FULL - 1, 2**31]) == pytest.approx([22.2, 0], abs=0.1)
@@ -216,13 +246,20 @@ def values_of(law: str, words: list[int]) -> list[float]:
 
 
 @pytest.mark.parametrize("sampler", ["dense", "sparse"])
-@pytest.mark.parametrize("sets", [{}, {"correlation": "correlated"}, {"correlation": "anticorrelated"}])
 @pytest.mark.parametrize(
-    ("law", "mean", "square"), [("one", 1, 1), ("sign", 0, 1), ("normal", 0, 1), ("exponential", 1, 2)]
+    "sets", [{}, {"correlation": "correlated"}, {"correlation": "anticorrelated"}]
 )
-def test_moments_of_other_laws(law: str, mean: float, square: float, sets: dict[str, Any], sampler: str) -> None:
+@pytest.mark.parametrize(
+    ("law", "mean", "square"),
+    [("one", 1, 1), ("sign", 0, 1), ("normal", 0, 1), ("exponential", 1, 2)],
+)
+def test_moments_of_other_laws(
+    law: str, mean: float, square: float, sets: dict[str, Any], sampler: str
+) -> None:
     structure = sets | ({"set_size": 2} if sets else {})
-    x = draw(make_task(4, 2, density=0.3, values=law, sampler=sampler, **structure))[0].astype(np.float64)
+    x = draw(make_task(4, 2, density=0.3, values=law, sampler=sampler, **structure))[0].astype(
+        np.float64
+    )
     active = x != 0
     share = 0.15 if structure.get("correlation") == "anticorrelated" else 0.3
     assert_share(active, share)
@@ -233,11 +270,14 @@ def test_moments_of_other_laws(law: str, mean: float, square: float, sets: dict[
 
 
 def test_chances_and_covariance_on_a_circle_by_hand() -> None:
-    """Four members at 0, 90, 180 and 270 degrees from the place; s = ln 3, so that they have 3/4, 1/2, 1/4 and 1/2."""
+    """Four members at 0, 90, 180 and 270 degrees from the place; s = ln 3, so that they have 3/4,
+    1/2, 1/4 and 1/2.
+    """
     chances = circle.chances(4, np.log(3))
     np.testing.assert_allclose(chances, [3 / 4, 1 / 2, 1 / 4, 1 / 2])
     found = circle.covariance(4, np.log(3))
-    # E of the product of neighbours: (3/4 1/2 + 1/2 1/4 + 1/4 1/2 + 1/2 3/4) / 4 = 1/4; of those opposite: 7/32
+    # E of the product of neighbours: (3/4 1/2 + 1/2 1/4 + 1/4 1/2 + 1/2 3/4) / 4 = 1/4; of those
+    # opposite: 7/32
     np.testing.assert_allclose(found[0], [1 / 4, 0, 7 / 32 - 1 / 4, 0], atol=1e-12)
 
 
@@ -248,7 +288,8 @@ def test_features_on_a_circle() -> None:
     expected = circle.covariance(6, 2.0)
     found = np.cov(always.T)
     np.testing.assert_allclose(found[:6, :6], expected, atol=4 * 0.25 / np.sqrt(SAMPLES))
-    assert np.abs(found[:6, 6:]).max() < 4.5 * 0.25 / np.sqrt(SAMPLES)  # two circles are independent
+    # two circles are independent
+    assert np.abs(found[:6, 6:]).max() < 4.5 * 0.25 / np.sqrt(SAMPLES)
     assert_share(always, 0.5)
     rare = draw(make_task(12, 2, density=0.1, **structure))[0]
     assert_share(rare, 0.05)
@@ -256,8 +297,21 @@ def test_features_on_a_circle() -> None:
 
 
 def test_values_on_a_circle_are_uniform_whatever_the_chance() -> None:
-    x = draw(make_task(4, 2, density=1.0, correlation="circle", set_size=4, sharpness=3.0))[0].astype(np.float64)
+    x = draw(make_task(4, 2, density=1.0, correlation="circle", set_size=4, sharpness=3.0))[
+        0
+    ].astype(np.float64)
     for column in x.T:
         assert stats.kstest(column[column > 0], "uniform").pvalue > 1e-4
-    alone = draw(make_task(4, 2, models=2, seed=[5, 0], density=1.0, correlation="circle", set_size=4, sharpness=3.0))
+    alone = draw(
+        make_task(
+            4,
+            2,
+            models=2,
+            seed=[5, 0],
+            density=1.0,
+            correlation="circle",
+            set_size=4,
+            sharpness=3.0,
+        )
+    )
     np.testing.assert_array_equal(alone[1], x.astype(np.float32))

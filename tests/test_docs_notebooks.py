@@ -1,4 +1,6 @@
-"""The notebooks of the documents run where nothing but superpos is, and their outputs are of what they say."""
+"""The notebooks of the documents run where nothing but superpos is, and their outputs are of what
+they say.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ PATHS = notebooks.paths()
 
 def shown(cell: Any) -> list[tuple[str, list[str]]]:
     """In which forms a cell shows what: values by their kinds of content, text by its stream."""
-    return [(output.output_type, sorted(output.get("data", [output.get("name")]))) for output in cell.outputs]
+    return [
+        (output.output_type, sorted(output.get("data", [output.get("name")])))
+        for output in cell.outputs
+    ]
 
 
 def test_there_are_two() -> None:
@@ -27,7 +32,9 @@ def test_there_are_two() -> None:
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_outputs_are_those_of_the_cells(path: Path) -> None:
     notebook = notebooks.read(path)
-    assert notebook.metadata.superpos.code == notebooks.digest(notebook), "python tests/notebooks.py"
+    assert notebook.metadata.superpos.code == notebooks.digest(notebook), (
+        "python tests/notebooks.py"
+    )
     assert [cell.execution_count for cell in notebooks.code(notebook)] == [
         1 + place for place in range(len(notebooks.code(notebook)))
     ]
@@ -40,9 +47,18 @@ def test_a_notebook_runs_in_an_empty_folder_and_shows_the_same(path: Path, tmp_p
     cells = notebooks.code(notebook)
     again = notebooks.code(notebooks.ran(notebook, tmp_path))
     assert [shown(cell) for cell in again] == [shown(cell) for cell in cells]
-    assert {output.output_type for cell in cells for output in cell.outputs} == {"display_data", "execute_result"}
-    models = [re.findall(r"^[\d,]+ of [\d,]+ models", kernel.text(cell.outputs), flags=re.M) for cell in cells]
-    assert models == [re.findall(r"^[\d,]+ of [\d,]+ models", kernel.text(cell.outputs), flags=re.M) for cell in again]
+    assert {output.output_type for cell in cells for output in cell.outputs} == {
+        "display_data",
+        "execute_result",
+    }
+    models = [
+        re.findall(r"^[\d,]+ of [\d,]+ models", kernel.text(cell.outputs), flags=re.M)
+        for cell in cells
+    ]
+    assert models == [
+        re.findall(r"^[\d,]+ of [\d,]+ models", kernel.text(cell.outputs), flags=re.M)
+        for cell in again
+    ]
     assert any(models)
 
 

@@ -1,9 +1,10 @@
 """The fused CPU engine against the reference, tensor by tensor, by name.
 
-Tolerances. Every number compared is a sum of products. Rounding errors of a sum of L float32 terms grow like a random
-walk (Higham and Mary 2019): they stay below lambda * sqrt(L) * eps/2 of the sum of the terms' magnitudes, lambda = 4
-being beyond any plausible luck. Two engines: `unit(L)` = 4 sqrt(L) eps. `magnitudes` computes those sums of
-magnitudes in float64, L is the length of the longest chain: forward, backward and over the batch.
+Tolerances. Every number compared is a sum of products. Rounding errors of a sum of L float32 terms
+grow like a random walk (Higham and Mary 2019): they stay below lambda * sqrt(L) * eps/2 of the sum
+of the terms' magnitudes, lambda = 4 being beyond any plausible luck. Two engines: `unit(L)` = 4
+sqrt(L) eps. `magnitudes` computes those sums of magnitudes in float64, L is the length of the
+longest chain: forward, backward and over the batch.
 """
 
 from __future__ import annotations
@@ -35,8 +36,15 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "relu output": {},
     "without a bias": {"bias": "none"},
     "fourth powers": {"loss_power": 4, "decay_bias": False},
-    "cubes, relu target": {"loss_power": 3, "target": "relu", "tied": False, "hidden": "relu", "signed": True},
-    "one of values 1, L1": SETS | {"correlation": "anticorrelated", "values": "one", "l1": 0.003, "bias": "none"},
+    ("cubes, relu target"): {
+        "loss_power": 3,
+        "target": "relu",
+        "tied": False,
+        "hidden": "relu",
+        "signed": True,
+    },
+    ("one of values 1, L1"): SETS
+    | {"correlation": "anticorrelated", "values": "one", "l1": 0.003, "bias": "none"},
     "values 1": {"values": "one"},
     "rows pulled to length 1": {"norm_pull": 3.0},
     "rows of both matrices": {"norm_pull": 0.5, "tied": False, "optimizer": "sgd"},
@@ -50,19 +58,33 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "correlated": SETS,
     "anticorrelated": SETS | {"correlation": "anticorrelated"},
     "anticorrelated absolute value": SETS
-    | {"correlation": "anticorrelated", "tied": False, "hidden": "relu", "target": "abs", "signed": True},
+    | {
+        "correlation": "anticorrelated",
+        "tied": False,
+        "hidden": "relu",
+        "target": "abs",
+        "signed": True,
+    },
 }
 FAMILIES |= {f"sparse {name}": family | {"sampler": "sparse"} for name, family in FAMILIES.items()}
 FAMILIES |= {
     "points": {"n_points": 131},
     "points of one seed": {"n_points": 40, "data_seed": [7, 7, 3, 7, 2**64 - 1]},
-    "points of sets, signed": SETS | {"n_points": 7, "tied": False, "output": "linear", "signed": True},
-    "points, absolute value": {"n_points": 257, "tied": False, "hidden": "relu", "target": "abs", "signed": True},
+    ("points of sets, signed"): SETS
+    | {"n_points": 7, "tied": False, "output": "linear", "signed": True},
+    ("points, absolute value"): {
+        "n_points": 257,
+        "tied": False,
+        "hidden": "relu",
+        "target": "abs",
+        "signed": True,
+    },
 }
 # n, m, batch: sizes around the tiles of the kernels, batches around the block of 128 samples
 SHAPES = [
-    (1, 1, 1), (1, 3, 333), (2, 1, 100), (3, 2, 127), (3, 5, 1), (5, 2, 129), (17, 3, 333), (33, 5, 100), (5, 17, 127),
-    (17, 33, 128), (65, 17, 1), (33, 65, 127), (65, 65, 129), (8, 16, 256),
+    (1, 1, 1), (1, 3, 333), (2, 1, 100), (3, 2, 127), (3, 5, 1), (5, 2, 129), (17, 3, 333),
+    (33, 5, 100), (5, 17, 127), (17, 33, 128), (65, 17, 1), (33, 65, 127), (65, 65, 129),
+    (8, 16, 256),
 ]  # fmt: skip
 
 
@@ -75,7 +97,10 @@ class Magnitudes(NamedTuple):
 
 def magnitudes(task: Task, params: dict[str, np.ndarray], x: torch.Tensor) -> Magnitudes:
     """Forward and backward pass on absolute values, without activations."""
-    s, size = task.structure, {name: np.abs(value.astype(np.float64)) for name, value in params.items()}
+    s, size = (
+        task.structure,
+        {name: np.abs(value.astype(np.float64)) for name, value in params.items()},
+    )
     inputs = np.abs(x.double().numpy())  # [M, B, F]
     w1, w2 = (size["W"], size["W"]) if s.tied else (size["W1"], size["W2"])
     h = inputs @ w1
@@ -86,7 +111,9 @@ def magnitudes(task: Task, params: dict[str, np.ndarray], x: torch.Tensor) -> Ma
     encoder, decoder = inputs.mT @ (g @ w2), g.mT @ h
     weights = {"W": encoder + decoder} if s.tied else {"W1": encoder, "W2": decoder}
     samples = (task.importance[:, None, :] * error**s.loss_power).sum(-1)
-    return Magnitudes(samples, {name: value + s.l1 for name, value in weights.items()} | {"b": g.sum(1)})
+    return Magnitudes(
+        samples, {name: value + s.l1 for name, value in weights.items()} | {"b": g.sum(1)}
+    )
 
 
 def unit(task: Task, samples: int) -> float:
@@ -99,26 +126,38 @@ def assert_near(name: str, found: Any, expected: Any, bound: Any) -> None:
     difference = np.abs(np.asarray(found, np.float64) - expected)
     worst = np.unravel_index(np.argmax(difference - bound), difference.shape)
     allowed = np.broadcast_to(bound, difference.shape)
-    assert np.all(difference <= allowed), (name, worst, found[worst], expected[worst], allowed[worst])
+    assert np.all(difference <= allowed), (
+        name,
+        worst,
+        found[worst],
+        expected[worst],
+        allowed[worst],
+    )
 
 
 def random_params(task: Task, seed: int = 0) -> dict[str, np.ndarray]:
     """Weights, and biases that are not zero."""
     random = np.random.default_rng(seed)
     shapes = task.structure.param_shapes
-    return {name: random.normal(0, 0.4, (len(task), *shape)).astype(np.float32) for name, shape in shapes.items()}
+    return {
+        name: random.normal(0, 0.4, (len(task), *shape)).astype(np.float32)
+        for name, shape in shapes.items()
+    }
 
 
 def varied(n: int, m: int, models: int, **structure: Any) -> Task:
-    """Models that differ in everything that may differ; some share a seed; both words of the last seed count."""
+    """Models that differ in everything that may differ; some share a seed; both words of the last
+    seed count.
+    """
     size = structure.get("set_size", 1)
     if "data_seed" in structure:
         structure = structure | {"data_seed": structure["data_seed"][:models]}
     density = np.random.default_rng(1).uniform(0.1, 1, (models, n // size)).repeat(size, axis=1)
     return make_task(
         n, m, models, seed=[0, 3, 3, 2**64 - 1, 0][:models], density=density,
-        importance=np.random.default_rng(2).uniform(0.2, 2, (models, n)), lr=np.linspace(1e-3, 1e-2, models),
-        weight_decay=np.linspace(-0.1, 0.3, models), **structure,
+        importance=np.random.default_rng(2).uniform(0.2, 2, (models, n)),
+        lr=np.linspace(1e-3, 1e-2, models), weight_decay=np.linspace(-0.1, 0.3, models),
+        **structure,
     )  # fmt: skip
 
 
@@ -148,7 +187,9 @@ def test_gradients_on_awkward_shapes(n: int, m: int, batch: int) -> None:
 @pytest.mark.parametrize("output", ["relu", "linear"])
 @pytest.mark.parametrize("n", range(1, 8))
 def test_gradients_of_small_sizes(n: int, output: str) -> None:
-    """Sizes with code of their own, and those next to them; the densest and the sparsest feature that there is."""
+    """Sizes with code of their own, and those next to them; the densest and the sparsest feature
+    that there is.
+    """
     for m in range(1, 5):
         for sampler in ("dense", "sparse"):
             task = varied(n, m, 3, batch_size=131, output=output, sampler=sampler)
@@ -186,14 +227,20 @@ def check_step(task: Task, step: int, engine: Engine = FUSED) -> None:
     size = magnitudes(task, before.params, data.batch(task, step))
     bound = unit(task, s.samples_per_step)
     assert found.step == expected.step == step + 1
-    assert_near("history", found.history[:, step], expected.history[:, step], bound * size.samples.mean(-1))
+    assert_near(
+        "history", found.history[:, step], expected.history[:, step], bound * size.samples.mean(-1)
+    )
     assert np.array_equal(np.isnan(found.history), np.isnan(expected.history))
     for name in s.param_shapes:
         check_tensor(task, name, (before, expected, found), bound * size.grads[name])
 
 
-def check_tensor(task: Task, name: str, states: tuple[State, State, State], grad_bound: np.ndarray) -> None:
-    """The bound on the gradient carried through the optimiser's formulas, and a few roundings of their terms."""
+def check_tensor(
+    task: Task, name: str, states: tuple[State, State, State], grad_bound: np.ndarray
+) -> None:
+    """The bound on the gradient carried through the optimiser's formulas, and a few roundings of
+    their terms.
+    """
     before, expected, found = states
     rates = (task.lr, task.weight_decay)
     lr, decay = (value.reshape(-1, *[1] * (grad_bound.ndim - 1)) for value in rates)
@@ -204,7 +251,8 @@ def check_tensor(task: Task, name: str, states: tuple[State, State, State], grad
         moments = (before.first, before.second, expected.first, expected.second)
         m0, v0, m, v = (np.abs(moment[name]).astype(np.float64) for moment in moments)
         m_bound = 0.1 * grad_bound + 4 * EPS * (m + m0)
-        v_bound = 0.001 * (20 * (m + m0) + grad_bound) * grad_bound + 4 * EPS * (v + v0)  # abs g <= 10 (m + m0)
+        # abs g <= 10 (m + m0)
+        v_bound = 0.001 * (20 * (m + m0) + grad_bound) * grad_bound + 4 * EPS * (v + v0)
         assert_near(f"first moment of {name}", found.first[name], expected.first[name], m_bound)
         assert_near(f"second moment of {name}", found.second[name], expected.second[name], v_bound)
         unbias1, unbias2 = 1 - 0.9 ** (before.step + 1), np.sqrt(1 - 0.999 ** (before.step + 1))
@@ -224,15 +272,25 @@ def test_a_step_of_every_family(family: str) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize(("kind", "warmup"), [("constant", 0), ("linear", 0), ("cosine", 3), ("linear", 8)])
+@pytest.mark.parametrize(
+    ("kind", "warmup"), [("constant", 0), ("linear", 0), ("cosine", 3), ("linear", 8)]
+)
 def test_a_step_of_every_optimiser(optimizer: str, reduction: str, kind: str, warmup: int) -> None:
-    options = {"optimizer": optimizer, "reduction": reduction, "lr_schedule": kind, "warmup_steps": warmup}
+    options = {
+        "optimizer": optimizer,
+        "reduction": reduction,
+        "lr_schedule": kind,
+        "warmup_steps": warmup,
+    }
     for step in (0, 1, 6):
         check_step(varied(5, 2, 5, batch_size=33, steps=8, loss_every=1, **options), step)
 
 
 def test_the_constants_of_adam_are_the_family_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With beta1 = 3/4 and beta2 = 1/2: m = g / 4, v = g² / 2; corrected both are g and g². All but eps is exact."""
+    """With beta1 = 3/4 and beta2 = 1/2: m = g / 4, v = g² / 2; corrected both are g and g².
+
+    All but eps is exact.
+    """
     monkeypatch.setattr(call, "FAMILY", replace(FAMILY, adam=Adam(0.75, 0.5, 0.125)))
     task = varied(5, 2, 3, batch_size=100, steps=1, loss_every=1, optimizer="adamw")
     state = start(task)
@@ -242,14 +300,20 @@ def test_the_constants_of_adam_are_the_family_s(monkeypatch: pytest.MonkeyPatch)
     for name, grad in grads.items():
         assert np.array_equal(state.first[name], grad / 4), name
         assert np.array_equal(state.second[name], grad**2 / 2), name
-        lr, decay = (value.reshape(-1, *[1] * (grad.ndim - 1)) for value in (task.lr, task.weight_decay))
+        lr, decay = (
+            value.reshape(-1, *[1] * (grad.ndim - 1)) for value in (task.lr, task.weight_decay)
+        )
         expected = (1 - lr * decay) * before[name] - lr * grad / (np.abs(grad) + 0.125)
         assert_near(name, state.params[name], expected, 8 * EPS * (np.abs(before[name]) + lr))
 
 
 def test_training_for_long_reaches_the_same_loss() -> None:
-    """200 steps of both: the trajectories stay together where a step is stable, as plain gradient descent is."""
-    task = varied(5, 2, 5, batch_size=100, steps=200, loss_every=50, optimizer="sgd", reduction="sum")
+    """200 steps of both: the trajectories stay together where a step is stable, as plain gradient
+    descent is.
+    """
+    task = varied(
+        5, 2, 5, batch_size=100, steps=200, loss_every=50, optimizer="sgd", reduction="sum"
+    )
     states = [start(task), start(task)]
     for engine, state in zip((REFERENCE, FUSED), states, strict=True):
         engine.advance(task, state, 200)
@@ -271,10 +335,14 @@ def check_evaluation(task: Task, samples: int, engine: Engine = FUSED) -> None:
     mean, error = REFERENCE.evaluate(task, params, samples)
     found_mean, found_error = engine.evaluate(task, params, samples)
     x = data.sample(task, Purpose.EVALUATE, 0, range(samples))
-    bound = unit(task, 128) * magnitudes(task, params, x).samples  # [M, B]; float64 beyond a block of 128
+    # [M, B]; float64 beyond a block of 128
+    bound = unit(task, 128) * magnitudes(task, params, x).samples
     assert_near("loss", found_mean, mean, bound.mean(-1))
-    # Standard deviations of l and l' differ by at most the root mean square of l - l'; squares of l are rounded too.
-    deviation, found_deviation = (value * np.sqrt(max(samples - 1, 1)) for value in (error, found_error))
+    # Standard deviations of l and l' differ by at most the root mean square of l - l'; squares of l
+    # are rounded too.
+    deviation, found_deviation = (
+        value * np.sqrt(max(samples - 1, 1)) for value in (error, found_error)
+    )
     apart = np.sqrt((bound**2).mean(-1))
     variance_bound = (2 * deviation + apart) * apart + 2 * EPS * (deviation**2 + mean**2)
     assert_near("variance", found_deviation**2, deviation**2, variance_bound)

@@ -1,4 +1,6 @@
-"""What may not change a single bit: batch-mates, order, threads, stretches, memory that holds garbage, divergence."""
+"""What may not change a single bit: batch-mates, order, threads, stretches, memory that holds
+garbage, divergence.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ ABSOLUTE = {"tied": False, "hidden": "relu", "target": "abs", "signed": True}
 FAMILIES: dict[str, dict[str, Any]] = {
     "relu": {},
     "absolute value": ABSOLUTE,
-    "anticorrelated": {"correlation": "anticorrelated", "set_size": 3, "optimizer": "adam", "lr_schedule": "cosine"},
+    "anticorrelated": {
+        "correlation": "anticorrelated",
+        "set_size": 3,
+        "optimizer": "adam",
+        "lr_schedule": "cosine",
+    },
     "points": {"n_points": 150},
     "sparse": {"sampler": "sparse"},
     "sparse fourth powers": {"sampler": "sparse", "loss_power": 4, "l1": 0.01, "bias": "none"},
@@ -38,7 +45,9 @@ EPS = float(np.finfo(np.float32).eps)
 
 
 def varied(n: int, m: int, models: int, batch: int = 64, **structure: Any) -> Task:
-    """Models that differ in everything that may; the first half share a seed, the others have their own."""
+    """Models that differ in everything that may; the first half share a seed, the others have their
+    own.
+    """
     seed = np.where(np.arange(models) < models // 2, 7, np.arange(models))
     random = np.random.default_rng(5)
     return make_task(
@@ -59,13 +68,21 @@ def train(engine: Engine, task: Task, stops: Sequence[int] = (10,)) -> State:
 def everything(engine: Engine, task: Task, stops: Sequence[int] = (10,)) -> dict[str, np.ndarray]:
     """All that an engine computes of a task, by name; each [M, ...]."""
     state = train(engine, task, stops)
-    arrays = {name: np.asarray(value) for name, value in state.to_arrays().items() if name != "step"}
+    arrays = {
+        name: np.asarray(value) for name, value in state.to_arrays().items() if name != "step"
+    }
     loss, grads = engine.gradients(task, state.params, 3)
     mean, error = engine.evaluate(task, state.params, 1000)
-    return arrays | {f"grad/{name}": grad for name, grad in grads.items()} | {"loss": loss, "mean": mean, "se": error}
+    return (
+        arrays
+        | {f"grad/{name}": grad for name, grad in grads.items()}
+        | {"loss": loss, "mean": mean, "se": error}
+    )
 
 
-def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], rows: Any = slice(None)) -> None:
+def assert_same(
+    found: dict[str, np.ndarray], expected: dict[str, np.ndarray], rows: Any = slice(None)
+) -> None:
     for name, value in expected.items():
         assert np.array_equal(found[name], value[rows], equal_nan=True), name
 
@@ -110,9 +127,8 @@ def test_stretches_and_checkpoints(engine: Engine, family: str, n: int, m: int, 
     kept = {name: value.copy(order="C") for name, value in state.to_arrays().items()}
     again = State.from_arrays(kept)
     engine.advance(task, again, 10)
-    assert_same({name: np.asarray(value) for name, value in again.to_arrays().items() if name != "step"}, {
-        name: value for name, value in expected.items() if name in kept
-    })  # fmt: skip
+    found = {name: np.asarray(value) for name, value in again.to_arrays().items() if name != "step"}
+    assert_same(found, {name: value for name, value in expected.items() if name in kept})
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -179,7 +195,8 @@ def raised_importance(task: Task, i: int) -> None:
 
 
 def infinite_loss(task: Task, i: int) -> None:
-    task.init_std[i] = 1e10  # outputs of 1e20, losses of 1e40: the gradient is finite, and so are the next weights
+    # outputs of 1e20, losses of 1e40: the gradient is finite, and so are the next weights
+    task.init_std[i] = 1e10
 
 
 def infinite_weights(task: Task, i: int) -> None:
@@ -197,7 +214,10 @@ def test_a_diverging_model_freezes_and_disturbs_nobody(
     expected = train(engine, task)
     spoil(task, 3)
     found = train(engine, task)
-    arrays = ({k: np.asarray(v)[others] for k, v in s.to_arrays().items() if k != "step"} for s in (found, expected))
+    arrays = (
+        {k: np.asarray(v)[others] for k, v in s.to_arrays().items() if k != "step"}
+        for s in (found, expected)
+    )
     assert_same(*arrays)
     assert found.diverged_at[others].tolist() == [-1] * 7
     stopped = int(found.diverged_at[3])
@@ -207,7 +227,10 @@ def test_a_diverging_model_freezes_and_disturbs_nobody(
     for group in ("params", "first", "second"):
         for name, value in getattr(found, group).items():
             assert np.isfinite(found.params[name][3]).all()
-            assert np.array_equal(value[3], getattr(before, group)[name][3], equal_nan=True), (group, name)
+            assert np.array_equal(value[3], getattr(before, group)[name][3], equal_nan=True), (
+                group,
+                name,
+            )
     assert before.diverged_at[3] == -1
     assert np.isnan(found.history[3, stopped + 1 :]).all()
     assert np.isfinite(found.history[3, :stopped]).all()
@@ -216,7 +239,9 @@ def test_a_diverging_model_freezes_and_disturbs_nobody(
 @pytest.mark.parametrize("spoil", [raised_lr, raised_importance, infinite_loss, infinite_weights])
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
-def test_engines_agree_on_the_step_of_divergence(spoil: Callable[[Task, int], None], optimizer: str) -> None:
+def test_engines_agree_on_the_step_of_divergence(
+    spoil: Callable[[Task, int], None], optimizer: str
+) -> None:
     task = varied(6, 2, 4, optimizer=optimizer)
     spoil(task, 2)
     found = [train(engine, task).diverged_at.tolist() for engine in ENGINES.values()]
@@ -224,9 +249,13 @@ def test_engines_agree_on_the_step_of_divergence(spoil: Callable[[Task, int], No
     assert found[0][2] >= 0
 
 
-@pytest.mark.parametrize(("n", "m", "batch"), [(1, 1, 1), (5, 2, 1024), (17, 3, 129), (33, 17, 100)])
+@pytest.mark.parametrize(
+    ("n", "m", "batch"), [(1, 1, 1), (5, 2, 1024), (17, 3, 129), (33, 17, 100)]
+)
 def test_memory_of_the_reference_changes_only_rounding(n: int, m: int, batch: int) -> None:
-    """Models stacked in other numbers meet other code paths of BLAS; sums of L terms differ by 4 sqrt(L) eps."""
+    """Models stacked in other numbers meet other code paths of BLAS; sums of L terms differ by 4
+    sqrt(L) eps.
+    """
     task = varied(n, m, 12, batch, optimizer="sgd")
     whole, split = (train(reference(threads=1, memory_gb=memory), task) for memory in (None, 1e-9))
     rows = list(reference(memory_gb=1e-9)._slices(task, batch))

@@ -22,7 +22,8 @@ def test_choice_of_an_engine() -> None:
     assert given_up.engine.name == "reference"
     assert "data.values=normal" in given_up.reason
     with pytest.raises(
-        ConfigError, match=r"engine\.backend: fused .*data\.values=normal.* use engine\.backend=reference"
+        ConfigError,
+        match=r"engine\.backend: fused .*data\.values=normal.* use engine\.backend=reference",
     ):
         engine_of(normal, backend="fused")
 
@@ -45,7 +46,9 @@ def test_choice_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     given_up = engine_of(points, device="cuda")
     assert given_up.engine == reference("cuda")
     assert "data.n_points" in given_up.reason
-    with pytest.raises(ConfigError, match=r"engine\.backend: fused .*GPU.*n_points.* use engine\.backend=reference"):
+    with pytest.raises(
+        ConfigError, match=r"engine\.backend: fused .*GPU.*n_points.* use engine\.backend=reference"
+    ):
         engine_of(points, backend="fused", device="cuda")
 
 

@@ -1,7 +1,8 @@
-"""The fused GPU engine against the reference: in Triton's interpreter, and on a CUDA device (`pytest -m gpu`).
+"""The fused GPU engine against the reference: in Triton's interpreter, and on a CUDA device
+(`pytest -m gpu`).
 
-Helpers and tolerances are those of the fused CPU engine's tests. The interpreter takes milliseconds an operation, so
-batches and steps are few.
+Helpers and tolerances are those of the fused CPU engine's tests. The interpreter takes milliseconds
+an operation, so batches and steps are few.
 """
 
 from __future__ import annotations
@@ -15,8 +16,21 @@ import pytest
 import torch
 from tasks import make_task, start
 from test_engines import FAMILIES as ALL
-from test_engines import REFERENCE, check_evaluation, check_gradients, check_step, random_params, varied
-from test_engines_bitwise import assert_same, infinite_loss, infinite_weights, raised_importance, raised_lr
+from test_engines import (
+    REFERENCE,
+    check_evaluation,
+    check_gradients,
+    check_step,
+    random_params,
+    varied,
+)
+from test_engines_bitwise import (
+    assert_same,
+    infinite_loss,
+    infinite_weights,
+    raised_importance,
+    raised_lr,
+)
 
 from superpos.engines.splitting import in_memory
 from superpos.engines.task import State
@@ -31,12 +45,24 @@ from superpos.families.tms.gpu.plan import shape_of
 FAMILIES = {
     name: family
     for name, family in ALL.items()
-    if not name.startswith("points") and FusedGpuEngine().unsupported(Structure(6, 2, **family)) is None
+    if not name.startswith("points")
+    and FusedGpuEngine().unsupported(Structure(6, 2, **family)) is None
 }
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICES = ["interpreter", pytest.param("cuda", marks=pytest.mark.gpu)]
-# n, m, batch: every number of lanes, with a last piece that is not full; more than one block of samples
-LANES = [(1, 1, 1), (1, 3, 33), (2, 1, 65), (3, 5, 1), (5, 2, 513), (17, 3, 33), (20, 5, 6), (33, 5, 3), (7, 6, 17)]
+# n, m, batch: every number of lanes, with a last piece that is not full; more than one block of
+# samples
+LANES = [
+    (1, 1, 1),
+    (1, 3, 33),
+    (2, 1, 65),
+    (3, 5, 1),
+    (5, 2, 513),
+    (17, 3, 33),
+    (20, 5, 6),
+    (33, 5, 3),
+    (7, 6, 17),
+]
 TILES = [(33, 17, 65), (17, 33, 1), (65, 65, 3), (3, 65, 33), (65, 8, 129)]
 
 
@@ -64,13 +90,19 @@ def test_gradients_on_awkward_shapes(engine: FusedGpuEngine, n: int, m: int, bat
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("n", "m", "batch"), [(9, 4, 33), (33, 17, 65)])
-def test_gradients_of_every_family(engine: FusedGpuEngine, family: str, n: int, m: int, batch: int) -> None:
-    check_gradients(varied(n, m, 2, batch_size=batch, reduction="sum", **FAMILIES[family]), engine=engine)
+def test_gradients_of_every_family(
+    engine: FusedGpuEngine, family: str, n: int, m: int, batch: int
+) -> None:
+    check_gradients(
+        varied(n, m, 2, batch_size=batch, reduction="sum", **FAMILIES[family]), engine=engine
+    )
 
 
 @pytest.mark.parametrize(("n", "m", "batch"), [(2, 1, 1100), (15, 17, 1100)])
 @pytest.mark.parametrize("density", [1.0, 0.02, 1e-6])
-def test_gradients_of_sparse_segments(engine: FusedGpuEngine, n: int, m: int, batch: int, density: float) -> None:
+def test_gradients_of_sparse_segments(
+    engine: FusedGpuEngine, n: int, m: int, batch: int, density: float
+) -> None:
     """More than one segment; every sample, a few samples and none at all with active features."""
     task = varied(n, m, 1, batch_size=batch, sampler="sparse")
     task.sparsity[:] = 1 - density * (1 - task.sparsity)
@@ -89,18 +121,28 @@ def test_a_relu_is_flat_at_zero(engine: FusedGpuEngine, family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_step_of_every_family(engine: FusedGpuEngine, family: str) -> None:
-    check_step(varied(6, 2, 2, batch_size=33, steps=10, loss_every=1, **FAMILIES[family]), 3, engine)
-    check_step(varied(33, 17, 1, batch_size=150, steps=10, loss_every=1, **FAMILIES[family]), 3, engine)
+    check_step(
+        varied(6, 2, 2, batch_size=33, steps=10, loss_every=1, **FAMILIES[family]), 3, engine
+    )
+    check_step(
+        varied(33, 17, 1, batch_size=150, steps=10, loss_every=1, **FAMILIES[family]), 3, engine
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize(
-    ("kind", "warmup", "reduction"), [("constant", 0, "mean"), ("linear", 8, "sum"), ("cosine", 3, "mean")]
+    ("kind", "warmup", "reduction"),
+    [("constant", 0, "mean"), ("linear", 8, "sum"), ("cosine", 3, "mean")],
 )
 def test_a_step_of_every_optimiser(
     engine: FusedGpuEngine, optimizer: str, kind: str, warmup: int, reduction: str
 ) -> None:
-    options = {"optimizer": optimizer, "reduction": reduction, "lr_schedule": kind, "warmup_steps": warmup}
+    options = {
+        "optimizer": optimizer,
+        "reduction": reduction,
+        "lr_schedule": kind,
+        "warmup_steps": warmup,
+    }
     check_step(varied(2, 1, 2, batch_size=33, steps=8, loss_every=1, **options), 0, engine)
     check_step(varied(2, 1, 2, batch_size=33, steps=8, loss_every=1, **options), 6, engine)
     check_step(varied(33, 33, 2, batch_size=33, steps=8, loss_every=1, **options), 6, engine)
@@ -128,16 +170,23 @@ def train(engine: Any, task: Task, *stops: int) -> State:
 def everything(engine: FusedGpuEngine, task: Task, *stops: int) -> dict[str, np.ndarray]:
     """All that an engine computes of a task, by name; each [M, ...]."""
     state = train(engine, task, *stops)
-    arrays = {name: np.asarray(value) for name, value in state.to_arrays().items() if name != "step"}
+    arrays = {
+        name: np.asarray(value) for name, value in state.to_arrays().items() if name != "step"
+    }
     loss, grads = engine.gradients(task, state.params, 3)
     mean, error = engine.evaluate(task, state.params, 40)
-    return arrays | {f"grad/{name}": grad for name, grad in grads.items()} | {"loss": loss, "mean": mean, "se": error}
+    return (
+        arrays
+        | {f"grad/{name}": grad for name, grad in grads.items()}
+        | {"loss": loss, "mean": mean, "se": error}
+    )
 
 
 def different(n: int, m: int, models: int, **structure: Any) -> Task:
     """Models with other seeds, importances and rates."""
     return make_task(
-        n, m, models, lr=np.linspace(1e-3, 1e-2, models), density=np.linspace(0.3, 1, models)[:, None],
+        n, m, models, lr=np.linspace(1e-3, 1e-2, models),
+        density=np.linspace(0.3, 1, models)[:, None],
         importance=np.random.default_rng(2).uniform(0.2, 2, (models, n)),
         **{"steps": 3, "batch_size": 17, "loss_every": 2, **structure},
     )  # fmt: skip
@@ -145,7 +194,9 @@ def different(n: int, m: int, models: int, **structure: Any) -> Task:
 
 @pytest.mark.parametrize(("n", "m"), [(2, 1), (33, 17)])
 @pytest.mark.parametrize("sampler", ["dense", "sparse"])
-def test_batch_mates_order_and_stretches_change_no_bit(engine: FusedGpuEngine, n: int, m: int, sampler: str) -> None:
+def test_batch_mates_order_and_stretches_change_no_bit(
+    engine: FusedGpuEngine, n: int, m: int, sampler: str
+) -> None:
     task = different(n, m, 2, sampler=sampler)
     expected = everything(engine, task, 3)
     assert len(np.unique(expected["mean"])) == 2
@@ -165,7 +216,9 @@ def test_memory_that_holds_nan_is_never_read(
     def poisoned(size: tuple[int, ...], dtype: torch.dtype, device: str) -> torch.Tensor:
         nonlocal made
         made += 1
-        return torch.full(size, float("nan") if dtype.is_floating_point else -1, dtype=dtype, device=device)
+        return torch.full(
+            size, float("nan") if dtype.is_floating_point else -1, dtype=dtype, device=device
+        )
 
     monkeypatch.setattr(gpu, "_empty", poisoned)
     assert_same(everything(engine, task, 2), clean)
@@ -173,7 +226,9 @@ def test_memory_that_holds_nan_is_never_read(
 
 
 @pytest.mark.parametrize("spoil", [raised_lr, raised_importance, infinite_loss, infinite_weights])
-@pytest.mark.parametrize(("n", "m", "optimizer"), [(3, 1, "adamw"), (3, 1, "sgd"), (33, 33, "adamw")])
+@pytest.mark.parametrize(
+    ("n", "m", "optimizer"), [(3, 1, "adamw"), (3, 1, "sgd"), (33, 33, "adamw")]
+)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_diverging_model_freezes_and_disturbs_nobody(
     engine: FusedGpuEngine, spoil: Callable[[Task, int], None], n: int, m: int, optimizer: str
@@ -185,7 +240,10 @@ def test_a_diverging_model_freezes_and_disturbs_nobody(
     assert found.diverged_at.tolist() == reference.diverged_at.tolist()
     stopped = int(found.diverged_at[1])
     assert 0 <= stopped < 3
-    arrays = ({k: np.asarray(v)[:1] for k, v in s.to_arrays().items() if k != "step"} for s in (found, expected))
+    arrays = (
+        {k: np.asarray(v)[:1] for k, v in s.to_arrays().items() if k != "step"}
+        for s in (found, expected)
+    )
     assert_same(*arrays)
     before = train(engine, task.take(slice(1, 2)), stopped)
     for group in ("params", "first", "second"):

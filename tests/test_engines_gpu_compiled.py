@@ -1,4 +1,6 @@
-"""The GPU engine's kernels compile for devices that are not there, and fit: registers and memory of each."""
+"""The GPU engine's kernels compile for devices that are not there, and fit: registers and memory of
+each.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ import pytest
 pytest.importorskip("triton")
 TESTS = Path(__file__).parent
 ABSOLUTE = {"tied": False, "hidden": "relu", "target": "abs", "signed": True}
-# At most this many registers a thread. Of a multiprocessor's 65,536, three programs of 128 threads can have 168 each.
+# At most this many registers a thread. Of a multiprocessor's 65,536, three programs of 128 threads
+# can have 168 each.
 CASES: list[tuple[int, int, dict[str, Any], int]] = [
     (2, 1, {}, 128),
     (5, 2, {"sampler": "sparse"}, 168),
@@ -26,7 +29,9 @@ CASES: list[tuple[int, int, dict[str, Any], int]] = [
 LANES, TILES = {"train", "gradients", "evaluate"}, {"gradients", "apply", "evaluate"}
 
 
-def resources(n: int, m: int, structure: dict[str, Any], capability: int) -> dict[str, dict[str, int]]:
+def resources(
+    n: int, m: int, structure: dict[str, Any], capability: int
+) -> dict[str, dict[str, int]]:
     """In a process of its own, where Triton compiles."""
     task = json.dumps({"n_features": n, "n_hidden": m, "batch_size": 1000, **structure})
     environment = os.environ | {"TRITON_INTERPRET": "0", "PYTHONPATH": str(TESTS.parent)}
@@ -39,13 +44,17 @@ def resources(n: int, m: int, structure: dict[str, Any], capability: int) -> dic
 
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize(("n", "m", "structure", "registers"), CASES)
-def test_kernels_compile_and_fit(n: int, m: int, structure: dict[str, Any], registers: int, capability: int) -> None:
+def test_kernels_compile_and_fit(
+    n: int, m: int, structure: dict[str, Any], registers: int, capability: int
+) -> None:
     found = resources(n, m, structure, capability)
     assert set(found) == (TILES if n == 80 else LANES)
-    spilled = 16 if (capability, n) == (80, 80) else 0  # bytes: four registers of the tiles, where there is no wgmma
+    # bytes: four registers of the tiles, where there is no wgmma
+    spilled = 16 if (capability, n) == (80, 80) else 0
     for kernel, used in found.items():
         assert used["local"] == 0, (kernel, used)
         assert used["stack"] <= spilled, (kernel, used)
-        assert used["fused64"] == 0, (kernel, used)  # the sparse sampler's logarithm rounds as on the host
+        # the sparse sampler's logarithm rounds as on the host
+        assert used["fused64"] == 0, (kernel, used)
         assert 16 <= used["reg"] <= registers, (kernel, used)
         assert used["shared"] <= 96 * 1024, (kernel, used)

@@ -19,15 +19,21 @@ from superpos.training.estimate import estimate
 
 
 def test_sizes_by_hand() -> None:
-    found = estimate(compose(["model.n_features=3", "model.n_hidden=1,2", "train.steps=200", "seed=0,1,2"]).sweep)
+    found = estimate(
+        compose(["model.n_features=3", "model.n_hidden=1,2", "train.steps=200", "seed=0,1,2"]).sweep
+    )
     assert (found.models, found.chunks) == (6, 2)
-    # 10 n m + 60 n a sample: (10 * 3 * 1 + 10 * 3 * 2 + 2 * 60 * 3) * 1024 samples * 200 steps * 3 models; the plan,
-    # progress and the estimate count the same operations
+    # 10 n m + 60 n a sample: (10 * 3 * 1 + 10 * 3 * 2 + 2 * 60 * 3) * 1024 samples * 200 steps * 3
+    # models; the plan, progress and the estimate count the same operations
     assert found.flops == (90 + 360) * 1024 * 200 * 3
     assert found.flops == pytest.approx(
-        compose(["model.n_features=3", "model.n_hidden=1,2", "train.steps=200", "seed=0,1,2"]).sweep.plan.work - 6
+        compose(
+            ["model.n_features=3", "model.n_hidden=1,2", "train.steps=200", "seed=0,1,2"]
+        ).sweep.plan.work
+        - 6
     )
-    # three models of 3 * 2 + 3 parameters, each with two moments, and losses of steps 0 and 100; 4 bytes each
+    # three models of 3 * 2 + 3 parameters, each with two moments, and losses of steps 0 and 100; 4
+    # bytes each
     assert found.memory_bytes == 3 * 4 * (9 * 3 + 2)
     assert found.seconds > 0
 
@@ -35,7 +41,9 @@ def test_sizes_by_hand() -> None:
 def test_a_compilation_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FusedCpuEngine, "first_use", lambda self: "compiling")
     told: list[str] = []
-    estimate(compose(["model.n_hidden=1,2", "train.steps=1", "train.batch_size=4"]).sweep, told.append)
+    estimate(
+        compose(["model.n_hidden=1,2", "train.steps=1", "train.batch_size=4"]).sweep, told.append
+    )
     assert told == ["compiling"]
 
 
@@ -45,7 +53,8 @@ def test_no_steps_take_no_time() -> None:
 
 def test_snapshots_and_both_matrices_take_memory() -> None:
     structure = Structure(4, 2, tied=False, steps=10, loss_every=3, snapshots=5)
-    # 4 * 2 + 4 * 2 + 4 = 20 parameters; weights, two moments, five snapshots; losses of steps 0, 3, 6, 9
+    # 4 * 2 + 4 * 2 + 4 = 20 parameters; weights, two moments, five snapshots; losses of steps 0, 3,
+    # 6, 9
     assert memory.model_bytes(structure) == 4 * (20 * 8 + 4)
 
 
@@ -59,7 +68,9 @@ def test_fewer_models_are_timed_where_a_step_takes_long() -> None:
     assert some(3, Structure(5, 2, steps=0)) == 3
 
 
-def test_a_chunk_beyond_the_machine_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chunk_beyond_the_machine_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sweep = compose(["model.n_features=3", "model.n_hidden=2", "train.steps=0", "seed=0,1"]).sweep
     needed = 3.5 * (2 * 4 * 9 * 3)  # copies of two models of nine parameters with two moments
     assert memory.machine_bytes() > 1e8

@@ -1,4 +1,6 @@
-"""What there is to show: figures by name, those that functions of a user's own bar, the public names of tms."""
+"""What there is to show: figures by name, those that functions of a user's own bar, the public
+names of tms.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,11 @@ from superpos.user.functions import Own
 TMS = find("tms")
 OTHERS = "needs superpos's own model, data and target, found target=squares"
 NAMES = [
-    "features", "superposition", "phase_diagram", "geometry", "dimensionality", "feature_graph", "sets", "pca",
-    "vulnerability", "neurons", "motif", "energy_levels", "energy_ladder", "emergent_phases",
-    "interference_weights", "incidental", "compressed", "double_descent", "scaling", "circle", "polytopes", "dynamics",
-    "explanation_grades", "contamination", "collateral", "forest_importances", "training_movie", "loss",
+    "features", "superposition", "phase_diagram", "geometry", "dimensionality", "feature_graph",
+    "sets", "pca", "vulnerability", "neurons", "motif", "energy_levels", "energy_ladder",
+    "emergent_phases", "interference_weights", "incidental", "compressed", "double_descent",
+    "scaling", "circle", "polytopes", "dynamics", "explanation_grades", "contamination",
+    "collateral", "forest_importances", "training_movie", "loss",
 ]  # fmt: skip
 
 
@@ -68,7 +71,8 @@ def test_a_family_without_figures_of_its_own_shows_the_loss() -> None:
     run = of_family(replace(TMS, shows=Exhibits()))
     assert registry.available(run) == ["loss"]
     axes = registry.draw(run, "loss").axes[0]
-    assert [line.get_label() for line in axes.get_lines()] == ["density = 0.1", "density = 1"]  # as they were swept
+    # as they were swept
+    assert [line.get_label() for line in axes.get_lines()] == ["density = 0.1", "density = 1"]
 
 
 def test_a_family_has_words_for_its_keys_and_an_order_of_settings() -> None:
@@ -82,7 +86,9 @@ def test_a_barred_figure_says_why_and_is_not_asked() -> None:
     figure = Figure("never", "no.such.module", barred="needs what nobody has")
     run = of_family(replace(TMS, shows=Exhibits({"never": figure})))
     assert registry.reasons(run) == {"never": "needs what nobody has", "loss": None}
-    with pytest.raises(SuperposError, match="figure 'never' needs what nobody has; figures of this run: loss"):
+    with pytest.raises(
+        SuperposError, match="figure 'never' needs what nobody has; figures of this run: loss"
+    ):
         registry.draw(run, "never")
 
 
@@ -93,9 +99,9 @@ def test_functions_that_keep_the_parameters_bar_what_needs_data_and_target() -> 
     assert set(barred.values()) == {"", OTHERS}
     assert [name for name, text in barred.items() if text == OTHERS] == [
         "phase_diagram", "sets", "pca", "vulnerability", "energy_levels", "energy_ladder",
-        "emergent_phases", "interference_weights", "incidental", "compressed", "double_descent", "scaling",
-        "circle", "dynamics", "explanation_grades", "contamination", "collateral", "forest_importances",
-        "training_movie",
+        "emergent_phases", "interference_weights", "incidental", "compressed", "double_descent",
+        "scaling", "circle", "dynamics", "explanation_grades", "contamination", "collateral",
+        "forest_importances", "training_movie",
     ]  # fmt: skip
 
 
@@ -120,7 +126,9 @@ def test_settings_are_ordered_by_one_number() -> None:
 
 
 def test_a_setting_is_written_as_papers_write_it() -> None:
-    run = make_run({}, {"model.output": ["relu", "linear"], "train.lr": [0.001]}, lambda row: DIGON_AND_ONE)
+    run = make_run(
+        {}, {"model.output": ["relu", "linear"], "train.lr": [0.001]}, lambda row: DIGON_AND_ONE
+    )
     assert [point.label() for point in points.points(run)] == ["ReLU output", "linear output"]
     assert points.points(run)[0].label(["train.lr", "model.n_features"]) == "lr = 0.001\nn = 5"
     assert titles(registry.draw(run, "features")) == ["ReLU output", "linear output"]
@@ -130,6 +138,12 @@ def test_a_setting_is_written_as_papers_write_it() -> None:
     ("public", "home"),
     [(superpos.theory, theory), (superpos.metrics, metrics), (superpos.geometry, geometry)],
 )
-def test_the_public_modules_have_the_names_of_toy_models(public: ModuleType, home: ModuleType) -> None:
-    assert public.__all__ == home.__all__ == sorted(home.__all__, key=lambda name: (not name.isupper(), name))
+def test_the_public_modules_have_the_names_of_toy_models(
+    public: ModuleType, home: ModuleType
+) -> None:
+    assert (
+        public.__all__
+        == home.__all__
+        == sorted(home.__all__, key=lambda name: (not name.isupper(), name))
+    )
     assert all(getattr(public, name) is getattr(home, name) for name in public.__all__)

@@ -1,4 +1,6 @@
-"""Attributions: by hand, against brute force and samples, and by the identities that define them."""
+"""Attributions: by hand, against brute force and samples, and by the identities that define
+them.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,8 @@ def draws(density: Any, samples: int, n: int, seed: int = 1) -> Any:
 
 
 def test_a_digon_by_hand() -> None:
-    # f_0 = 0.5 with both, 0.7 with x_0 alone, 0 with x_1 alone, 0.1 with none; f_1 is 0, 0, 0.3, 0.1.
+    # f_0 = 0.5 with both, 0.7 with x_0 alone, 0 with x_1 alone, 0.1 with none; f_1 is 0, 0, 0.3,
+    # 0.1.
     table = explain.value_table(DIGON, BIAS, POINT)[0, 0]
     assert table == pytest.approx(np.array([[0.1, 0.7, 0.0, 0.5], [0.1, 0.0, 0.3, 0.0]]))
     expected = {
@@ -68,13 +71,17 @@ def test_a_digon_by_hand() -> None:
     }
     for method, values_by_hand in expected.items():
         found: Any = method(DIGON, BIAS, POINT)
-        assert found[0, 0] == pytest.approx(np.array(values_by_hand, dtype=float), abs=1e-15), method
+        assert found[0, 0] == pytest.approx(np.array(values_by_hand, dtype=float), abs=1e-15), (
+            method
+        )
 
 
 def test_what_is_off_at_both_ends_gets_nothing_from_gradients_and_something_from_shapley() -> None:
     bias = np.array([[-0.1, -0.1]])
     assert not explain.integrated_gradients(DIGON, bias, np.array([[0.2, 0.5]]))[0, 0, 0].any()
-    assert explain.shapley(DIGON, bias, np.array([[0.2, 0.5]]))[0, 0, 0] == pytest.approx([0.05, -0.05])
+    assert explain.shapley(DIGON, bias, np.array([[0.2, 0.5]]))[0, 0, 0] == pytest.approx(
+        [0.05, -0.05]
+    )
 
 
 @pytest.mark.parametrize("output", ["relu", "linear"])
@@ -107,10 +114,17 @@ def test_attributions_are_complete() -> None:
     ):
         assert np.abs(found.sum(-1) - change).max() < 1e-13
     table = explain.value_table(W, B, X, density=p)
-    assert np.abs(explain.shapley(W, B, X, density=p).sum(-1) - (whole - table[..., 0])).max() < 1e-14
+    assert (
+        np.abs(explain.shapley(W, B, X, density=p).sum(-1) - (whole - table[..., 0])).max() < 1e-14
+    )
     hidden = explain.integrated_gradients(HIDDEN, B, X, hidden="relu")
     start = outputs(HIDDEN, B, np.zeros((M, 1, N)), "relu")
-    assert np.abs(hidden.sum(-1) - outputs(HIDDEN, B, np.broadcast_to(X, (M, *X.shape)), "relu") + start).max() < 1e-13
+    assert (
+        np.abs(
+            hidden.sum(-1) - outputs(HIDDEN, B, np.broadcast_to(X, (M, *X.shape)), "relu") + start
+        ).max()
+        < 1e-13
+    )
 
 
 def test_all_methods_agree_on_linear_models() -> None:
@@ -154,7 +168,10 @@ def test_banzhaf_values_are_the_best_additive_fit() -> None:
     table = explain.value_table(W, B, X)
     design = np.hstack([np.ones((2**N, 1)), values.members(N)])
     fit = np.linalg.lstsq(design, np.moveaxis(table, -1, 0).reshape(2**N, -1), rcond=None)[0][1:]
-    assert np.abs(explain.banzhaf(W, B, X) - np.moveaxis(fit.reshape(N, M, len(X), N), 0, -1)).max() < 1e-12
+    assert (
+        np.abs(explain.banzhaf(W, B, X) - np.moveaxis(fit.reshape(N, M, len(X), N), 0, -1)).max()
+        < 1e-12
+    )
 
 
 @pytest.mark.parametrize("density", [0.3, [0.2, 0.5, 1.0]])
@@ -174,12 +191,17 @@ def test_sampled_values_lie_within_their_errors() -> None:
     assert (np.abs(found.values - exact) <= 5 * found.error + 1e-12).all()
     assert found.error.max() < 0.2
     fixed = explain.shapley_sampled(HIDDEN, B, X, samples=400, hidden="relu")
-    assert (np.abs(fixed.values - explain.shapley(HIDDEN, B, X, hidden="relu")) <= 5 * fixed.error + 1e-12).all()
+    assert (
+        np.abs(fixed.values - explain.shapley(HIDDEN, B, X, hidden="relu"))
+        <= 5 * fixed.error + 1e-12
+    ).all()
 
 
 @pytest.mark.parametrize("q", [0.02, 0.1, 0.3, 0.6, 1.0])
 def test_conditional_values_credit_a_partner_that_is_not_read(q: float) -> None:
-    """f_0 = relu(x_0), and x_1 is on with it: (1 − q)/4 where the set is on, −q/4 where it is off."""
+    """f_0 = relu(x_0), and x_1 is on with it: (1 − q)/4 where the set is on, −q/4 where it is
+    off.
+    """
     eye = np.eye(2)[None]
     x = np.array([[0.4, 0.7], [0.0, 0.0]])
     found = explain.conditional_shapley(eye, np.zeros((1, 2)), x, density=q, set_size=2)
@@ -189,8 +211,10 @@ def test_conditional_values_credit_a_partner_that_is_not_read(q: float) -> None:
 
 @pytest.mark.parametrize("size", [3, 4])
 def test_conditional_values_in_larger_sets(size: int) -> None:
-    """Who is known first switches the set on, which adds (1 − q)/2 to f_0 unless x_0 itself is known: each partner
-    is first with 1/size, so it gets (1 − q)/2 · 1/size of the output that it does not move."""
+    """Who is known first switches the set on, which adds (1 − q)/2 to f_0 unless x_0 itself is
+    known: each partner is first with 1/size, so it gets (1 − q)/2 · 1/size of the output that it
+    does not move.
+    """
     q = 0.3
     eye = np.eye(size)[None]
     x = np.linspace(0.2, 0.9, size)[None]
@@ -209,7 +233,9 @@ def test_conditional_values_are_those_of_data_given_the_known_features() -> None
         chosen = np.isin(np.arange(4), list(inside))
         known = chosen.reshape(2, 2).any(axis=1)
         sets = np.where(known, x.reshape(2, 2).any(axis=1), on.reshape(-1, 2, 2).any(axis=2))
-        return outputs(weights, b, np.where(chosen, x, u * np.repeat(sets, 2, axis=1))[None])[0].mean(axis=0)
+        return outputs(weights, b, np.where(chosen, x, u * np.repeat(sets, 2, axis=1))[None])[
+            0
+        ].mean(axis=0)
 
     found = explain.conditional_shapley(weights, b, x, density=0.3, set_size=2)[0, 0]
     assert np.abs(found - brute_shapley(value, 4)).max() < 0.02
@@ -228,7 +254,9 @@ def test_resampling_is_the_mean_over_new_values(hidden: Any) -> None:
 def test_lines_through_hidden_relus_are_exact() -> None:
     steps = (np.arange(4000) + 0.5) / 4000
     start, end = np.full(N, 0.1), X[:2]
-    gradients = [explain.gradient(HIDDEN, B, start + t * (end - start), hidden="relu") for t in steps]
+    gradients = [
+        explain.gradient(HIDDEN, B, start + t * (end - start), hidden="relu") for t in steps
+    ]
     way = (end - start)[:, None]
     found = explain.integrated_gradients(HIDDEN, B, end, baseline=start, hidden="relu")
     assert np.abs(found - np.mean(gradients, axis=0) * way).max() < 2e-3
@@ -237,7 +265,12 @@ def test_lines_through_hidden_relus_are_exact() -> None:
 def test_linear_hidden_units_that_never_switch_are_one_piece() -> None:
     """With positive weights and inputs no unit switches, and both kinds of model are the same."""
     positive = (np.abs(HIDDEN[0]), HIDDEN[1])
-    for method in (explain.integrated_gradients, explain.occlusion, explain.shapley, explain.gradient):
+    for method in (
+        explain.integrated_gradients,
+        explain.occlusion,
+        explain.shapley,
+        explain.gradient,
+    ):
         a: Any = method(positive, B, X, hidden="relu")
         b: Any = method(positive, B, X)
         assert np.abs(a - b).max() < 1e-13
@@ -265,12 +298,17 @@ def test_sobol_indices_and_importances_are_those_of_samples() -> None:
         changed[..., j] = other[..., j]
         g = outputs(W, B, changed)
         half = (f - g) ** 2 / 2
-        assert (np.abs(exact[..., j] - half.mean(axis=1)) <= 5 * half.std(axis=1) / 141 + 1e-15).all()
+        assert (
+            np.abs(exact[..., j] - half.mean(axis=1)) <= 5 * half.std(axis=1) / 141 + 1e-15
+        ).all()
         rise = (x - g) ** 2 - (x - f) ** 2
         assert (np.abs(own[..., j] - rise.mean(axis=1)) <= 5 * rise.std(axis=1) / 141 + 1e-15).all()
     given = explain.sobol_total(W, B, x, density=p)
     assert np.abs(given - exact).max() < 0.1 * exact.max()
-    assert np.abs(explain.permutation_importance(W, B, x, of="output") - 2 * exact).max() < 0.2 * exact.max()
+    assert (
+        np.abs(explain.permutation_importance(W, B, x, of="output") - 2 * exact).max()
+        < 0.2 * exact.max()
+    )
 
 
 def test_the_loss_does_not_see_interference() -> None:
@@ -282,9 +320,12 @@ def test_the_loss_does_not_see_interference() -> None:
 
 
 def test_permuting_one_feature_of_a_digon_by_hand() -> None:
-    """Features that are never on together come together, which charges the other output with what it never met."""
+    """Features that are never on together come together, which charges the other output with what
+    it never met.
+    """
     x = np.array([[0.5, 0.0], [0.0, 0.4]])
-    seed = next(seed for seed in range(20) if np.random.default_rng(seed).permutation(2)[0] == 1)  # it swaps
+    # it swaps
+    seed = next(seed for seed in range(20) if np.random.default_rng(seed).permutation(2)[0] == 1)
     found = explain.permutation_importance(DIGON, np.zeros((1, 2)), x, of="output", seed=seed)
     # x_0 goes to (0, 0.5): f_0 0.5 → 0 and 0 → 0.1, f_1 0 → 0 and 0.4 → 0.
     assert found[0, :, 0] == pytest.approx([(0.25 + 0.01) / 2, (0.0 + 0.16) / 2])
@@ -292,8 +333,10 @@ def test_permuting_one_feature_of_a_digon_by_hand() -> None:
 
 @pytest.mark.parametrize("q", [0.1, 0.4, 0.8])
 def test_permuting_features_that_exclude_each_other_charges_what_never_happens(q: float) -> None:
-    """Either feature is on with q/2, never both. With x_0 permuted both are, with q²/4, and relu(x_1 − x_0) loses the
-    smaller of them, whose mean square is 1/6; in the data x_0 changes nothing of the other output.
+    """Either feature is on with q/2, never both.
+
+    With x_0 permuted both are, with q²/4, and relu(x_1 − x_0) loses the smaller of them, whose mean
+    square is 1/6; in the data x_0 changes nothing of the other output.
     """
     rng = np.random.default_rng(0)
     which = rng.random(400_000)
@@ -313,13 +356,19 @@ def test_lime_is_parallel_to_the_row_and_samples_converge_to_it() -> None:
     sampled = explain.lime_coefficients(W, B, X, density=p, samples=20000, seed=0)
     assert np.sqrt(((sampled - closed) ** 2).mean()) < 0.01
     assert (
-        np.abs(explain.lime(W, B, X, density=p, samples=20000) - closed * X[:, None] / std[:, None, None, None]).max()
+        np.abs(
+            explain.lime(W, B, X, density=p, samples=20000)
+            - closed * X[:, None] / std[:, None, None, None]
+        ).max()
         < 1e-14
     )
 
 
 def test_the_ridge_of_lime_decides_where_the_kernel_is_narrow() -> None:
-    factors = explain.lime_ridge_factor(5, 1.0, width=3), explain.lime_ridge_factor(5, 1.0, width=0.25)
+    factors = (
+        explain.lime_ridge_factor(5, 1.0, width=3),
+        explain.lime_ridge_factor(5, 1.0, width=0.25),
+    )
     assert factors[0] > 0.99 > 0.2 > factors[1]
     assert explain.lime_ridge_factor(5, 1.0, width=0.25, ridge=0) == 1
     closed = explain.lime_coefficients(W, B, X, density=0.5, width=0.4, samples=50000)
@@ -343,8 +392,14 @@ def test_large_models_are_explained_in_parts(monkeypatch: pytest.MonkeyPatch) ->
 
 WIDE = np.ones((1, 13, 2))
 REFUSED: list[tuple[Callable[[], Any], str]] = [
-    (lambda: explain.shapley(WIDE, np.zeros((1, 13)), np.zeros((1, 13))), "got 13 features; allowed: up to 12"),
-    (lambda: explain.shapley(WIDE[:, :9], np.zeros((1, 9)), np.zeros((1, 9)), density=0.1), "got 9 features"),
+    (
+        lambda: explain.shapley(WIDE, np.zeros((1, 13)), np.zeros((1, 13))),
+        "got 13 features; allowed: up to 12",
+    ),
+    (
+        lambda: explain.shapley(WIDE[:, :9], np.zeros((1, 9)), np.zeros((1, 9)), density=0.1),
+        "got 9 features",
+    ),
     (lambda: explain.shapley(HIDDEN, B, X, density=0.1, hidden="relu"), "ReLU hidden layer"),
     (lambda: explain.lime(HIDDEN, B, X, density=0.1, hidden="relu"), "no closed form"),
     (lambda: explain.sobol_total(HIDDEN, B, density=0.1, hidden="relu"), "ReLU hidden layer"),
@@ -359,7 +414,9 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: explain.conditional_shapley(W, B, X, density=0.1, set_size=1), "set_size: got 1"),
     (lambda: explain.conditional_shapley(W, B, X, density=0.1, set_size=2), "a divisor of n = 5"),
     (
-        lambda: explain.conditional_shapley(W[:, :4], B[:, :4], [[1, 0, 0, 0]], density=0.1, set_size=2),
+        lambda: explain.conditional_shapley(
+            W[:, :4], B[:, :4], [[1, 0, 0, 0]], density=0.1, set_size=2
+        ),
         "a part is on",
     ),
     (lambda: explain.shapley_sampled(W, B, X, samples=1), "samples: got 1"),

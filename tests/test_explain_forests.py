@@ -30,8 +30,16 @@ ZERO = np.zeros((1, 3))
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    words = ["model.n_features=3", "model.n_hidden=3", f"data.density={DENSITIES}", "seed=0,1", "name=forests"]
-    return superpos.train([*words, "train.steps=20", "engine.threads=1"], out=tmp_path_factory.mktemp("outputs"))
+    words = [
+        "model.n_features=3",
+        "model.n_hidden=3",
+        f"data.density={DENSITIES}",
+        "seed=0,1",
+        "name=forests",
+    ]
+    return superpos.train(
+        [*words, "train.steps=20", "engine.threads=1"], out=tmp_path_factory.mktemp("outputs")
+    )
 
 
 @needs
@@ -45,12 +53,15 @@ def test_without_noise_the_one_input_that_is_read_has_all_of_it() -> None:
 
 @needs
 def test_impurity_prefers_inputs_of_many_values_and_held_out_permutation_does_not() -> None:
-    """Strobl et al. 2007: 2, 4, 10 and 20 values, and a continuous input; none says anything of the noise."""
+    """Strobl et al. 2007: 2, 4, 10 and 20 values, and a continuous input; none says anything of the
+    noise.
+    """
     rng = np.random.default_rng(0)
     columns = [rng.integers(0, values, (1, 1200)) / values for values in (2, 4, 10, 20)]
     x = np.stack([*columns, rng.random((1, 1200))], axis=-1)
     read = np.zeros((1, 5, 5))
-    read[0, 0, 0] = 1e-9  # so small that the noise, which is a multiple of it, is all there is to see
+    # so small that the noise, which is a multiple of it, is all there is to see
+    read[0, 0, 0] = 1e-9
     G = explain.of_products(read)
     impurity = explain.forest_impurity(G, np.ones((1, 5)), x, noise=1000.0)[0, 0]
     assert (np.diff(impurity) > 0).all()
@@ -75,7 +86,10 @@ def test_shares_are_means_over_the_outputs_of_others() -> None:
 @needs
 def test_forests_are_graded_by_name(run: Run) -> None:
     found = run.explain(["forest_impurity", "forest_permutation"], question="global")
-    assert found.groupby("method")["grade"].size().to_dict() == {"forest_impurity": 2, "forest_permutation": 2}
+    assert found.groupby("method")["grade"].size().to_dict() == {
+        "forest_impurity": 2,
+        "forest_permutation": 2,
+    }
     held_out = found["method"] == "forest_permutation"
     assert (found["grade"][held_out] > 0.5).all()
     with pytest.raises(ConfigError, match="forest_impurity: says nothing of single inputs"):
@@ -95,10 +109,14 @@ def test_measures_and_the_figure_show_the_bias(run: Run) -> None:
 
 def test_the_figure_needs_different_densities(tmp_path: Path) -> None:
     equal = superpos.train(["data.density=0.1,0.2", "train.steps=0", "name=equal"], out=tmp_path)
-    assert str(forest_importances.applies(equal)).startswith("needs features of different densities")
+    assert str(forest_importances.applies(equal)).startswith(
+        "needs features of different densities"
+    )
 
 
-def test_without_scikit_learn_the_message_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scikit_learn_the_message_says_what_to_install(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(forests, "installed", lambda: False)
     with pytest.raises(MissingPackageError, match=r"pip install 'superpos\[forests\]'"):
         explain.forest_impurity(IDENTITY, ZERO, np.zeros((4, 3)))
@@ -138,5 +156,7 @@ def test_a_claim_that_needs_a_package_is_skipped_and_says_so() -> None:
 def test_scikit_learn_is_loaded_by_nothing_else() -> None:
     modules = "superpos.explain.runs, superpos.families.tms.measures.explanations"
     script = f"import sys, {modules}; print('sklearn' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "False\n"

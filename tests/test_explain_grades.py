@@ -1,4 +1,6 @@
-"""What is true of a model, and how right an explanation of it is: by hand, and where grades must be 1."""
+"""What is true of a model, and how right an explanation of it is: by hand, and where grades must be
+1.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,13 @@ def test_the_strongest_cause_by_hand() -> None:
     # Two outputs that move and one that does not; effects of three inputs.
     real = np.array([[[[3.0, -1.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]]])
     right = grades.of_causes(real, real)
-    assert (right.grade[0], right.missed[0], right.signs[0], right.graded[0], right.still[0]) == (1, 0, 1, 2, 1)
+    assert (right.grade[0], right.missed[0], right.signs[0], right.graded[0], right.still[0]) == (
+        1,
+        0,
+        1,
+        2,
+        1,
+    )
     # The first is missed and its sign wrong, the second is one of two that are named alike.
     found = np.array([[[[-1.0, 2.0, 0.0], [0.0, 0.4, 0.4], [9.0, 9.0, 9.0]]]])
     wrong = grades.of_causes(real, found)
@@ -69,10 +77,15 @@ def test_r_squared_is_that_of_all_sets_one_by_one(method: Any) -> None:
 
 def test_no_additive_explanation_beats_the_best_one_and_its_offset() -> None:
     sets = truth.sets(W, B, X)
-    ceiling = 1 - (np.maximum(sets.variance - (sets.best**2).sum(-1) / 4, 0)).sum(axis=(1, 2)) / sets.variance.sum(
+    ceiling = 1 - (np.maximum(sets.variance - (sets.best**2).sum(-1) / 4, 0)).sum(
         axis=(1, 2)
-    )
-    for method in (explain.shapley, explain.occlusion, explain.integrated_gradients, explain.banzhaf):
+    ) / sets.variance.sum(axis=(1, 2))
+    for method in (
+        explain.shapley,
+        explain.occlusion,
+        explain.integrated_gradients,
+        explain.banzhaf,
+    ):
         found: Any = method(W, B, X)
         assert (grades.of_sets(sets, found).grade <= ceiling + 1e-12).all()
 
@@ -97,8 +110,12 @@ def test_every_method_is_right_of_linear_models_and_of_the_identity() -> None:
 
 def test_ranks_of_a_model_by_hand() -> None:
     true = np.array([[[0.0, 1.0, 2.0], [0.0, 0.0, 0.0]]])
-    assert grades.of_model(true, np.array([[[0.1, 5.0, 9.0], [1.0, 2.0, 3.0]]])).grade == pytest.approx([1])
-    assert grades.of_model(true, np.array([[[9.0, 5.0, 0.1], [1.0, 2.0, 3.0]]])).grade == pytest.approx([-1])
+    assert grades.of_model(
+        true, np.array([[[0.1, 5.0, 9.0], [1.0, 2.0, 3.0]]])
+    ).grade == pytest.approx([1])
+    assert grades.of_model(
+        true, np.array([[[9.0, 5.0, 0.1], [1.0, 2.0, 3.0]]])
+    ).grade == pytest.approx([-1])
     assert grades.of_model(true, np.ones((1, 2, 3))).grade == pytest.approx([0])
 
 
@@ -109,7 +126,8 @@ def test_effects_are_what_their_questions_say() -> None:
     }
     assert effects["drop"][0, 0] == pytest.approx(np.array([[0.5, -0.2], [-0.3, 0.0]]))
     assert effects["structure"][0].tolist() == [[1, -1], [-1, 1]]
-    # f_0 = 0.5 less its mean over x_0: half the time 0 (−0.1 is off), else the mean of relu(x_0 − 0.1), 0.9²/2.
+    # f_0 = 0.5 less its mean over x_0: half the time 0 (−0.1 is off), else the mean of relu(x_0 −
+    # 0.1), 0.9²/2.
     assert effects["resample"][0, 0, 0, 0] == pytest.approx(0.5 - 0.5 * 0.9**2 / 2)
     with pytest.raises(ValueError, match="allowed: drop, resample, global, structure"):
         truth.effects(DIGON, BIAS, X[:, :2], "sets", density=0.5)

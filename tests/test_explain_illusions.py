@@ -1,4 +1,6 @@
-"""Directions that are illusions, attention that could be other, and what patches do beside what is meant."""
+"""Directions that are illusions, attention that could be other, and what patches do beside what is
+meant.
+"""
 
 from __future__ import annotations
 
@@ -41,14 +43,21 @@ def prompts(outputs: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def toys(outputs: Path) -> Run:
-    words = ["model.n_features=4", "model.n_hidden=2", "data.density=0.5,0.1", "model.output=linear"]
+    words = [
+        "model.n_features=4",
+        "model.n_hidden=2",
+        "data.density=0.5,0.1",
+        "model.output=linear",
+    ]
     return superpos.train([*words, "train.steps=50", "engine.threads=1", "name=toys"], out=outputs)
 
 
 # --- directions ----------------------------------------------------------------------------------
 
 
-def test_half_of_what_varies_and_half_of_what_is_read_move_the_output_as_the_true_part_does() -> None:
+def test_half_of_what_varies_and_half_of_what_is_read_move_the_output_as_the_true_part_does() -> (
+    None
+):
     v = np.array([[1, 0, 0], [0, np.sqrt(0.5), np.sqrt(0.5)], [0, 1, 0], [0, 0, 1]])
     assert subspaces.moved(v, W1, W2).tolist() == pytest.approx([1, 1, 0, 0])
 
@@ -79,7 +88,10 @@ def test_illusions_are_circuits_whose_parts_are_known(pairs: Run) -> None:
     assert np.isnan(none.textbook) and one.textbook == pytest.approx(1)
     assert illusion_measures.cosine(pairs).values == pytest.approx([1, np.median(one.cosine)])
     figure = registry.draw(pairs, "illusion")
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["none", "1 pair"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
+        "none",
+        "1 pair",
+    ]
 
 
 # --- attention -----------------------------------------------------------------------------------
@@ -154,7 +166,10 @@ def test_bars_and_lines_of_attention(prompts: Run, pairs: Run) -> None:
     assert shown.betas.tolist() == [0.5, 4, 20]
     assert shown.bars["attention"].tolist() == pytest.approx([0, 1, 0, 0, 0], abs=0.01)
     assert len(registry.draw(prompts, "attention_effect").axes) == 2
-    assert registry.reasons(prompts)["illusion"] == "needs circuit.kind=illusion with 2 values of circuit.distractors"
+    assert (
+        registry.reasons(prompts)["illusion"]
+        == "needs circuit.kind=illusion with 2 values of circuit.distractors"
+    )
     assert "3 values of circuit.beta" in str(registry.reasons(pairs)["attention_effect"])
 
 
@@ -182,14 +197,28 @@ def test_resampling_moves_linear_outputs_twice_as_far_as_the_mean(toys: Run) -> 
 @pytest.mark.parametrize("p", [0.2, 1.0])
 def test_zero_ablation_of_one_feature_is_a_matter_of_its_mean(p: float, tmp_path: Path) -> None:
     """E x² over Var x of a feature that is uniform with probability p."""
-    words = ["model.n_features=1", "model.n_hidden=1", "model.output=linear", f"data.density={p}", "seed=0"]
-    run = superpos.train([*words, "train.steps=300", "train.lr=0.01", "engine.threads=1"], out=tmp_path)
+    words = [
+        "model.n_features=1",
+        "model.n_hidden=1",
+        "model.output=linear",
+        f"data.density={p}",
+        "seed=0",
+    ]
+    run = superpos.train(
+        [*words, "train.steps=300", "train.lr=0.01", "engine.threads=1"], out=tmp_path
+    )
     found = patches.ablation_ratio(run, "zero", "mean").values
     assert found[0] == pytest.approx(1 / (1 - 3 * p / 4), rel=0.05)
 
 
 def test_collateral_is_drawn_over_densities(outputs: Path) -> None:
-    words = ["model.n_features=4", "model.n_hidden=2", "data.density=1,0.5,0.2,0.1", "seed=0", "train.steps=20"]
+    words = [
+        "model.n_features=4",
+        "model.n_hidden=2",
+        "data.density=1,0.5,0.2,0.1",
+        "seed=0",
+        "train.steps=20",
+    ]
     run = superpos.train([*words, "engine.threads=1", "name=four"], out=outputs)
     top, bottom = registry.draw(run, "collateral").axes
     by_label = {line.get_label(): line.get_ydata() for line in top.get_lines()}

@@ -1,4 +1,5 @@
-"""The same models explained by shap, captum and lime: where they agree, and which of their defects are known.
+"""The same models explained by shap, captum and lime: where they agree, and which of their defects
+are known.
 
 The packages stand in an environment of their own, whose Python SUPERPOS_REFEREES names.
 """
@@ -20,19 +21,30 @@ PACKAGES = ("shap", "captum", "lime")
 REFEREE = python_with(*PACKAGES)
 SCRIPT = Path(__file__).parent / "support" / "explain_referees.py"
 
-pytestmark = pytest.mark.skipif(not REFEREE, reason="needs shap, captum and lime, or SUPERPOS_REFEREES")
+pytestmark = pytest.mark.skipif(
+    not REFEREE, reason="needs shap, captum and lime, or SUPERPOS_REFEREES"
+)
 
 
 def model(n: int, m: int, seed: int) -> dict[str, Any]:
     """Random weights, inputs of which a third is 0, and a background."""
     rng = np.random.default_rng(seed)
     x = np.maximum(rng.random((6, n)) - 1 / 3, 0) * 1.5
-    return {"W": rng.normal(size=(n, m)), "b": 0.3 * rng.normal(size=n), "x": x, "rows": rng.random((3, n))}
+    return {
+        "W": rng.normal(size=(n, m)),
+        "b": 0.3 * rng.normal(size=n),
+        "x": x,
+        "rows": rng.random((3, n)),
+    }
 
 
 @pytest.fixture(scope="module")
 def cases() -> dict[str, Any]:
-    cases = {f"{key} n{n}": value for n, m in ((5, 2), (8, 3), (12, 4)) for key, value in model(n, m, n).items()}
+    cases = {
+        f"{key} n{n}": value
+        for n, m in ((5, 2), (8, 3), (12, 4))
+        for key, value in model(n, m, n).items()
+    }
     return cases | {"lime rows n5": np.random.default_rng(1).random((500, 5))}
 
 
@@ -41,7 +53,9 @@ def answers(cases: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("referees")
     np.savez(folder / "cases.npz", **cases)
     command = [str(REFEREE), str(SCRIPT), str(folder / "cases.npz"), str(folder / "answers.npz")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=folder, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return dict(np.load(folder / "answers.npz"))
 
@@ -60,9 +74,14 @@ def test_the_packages_are_those_whose_defects_are_known(answers: Mapping[str, An
 
 
 @pytest.mark.parametrize("name", ["n5", "n8", "n12"])
-def test_shapley_values_are_those_of_shap(cases: dict[str, Any], answers: Mapping[str, Any], name: str) -> None:
+def test_shapley_values_are_those_of_shap(
+    cases: dict[str, Any], answers: Mapping[str, Any], name: str
+) -> None:
     W, b, x = of(cases, name)
-    assert gap(explain.shapley(W, b, x, background=cases[f"rows {name}"])[0], answers[f"exact {name}"]) < 1e-12
+    assert (
+        gap(explain.shapley(W, b, x, background=cases[f"rows {name}"])[0], answers[f"exact {name}"])
+        < 1e-12
+    )
 
 
 def test_the_models_have_interactions_of_third_order(cases: dict[str, Any]) -> None:
@@ -74,7 +93,9 @@ def test_the_models_have_interactions_of_third_order(cases: dict[str, Any]) -> N
         assert np.abs(third).max() > 0.01
 
 
-def test_methods_by_gradients_are_those_of_captum(cases: dict[str, Any], answers: Mapping[str, Any]) -> None:
+def test_methods_by_gradients_are_those_of_captum(
+    cases: dict[str, Any], answers: Mapping[str, Any]
+) -> None:
     W, b, x = of(cases, "n5")
     rows = cases["rows n5"]
     own = {
@@ -87,7 +108,9 @@ def test_methods_by_gradients_are_those_of_captum(cases: dict[str, Any], answers
     assert max(gaps.values()) < 1e-12, gaps
 
 
-def test_lime_converges_to_the_closed_form(cases: dict[str, Any], answers: Mapping[str, Any]) -> None:
+def test_lime_converges_to_the_closed_form(
+    cases: dict[str, Any], answers: Mapping[str, Any]
+) -> None:
     W, b, x = of(cases, "n5", slice(0, 1))
     rows = cases["lime rows n5"]
     errors = []
@@ -141,5 +164,7 @@ def test_captum_0_9_kernelshap_differs_from_call_to_call_and_answers_in_single_p
     assert max(gap(first, again), gap(own, first)) > 1e-3
 
 
-def test_lime_0_2_keeps_coefficients_of_a_regression_with_both_signs(answers: Mapping[str, Any]) -> None:
+def test_lime_0_2_keeps_coefficients_of_a_regression_with_both_signs(
+    answers: Mapping[str, Any],
+) -> None:
     assert np.array_equal(answers["lime 500 n5"], -answers["lime opposite 500 n5"])

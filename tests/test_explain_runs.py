@@ -1,4 +1,6 @@
-"""`superpos explain` and `run.explain`: real runs, graded without training, kept, resumed, refused in one message."""
+"""`superpos explain` and `run.explain`: real runs, graded without training, kept, resumed, refused
+in one message.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,13 @@ from superpos.explain import runs, truth
 from superpos.explain.keys import FORESTS
 from superpos.store import Run
 
-SMALL = ["train.steps=60", "train.batch_size=64", "model.n_features=5", "model.n_hidden=2", "engine.threads=1"]
+SMALL = [
+    "train.steps=60",
+    "train.batch_size=64",
+    "model.n_features=5",
+    "model.n_hidden=2",
+    "engine.threads=1",
+]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +36,9 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(outputs: Path) -> Run:
-    return superpos.train([*SMALL, "data.density=1,0.1", "seed=range(3)", "name=small"], out=outputs)
+    return superpos.train(
+        [*SMALL, "data.density=1,0.1", "seed=range(3)", "name=small"], out=outputs
+    )
 
 
 def superpos_explain(*words: object) -> Result:
@@ -42,7 +52,10 @@ def folders(run: Run) -> list[Path]:
 def test_grades_are_those_of_the_functions(run: Run) -> None:
     found = run.explain(["shapley", "occlusion"], question=["drop", "sets"], inputs=16)
     assert len(found) == 6 * 2 * 2
-    assert found.loc[found["method"].eq("occlusion") & found["question"].eq("drop"), "grade"].tolist() == [1] * 6
+    assert (
+        found.loc[found["method"].eq("occlusion") & found["question"].eq("drop"), "grade"].tolist()
+        == [1] * 6
+    )
     W, b = run.tensor("W").astype(float), run.tensor("b").astype(float)
     x = truth.active_inputs(5, 3, 16)
     expected = explain_grades(W, b, x)
@@ -57,7 +70,9 @@ def explain_grades(W: Any, b: Any, x: Any) -> Any:
     return grades.of_sets(truth.sets(W, b, x), explain.shapley(W, b, x)).grade
 
 
-def test_what_is_there_is_read_and_a_damaged_part_made_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_there_is_read_and_a_damaged_part_made_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = run.explain("lime", question="drop", inputs=8)
     digest = run.digest()
     [folder] = [folder for folder in folders(run) if '["lime"]' in (folder / "facts").read_text()]
@@ -70,8 +85,12 @@ def test_what_is_there_is_read_and_a_damaged_part_made_again(run: Run, monkeypat
     assert run.digest() == digest
 
 
-def test_interrupted_work_is_taken_up_part_by_part(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = superpos.train([*SMALL[:2], *SMALL[3:], "model.n_features=4,5", "seed=range(2)", "name=parts"], out=outputs)
+def test_interrupted_work_is_taken_up_part_by_part(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = superpos.train(
+        [*SMALL[:2], *SMALL[3:], "model.n_features=4,5", "seed=range(2)", "name=parts"], out=outputs
+    )
     assert run.folder.n_chunks == 2
     made: list[list[int]] = []
     table = runs._table
@@ -100,12 +119,16 @@ def test_some_models_and_the_best_of_each_setting(run: Run) -> None:
 
 
 def test_the_command_prints_a_table_and_json(run: Run) -> None:
-    done = superpos_explain(run.path, "explain.method=shapley,random", "explain.question=drop", "--models=best")
+    done = superpos_explain(
+        run.path, "explain.method=shapley,random", "explain.question=drop", "--models=best"
+    )
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert lines[0].split()[:3] == ["data.density", "question", "method"]
     assert len(lines) == 1 + 2 * 2
-    as_json = json.loads(superpos_explain(run.path, "explain.method=shapley", "--json", "--quiet").stdout)
+    as_json = json.loads(
+        superpos_explain(run.path, "explain.method=shapley", "--json", "--quiet").stdout
+    )
     assert as_json["path"] == str(run.path)
     assert {row["question"] for row in as_json["grades"]} == {"sets"}
     assert all(0 < row["grade"] <= 1 for row in as_json["grades"])
@@ -121,27 +144,48 @@ def test_all_methods_answer_all_questions_that_they_have_an_answer_to(run: Run) 
     }
     about_models = run.explain(question=["global", "structure"], inputs=8)
     assert set(about_models["method"]) == set(runs.METHODS) - {"conditional_shapley", *FORESTS}
-    exact = about_models[about_models["method"].eq("sobol_total") & about_models["question"].eq("global")]
+    exact = about_models[
+        about_models["method"].eq("sobol_total") & about_models["question"].eq("global")
+    ]
     assert (exact["grade"] > 0.9).all()  # both are means over draws of the data, of other seeds
 
 
 @pytest.mark.parametrize("background", ["zero", "mean", "data", "rows"])
 def test_backgrounds(run: Run, background: str) -> None:
-    found = run.explain(["shapley", "occlusion", "banzhaf"], background=background, inputs=4, models=[0, 5])
+    found = run.explain(
+        ["shapley", "occlusion", "banzhaf"], background=background, inputs=4, models=[0, 5]
+    )
     assert np.isfinite(found["grade"]).all()
     assert found["error"].isna().all()
 
 
 def test_correlated_sets_and_conditional_values(outputs: Path) -> None:
-    words = ["model.n_features=4", "data.correlation=correlated", "data.set_size=2", "data.density=0.2", "name=sets"]
+    words = [
+        "model.n_features=4",
+        "data.correlation=correlated",
+        "data.set_size=2",
+        "data.density=0.2",
+        "name=sets",
+    ]
     run = superpos.train([*SMALL[:2], *words, "model.n_hidden=2"], out=outputs)
     conditional = run.explain("shapley", value="conditional", inputs=8)
-    assert run.explain("conditional_shapley", inputs=8)["grade"].tolist() == conditional["grade"].tolist()
-    assert run.explain("shapley", background="data", inputs=8)["grade"].tolist() != conditional["grade"].tolist()
+    assert (
+        run.explain("conditional_shapley", inputs=8)["grade"].tolist()
+        == conditional["grade"].tolist()
+    )
+    assert (
+        run.explain("shapley", background="data", inputs=8)["grade"].tolist()
+        != conditional["grade"].tolist()
+    )
 
 
 def test_conditional_values_of_a_hidden_relu_are_refused(outputs: Path) -> None:
-    words = ["model.n_features=4", "data.correlation=correlated", "data.set_size=2", "data.density=0.2"]
+    words = [
+        "model.n_features=4",
+        "data.correlation=correlated",
+        "data.set_size=2",
+        "data.density=0.2",
+    ]
     relu = ["model.hidden=relu", "model.tied=false", "name=hiddensets"]
     run = superpos.train([*SMALL[:2], *words, "model.n_hidden=2", *relu], out=outputs)
     done = superpos_explain(run.path, "explain.value=conditional", "explain.method=shapley")
@@ -152,7 +196,9 @@ def test_conditional_values_of_a_hidden_relu_are_refused(outputs: Path) -> None:
 def test_hidden_relus_and_many_features_are_sampled_and_that_is_said(outputs: Path) -> None:
     words = ["model.n_features=13", "model.n_hidden=4", "name=wide"]
     run = superpos.train([*SMALL[:2], *words], out=outputs)
-    done = superpos_explain(run.path, "explain.method=shapley", "explain.question=drop", "explain.inputs=2")
+    done = superpos_explain(
+        run.path, "explain.method=shapley", "explain.question=drop", "explain.inputs=2"
+    )
     assert done.exit_code == 0, done.output
     assert "were sampled" in done.stderr
     hidden = ["model.hidden=relu", "model.tied=false", "name=hidden"]
@@ -173,8 +219,14 @@ REFUSED = [
     (["explain.question=why"], "allowed: drop or resample"),
     (["explain.value=conditional", "explain.method=shapley"], "got independent features"),
     (["explain.method=conditional_shapley"], "got independent features"),
-    (["explain.method=permutation_importance", "explain.question=drop"], "says nothing of single inputs"),
-    (["explain.background=data", "explain.method=integrated_gradients"], "takes zero, mean or rows"),
+    (
+        ["explain.method=permutation_importance", "explain.question=drop"],
+        "says nothing of single inputs",
+    ),
+    (
+        ["explain.background=data", "explain.method=integrated_gradients"],
+        "takes zero, mean or rows",
+    ),
     (["explain.active=9"], "up to the 5 features"),
     (["explain.active=none"], "or data"),
     (["explain.inputs=4,8"], "got several values"),
@@ -188,7 +240,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("words", "part"), REFUSED, ids=[" ".join(words) for words, _ in REFUSED])
-def test_what_cannot_be_asked_is_refused_and_nothing_written(run: Run, words: list[str], part: str) -> None:
+def test_what_cannot_be_asked_is_refused_and_nothing_written(
+    run: Run, words: list[str], part: str
+) -> None:
     before = folders(run)
     done = superpos_explain(run.path, *words)
     assert done.exit_code == 2, done.output
@@ -197,11 +251,17 @@ def test_what_cannot_be_asked_is_refused_and_nothing_written(run: Run, words: li
 
 
 def test_models_that_cannot_be_asked_are_refused(outputs: Path) -> None:
-    wide = superpos.train([*SMALL[:2], "model.n_features=20", "model.n_hidden=4", "name=twenty"], out=outputs)
+    wide = superpos.train(
+        [*SMALL[:2], "model.n_features=20", "model.n_hidden=4", "name=twenty"], out=outputs
+    )
     for question in ("global", "sets"):
-        done = superpos_explain(wide.path, f"explain.question={question}", "explain.method=gradient")
+        done = superpos_explain(
+            wide.path, f"explain.question={question}", "explain.method=gradient"
+        )
         assert done.exit_code == 2 and "got 20 features; allowed: up to 12" in done.stderr
-    signed = superpos.train([*SMALL[:2], "data.signed=true", "model.output=linear", "name=signed"], out=outputs)
+    signed = superpos.train(
+        [*SMALL[:2], "data.signed=true", "model.output=linear", "name=signed"], out=outputs
+    )
     with pytest.raises(SuperposError, match=r"data\.signed=true"):
         signed.explain("shapley")
     sae = superpos.train(["family=sae", "train.steps=10", "name=sae"], out=outputs)

@@ -15,7 +15,13 @@ import superpos
 from superpos.cli import app
 from superpos.store import Run, text_tables
 
-WORDS = ["model.n_features=3", "data.sparsity=0.5,[0.1,0.5,0.9]", "seed=0,1", "train.steps=4", "record.loss_every=2"]
+WORDS = [
+    "model.n_features=3",
+    "data.sparsity=0.5,[0.1,0.5,0.9]",
+    "seed=0,1",
+    "train.steps=4",
+    "record.loss_every=2",
+]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +32,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def of_two_shapes(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return superpos.train(["model.n_features=3,4", "seed=0,1", "train.steps=2"], out=tmp_path_factory.mktemp("outputs"))
+    return superpos.train(
+        ["model.n_features=3,4", "seed=0,1", "train.steps=2"],
+        out=tmp_path_factory.mktemp("outputs"),
+    )
 
 
 def export(run: Run, *arguments: str) -> Result:
@@ -39,7 +48,10 @@ def test_a_table_as_csv_reads_as_it_was(run: Run, tmp_path: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, f"{path}\n")
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [float(row["loss"]) for row in rows] == run.table["loss"].tolist()  # every digit
-    assert [json.loads(row["data.sparsity"]) for row in rows] == [*[[0.5] * 3] * 2, *[[0.1, 0.5, 0.9]] * 2]
+    assert [json.loads(row["data.sparsity"]) for row in rows] == [
+        *[[0.5] * 3] * 2,
+        *[[0.1, 0.5, 0.9]] * 2,
+    ]
 
 
 def test_a_table_as_parquet_is_the_table(run: Run, tmp_path: Path) -> None:
@@ -71,8 +83,12 @@ def test_as_says_the_format_whatever_the_file_is_called(run: Run, tmp_path: Path
     assert (tmp_path / "table.txt").read_bytes() == (tmp_path / "table.csv").read_bytes()
 
 
-@pytest.mark.parametrize(("words", "models"), [("all", [0, 1, 2, 3]), ("3,0", [3, 0]), ("1:3,1", [1, 2])])
-def test_models_are_chosen_by_number(words: str, models: list[int], run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "models"), [("all", [0, 1, 2, 3]), ("3,0", [3, 0]), ("1:3,1", [1, 2])]
+)
+def test_models_are_chosen_by_number(
+    words: str, models: list[int], run: Run, tmp_path: Path
+) -> None:
     assert export(run, f"--to={tmp_path / 'run.npz'}", "--models", words).exit_code == 0
     with np.load(tmp_path / "run.npz") as arrays:
         assert arrays["model"].tolist() == models
@@ -101,7 +117,10 @@ def test_tensors_of_two_shapes_are_no_one_array(of_two_shapes: Run, tmp_path: Pa
         ([], "--to: is missing"),
         (["--to=run.txt"], "allowed: a file name that ends in .csv, .parquet, .md, .tex, .npz"),
         (["--to=run"], "allowed: a file name that ends in .csv, .parquet, .md, .tex, .npz"),
-        (["--to=run.npz", "--by-setting"], "allowed: a file name that ends in .csv, .parquet, .md, .tex\n"),
+        (
+            ["--to=run.npz", "--by-setting"],
+            "allowed: a file name that ends in .csv, .parquet, .md, .tex\n",
+        ),
         (["--to=run.csv", "--by-setting", "--models=best"], "--by-setting: is about all models"),
         (["--as=x", "--model=1", "--by-setting"], "--by-setting: is for tables"),
         (["--to=run.csv", "--models=9"], "allowed: models 0 to 3"),
@@ -127,7 +146,9 @@ def test_what_cannot_be_exported(
     assert [*tmp_path.iterdir()] == []
 
 
-SIGNS = pd.DataFrame({"a_b": [1, 20], "x<y": [0.123456, np.nan], "text": [r"50% & \n | {c}", "[i]\nj~^$#"]})
+SIGNS = pd.DataFrame(
+    {"a_b": [1, 20], "x<y": [0.123456, np.nan], "text": [r"50% & \n | {c}", "[i]\nj~^$#"]}
+)
 
 
 def test_markdown_is_a_table_whatever_stands_in_it() -> None:
@@ -160,15 +181,21 @@ def test_tables_for_people_have_what_differs(run: Run, tmp_path: Path) -> None:
     assert names[:5] == ["model", "data.sparsity", "seed", "status", "loss"]
     assert not {"row_id", "diverged_at", "train.steps"} & set(names)
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-    assert [row[:3] for row in cells] == [["2", r"\[0.1, 0.5, 0.9\]", "0"], ["0", r"\[0.5, 0.5, 0.5\]", "0"]]
-    assert [float(row[4]) for row in cells] == pytest.approx(run.table["loss"].loc[[2, 0]].tolist(), rel=1e-3)
+    assert [row[:3] for row in cells] == [
+        ["2", r"\[0.1, 0.5, 0.9\]", "0"],
+        ["0", r"\[0.5, 0.5, 0.5\]", "0"],
+    ]
+    assert [float(row[4]) for row in cells] == pytest.approx(
+        run.table["loss"].loc[[2, 0]].tolist(), rel=1e-3
+    )
 
 
 def test_settings_as_every_table(run: Run, tmp_path: Path) -> None:
     expected = run.by_setting()
     for suffix in (".csv", ".parquet", ".md", ".tex"):
         assert export(run, f"--to={tmp_path / f'run{suffix}'}", "--by-setting").exit_code == 0
-    read = pd.read_csv(tmp_path / "run.csv", dtype={"loss_best": str})  # pandas' own numbers may miss the last bit
+    # pandas' own numbers may miss the last bit
+    read = pd.read_csv(tmp_path / "run.csv", dtype={"loss_best": str})
     assert read["loss_best"].map(float).tolist() == expected["loss_best"].tolist()
     assert [json.loads(cell) for cell in read["data.sparsity"]] == [[0.5] * 3, [0.1, 0.5, 0.9]]
     assert pd.read_parquet(tmp_path / "run.parquet")["best"].tolist() == expected["best"].tolist()

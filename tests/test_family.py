@@ -1,7 +1,7 @@
 """The seam holds: a second family, which lives in the tests alone, does all that toy models do.
 
-`support/auto` is that family: autoencoders of inputs that are made of the features of a run of toy models. It uses
-every slot of `superpos.family`, and nothing of superpos is changed for it.
+`support/auto` is that family: autoencoders of inputs that are made of the features of a run of toy
+models. It uses every slot of `superpos.family`, and nothing of superpos is changed for it.
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ from superpos.store import Run
 from superpos.training import runner, sources
 from superpos.user.functions import Own
 
-REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
+# a machine that can have Chromium must not skip these
+REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
 ROOT = Path(superpos.__file__).parents[1]
 TOY = [
-    "name=world", "model.n_features=4", "model.n_hidden=2", "train.steps=100", "train.batch_size=64", "seed=0,1",
-    "engine.backend=reference",
+    "name=world", "model.n_features=4", "model.n_hidden=2", "train.steps=100",
+    "train.batch_size=64", "seed=0,1", "engine.backend=reference",
 ]  # fmt: skip
 KINDS = ["learned", "learned", "dictionary", "identity", "identity"]
 SEEDS = 3
@@ -107,7 +108,9 @@ def started(arguments: list[str]) -> subprocess.Popen[str]:
     tests = Path(__file__).parent
     paths = os.pathsep.join(map(str, (ROOT, tests, tests / "support")))
     environment = os.environ | {"PYTHONPATH": paths}
-    return subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def training(*arguments: str | Path) -> subprocess.Popen[str]:
@@ -124,7 +127,7 @@ def resolved(overrides: list[str]) -> Sweep:
     return sources.resolve(compose(overrides).sweep)
 
 
-# --- every slot has its proof ----------------------------------------------------------------------------------------
+# --- every slot has its proof ---------------------------------------------------------------------
 
 
 def defaults(kind: type) -> dict[str, Any]:
@@ -149,7 +152,11 @@ def test_every_slot_is_used(kind: type) -> None:
     own = Own.of({"data": data})
     assert own is not None
     read = FAMILY.with_functions(Own.from_json(own.to_json()))  # as from a run folder
-    values = {Family: (FAMILY, read), Exhibits: (FAMILY.shows,), Explorer: (FAMILY.shows.explorer,)}[kind]
+    values = {
+        Family: (FAMILY, read),
+        Exhibits: (FAMILY.shows,),
+        Explorer: (FAMILY.shows.explorer,),
+    }[kind]
     for slot, default in defaults(kind).items():
         given = [getattr(value, slot) for value in values]
         assert any(found is not default and found != default for found in given), slot
@@ -159,11 +166,13 @@ def test_the_family_stands_in_the_tests_alone() -> None:
     for file in ROOT.glob("superpos/**/*.py"):
         assert "auto." not in file.read_text(encoding="utf-8").replace("n_auto.", ""), file
     assert all(
-        128 <= purpose + added < 256 for purpose in set(Purpose) - {Purpose.NOISE} for added in (0, Purpose.NOISE)
+        128 <= purpose + added < 256
+        for purpose in set(Purpose) - {Purpose.NOISE}
+        for added in (0, Purpose.NOISE)
     )
 
 
-# --- it trains -------------------------------------------------------------------------------------------------------
+# --- it trains ------------------------------------------------------------------------------------
 
 
 def test_a_sweep_is_trained(run: Run) -> None:
@@ -193,7 +202,9 @@ def test_models_that_are_made_are_as_they_are_made(run: Run) -> None:
     assert len(made) == 2 * SEEDS
     for model in made:
         weights = run.weights(model)
-        np.testing.assert_array_equal(np.maximum(weights["E"], 0) @ np.maximum(weights["D"], 0), np.eye(2))
+        np.testing.assert_array_equal(
+            np.maximum(weights["E"], 0) @ np.maximum(weights["D"], 0), np.eye(2)
+        )
         assert not weights["active"].any()
         steps, _ = run.snapshots(model)
         assert steps.tolist() == [0]
@@ -225,7 +236,9 @@ def test_counters_are_published(run: Run) -> None:
 
 def test_a_row_alone_is_the_row_in_the_sweep(run: Run, sweep: list[str], tmp_path: Path) -> None:
     row = run.table.iloc[SEEDS * 2 + 1]
-    kinds = [f"auto.{name}={row[f'auto.{name}']}" for name in ("decoder", "activation", "n_latents")]
+    kinds = [
+        f"auto.{name}={row[f'auto.{name}']}" for name in ("decoder", "activation", "n_latents")
+    ]
     alone = superpos.train([*sweep, *kinds, "seed=1"], out=tmp_path)
     assert alone.n_models == 1
     assert alone.table["row_id"][0] == row["row_id"]
@@ -277,22 +290,37 @@ def test_parts_are_patched(run: Run) -> None:
 
 
 def test_a_diverged_model_keeps_its_counters(sweep: list[str], tmp_path: Path) -> None:
-    kinds = ["auto.decoder=learned", "auto.activation=relu,linear", "auto.n_latents=4", "seed=0", "train.lr=1e30,0.01"]
+    kinds = [
+        "auto.decoder=learned",
+        "auto.activation=relu,linear",
+        "auto.n_latents=4",
+        "seed=0",
+        "train.lr=1e30,0.01",
+    ]
     found = superpos.train([*sweep, *kinds, "record.snapshots=0"], out=tmp_path)
     assert found.table["status"].tolist() == ["diverged", "ok"] * 2
     for model in (0, 2):
-        assert found.weights(model)["active"].max() <= 32 * found.table["diverged_at"][model] < 60 * 32
+        assert (
+            found.weights(model)["active"].max() <= 32 * found.table["diverged_at"][model] < 60 * 32
+        )
         assert all(np.isfinite(value).all() for value in found.weights(model).values())
 
 
 def test_a_users_own_data(source: Path, tmp_path: Path) -> None:
-    overrides = ["family=auto", f"auto.source={source}", "auto.activation=linear", "train.steps=3", "name=own"]
+    overrides = [
+        "family=auto",
+        f"auto.source={source}",
+        "auto.activation=linear",
+        "train.steps=3",
+        "name=own",
+    ]
     found = superpos.train(overrides, data=data, out=tmp_path)
     assert found.table["backend"].tolist() == ["reference"]
     assert found.table["loss_kind"].tolist() == ["sampled"]
     assert found.family is not None
     assert str(found.family.functions) == "data=data"
-    assert found.table[["auto.n_features", "auto.n_inputs"]].to_numpy().tolist() == [[4, 2]]  # as its source has
+    # as its source has
+    assert found.table[["auto.n_features", "auto.n_inputs"]].to_numpy().tolist() == [[4, 2]]
     assert found.manifest["plan"]["values"]["auto.n_inputs"] == 2
     with pytest.raises(ConfigError, match="autoencoders take no such function; allowed: data"):
         superpos.train(overrides, target=data, out=tmp_path)
@@ -302,9 +330,15 @@ def test_a_users_own_data(source: Path, tmp_path: Path) -> None:
         superpos.train(overrides, data=narrow, out=tmp_path)
 
 
-# --- what happens on the way does not matter --------------------------------------------------------------------------
+# --- what happens on the way does not matter ------------------------------------------------------
 
-LONG = ["auto.decoder=learned", "auto.activation=relu", "auto.n_latents=4,5", "train.steps=500", "seed=0,1"]
+LONG = [
+    "auto.decoder=learned",
+    "auto.activation=relu",
+    "auto.n_latents=4,5",
+    "train.steps=500",
+    "seed=0,1",
+]
 
 
 def test_three_shards_are_the_whole(run: Run, sweep: list[str], tmp_path: Path) -> None:
@@ -318,8 +352,13 @@ def test_three_shards_are_the_whole(run: Run, sweep: list[str], tmp_path: Path) 
 
 
 def test_killed_again_and_again(run: Run, sweep: list[str], tmp_path: Path) -> None:
-    script = "import auto.registered, runpy, sys; runpy.run_module('kill_often', run_name='__main__', alter_sys=True)"
-    code, stdout, stderr = finished(started([sys.executable, "-c", script, "5", str(tmp_path), "1", *sweep]))
+    script = (
+        "import auto.registered, runpy, sys; runpy.run_module('kill_often', run_name='__main__', "
+        "alter_sys=True)"
+    )
+    code, stdout, stderr = finished(
+        started([sys.executable, "-c", script, "5", str(tmp_path), "1", *sweep])
+    )
     assert code == 0, stderr
     found = json.loads(stdout.splitlines()[-1])
     assert found["kills"] == 5
@@ -327,7 +366,9 @@ def test_killed_again_and_again(run: Run, sweep: list[str], tmp_path: Path) -> N
 
 
 def test_interrupted_and_its_source_gone(source: Path, tmp_path: Path) -> None:
-    """Stopped in the middle of its second chunk; then nothing but the run's own folder is needed."""
+    """Stopped in the middle of its second chunk; then nothing but the run's own folder is
+    needed.
+    """
     moved = tmp_path / "away" / "moved"
     shutil.copytree(source, moved)
     elsewhere = ["experiment=auto_kinds", f"auto.source={moved}", *LONG]
@@ -344,7 +385,9 @@ def test_interrupted_and_its_source_gone(source: Path, tmp_path: Path) -> None:
     digest = superpos.load(source).digest()[: sources.DIGITS]
     again = superpos.train(["experiment=auto_kinds", f"auto.source={digest}", *LONG], out=tmp_path)
     assert again.path == folder
-    undisturbed = superpos.train(["experiment=auto_kinds", f"auto.source={source}", *LONG], out=tmp_path / "other")
+    undisturbed = superpos.train(
+        ["experiment=auto_kinds", f"auto.source={source}", *LONG], out=tmp_path / "other"
+    )
     assert again.digest() == undisturbed.digest()
     assert again.tensor("active", [0]).any()
 
@@ -356,14 +399,19 @@ def until(there: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-# --- other runs ------------------------------------------------------------------------------------------------------
+# --- other runs -----------------------------------------------------------------------------------
 
 
-def test_a_run_is_named_by_its_digest(run: Run, source: Path, sweep: list[str], tmp_path: Path) -> None:
+def test_a_run_is_named_by_its_digest(
+    run: Run, source: Path, sweep: list[str], tmp_path: Path
+) -> None:
     moved = tmp_path / "away" / "moved"
     shutil.copytree(source, moved)
     digest = superpos.load(source).digest()[: sources.DIGITS]
-    plans = [resolved(overrides).to_json() for overrides in (sweep, ["experiment=auto_kinds", f"auto.source={moved}"])]
+    plans = [
+        resolved(overrides).to_json()
+        for overrides in (sweep, ["experiment=auto_kinds", f"auto.source={moved}"])
+    ]
     assert plans[0] == plans[1] == run.manifest["plan"]
     assert plans[0]["values"]["auto.source"] == digest
     assert str(source) not in json.dumps([plans, run.manifest["plan"], run.manifest["config"]])
@@ -372,7 +420,12 @@ def test_a_run_is_named_by_its_digest(run: Run, source: Path, sweep: list[str], 
     assert one.base["auto.source"] == f"{digest}:1"
     other = superpos.train([*TOY, "train.lr=0.003"], out=tmp_path)
     ids = {
-        plan.run_id for plan in (resolved(sweep), one, resolved(["experiment=auto_kinds", f"auto.source={other.path}"]))
+        plan.run_id
+        for plan in (
+            resolved(sweep),
+            one,
+            resolved(["experiment=auto_kinds", f"auto.source={other.path}"]),
+        )
     }
     assert len(ids) == 3
 
@@ -382,16 +435,20 @@ def test_a_source_that_does_not_fit_is_refused(run: Run, source: Path, tmp_path:
         str(tmp_path / "nowhere"): "auto.source: .*nowhere does not exist",
         f"{source}:7": "has no model 7; allowed: 0 to 1",
         str(run.path): "is not a run of tied toy models",
-        "0123456789abcdef": "where 0123456789abcdef lies is not known; give auto.n_features and auto.n_inputs",
+        "0123456789abcdef": "where 0123456789abcdef lies is not known; "
+        "give auto.n_features and auto.n_inputs",
     }
     for given, words in faults.items():
         with pytest.raises(ConfigError, match=words):
             superpos.train(["family=auto", f"auto.source={given}"], out=tmp_path)
     with pytest.raises(
-        SuperposError, match="the run of digest 0123456789abcdef is needed, and where it lies is not known"
+        SuperposError,
+        match="the run of digest 0123456789abcdef is needed, and where it lies is not known",
     ):
         superpos.train(["experiment=auto_kinds", "auto.source=0123456789abcdef"], out=tmp_path)
-    with pytest.raises(ConfigError, match=r"auto.n_inputs: got \[3\]; allowed: 2, as auto.source has"):
+    with pytest.raises(
+        ConfigError, match=r"auto.n_inputs: got \[3\]; allowed: 2, as auto.source has"
+    ):
         superpos.train(["family=auto", f"auto.source={source}", "auto.n_inputs=3"], out=tmp_path)
     copy = tmp_path / "away" / "copy"
     shutil.copytree(source, copy)
@@ -404,19 +461,27 @@ def test_only_the_models_that_are_named_are_kept(source: Path, tmp_path: Path) -
     best = int(superpos.load(source).table["loss"].idxmin())
     worst = 1 - best
     few = ["family=auto", "auto.activation=linear", "train.steps=1", "name=few"]
-    for given, models in ((f"{source}:{worst}", [0, 1]), (f"{source}:{best}", [best]), (str(source), [best])):
+    for given, models in (
+        (f"{source}:{worst}", [0, 1]),
+        (f"{source}:{best}", [best]),
+        (str(source), [best]),
+    ):
         found = superpos.train([*few, f"auto.source={given}"], out=tmp_path)
         [name] = found.folder.shared_states()
         assert found.shared(name)["model"].tolist() == models
 
 
 def learner(run: Run) -> tuple[Any, dict[str, np.ndarray]]:
-    """The task of a model with latents that cannot be negative and a decoder that is learned, and its tensors."""
+    """The task of a model with latents that cannot be negative and a decoder that is learned, and
+    its tensors.
+    """
     chosen = (run.table["auto.activation"] == "relu") & (run.table["auto.decoder"] == "learned")
     model = int(run.table["model"][chosen].iloc[0])
     files = {name: run.shared(name) for name in run.folder.shared_states()}
     task = Sweep.from_json(run.manifest["plan"]).task(np.array([model]), files)
-    return task, {name: run.tensor(name, [model]) for name in (*task.structure.param_shapes, "active")}
+    return task, {
+        name: run.tensor(name, [model]) for name in (*task.structure.param_shapes, "active")
+    }
 
 
 def test_evaluation_sees_the_extra_state_and_training_the_step(run: Run) -> None:
@@ -425,7 +490,8 @@ def test_evaluation_sees_the_extra_state_and_training_the_step(run: Run) -> None
     engine = ReferenceEngine(FAMILY)
     none, every = ({"active": np.full_like(active, count)} for count in (0, 1))
     empty = engine.evaluate(task, params, 1000, none)[0]
-    assert engine.evaluate(task, params, 1000, every)[0] < empty  # the power of the inputs, which nothing explains
+    # the power of the inputs, which nothing explains
+    assert engine.evaluate(task, params, 1000, every)[0] < empty
     x = FAMILY.batch(task, 0, "cpu")
     tensors = {name: torch.from_numpy(value) for name, value in params.items()}
     first, last = (FAMILY.losses(task, tensors, x, {}, step).mean() for step in (0, 10**6))
@@ -451,7 +517,13 @@ def test_a_latent_begins_anew_without_moments(run: Run) -> None:
 
 
 def test_shared_files_are_checked(sweep: list[str], tmp_path: Path) -> None:
-    overrides = [*sweep, "auto.decoder=identity", "auto.activation=linear", "auto.n_latents=2", "seed=0"]
+    overrides = [
+        *sweep,
+        "auto.decoder=identity",
+        "auto.activation=linear",
+        "auto.n_latents=2",
+        "seed=0",
+    ]
     found = superpos.train(overrides, out=tmp_path)
     [file] = found.path.glob("shared/auto.source-*.safetensors")
     assert set(found.shared(file.stem)) == {"W", "model", "best"}
@@ -479,7 +551,7 @@ def test_drawn_dictionaries_are_shared(tmp_path: Path) -> None:
         assert found.table["found"][model] == share, world
 
 
-# --- it is shown -----------------------------------------------------------------------------------------------------
+# --- it is shown ----------------------------------------------------------------------------------
 
 
 def test_status_counts_by_the_label(run: Run) -> None:
@@ -497,7 +569,8 @@ def test_settings_have_columns_of_the_family(run: Run) -> None:
     found = run.by_setting()
     assert found.columns[-2:].tolist() == ["agreement", "dictionaries"]
     assert found["agreement"].between(0, 1 + 1e-9).all()
-    np.testing.assert_allclose(found["agreement"][2:], 1, rtol=1e-6)  # decoders that are frozen or made
+    # decoders that are frozen or made
+    np.testing.assert_allclose(found["agreement"][2:], 1, rtol=1e-6)
     assert found["dictionaries"][2] == f"whole {SEEDS}"
 
 
@@ -530,7 +603,10 @@ def test_a_model_is_exported_from_the_command_line(run: Run, tmp_path: Path) -> 
 
 def test_figures_are_drawn_and_listed(run: Run, tmp_path: Path) -> None:
     drawn = done("plot", run.path, "--to", tmp_path).stdout.split()
-    assert [Path(path).name for path in drawn] == ["auto_kinds_dictionary.png", "auto_kinds_loss.png"]
+    assert [Path(path).name for path in drawn] == [
+        "auto_kinds_dictionary.png",
+        "auto_kinds_loss.png",
+    ]
     assert all(Path(path).stat().st_size > 1000 for path in drawn)
     refused = cli("plot", run.path, "--figure", "polytopes")
     assert refused.exit_code == 2
@@ -543,7 +619,9 @@ def test_figures_are_drawn_and_listed(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
-def test_the_page_has_the_card_of_the_family(explore: Callable[..., Page], out: Path, tmp_path: Path) -> None:
+def test_the_page_has_the_card_of_the_family(
+    explore: Callable[..., Page], out: Path, tmp_path: Path
+) -> None:
     shown = superpos.train(["experiment=auto_density", "train.steps=20", "name=shown"], out=out)
     page = explore(Path(done("report", shown.path, "--to", tmp_path / "page.html").stdout.strip()))
     model = page.model
@@ -590,7 +668,9 @@ def test_completion_knows_the_keys(run: Run, out: Path, monkeypatch: pytest.Monk
     assert "auto.decoder=" in keys
     assert [word for word, _ in suggestions.overrides("auto.", []) if word.startswith("auto")] == []
     assert ("auto.decoder=learned", "") in suggestions.overrides("auto.decoder=l", ["family=auto"])
-    assert ("auto.decoder=learned", "") in suggestions.overrides("auto.decoder=l", ["experiment=auto_kinds"])
+    assert ("auto.decoder=learned", "") in suggestions.overrides(
+        "auto.decoder=l", ["experiment=auto_kinds"]
+    )
     monkeypatch.chdir(out.parent)
     (out.parent / "outputs").symlink_to(out)
     assert (f"auto.source=outputs/auto_kinds/{run.path.name}", "") in suggestions.overrides(
@@ -600,16 +680,25 @@ def test_completion_knows_the_keys(run: Run, out: Path, monkeypatch: pytest.Monk
     assert "auto_kinds" in dict(suggestions.experiments())
 
 
-# --- what cannot be is refused ---------------------------------------------------------------------------------------
+# --- what cannot be is refused --------------------------------------------------------------------
 
 REFUSED = {
-    "wrong value": (["family=auto", "auto.decoder=frozen"], "auto.decoder: got 'frozen'; allowed: learned or"),
+    ("wrong value"): (
+        ["family=auto", "auto.decoder=frozen"],
+        "auto.decoder: got 'frozen'; allowed: learned or",
+    ),
     "broken rule": (
         ["family=auto", "auto.decoder=dictionary"],
         "auto.n_latents: 6 with auto.decoder=dictionary; allowed: 5",
     ),
-    "both of two": (["family=auto", "auto.density=0.1", "auto.sparsity=0.9"], "given beside auto.density"),
-    "misspelt": (["family=auto", "auto.n_latent=3"], "auto.n_latent: unknown key; did you mean auto.n_latents?"),
+    ("both of two"): (
+        ["family=auto", "auto.density=0.1", "auto.sparsity=0.9"],
+        "given beside auto.density",
+    ),
+    "misspelt": (
+        ["family=auto", "auto.n_latent=3"],
+        "auto.n_latent: unknown key; did you mean auto.n_latents?",
+    ),
     "key of toy models": (
         ["family=auto", "data.density=0.1"],
         "data.density: a key of another kind of models",
@@ -622,7 +711,8 @@ REFUSED = {
     "family swept": (["family=tms,auto"], "family: cannot be swept"),
     "unknown family": (
         ["family=autos"],
-        "family: there is no 'autos'; did you mean auto? allowed: tms, circuit, sae, transformer, auto",
+        "family: there is no 'autos'; did you mean auto? allowed: tms, circuit, sae, transformer, "
+        "auto",
     ),
 }
 
@@ -651,7 +741,8 @@ for command in (["plot", path], ["report", path], ["train", *overrides], ["statu
     words[command[0]] = [result.exit_code, result.output]
 print(json.dumps({
     "family": run.family, "digest": run.digest(), "loss": run.table["loss"].tolist(),
-    "active": run.tensor("active", [0]).tolist(), "settings": run.by_setting()["dictionaries"].tolist(), "words": words,
+    "active": run.tensor("active", [0]).tolist(),
+    "settings": run.by_setting()["dictionaries"].tolist(), "words": words,
 }))
 """
 
@@ -677,10 +768,12 @@ def test_a_program_that_does_not_know_the_family(run: Run, sweep: list[str]) -> 
     assert found["words"]["status"][0] == 0
 
 
-# --- names and identities --------------------------------------------------------------------------------------------
+# --- names and identities -------------------------------------------------------------------------
 
 
-def test_a_key_that_was_added_later_changes_no_result(run: Run, sweep: list[str], tmp_path: Path) -> None:
+def test_a_key_that_was_added_later_changes_no_result(
+    run: Run, sweep: list[str], tmp_path: Path
+) -> None:
     assert "auto.noise" not in pq.read_schema(run.path / "chunks/00000.parquet").names
     assert (run.table["auto.noise"] == 0).all()  # filled in as it is read
 
@@ -695,7 +788,10 @@ def test_a_key_that_was_added_later_changes_no_result(run: Run, sweep: list[str]
     assert "auto.spare" in schema_of(longer).axis_keys
     assert more.run_id == plain.run_id
     assert more.row_ids(rows) == plain.row_ids(rows)
-    first, second = (superpos.load(runner.train(one, out=tmp_path / name)) for one, name in ((plain, "a"), (more, "b")))
+    first, second = (
+        superpos.load(runner.train(one, out=tmp_path / name))
+        for one, name in ((plain, "a"), (more, "b"))
+    )
     assert first.digest() == second.digest()
     noisy = superpos.train([*sweep, "seed=0", "auto.noise=0.1"], out=tmp_path)
     assert "auto.noise" in pq.read_schema(noisy.path / "chunks/00000.parquet").names
@@ -703,7 +799,9 @@ def test_a_key_that_was_added_later_changes_no_result(run: Run, sweep: list[str]
 
 
 def test_keys_that_say_the_same(run: Run, sweep: list[str]) -> None:
-    density, sparsity = (resolved([*sweep, f"auto.{name}"]) for name in ("density=0.2", "sparsity=0.8"))
+    density, sparsity = (
+        resolved([*sweep, f"auto.{name}"]) for name in ("density=0.2", "sparsity=0.8")
+    )
     assert density.run_id == run.path.name  # what neither says
     assert sparsity.settings.columns(np.arange(15))["auto.density"].tolist() == [0.2] * 15
     assert (sparsity.base["auto.density"], sparsity.base["auto.sparsity"]) == (None, 0.8)
@@ -739,7 +837,11 @@ def test_a_family_of_this_process_alone_is_not_submitted(tmp_path: Path) -> None
 
 def test_the_manifest_says_what_a_run_of_any_family_means(run: Run) -> None:
     sealed = {name: run.manifest[name] for name in ("family", "label", "loss")}
-    assert sealed == {"family": "auto", "label": ["dictionary", "dictionaries"], "loss": FAMILY.loss}
+    assert sealed == {
+        "family": "auto",
+        "label": ["dictionary", "dictionaries"],
+        "loss": FAMILY.loss,
+    }
 
 
 def test_toy_models_are_what_they_were() -> None:
@@ -747,5 +849,7 @@ def test_toy_models_are_what_they_were() -> None:
     toy = compose(["experiment=intro"]).sweep
     assert toy.run_id == kept["run"]
     assert "family" not in toy.to_json()["values"]
-    assert not [name for name in toy.columns(np.arange(1)) if "auto" in name or name == "train.latent_l1"]
+    assert not [
+        name for name in toy.columns(np.arange(1)) if "auto" in name or name == "train.latent_l1"
+    ]
     assert toy.base["train.optimizer"] == "adamw"

@@ -1,4 +1,6 @@
-"""Faults made for real, in processes of their own: killed, signalled, out of disk, out of memory, without a folder."""
+"""Faults made for real, in processes of their own: killed, signalled, out of disk, out of memory,
+without a folder.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,14 @@ from superpos.compose.compose import compose
 
 PACKAGE = Path(superpos.__file__).parents[1]
 SWEEP = [
-    "model.n_features=3", "model.n_hidden=1,2", "train.batch_size=64", "train.steps=4000", "train.lr=0.01,1e30",
-    "train.optimizer=sgd", "record.snapshots=4", "record.loss_every=7", "seed=range(0,4)",
+    "model.n_features=3", "model.n_hidden=1,2", "train.batch_size=64", "train.steps=4000",
+    "train.lr=0.01,1e30", "train.optimizer=sgd", "record.snapshots=4", "record.loss_every=7",
+    "seed=range(0,4)",
 ]  # fmt: skip
 # The command line with looks at signals and checkpoints far more often than a user has them.
 EAGER = (
-    "from superpos.training import runner; runner.CHECKPOINT_SECONDS = runner.STRETCH_SECONDS = 0.01; "
+    "from superpos.training import runner; runner.CHECKPOINT_SECONDS = runner.STRETCH_SECONDS = "
+    "0.01; "
     "from superpos.cli import main; main()"
 )
 
@@ -37,7 +41,9 @@ def environment() -> dict[str, str]:
 
 def python(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *arguments]
-    return subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, **options)
+    return subprocess.run(
+        command, env=environment(), capture_output=True, text=True, check=False, **options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +61,9 @@ def test_killed_twenty_times_at_random_moments(tmp_path: Path, digest: str) -> N
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
 def test_signals_at_any_moment_save_and_leave(name: str, tmp_path: Path, digest: str) -> None:
-    """From the start of the program to the publishing of a chunk: exit code 75, and nothing is lost."""
+    """From the start of the program to the publishing of a chunk: exit code 75, and nothing is
+    lost.
+    """
     number = getattr(signal, name)
     command = [sys.executable, "-c", EAGER, "train", *SWEEP, "--out", str(tmp_path)]
     codes = []
@@ -64,7 +72,11 @@ def test_signals_at_any_moment_save_and_leave(name: str, tmp_path: Path, digest:
             command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         end = time.monotonic() + 60
-        while not _catches(process.pid, signal.SIGTERM) and process.poll() is None and time.monotonic() < end:
+        while (
+            not _catches(process.pid, signal.SIGTERM)
+            and process.poll() is None
+            and time.monotonic() < end
+        ):
             time.sleep(0.005)
         time.sleep(delay)
         process.send_signal(number)
@@ -72,21 +84,27 @@ def test_signals_at_any_moment_save_and_leave(name: str, tmp_path: Path, digest:
         assert "Traceback" not in err
         codes.append(process.returncode)
         if process.returncode == 75 and name == "SIGUSR1":
-            assert "USR1 requeues a SLURM job, and this is none" in err or "trained so far is kept" in err
+            assert (
+                "USR1 requeues a SLURM job, and this is none" in err
+                or "trained so far is kept" in err
+            )
     assert set(codes) <= {75, 0}  # 0: it was done
     assert 75 in codes
     assert superpos.train(SWEEP, out=tmp_path).digest() == digest
 
 
 HANG_UPS = pytest.mark.skipif(
-    signal.getsignal(signal.SIGHUP) == signal.SIG_IGN, reason="was started to ignore hang-ups, as by nohup"
+    signal.getsignal(signal.SIGHUP) == signal.SIG_IGN,
+    reason="was started to ignore hang-ups, as by nohup",
 )
 
 
 @pytest.mark.parametrize("name", [pytest.param("SIGHUP", marks=HANG_UPS), "SIGUSR2", "SIGXCPU"])
 def test_what_other_queues_send_saves_too(name: str, tmp_path: Path, digest: str) -> None:
     command = [sys.executable, "-c", EAGER, "train", *SWEEP, "--out", str(tmp_path)]
-    process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     _wait_for_checkpoints(tmp_path)
     process.send_signal(getattr(signal, name))
     _, err = process.communicate(timeout=120)
@@ -95,9 +113,13 @@ def test_what_other_queues_send_saves_too(name: str, tmp_path: Path, digest: str
     assert superpos.train(SWEEP, out=tmp_path).digest() == digest
 
 
-@pytest.mark.parametrize(("wrapper", "code"), [pytest.param([], 75, marks=HANG_UPS), (["nohup"], 0)])
+@pytest.mark.parametrize(
+    ("wrapper", "code"), [pytest.param([], 75, marks=HANG_UPS), (["nohup"], 0)]
+)
 def test_a_terminal_that_is_closed(wrapper: list[str], code: int, tmp_path: Path) -> None:
-    """Training saves, though nothing it says can be shown; where it is told to ignore a hang-up it goes on."""
+    """Training saves, though nothing it says can be shown; where it is told to ignore a hang-up it
+    goes on.
+    """
     longer = [text.replace("=64", "=512") for text in SWEEP]
     command = [*wrapper, sys.executable, "-c", EAGER, "train", *longer, "--out", str(tmp_path)]
     with OnTerminal(command, env=environment(), cwd=tmp_path) as terminal:
@@ -114,12 +136,16 @@ def _wait_for_checkpoints(out: Path) -> None:
 
 
 def _catches(pid: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler for a signal by now; for SIGTERM, superpos installs it last."""
+    """Whether a process has a handler for a signal by now; for SIGTERM, superpos installs it
+    last.
+    """
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return False
-    caught = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt"))
+    caught = next(
+        int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt")
+    )
     return bool(caught >> (number - 1) & 1)
 
 
@@ -128,14 +154,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 96 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)], check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)], check=False
+    ).returncode:
         pytest.skip("may not mount a file system")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_disk_that_fills_up(small_disk: Path, digest: str) -> None:
-    """Training ends with the reason; what was published is whole; with more room the same command goes on."""
+    """Training ends with the reason; what was published is whole; with more room the same command
+    goes on.
+    """
     (small_disk / "other").write_bytes(bytes(40_000))
     answer = python("-c", EAGER, "train", *SWEEP, "--out", str(small_disk))
     assert (answer.returncode, answer.stdout) == (4, ""), answer.stderr
@@ -151,7 +181,9 @@ def test_a_disk_that_fills_up(small_disk: Path, digest: str) -> None:
 def test_a_run_folder_that_vanishes(tmp_path: Path) -> None:
     longer = [text.replace("=64", "=4096") for text in SWEEP]
     command = [sys.executable, "-c", EAGER, "train", *longer, "--out", str(tmp_path)]
-    process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     _wait_for_checkpoints(tmp_path)
     shutil.rmtree(tmp_path / "custom", ignore_errors=True)
     shutil.rmtree(tmp_path / "custom", ignore_errors=True)
@@ -177,18 +209,22 @@ from superpos.cli import app
 app(["train", *overrides, "--out", out], prog_name="superpos")
 """
 WIDE = [
-    "engine.backend=reference", "engine.threads=1", "train.batch_size=8192", "train.steps=3", "seed=range(0,64)",
-    "train.optimizer=sgd", "record.loss_every=1",
+    "engine.backend=reference", "engine.threads=1", "train.batch_size=8192", "train.steps=3",
+    "seed=range(0,64)", "train.optimizer=sgd", "record.loss_every=1",
 ]  # fmt: skip
 
 
 def trained_in(megabytes: int, out: Path, overrides: list[str]) -> subprocess.CompletedProcess[str]:
-    """Train in a process that may take so much more memory than it has after its imports; 0 is no limit."""
+    """Train in a process that may take so much more memory than it has after its imports; 0 is no
+    limit.
+    """
     return python("-c", MEMORY.format(overrides=overrides, out=str(out), megabytes=megabytes))
 
 
 def test_too_little_memory_for_the_chunk_takes_it_in_parts(tmp_path: Path) -> None:
-    """The whole takes about 300 MB at once; models stacked in other numbers differ by the rounding of BLAS."""
+    """The whole takes about 300 MB at once; models stacked in other numbers differ by the rounding
+    of BLAS.
+    """
     folders = []
     for megabytes in (0, 120):
         answer = trained_in(megabytes, tmp_path / str(megabytes), WIDE)
@@ -210,7 +246,9 @@ def test_too_little_memory_for_one_model_is_said(tmp_path: Path) -> None:
 def test_three_copies_at_once(tmp_path: Path, digest: str) -> None:
     command = [sys.executable, "-c", EAGER, "train", *SWEEP, "--out", str(tmp_path)]
     copies = [
-        subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(3)
     ]
     answers = [copy.communicate(timeout=120) for copy in copies]

@@ -46,7 +46,7 @@ def small() -> MemoryRun:
     )
 
 
-# --- records -------------------------------------------------------------------------------------------------------
+# --- records --------------------------------------------------------------------------------------
 
 
 def test_points_group_seeds_and_put_the_lowest_loss_first(small: MemoryRun) -> None:
@@ -65,12 +65,16 @@ def test_diverged_models_are_left_out(small: MemoryRun) -> None:
 def test_importance_of_a_point_has_the_factor_on_the_last_feature_or_is_the_list() -> None:
     run = make_run(SMALL | {"importance.last": 3.0}, {}, lambda row: DIGON_AND_ONE)
     np.testing.assert_allclose(points(run)[0].importance, [1, 0.9, 0.81, 0.729, 3 * 0.6561])
-    run = make_run(SMALL | {"importance.values": (1.0, 2.0, 3.0, 4.0, 5.0)}, {}, lambda row: DIGON_AND_ONE)
+    run = make_run(
+        SMALL | {"importance.values": (1.0, 2.0, 3.0, 4.0, 5.0)}, {}, lambda row: DIGON_AND_ONE
+    )
     np.testing.assert_allclose(points(run)[0].importance, [1, 2, 3, 4, 5])
 
 
 def test_a_density_list_has_no_one_density_unless_all_are_equal() -> None:
-    run = make_run(SMALL, {"data.density": [((0.1, 0.1, 0.1, 0.1, 0.5),), 0.1]}, lambda row: DIGON_AND_ONE)
+    run = make_run(
+        SMALL, {"data.density": [((0.1, 0.1, 0.1, 0.1, 0.5),), 0.1]}, lambda row: DIGON_AND_ONE
+    )
     lists, equal = points(run)
     assert np.isnan(lists.density)
     assert equal.density == 0.1
@@ -79,16 +83,22 @@ def test_a_density_list_has_no_one_density_unless_all_are_equal() -> None:
 
 def test_what_follows_from_other_settings_does_not_count_as_varied() -> None:
     run = make_run(
-        {}, {"model.n_features,model.n_hidden": [(5, 2), (6, 3)]}, lambda row: np.eye(row["model.n_features"])
+        {},
+        {"model.n_features,model.n_hidden": [(5, 2), (6, 3)]},
+        lambda row: np.eye(row["model.n_features"]),
     )
-    assert [list(point.varied) for point in points(run)] == [["model.n_features", "model.n_hidden"]] * 2
+    assert [list(point.varied) for point in points(run)] == [
+        ["model.n_features", "model.n_hidden"]
+    ] * 2
     assert points(run)[0].label() == "n = 5\nm = 2"
 
 
-# --- features ------------------------------------------------------------------------------------------------------
+# --- features -------------------------------------------------------------------------------------
 
 
-def test_features_draws_the_best_seed_of_every_density_from_dense_to_sparse(small: MemoryRun) -> None:
+def test_features_draws_the_best_seed_of_every_density_from_dense_to_sparse(
+    small: MemoryRun,
+) -> None:
     figure = registry.draw(small, "features")
     assert titles(figure) == ["1 − S = 1", "1 − S = 0.3", "1 − S = 0.05"]
     panels = figure.axes[:3]
@@ -102,7 +112,9 @@ def test_arrows_end_at_the_features_and_show_importance() -> None:
     importance = np.array([1.0, 0.9, 0.81, 0.729, 0.6561])
     figure = features.arrows([DIGON_AND_ONE], ["one"], [importance])
     arrows = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 2][-5:]
-    ends = np.array([[line.get_xdata()[1], line.get_ydata()[1]] for line in figure.axes[0].get_lines()[2::2]])
+    ends = np.array(
+        [[line.get_xdata()[1], line.get_ydata()[1]] for line in figure.axes[0].get_lines()[2::2]]
+    )
     np.testing.assert_allclose(ends, DIGON_AND_ONE, atol=1e-12)  # already in the fixed gauge
     scale = features.importance_norm([importance])
     assert len(arrows) == 5
@@ -116,7 +128,7 @@ def test_equal_importance_needs_no_colour_bar() -> None:
     assert len(figure.axes) == 2
 
 
-# --- superposition -------------------------------------------------------------------------------------------------
+# --- superposition --------------------------------------------------------------------------------
 
 
 def test_heat_maps_hold_the_products_the_biases_and_the_norms() -> None:
@@ -133,7 +145,9 @@ def test_heat_maps_hold_the_products_the_biases_and_the_norms() -> None:
 
 
 def test_bars_are_coloured_by_interference() -> None:
-    figure = heat_maps.heat_maps([[heat_maps.Column("one", np.array([[1.0, 0], [0, 1], [-1, 0]]), np.zeros(3))]])
+    figure = heat_maps.heat_maps(
+        [[heat_maps.Column("one", np.array([[1.0, 0], [0, 1], [-1, 0]]), np.zeros(3))]]
+    )
     colours = [bar.get_facecolor() for bar in figure.axes[1].patches]
     assert colours == [style.SUPERPOSED(1.0), style.SUPERPOSED(0.0), style.SUPERPOSED(1.0)]
 
@@ -152,30 +166,42 @@ def test_superposition_gives_every_size_its_own_band() -> None:
     run = make_run({}, axes, lambda row: np.ones((row["model.n_features"], 2)))
     figure = registry.draw(run, "superposition")
     assert len(figure.axes) == 2 * 2 * 2 + 2
-    assert {"n = 5, m = 2", "n = 6, m = 2"} <= {line for line in texts(figure).splitlines() if line.startswith("n =")}
+    assert {"n = 5, m = 2", "n = 6, m = 2"} <= {
+        line for line in texts(figure).splitlines() if line.startswith("n =")
+    }
 
 
 def test_features_stand_in_order_of_importance() -> None:
-    run = make_run(SMALL | {"importance.values": (1.0, 2.0, 3.0, 4.0, 5.0)}, {}, lambda row: DIGON_AND_ONE)
+    run = make_run(
+        SMALL | {"importance.values": (1.0, 2.0, 3.0, 4.0, 5.0)}, {}, lambda row: DIGON_AND_ONE
+    )
     figure = registry.draw(run, "superposition")
-    np.testing.assert_allclose([bar.get_width() for bar in figure.axes[1].patches], [0, 0.1, 0.8, 0.9, 1])
+    np.testing.assert_allclose(
+        [bar.get_width() for bar in figure.axes[1].patches], [0, 0.1, 0.8, 0.9, 1]
+    )
     assert "more important" in texts(figure)
-    assert "more important" not in texts(registry.draw(make_run({}, {}, lambda row: DIGON_AND_ONE), "superposition"))
+    assert "more important" not in texts(
+        registry.draw(make_run({}, {}, lambda row: DIGON_AND_ONE), "superposition")
+    )
 
 
 def test_many_models_are_spread_evenly_over_bands() -> None:
-    run = make_run(SMALL, {"data.density": np.linspace(0.1, 1, 10).tolist()}, lambda row: DIGON_AND_ONE)
+    run = make_run(
+        SMALL, {"data.density": np.linspace(0.1, 1, 10).tolist()}, lambda row: DIGON_AND_ONE
+    )
     figure = registry.draw(run, "superposition")
     assert len(figure.axes) == 2 * 2 * 5 + 2  # two bands of five
 
 
-# --- phase diagram -------------------------------------------------------------------------------------------------
+# --- phase diagram --------------------------------------------------------------------------------
 
 R, P = np.array([0.1, 2.0, 10.0]), np.array([1.0, 0.1, 0.01])
 KEY_WHITE, KEY_BLUE, KEY_RED = [1, 1, 1], style.SUPERPOSED(0.0)[:3], style.SUPERPOSED(1.0)[:3]
 
 
-def phase_run(W: Callable[[float, float, int], NDArray[Any]], seeds: int = 1, n: int = 2) -> MemoryRun:
+def phase_run(
+    W: Callable[[float, float, int], NDArray[Any]], seeds: int = 1, n: int = 2
+) -> MemoryRun:
     return make_run(
         {"model.n_features": n, "model.n_hidden": n - 1},
         {"importance.last": R.tolist(), "data.density": P.tolist(), "seed": list(range(seeds))},
@@ -184,7 +210,9 @@ def phase_run(W: Callable[[float, float, int], NDArray[Any]], seeds: int = 1, n:
 
 
 def ideal(r: float, p: float, seed: int = 0) -> NDArray[np.float64]:
-    """Digon where it is the best candidate, otherwise the more important feature; seed 1 is always bad."""
+    """Digon where it is the best candidate, otherwise the more important feature; seed 1 is always
+    bad.
+    """
     if seed == 1:
         return np.zeros((2, 1))
     dropped = p / 3 - p**2 / 4
@@ -195,22 +223,30 @@ def ideal(r: float, p: float, seed: int = 0) -> NDArray[np.float64]:
 
 def meshes(figure: Figure) -> list[NDArray[Any]]:
     """Colours [R, P, 3] of the panels with cells."""
-    found = [mesh for axes in figure.axes for mesh in axes.collections if isinstance(mesh, QuadMesh)]
+    found = [
+        mesh for axes in figure.axes for mesh in axes.collections if isinstance(mesh, QuadMesh)
+    ]
     return [np.asarray(mesh.get_array())[..., :3] for mesh in found]
 
 
 def test_phase_colours_of_the_three_corners_and_of_nothing_known() -> None:
-    norm, interference = np.array([0.0, 1.0, 1.0, 1.4, np.nan]), np.array([1.0, 0.0, 1.0, 2.0, np.nan])
+    norm, interference = (
+        np.array([0.0, 1.0, 1.0, 1.4, np.nan]),
+        np.array([1.0, 0.0, 1.0, 2.0, np.nan]),
+    )
     colours = style.phase_colours(norm, interference)
     np.testing.assert_allclose(colours, [KEY_WHITE, KEY_BLUE, KEY_RED, KEY_RED, [0.6] * 3])
     # half a norm is halfway to white
-    np.testing.assert_allclose(style.phase_colours(np.array(0.5), np.array(0.0)), (1 + np.array(KEY_BLUE)) / 2)
+    np.testing.assert_allclose(
+        style.phase_colours(np.array(0.5), np.array(0.0)), (1 + np.array(KEY_BLUE)) / 2
+    )
 
 
 def test_the_phase_diagram_shows_the_swept_last_feature() -> None:
     figure = registry.draw(phase_run(ideal), "phase_diagram")
     trained, candidate, exact = meshes(figure)
-    # p = 1: 1/12 for one feature against (1 + r)/6 for the digon, so the less important one is dropped
+    # p = 1: 1/12 for one feature against (1 + r)/6 for the digon, so the less important one is
+    # dropped
     np.testing.assert_allclose(trained[0, 0], KEY_WHITE)  # r = 0.1: the last
     np.testing.assert_allclose(trained[2, 0], KEY_BLUE)  # r = 10: the other
     # p = 0.01, r = 2: the less important feature costs 0.0033, the digon 3·0.0001/6 = 0.00005
@@ -272,12 +308,15 @@ def test_exact_minima_agree_with_themselves(n: int) -> None:
 def test_agreement_by_hand() -> None:
     grid = phases.Grid(np.array([0.1, 1.0]), np.array([1.0, 0.1]))
     label = np.array([[0, 2], [1, 2]], dtype=np.int8)
-    shown = phases.Phase(np.ones((2, 2)), np.ones((2, 2)), np.array([[0, 2], [0, -1]], dtype=np.int8))
+    shown = phases.Phase(
+        np.ones((2, 2)), np.ones((2, 2)), np.array([[0, 2], [0, -1]], dtype=np.int8)
+    )
     minimum = phases.Phase(np.ones((2, 2)), np.ones((2, 2)), label)
     loss_of = np.array([[[1.0, 1.02], [1.005, np.nan]], [[2.0, 3.0], [np.nan, np.nan]]])
     models = phases.Models(np.zeros((2, 2, 2, 2, 1)), loss_of)
     found = phases.agreement(models, shown, minimum, np.ones((2, 2)), grid)
-    # three cells are known, two agree; cells a factor 10 apart are all clear of the boundary between them
+    # three cells are known, two agree; cells a factor 10 apart are all clear of the boundary
+    # between them
     assert (found.cells, found.far, found.seeds) == (3, 3, 2)
     assert found.agree == found.agree_far == 2 / 3
     assert found.seeds_found == 2 / 5  # 1.0 and 1.005 of the five models
@@ -285,19 +324,31 @@ def test_agreement_by_hand() -> None:
 
 
 def test_the_caption_of_a_fine_grid_tells_the_cells_away_from_the_boundary() -> None:
-    found = phases.Agreement(100, 10, agree=0.97, far=80, agree_far=1.0, seeds_found=0.5, cells_found=0.99)
+    found = phases.Agreement(
+        100, 10, agree=0.97, far=80, agree_far=1.0, seeds_found=0.5, cells_found=0.99
+    )
     assert phases.caption(found).splitlines() == [
-        "Line: boundary of the exact minimum. Trained (best of 10 seeds) is in the same phase in 97.0% of 100 cells,",
+        (
+            "Line: boundary of the exact minimum. Trained (best of 10 seeds) is in the same phase "
+            "in "
+            "97.0% of 100 cells,"
+        ),
         "and in 100.0% of the 80 cells more than 10% from that boundary.",
-        "50.0% of the models reach a loss within 1% of the exact minimum; in 99.0% of the cells the best one does.",
+        (
+            "50.0% of the models reach a loss within 1% of the exact minimum; in 99.0% of the "
+            "cells "
+            "the best one does."
+        ),
     ]
 
 
 def test_cell_edges_are_midway_on_log_axes() -> None:
-    np.testing.assert_allclose(phases.edges(np.array([1.0, 0.1, 0.01])), 10 ** np.array([0.5, -0.5, -1.5, -2.5]))
+    np.testing.assert_allclose(
+        phases.edges(np.array([1.0, 0.1, 0.01])), 10 ** np.array([0.5, -0.5, -1.5, -2.5])
+    )
 
 
-# --- geometry and dimensionality -----------------------------------------------------------------------------------
+# --- geometry and dimensionality ------------------------------------------------------------------
 
 
 def test_geometry_draws_d_star_of_the_best_seeds_over_inverse_density(small: MemoryRun) -> None:
@@ -305,12 +356,15 @@ def test_geometry_draws_d_star_of_the_best_seeds_over_inverse_density(small: Mem
     axes = figure.axes[0]
     best = next(line for line in axes.get_lines() if line.get_marker() == "o")
     np.testing.assert_allclose(best.get_xdata(), [1, 1 / 0.3, 20])
-    np.testing.assert_allclose(best.get_ydata(), [2 / 5] * 3)  # pentagon of unit vectors: m/‖W‖² = 2/5
+    # pentagon of unit vectors: m/‖W‖² = 2/5
+    np.testing.assert_allclose(best.get_ydata(), [2 / 5] * 3)
     dots = next(line for line in axes.get_lines() if len(line.get_xdata()) == 6)
     # the other seed: 2/(1 + .81 + .64 + .01)
     assert sorted(set(np.round(dots.get_ydata(), 6))) == [0.4, round(2 / 2.46, 6)]
     assert axes.get_xscale() == "log"
-    guides = {float(line.get_ydata()[0]) for line in axes.get_lines() if line.get_linestyle() == "--"}
+    guides = {
+        float(line.get_ydata()[0]) for line in axes.get_lines() if line.get_linestyle() == "--"
+    }
     assert guides == {1.0, 0.5}
 
 
@@ -318,11 +372,16 @@ def test_geometry_has_a_line_for_every_other_setting() -> None:
     axes = {"model.n_hidden": [2, 3], "data.density": SPARSE}
     run = make_run({"model.n_features": 5}, axes, lambda row: np.eye(5)[:, : row["model.n_hidden"]])
     figure = registry.draw(run, "geometry")
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["m = 2", "m = 3"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
+        "m = 2",
+        "m = 3",
+    ]
 
 
 def test_a_model_without_weights_has_no_place_in_geometry_but_does_no_harm() -> None:
-    run = make_run(SMALL, {"data.density": SPARSE}, lambda row: np.eye(5, 2) * (row["data.density"] < 1))
+    run = make_run(
+        SMALL, {"data.density": SPARSE}, lambda row: np.eye(5, 2) * (row["data.density"] < 1)
+    )
     figure = registry.draw(run, "geometry")
     assert np.isfinite(figure.axes[0].get_ylim()).all()
     assert len(style.render(figure, "png")) > 1000
@@ -349,12 +408,15 @@ def test_dimensionality_names_the_fractions_and_shows_every_feature(small: Memor
 
 
 def test_the_caption_counts_what_stands_out_and_its_label_is_bold() -> None:
-    digons, pentagons = np.repeat([0.5, 0.4875], [8, 3]), np.repeat([0.5, 0.4], [4, 9])  # 12 and 3; 9 are too few
+    # 12 and 3; 9 are too few
+    digons, pentagons = np.repeat([0.5, 0.4875], [8, 3]), np.repeat([0.5, 0.4], [4, 9])
     figure = dimensionality.scatter(np.array([1.0, 0.1]), [digons, pentagons])
     said = " ".join(texts(figure).split())
     assert "at least 10 features within 0.005" in said
     assert "either side: 1/2 digon 12 (below 3, above 0)." in said
-    bold = [text.get_text() for text in figure.findobj(mpl.text.Text) if text.get_fontweight() == "bold"]
+    bold = [
+        text.get_text() for text in figure.findobj(mpl.text.Text) if text.get_fontweight() == "bold"
+    ]
     assert bold == ["1/2 digon"]
 
 
@@ -367,7 +429,9 @@ def test_the_caption_says_when_nothing_stands_out() -> None:
 
 
 def test_features_of_one_density_stand_in_order_of_dimensionality() -> None:
-    figure = dimensionality.scatter(np.array([1.0, 0.1]), [np.array([0.1, 1.0, 0.5]), np.array([0.5, 0.5, 0.5])])
+    figure = dimensionality.scatter(
+        np.array([1.0, 0.1]), [np.array([0.1, 1.0, 0.5]), np.array([0.5, 0.5, 0.5])]
+    )
     first = next(line for line in figure.axes[0].get_lines() if line.get_marker() == ".")
     np.testing.assert_allclose(first.get_ydata(), [1, 0.5, 0.1])
     assert (np.diff(first.get_xdata()) > 0).all()
@@ -391,11 +455,16 @@ def test_log_axes_have_short_numbers() -> None:
     axes.set(xscale="log", xlim=(1e-6, 1), yscale="log", ylim=(0.1, 10))
     style.plain_log_numbers(axes.xaxis)
     style.plain_log_numbers(axes.yaxis)
-    assert axes.xaxis.get_major_formatter().format_ticks([1e-6, 1e-3, 0.1, 1]) == ["$10^{-6}$", "0.001", "0.1", "1"]
+    assert axes.xaxis.get_major_formatter().format_ticks([1e-6, 1e-3, 0.1, 1]) == [
+        "$10^{-6}$",
+        "0.001",
+        "0.1",
+        "1",
+    ]
     assert {0.1, 0.3, 1, 3, 10} <= set(np.round(axes.yaxis.get_majorticklocs(), 6))
 
 
-# --- loss ----------------------------------------------------------------------------------------------------------
+# --- loss -----------------------------------------------------------------------------------------
 
 
 def with_history(run: MemoryRun) -> MemoryRun:
@@ -434,21 +503,28 @@ def test_a_loss_of_nothing_but_zeros_is_drawn() -> None:
 
 
 def test_losses_recorded_at_other_steps_are_other_curves() -> None:
-    run = with_history(make_run(SMALL, {"train.steps": [5, 7], "seed": [0, 1]}, lambda row: DIGON_AND_ONE))
+    run = with_history(
+        make_run(SMALL, {"train.steps": [5, 7], "seed": [0, 1]}, lambda row: DIGON_AND_ONE)
+    )
     figure = registry.draw(run, "loss")
     assert [line.get_label() for line in figure.axes[0].get_lines()] == ["steps = 5", "steps = 7"]
-    np.testing.assert_allclose(figure.axes[0].get_lines()[1].get_ydata(), 3.5 * np.array([1, 0.5, 0.25]))
+    np.testing.assert_allclose(
+        figure.axes[0].get_lines()[1].get_ydata(), 3.5 * np.array([1, 0.5, 0.25])
+    )
 
 
 def test_loss_of_many_points_is_one_curve_of_all_models() -> None:
-    run = make_run(SMALL, {"train.lr": np.geomspace(1e-4, 1e-2, 30).tolist()}, lambda row: DIGON_AND_ONE)
+    run = make_run(
+        SMALL, {"train.lr": np.geomspace(1e-4, 1e-2, 30).tolist()}, lambda row: DIGON_AND_ONE
+    )
     figure = registry.draw(with_history(run), "loss")
     (line,) = figure.axes[0].get_lines()
-    np.testing.assert_allclose(line.get_ydata(), 15.5 * np.array([1, 0.5, 0.25]))  # median of 1 … 30
+    # median of 1 … 30
+    np.testing.assert_allclose(line.get_ydata(), 15.5 * np.array([1, 0.5, 0.25]))
     assert figure.axes[0].get_legend() is None
 
 
-# --- registry ------------------------------------------------------------------------------------------------------
+# --- registry -------------------------------------------------------------------------------------
 
 
 def test_available_figures_follow_from_the_sweep(small: MemoryRun) -> None:
@@ -462,9 +538,21 @@ def test_available_figures_follow_from_the_sweep(small: MemoryRun) -> None:
 REASONS = {
     "features": ({"model.n_hidden": 3}, {}, "needs model.n_hidden=2 in every model"),
     "superposition": ({"model.tied": False}, {}, "needs model.tied=true in every model"),
-    "phase_diagram": ({"model.n_features": 4}, {}, "needs models of one size, n=2 with m=1 or n=3 with m=2"),
-    "geometry": ({}, {"data.density": [0.1, 1.0]}, "needs at least 3 densities in the sweep, found 2"),
-    "dimensionality": ({"data.last": 0.5}, {"data.density": SPARSE}, "needs data.last=1.0 in every model"),
+    "phase_diagram": (
+        {"model.n_features": 4},
+        {},
+        "needs models of one size, n=2 with m=1 or n=3 with m=2",
+    ),
+    "geometry": (
+        {},
+        {"data.density": [0.1, 1.0]},
+        "needs at least 3 densities in the sweep, found 2",
+    ),
+    "dimensionality": (
+        {"data.last": 0.5},
+        {"data.density": SPARSE},
+        "needs data.last=1.0 in every model",
+    ),
     "loss": ({}, {}, "no training loss was recorded: train with record.loss_every above 0"),
 }
 
@@ -472,26 +560,43 @@ REASONS = {
 @pytest.mark.parametrize("name", REASONS)
 def test_a_figure_says_why_a_run_cannot_show_it(name: str) -> None:
     base, axes, reason = REASONS[name]
-    run = make_run(base, axes, lambda row: np.ones((row["model.n_features"], row["model.n_hidden"])))
+    run = make_run(
+        base, axes, lambda row: np.ones((row["model.n_features"], row["model.n_hidden"]))
+    )
     assert registry.reasons(run)[name] == reason
     with pytest.raises(SuperposError, match=f"figure '{name}'"):
         registry.draw(run, name)
 
 
 def test_an_unknown_figure_is_an_error_with_the_known_ones(small: MemoryRun) -> None:
-    with pytest.raises(SuperposError, match="no figure 'arrows'; it is for runs of family=sae; there are features, "):
+    with pytest.raises(
+        SuperposError,
+        match="no figure 'arrows'; it is for runs of family=sae; there are features, ",
+    ):
         registry.draw(small, "arrows")
 
 
 @pytest.mark.parametrize("columns", [["model"], None])
-def test_a_run_without_finished_models_has_no_figures(small: MemoryRun, columns: list[str] | None) -> None:
-    small.table = small.table.iloc[:0] if columns is None else pd.DataFrame({"model": pd.Series(dtype=np.int64)})
+def test_a_run_without_finished_models_has_no_figures(
+    small: MemoryRun, columns: list[str] | None
+) -> None:
+    small.table = (
+        small.table.iloc[:0]
+        if columns is None
+        else pd.DataFrame({"model": pd.Series(dtype=np.int64)})
+    )
     assert registry.available(small) == []
 
 
 @pytest.mark.parametrize(
     ("name", "file_format"),
-    [("features", "png"), ("superposition", "png"), ("dimensionality", "svg"), ("geometry", "pdf"), ("loss", "png")],
+    [
+        ("features", "png"),
+        ("superposition", "png"),
+        ("dimensionality", "svg"),
+        ("geometry", "pdf"),
+        ("loss", "png"),
+    ],
 )
 def test_the_same_run_gives_the_same_file(small: MemoryRun, name: str, file_format: Any) -> None:
     run = with_history(small)
@@ -503,7 +608,11 @@ def test_the_same_run_gives_the_same_file(small: MemoryRun, name: str, file_form
 def test_every_text_is_at_least_seven_points(small: MemoryRun) -> None:
     for run in (with_history(small), phase_run(ideal)):
         for name in registry.available(run):
-            sizes = [text.get_fontsize() for text in registry.draw(run, name).findobj(mpl.text.Text) if text.get_text()]
+            sizes = [
+                text.get_fontsize()
+                for text in registry.draw(run, name).findobj(mpl.text.Text)
+                if text.get_text()
+            ]
             assert min(sizes) >= 7, name
 
 
@@ -528,7 +637,13 @@ def test_figures_of_a_run_on_disk(tmp_path: Path, small: MemoryRun) -> None:
     }
     folder.publish(0, tensors, small.table)
     run = store.load(folder.path)
-    assert registry.available(run) == ["features", "superposition", "geometry", "dimensionality", "loss"]
+    assert registry.available(run) == [
+        "features",
+        "superposition",
+        "geometry",
+        "dimensionality",
+        "loss",
+    ]
     assert titles(registry.draw(run, "features")) == ["1 − S = 1", "1 − S = 0.3", "1 − S = 0.05"]
 
 
@@ -542,9 +657,17 @@ def test_a_share_is_rounded_down() -> None:
 
 
 def test_a_sampler_that_follows_from_the_density_is_no_setting_of_its_own(tmp_path: Path) -> None:
-    every = ["model.n_features=16", "train.steps=0", "train.batch_size=128", "seed=0,1", "data.density=0.01,0.5"]
+    every = [
+        "model.n_features=16",
+        "train.steps=0",
+        "train.batch_size=128",
+        "seed=0,1",
+        "data.density=0.01,0.5",
+    ]
     run = superpos.train(every, out=tmp_path)
     assert run.table["data.sampler"].nunique() == 2
     assert len(points(run)) == 2
-    both = superpos.train([*every[:-1], "data.density=0.01", "data.sampler=dense,sparse"], out=tmp_path)
+    both = superpos.train(
+        [*every[:-1], "data.density=0.01", "data.sampler=dense,sparse"], out=tmp_path
+    )
     assert len(points(both)) == 2

@@ -1,4 +1,6 @@
-"""The course of training: jumps, plateaus, losses of snapshots, the figure and the movie that show them."""
+"""The course of training: jumps, plateaus, losses of snapshots, the figure and the movie that show
+them.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +37,17 @@ def step(at: float, low: float = 0.0, high: float = 1.0, snapshots: int = 101) -
     return low + (high - low) / (1 + np.exp(-2 * (np.arange(snapshots) - at)))
 
 
-# --- jumps and plateaus --------------------------------------------------------------------------------------------
+# --- jumps and plateaus ---------------------------------------------------------------------------
 
 
 def test_a_jump_is_found_where_it_is_fastest_with_its_sign_and_size() -> None:
-    found = trajectory.jumps(np.stack([step(30, 0, 0.5), step(70, 0.5, 0.1), np.full(101, 0.5)], axis=1))
+    found = trajectory.jumps(
+        np.stack([step(30, 0, 0.5), step(70, 0.5, 0.1), np.full(101, 0.5)], axis=1)
+    )
     assert found.feature.tolist() == [0, 1]
     assert found.at.tolist() == [30, 70]
-    # the window is 5% of 100 intervals, cut to 2 snapshots to either side: 0.5 (s(4) - s(-4)) with s the logistic curve
+    # the window is 5% of 100 intervals, cut to 2 snapshots to either side: 0.5 (s(4) - s(-4)) with
+    # s the logistic curve
     reach = 1 / (1 + np.exp(-4)) - 1 / (1 + np.exp(4))
     np.testing.assert_allclose(found.size, [0.5 * reach, -0.4 * reach])
 
@@ -92,16 +97,28 @@ def test_jumps_at_the_falls_of_the_loss_coincide_and_jumps_at_random_times_do_no
     assert trajectory.coincidence(np.array([30, 70]), loss) > 0.98
     anywhere = np.random.default_rng(0).integers(0, 101, 5000)
     assert trajectory.coincidence(anywhere, loss) == pytest.approx(0.5, abs=0.02)
-    assert trajectory.coincidence(np.arange(101), loss) == pytest.approx(0.5)  # every time once: exactly chance
+    # every time once: exactly chance
+    assert trajectory.coincidence(np.arange(101), loss) == pytest.approx(0.5)
     assert np.isnan(trajectory.coincidence(np.zeros(0, dtype=np.intp), loss))
 
 
-# --- losses of snapshots -------------------------------------------------------------------------------------------
+# --- losses of snapshots --------------------------------------------------------------------------
 
 
 def task(n: int, **structure: Any) -> Task:
     seed, sparsity = np.array([7], np.uint64), np.full((1, n), 0.7)
-    return Task(Structure(n, 2, **structure), seed, ONE, ONE, sparsity, np.ones((1, n)), ONE, 0 * ONE, 0 * ONE, seed)
+    return Task(
+        Structure(n, 2, **structure),
+        seed,
+        ONE,
+        ONE,
+        sparsity,
+        np.ones((1, n)),
+        ONE,
+        0 * ONE,
+        0 * ONE,
+        seed,
+    )
 
 
 def params(n: int, snapshots: int = 3) -> dict[str, NDArray[np.float32]]:
@@ -111,16 +128,22 @@ def params(n: int, snapshots: int = 3) -> dict[str, NDArray[np.float32]]:
 
 
 @pytest.mark.parametrize("sets", [{}, {"correlation": "correlated", "set_size": 2}])
-def test_exact_and_sampled_losses_agree(sets: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exact_and_sampled_losses_agree(
+    sets: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, weights = task(4, **sets), params(4)
     exact = trajectory.losses(model, weights)
-    np.testing.assert_allclose(exact, theory.expected_loss(weights["W"], weights["b"], 0.3, 1.0, **sets))
+    np.testing.assert_allclose(
+        exact, theory.expected_loss(weights["W"], weights["b"], 0.3, 1.0, **sets)
+    )
     monkeypatch.setattr(exact_loss, "EXACT_FEATURES", 3)
     monkeypatch.setattr(trajectory, "SAMPLES", 40_000)
     np.testing.assert_allclose(trajectory.losses(model, weights), exact, rtol=0.03)
 
 
-def test_parts_of_the_snapshots_give_the_same_sampled_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_of_the_snapshots_give_the_same_sampled_losses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     whole = trajectory.losses(task(9), params(9, 5))
     monkeypatch.setattr(trajectory, "_CELLS", 2 * 9 * trajectory.SAMPLES)
     np.testing.assert_allclose(trajectory.losses(task(9), params(9, 5)), whole, rtol=1e-6)
@@ -132,14 +155,21 @@ def test_a_finite_data_set_has_the_loss_on_its_points() -> None:
     assert 0.5 < loss[0] <= 1  # every point that is not zero has length 1
 
 
-# --- a run whose course is known -----------------------------------------------------------------------------------
+# --- a run whose course is known ------------------------------------------------------------------
 
 
 class Filmed:
-    """A run in memory: feature 1 of each model turns from beside feature 0 to opposite it, half way through."""
+    """A run in memory: feature 1 of each model turns from beside feature 0 to opposite it, half way
+    through.
+    """
 
-    def __init__(self, axes: dict[str, list[Any]] | None = None, snapshots: int = 81, **base: Any) -> None:
-        swept = tuple(Axis((key,), tuple((value,) for value in values)) for key, values in (axes or {}).items())
+    def __init__(
+        self, axes: dict[str, list[Any]] | None = None, snapshots: int = 81, **base: Any
+    ) -> None:
+        swept = tuple(
+            Axis((key,), tuple((value,) for value in values))
+            for key, values in (axes or {}).items()
+        )
         small = {"model.n_features": 2, "data.density": 0.1, "record.snapshots": snapshots} | base
         plan = Sweep({**DEFAULTS, **small}, swept)
         self.name = "filmed"
@@ -169,7 +199,11 @@ class Filmed:
 
 
 def texts(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(match=lambda a: hasattr(a, "get_text")) if text.get_text()]  # type: ignore[attr-defined]
+    return [
+        text.get_text()
+        for text in figure.findobj(match=lambda a: hasattr(a, "get_text"))
+        if text.get_text()
+    ]  # type: ignore[attr-defined]
 
 
 def test_the_figure_shows_the_lines_the_jump_and_the_geometry_at_rest() -> None:
@@ -182,7 +216,9 @@ def test_the_figure_shows_the_lines_the_jump_and_the_geometry_at_rest() -> None:
     assert {"a", "b", "digon"} <= set(words)
     upper = next(axes for axes in figure.axes if "D_i" in axes.get_ylabel())
     lines = [line for line in upper.get_lines() if len(np.asarray(line.get_xdata())) == 81]
-    np.testing.assert_allclose(np.stack([line.get_ydata() for line in lines], axis=1), metrics.dimensionality(run.W))
+    np.testing.assert_allclose(
+        np.stack([line.get_ydata() for line in lines], axis=1), metrics.dimensionality(run.W)
+    )
 
 
 def test_without_jumps_the_caption_has_no_coincidence() -> None:
@@ -204,12 +240,16 @@ def test_steady_turns_nothing_but_the_whole_and_takes_out_a_spin() -> None:
     shape = rng.normal(size=(4, 3))
     spun = np.stack([shape @ np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(6)])
     found = directions.steady(spun)
-    np.testing.assert_allclose(found, np.broadcast_to(geometry.align(shape[None]), found.shape), atol=1e-9)
+    np.testing.assert_allclose(
+        found, np.broadcast_to(geometry.align(shape[None]), found.shape), atol=1e-9
+    )
     moving = rng.normal(size=(6, 4, 3))
-    np.testing.assert_allclose(directions.steady(moving) @ directions.steady(moving).mT, moving @ moving.mT)
+    np.testing.assert_allclose(
+        directions.steady(moving) @ directions.steady(moving).mT, moving @ moving.mT
+    )
 
 
-# --- the movie -----------------------------------------------------------------------------------------------------
+# --- the movie ------------------------------------------------------------------------------------
 
 
 def frames(data: bytes) -> list[NDArray[np.int64]]:
@@ -229,7 +269,9 @@ def test_the_movie_moves_and_is_the_same_every_time(hidden: int) -> None:
     assert data == registry.picture(run, "training_movie", "svg")[1]
     seen = frames(data)
     assert len(seen) == 9
-    changed = [(np.abs(after - before) > 100).any(axis=-1).sum() for before, after in pairwise(seen)]
+    changed = [
+        (np.abs(after - before) > 100).any(axis=-1).sum() for before, after in pairwise(seen)
+    ]
     assert min(changed) > 0
     assert changed[3] > 1.5 * changed[0]  # only the counter and the point on the loss move at first
 
@@ -244,7 +286,8 @@ def test_the_movie_has_a_panel_a_point_and_at_most_a_hundred_frames() -> None:
     ]
     assert len(film.snapshots) == len(film.times) == 100
     assert (film.snapshots[0], film.snapshots[-1]) == (0, 300)
-    assert 1 < film.times[:-1].max() / film.times[:-1].min() <= 10  # where it turns, it plays slower
+    # where it turns, it plays slower
+    assert 1 < film.times[:-1].max() / film.times[:-1].min() <= 10
 
 
 @pytest.mark.parametrize(
@@ -252,9 +295,21 @@ def test_the_movie_has_a_panel_a_point_and_at_most_a_hundred_frames() -> None:
     [
         (Filmed(snapshots=0), "training_movie", "needs record.snapshots of at least 2, found 0"),
         (Filmed(snapshots=9), "dynamics", "needs record.snapshots of at least 40, found 9"),
-        (Filmed(**{"model.n_hidden": 5}), "training_movie", "needs model.n_hidden=2 or 3 in every model"),
-        (Filmed({"train.steps": [5, 6]}), "training_movie", "needs one train.steps and one record.snapshots"),
-        (Filmed({"data.density": [*np.linspace(0.1, 1, 16)]}), "training_movie", "needs at most 15 points"),
+        (
+            Filmed(**{"model.n_hidden": 5}),
+            "training_movie",
+            "needs model.n_hidden=2 or 3 in every model",
+        ),
+        (
+            Filmed({"train.steps": [5, 6]}),
+            "training_movie",
+            "needs one train.steps and one record.snapshots",
+        ),
+        (
+            Filmed({"data.density": [*np.linspace(0.1, 1, 16)]}),
+            "training_movie",
+            "needs at most 15 points",
+        ),
         (Filmed(**{"model.hidden": "relu"}), "dynamics", "needs model.hidden=linear"),
     ],
 )

@@ -1,4 +1,6 @@
-"""Feature graphs, their layout, and adversarial vulnerability: from weights whose shapes are known."""
+"""Feature graphs, their layout, and adversarial vulnerability: from weights whose shapes are
+known.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ OF_DENSITY = {
 @pytest.fixture
 def uniform() -> MemoryRun:
     """Dedicated features, then four digons, then a pentagon, a digon and a dedicated feature."""
-    return make_run(UNIFORM, {"data.density": DENSITIES}, lambda row: OF_DENSITY[row["data.density"]])
+    return make_run(
+        UNIFORM, {"data.density": DENSITIES}, lambda row: OF_DENSITY[row["data.density"]]
+    )
 
 
 def edges(axes: Axes) -> list[LineCollection]:
@@ -64,7 +68,7 @@ def texts(figure: Figure) -> str:
     return "\n".join(text.get_text() for text in figure.findobj(mpl.text.Text))
 
 
-# --- layout --------------------------------------------------------------------------------------------------------
+# --- layout ---------------------------------------------------------------------------------------
 
 
 def test_shapes_in_a_plane_keep_their_distances() -> None:
@@ -78,7 +82,8 @@ def test_shapes_in_a_plane_keep_their_distances() -> None:
 def test_a_polytope_is_seen_from_where_its_nodes_form_a_ring(shape: Floats, corners: int) -> None:
     place = graph_layout.project(shape)
     np.testing.assert_allclose(np.linalg.norm(place, axis=1), np.sqrt(2 / 3), atol=0.06)
-    ring = 2 * np.sqrt(2 / 3) * np.sin(np.pi / corners)  # side of the regular polygon of that radius
+    # side of the regular polygon of that radius
+    ring = 2 * np.sqrt(2 / 3) * np.sin(np.pi / corners)
     assert graph_layout.nearest(place) == pytest.approx(ring, rel=0.08)
 
 
@@ -124,12 +129,16 @@ def test_boxes_never_overlap_and_stay_inside(sizes: list[tuple[float, float]]) -
         assert np.delete(beside.any(axis=1), i).all()
 
 
-# --- feature graphs ------------------------------------------------------------------------------------------------
+# --- feature graphs -------------------------------------------------------------------------------
 
 
 def test_components_are_named_the_largest_first() -> None:
     found = feature_graph.components(OF_DENSITY[0.2])
-    assert [(shape.name, len(shape.W)) for shape in found] == [("pentagon", 5), ("digon", 2), ("dedicated", 1)]
+    assert [(shape.name, len(shape.W)) for shape in found] == [
+        ("pentagon", 5),
+        ("digon", 2),
+        ("dedicated", 1),
+    ]
 
 
 def test_edges_are_products_above_the_threshold() -> None:
@@ -139,7 +148,8 @@ def test_edges_are_products_above_the_threshold() -> None:
 
 def test_panels_are_where_each_kind_of_shape_has_most_features(uniform: MemoryRun) -> None:
     found = [feature_graph.components(OF_DENSITY[p]) for p in DENSITIES]
-    assert feature_graph.panels(found) == [0, 1, 2]  # dedicated: 4, 0, 1; digon: 0, 8, 2; pentagon: 0, 0, 5
+    # dedicated: 4, 0, 1; digon: 0, 8, 2; pentagon: 0, 0, 5
+    assert feature_graph.panels(found) == [0, 1, 2]
     assert feature_graph.panels([found[2], found[0], found[2]]) == [0, 1]
     assert feature_graph.panels([[], []]) == [0]
 
@@ -152,7 +162,11 @@ def test_a_panel_has_every_node_and_every_edge(uniform: MemoryRun) -> None:
         "1 − S = 0.2,  D* = 0.50",
     ]
     assert [len(nodes(axes)) for axes in figure.axes] == [4, 8, 8]
-    assert [sum(len(found.get_segments()) for found in edges(axes)) for axes in figure.axes] == [0, 4, 10 + 1]
+    assert [sum(len(found.get_segments()) for found in edges(axes)) for axes in figure.axes] == [
+        0,
+        4,
+        10 + 1,
+    ]
     assert [axes.get_xlabel() for axes in figure.axes] == [
         "4 dedicated + 5 not represented",
         "4 digons + 1 not represented",
@@ -195,23 +209,30 @@ def test_a_caption_breaks_between_shapes_only() -> None:
 
 def test_a_caption_tells_when_the_components_depend_on_the_threshold() -> None:
     W = np.array([[1.0, 0.0], [0.15, 1.0]])
-    assert feature_graph.caption(W, 46).splitlines()[1] == "components at τ = 0.05, 0.1, 0.2: 1, 1, 2"
+    assert (
+        feature_graph.caption(W, 46).splitlines()[1] == "components at τ = 0.05, 0.1, 0.2: 1, 1, 2"
+    )
 
 
 def test_tangles_and_empty_graphs_are_drawn() -> None:
     tangle = np.random.default_rng(0).normal(size=(30, 4)) / 2
     figure = feature_graph.graphs([tangle, np.zeros((30, 4)), np.ones((5, 4)) / 2], ["a", "b", "c"])
     assert [len(axes.get_lines()) for axes in figure.axes] == [1, 0, 1]
-    assert graph_layout.nearest(nodes(figure.axes[2])) > 0.3  # five features in one direction do not hide each other
+    # five features in one direction do not hide each other
+    assert graph_layout.nearest(nodes(figure.axes[2])) > 0.3
     assert len(style.render(figure, "png")) > 1000
 
 
-# --- the exact curve of D* -----------------------------------------------------------------------------------------
+# --- the exact curve of D* ------------------------------------------------------------------------
 
 
 def exact_lines(figure: Figure) -> list[Floats]:
     label = d_star.EXACT_LABEL
-    return [np.asarray(line.get_xydata()) for line in figure.axes[0].get_lines() if line.get_label() == label]
+    return [
+        np.asarray(line.get_xydata())
+        for line in figure.axes[0].get_lines()
+        if line.get_label() == label
+    ]
 
 
 def test_geometry_has_the_exact_curve_of_crowded_uniform_models() -> None:
@@ -223,11 +244,15 @@ def test_geometry_has_the_exact_curve_of_crowded_uniform_models() -> None:
     assert digons == pytest.approx(float(theory.d_star(0.3)), abs=1e-3)
     assert digons == pytest.approx(0.49, abs=0.005)
     for other in ({"importance.decay": 0.9}, {"model.output": "linear"}, {"model.n_features": 9}):
-        run = make_run(base | other, {"data.density": DENSITIES}, lambda row: np.eye(row["model.n_features"], 2))
+        run = make_run(
+            base | other,
+            {"data.density": DENSITIES},
+            lambda row: np.eye(row["model.n_features"], 2),
+        )
         assert exact_lines(registry.draw(run, "geometry")) == []
 
 
-# --- vulnerability -------------------------------------------------------------------------------------------------
+# --- vulnerability --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("density", [1.0, 0.3])
@@ -235,7 +260,8 @@ def test_inputs_are_the_data_of_the_models(density: float) -> None:
     X = attacks.inputs(density, 50)
     assert X.shape == (attacks.N_INPUTS, 50)
     active = X[X > 0]
-    assert active.size / X.size == pytest.approx(density, abs=0.02)  # 10,000 draws: four standard errors
+    # 10,000 draws: four standard errors
+    assert active.size / X.size == pytest.approx(density, abs=0.02)
     assert active.mean() == pytest.approx(0.5, abs=0.025)
     assert active.max() <= 1
     np.testing.assert_array_equal(X, attacks.inputs(density, 50))
@@ -286,14 +312,16 @@ def test_the_vulnerability_figure_shows_every_model_and_the_correlation() -> Non
 
 
 def test_seeds_are_averaged_and_shown_each() -> None:
-    found = attacks.Vulnerability(np.arange(4), np.array([1, 1, 0.5, 0.5]), np.arange(1.0, 5), np.arange(1.0, 5))
+    found = attacks.Vulnerability(
+        np.arange(4), np.array([1, 1, 0.5, 0.5]), np.arange(1.0, 5), np.arange(1.0, 5)
+    )
     upper = vulnerability.panels(found).axes[0]
     dots, means = upper.get_lines()[:2]
     np.testing.assert_allclose(dots.get_ydata(), np.arange(1, 5) / 1.5)
     np.testing.assert_allclose(sorted(means.get_ydata()), [1, 3.5 / 1.5])
 
 
-# --- registry ------------------------------------------------------------------------------------------------------
+# --- registry -------------------------------------------------------------------------------------
 
 REASONS: dict[str, tuple[str, dict[str, Any], list[float], str]] = {
     "two dimensions": (
@@ -302,22 +330,46 @@ REASONS: dict[str, tuple[str, dict[str, Any], list[float], str]] = {
         DENSITIES,
         "needs at least 3 hidden dimensions, found 2",
     ),
-    "few densities": ("feature_graph", {}, [1.0, 0.1], "needs at least 3 densities in the sweep, found 2"),
-    "no dense model": ("vulnerability", {}, [0.4, 0.3, 0.2], "needs the dense model to compare with: density 1"),
-    "importance": ("vulnerability", {"importance.decay": 0.9}, DENSITIES, "needs features of equal importance"),
-    "linear": ("vulnerability", {"model.output": "linear"}, DENSITIES, "needs model.output=relu in every model"),
+    ("few densities"): (
+        "feature_graph",
+        {},
+        [1.0, 0.1],
+        "needs at least 3 densities in the sweep, found 2",
+    ),
+    ("no dense model"): (
+        "vulnerability",
+        {},
+        [0.4, 0.3, 0.2],
+        "needs the dense model to compare with: density 1",
+    ),
+    "importance": (
+        "vulnerability",
+        {"importance.decay": 0.9},
+        DENSITIES,
+        "needs features of equal importance",
+    ),
+    "linear": (
+        "vulnerability",
+        {"model.output": "linear"},
+        DENSITIES,
+        "needs model.output=relu in every model",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", REASONS)
 def test_a_figure_says_why_a_run_cannot_show_it(case: str) -> None:
     name, base, densities, reason = REASONS[case]
-    run = make_run(UNIFORM | base, {"data.density": densities}, lambda row: np.ones((9, row["model.n_hidden"])))
+    run = make_run(
+        UNIFORM | base, {"data.density": densities}, lambda row: np.ones((9, row["model.n_hidden"]))
+    )
     assert registry.reasons(run)[name] == reason
 
 
 def test_a_sweep_of_uniform_models_has_both_figures_with_readable_text(uniform: MemoryRun) -> None:
-    assert {"geometry", "dimensionality", "feature_graph", "vulnerability"} <= set(registry.available(uniform))
+    assert {"geometry", "dimensionality", "feature_graph", "vulnerability"} <= set(
+        registry.available(uniform)
+    )
     for name in ("feature_graph", "vulnerability"):
         figure = registry.draw(uniform, name)
         assert min(t.get_fontsize() for t in figure.findobj(mpl.text.Text) if t.get_text()) >= 7

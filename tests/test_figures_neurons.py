@@ -23,7 +23,8 @@ from superpos.figures import registry, style
 Floats = NDArray[np.float64]
 RELU = {"model.hidden": "relu", "importance.decay": 0.5}
 ABSOLUTE = RELU | {"model.tied": False, "model.target": "abs", "data.signed": True}
-TIED = np.array([[0, 1.0], [0.5, 0], [-2, 0.05]])  # neuron 0 holds features 1 and 2, neuron 1 feature 0
+# neuron 0 holds features 1 and 2, neuron 1 feature 0
+TIED = np.array([[0, 1.0], [0.5, 0], [-2, 0.05]])
 
 
 @dataclass
@@ -50,7 +51,9 @@ def make_untied(
 
 @pytest.fixture
 def small() -> MemoryRun:
-    """Two densities out of order, features in the wrong order, two seeds of which the second is better."""
+    """Two densities out of order, features in the wrong order, two seeds of which the second is
+    better.
+    """
     base = RELU | {"model.n_features": 3, "model.n_hidden": 2, "importance.values": (4.0, 1.0, 2.0)}
     return make_run(
         base,
@@ -75,7 +78,9 @@ def panels(figure: Figure) -> list[Axes]:
 def test_a_stack_has_positive_weights_above_and_negative_ones_below() -> None:
     with style.context():
         axes = style.new_figure(2, 2).subplots()
-        neurons.stack(axes, np.array([[1.0, 0], [0.5, -1], [-2, -0.5], [0.004, 0]]), np.zeros((4, 2, 4)))
+        neurons.stack(
+            axes, np.array([[1.0, 0], [0.5, -1], [-2, -0.5], [0.004, 0]]), np.zeros((4, 2, 4))
+        )
     expected = [[-2, 0], [0, 1], [1, 1.5], [-1.5, -1], [-1, 0]]  # the sliver of 0.004 is left out
     np.testing.assert_allclose(bars(axes)[:, [1, 3]], expected)
     np.testing.assert_allclose(bars(axes)[:, [0, 2]].mean(axis=1), [0, 0, 0, 1, 1], atol=1e-12)
@@ -84,7 +89,9 @@ def test_a_stack_has_positive_weights_above_and_negative_ones_below() -> None:
     assert high > 1.5
 
 
-def test_the_best_model_of_each_density_the_densest_first_in_order_of_importance(small: MemoryRun) -> None:
+def test_the_best_model_of_each_density_the_densest_first_in_order_of_importance(
+    small: MemoryRun,
+) -> None:
     figure = registry.draw(small, "neurons")
     assert titles(figure) == ["1−S = 1", "1−S = 0.1"]
     upper, lower = panels(figure)[0], panels(figure)[2]
@@ -97,7 +104,9 @@ def test_the_best_model_of_each_density_the_densest_first_in_order_of_importance
 
 
 def absolute(row: dict[str, Any]) -> tuple[Floats, Floats]:
-    """14 features and 14 neurons: seven features with a neuron a sign, and one that shares the last neuron."""
+    """14 features and 14 neurons: seven features with a neuron a sign, and one that shares the last
+    neuron.
+    """
     W1 = np.zeros((14, 14))
     W1[np.arange(14) // 2, np.arange(14)] = np.tile([1.0, -1.0], 7)
     W1[7, 13] = 0.5
@@ -110,26 +119,35 @@ def test_many_neurons_stand_in_rows_coloured_by_the_number_of_their_features() -
     assert [axes.get_title() for axes in shown[:4]] == ["input $W_1$", "output $W_2$"] * 2
     assert [shown[0].get_ylabel(), shown[4].get_ylabel()] == ["1−S = 1", "1−S = 0.3"]
     assert "monosemantic: 13 of 14" in texts(figure)
-    np.testing.assert_array_equal(shown[2].images[0].get_array(), absolute({})[0][:8])  # 8 of 14 features are used
+    # 8 of 14 features are used
+    np.testing.assert_array_equal(shown[2].images[0].get_array(), absolute({})[0][:8])
     np.testing.assert_array_equal(shown[3].images[0].get_array(), absolute({})[1][:8])
-    colours = next(c for c in shown[0].collections if isinstance(c, PolyCollection)).get_facecolors()
+    colours = next(
+        c for c in shown[0].collections if isinstance(c, PolyCollection)
+    ).get_facecolors()
     assert [len(group) for group in np.unique(colours, axis=0, return_counts=True)] == [2, 2]
     assert sorted(np.unique(colours, axis=0, return_counts=True)[1].tolist()) == [2, 13]
 
 
 def test_neurons_that_are_dead_or_not_finite_are_drawn() -> None:
     for value in (0.0, np.nan):
-        run = make_untied({"data.density": [0.3]}, lambda row, value=value: (np.full((14, 14), value),) * 2)
+        run = make_untied(
+            {"data.density": [0.3]}, lambda row, value=value: (np.full((14, 14), value),) * 2
+        )
         assert len(style.render(registry.draw(run, "neurons"), "png")) > 1000
 
 
 def motif_run(**axes: list[Any]) -> UntiedRun:
-    """Dense models without a motif; of the sparse ones only seed 1 has one, and not the lowest loss."""
+    """Dense models without a motif; of the sparse ones only seed 1 has one, and not the lowest
+    loss.
+    """
 
     def weights(row: dict[str, Any]) -> tuple[Floats, Floats]:
         return sketch(inhibition=-4.5 if row["data.density"] < 1 and row["seed"] == 1 else 0.0)
 
-    return make_untied({"data.density": [1.0, 0.03], "seed": [0, 1]} | axes, weights, lambda row: 1.0 + row["seed"])
+    return make_untied(
+        {"data.density": [1.0, 0.03], "seed": [0, 1]} | axes, weights, lambda row: 1.0 + row["seed"]
+    )
 
 
 def test_the_motif_of_any_model_is_drawn_with_its_weights() -> None:
@@ -142,32 +160,44 @@ def test_the_motif_of_any_model_is_drawn_with_its_weights() -> None:
     )
     assert {"$x_{0}$", "$x_{1}$", "$y_{0}$", "$y_{1}$", "asymmetric", "inhibits"} <= set(words)
     widths = {
-        arrow.get_linewidth(): arrow.get_edgecolor() for arrow in left.patches if isinstance(arrow, FancyArrowPatch)
+        arrow.get_linewidth(): arrow.get_edgecolor()
+        for arrow in left.patches
+        if isinstance(arrow, FancyArrowPatch)
     }
     assert widths[max(widths)] == motif.NEGATIVE  # the inhibition
     neuron, both, output = (line.get_ydata() for line in right.get_lines()[1:])
-    assert (neuron[-1], both[-1], output[-1]) == pytest.approx((4, -0.5, 0))  # bias -0.1 and the output's ReLU
+    # bias -0.1 and the output's ReLU
+    assert (neuron[-1], both[-1], output[-1]) == pytest.approx((4, -0.5, 0))
     assert (neuron[0], both[0], output[0]) == pytest.approx((0, 0, 0))
 
 
 def test_features_of_the_motif_are_numbered_by_importance() -> None:
     run = motif_run(**{"importance.values": [((1.0, 2.0, 3.0),)]})
-    assert {"$x_{1}$", "$x_{2}$"} <= {text.get_text() for text in registry.draw(run, "motif").axes[0].texts}
+    assert {"$x_{1}$", "$x_{2}$"} <= {
+        text.get_text() for text in registry.draw(run, "motif").axes[0].texts
+    }
 
 
 def test_figures_say_which_runs_they_cannot_show(small: MemoryRun) -> None:
     none = motif_run(**{"data.density": [1.0]})
     assert motif.applies(none) == (
-        "needs a neuron that holds two features asymmetrically and one that inhibits it, and found none"
+        "needs a neuron that holds two features asymmetrically and one that inhibits it, and found "
+        "none"
     )
     assert "motif" not in registry.available(none)
     assert {"motif", "neurons"} <= set(registry.available(motif_run()))
     assert motif.applies(small) == "needs model.tied=false in every model"
     linear = make_run({}, {"data.density": [1.0]}, lambda row: np.eye(5, 2))
-    assert neurons.applies(linear) == motif.applies(linear) == "needs model.hidden=relu in every model"
-    many = make_run(RELU, {"data.density": np.linspace(0.1, 1, 9).tolist()}, lambda row: np.eye(5, 2))
+    assert (
+        neurons.applies(linear) == motif.applies(linear) == "needs model.hidden=relu in every model"
+    )
+    many = make_run(
+        RELU, {"data.density": np.linspace(0.1, 1, 9).tolist()}, lambda row: np.eye(5, 2)
+    )
     assert neurons.applies(many) == "needs 1 to 8 points in the sweep, found 9"
-    wide = make_run(RELU | {"model.n_features": 3, "model.n_hidden": 65}, {}, lambda row: np.eye(3, 65))
+    wide = make_run(
+        RELU | {"model.n_features": 3, "model.n_hidden": 65}, {}, lambda row: np.eye(3, 65)
+    )
     assert neurons.applies(wide) == "needs at most 200 features and 64 neurons, found 3 and 65"
     mixed = make_run(RELU, {"model.n_hidden": [2, 3]}, lambda row: np.eye(5, row["model.n_hidden"]))
     assert neurons.applies(mixed) == "needs one number of features and of neurons"

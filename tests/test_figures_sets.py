@@ -1,4 +1,6 @@
-"""Figures of correlated sets: what they draw, from runs with known weights, and what they refuse."""
+"""Figures of correlated sets: what they draw, from runs with known weights, and what they
+refuse.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +27,21 @@ THREE = PAIRS | {"model.n_features": 6}
 
 
 def collapsed(count: int) -> NDArray[np.float64]:
-    """A hexagon with partners side by side, the first `count` pairs as one direction of length 1/√2."""
+    """A hexagon with partners side by side, the first `count` pairs as one direction of length
+    1/√2.
+    """
     W = HEXAGON.copy()
     for k in range(count):
-        W[2 * k] = W[2 * k + 1] = (W[2 * k] + W[2 * k + 1]) / np.sqrt(6)  # the sum of two at 60° has length √3
+        # the sum of two at 60° has length √3
+        W[2 * k] = W[2 * k + 1] = (W[2 * k] + W[2 * k + 1]) / np.sqrt(6)
     return W
 
 
 def pca_run(count: Callable[[dict[str, Any]], int], **axes: list[float]) -> MemoryRun:
     return make_run(
-        THREE, {"data.density": [0.4, 0.01, 0.1, 0.05], "seed": [0, 1], **axes}, lambda r: collapsed(count(r))
+        THREE,
+        {"data.density": [0.4, 0.01, 0.1, 0.05], "seed": [0, 1], **axes},
+        lambda r: collapsed(count(r)),
     )
 
 
@@ -42,7 +49,7 @@ def texts(figure: Figure) -> str:
     return "\n".join(text.get_text().replace("\n", " ") for text in figure.findobj(mpl.text.Text))
 
 
-# --- words ---------------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -61,12 +68,14 @@ def test_how_partners_lie(W: NDArray[Any], set_size: int, words: str) -> None:
     assert geometry.partners(W, set_size) == words
 
 
-# --- sets ----------------------------------------------------------------------------------------------------------
+# --- sets -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def settings() -> MemoryRun:
-    """A hexagon, and two bases of three dimensions; the second seed is a little off, so its loss is higher."""
+    """A hexagon, and two bases of three dimensions; the second seed is a little off, so its loss is
+    higher.
+    """
     shapes = {6: HEXAGON, 8: np.kron([[1], [-1]], np.eye(4))}
     return make_run(
         {"data.density": 0.05},
@@ -98,7 +107,9 @@ def test_heat_maps_are_those_of_the_lowest_loss_with_the_sets_framed(settings: M
     assert shown[1].shape == (8, 8)
     for image, size, n in zip(images, (2, 4), (6, 8), strict=False):
         frames = [patch for patch in image.axes.patches if isinstance(patch, Rectangle)]
-        assert [frame.get_xy() for frame in frames] == [(k - 0.5, k - 0.5) for k in range(0, n, size)]
+        assert [frame.get_xy() for frame in frames] == [
+            (k - 0.5, k - 0.5) for k in range(0, n, size)
+        ]
         assert {frame.get_width() for frame in frames} == {size}
 
 
@@ -111,7 +122,11 @@ def test_arrows_have_a_colour_a_set_and_a_marker_a_member(settings: MemoryRun) -
 
 def test_bars_give_the_share_of_each_geometry_and_never_leave_out_the_best() -> None:
     orthogonal, axes = polygon(4), np.eye(2)  # the best of these, once in ten seeds
-    antipodal, both, one = orthogonal[[0, 2, 1, 3]], axes[[0, 0, 1, 1]], np.array([[1, 0], [1, 0], [0, 1], [0, -1]])
+    antipodal, both, one = (
+        orthogonal[[0, 2, 1, 3]],
+        axes[[0, 0, 1, 1]],
+        np.array([[1, 0], [1, 0], [0, 1], [0, -1]]),
+    )
     kinds = [orthogonal, *([one] * 4), *([antipodal] * 3), *([both] * 2)]
     base = PAIRS | {"model.n_features": 4, "data.density": 0.01}
     run = make_run(base, {"seed": list(range(10))}, lambda row: kinds[row["seed"]])
@@ -124,7 +139,10 @@ def test_bars_give_the_share_of_each_geometry_and_never_leave_out_the_best() -> 
 @pytest.mark.parametrize(
     ("base", "reason"),
     [
-        ({"data.correlation": "none", "data.set_size": 1}, "needs 2 to 6 correlated or anticorrelated sets"),
+        (
+            {"data.correlation": "none", "data.set_size": 1},
+            "needs 2 to 6 correlated or anticorrelated sets",
+        ),
         ({"data.set_size": 6}, "needs 2 to 6 correlated or anticorrelated sets"),
         ({"model.tied": False}, "needs model.tied=true"),
         ({"model.output": "linear"}, "needs model.output=relu"),
@@ -143,16 +161,24 @@ def test_a_run_without_finished_models_is_refused(settings: MemoryRun) -> None:
     assert pca.applies(settings) is not None
 
 
-# --- pca -----------------------------------------------------------------------------------------------------------
+# --- pca ------------------------------------------------------------------------------------------
 
 
 def test_collapsed_sets_of_all_seeds_and_of_the_best() -> None:
-    # at 0.1 and more the first seed has all pairs collapsed, the second two; below both are a hexagon
+    # at 0.1 and more the first seed has all pairs collapsed, the second two; below both are a
+    # hexagon
     run = pca_run(lambda row: 0 if row["data.density"] < 0.1 else 3 - row["seed"])
     figure = registry.draw(run, "pca")
     counts = next(axes for axes in figure.axes if axes.get_ylabel() == "collapsed sets")
     dots = counts.collections[0]
-    assert dots.get_offsets().tolist() == [[0.01, 0], [0.05, 0], [0.1, 2], [0.1, 3], [0.4, 2], [0.4, 3]]
+    assert dots.get_offsets().tolist() == [
+        [0.01, 0],
+        [0.05, 0],
+        [0.1, 2],
+        [0.1, 3],
+        [0.4, 2],
+        [0.4, 3],
+    ]
     np.testing.assert_allclose(dots.get_sizes(), pca.AREA * np.array([1, 1, 0.5, 0.5, 0.5, 0.5]))
     x, y = counts.lines[0].get_data()
     assert x.tolist() == [0.01, 0.05, 0.1, 0.4]
@@ -182,7 +208,14 @@ def test_arrows_show_both_ends_of_every_stretch() -> None:
 def test_pca_needs_densities_and_nothing_else_to_vary() -> None:
     assert pca.applies(pca_run(lambda row: 0)) is None
     needs = "needs 4 or more densities, and nothing else but seeds to vary"
-    assert pca.applies(make_run(THREE, {"data.density": [0.1, 0.2, 0.3]}, lambda row: HEXAGON)) == needs
+    assert (
+        pca.applies(make_run(THREE, {"data.density": [0.1, 0.2, 0.3]}, lambda row: HEXAGON))
+        == needs
+    )
     assert pca.applies(pca_run(lambda row: 0, **{"train.lr": [0.001, 0.01]})) == needs
-    anti = make_run(THREE | {"data.correlation": "anticorrelated"}, {"data.density": [0.1] * 4}, lambda row: HEXAGON)
+    anti = make_run(
+        THREE | {"data.correlation": "anticorrelated"},
+        {"data.density": [0.1] * 4},
+        lambda row: HEXAGON,
+    )
     assert pca.applies(anti) == "needs data.correlation=correlated in every model"

@@ -1,4 +1,6 @@
-"""File systems that lack a convenience: links, flushing of folders, renaming over another file; and copies of links."""
+"""File systems that lack a convenience: links, flushing of folders, renaming over another file; and
+copies of links.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,9 @@ LACKS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 
 
 def trains_and_shows(out: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Runs train and are resumed, and whoever gives no run, a name or `latest` gets the newest one."""
+    """Runs train and are resumed, and whoever gives no run, a name or `latest` gets the newest
+    one.
+    """
     for seed in ("1", "2"):
         run = superpos.train([*TINY, "name=demo", f"seed={seed}"], out=out)
         assert run.complete
@@ -141,12 +145,16 @@ def exfat(tmp_path: Path) -> Iterator[Path]:
     with image.open("wb") as file:
         file.truncate(2**24)
     subprocess.run([make, str(image)], check=True, capture_output=True)
-    loop = subprocess.run(["losetup", "-f", "--show", str(image)], check=False, capture_output=True, text=True)
+    loop = subprocess.run(
+        ["losetup", "-f", "--show", str(image)], check=False, capture_output=True, text=True
+    )
     device = loop.stdout.strip()
     if loop.returncode:
         pytest.skip("may not make a device of a file")
     try:
-        if subprocess.run([mount, device, str(folder)], check=False, capture_output=True).returncode:
+        if subprocess.run(
+            [mount, device, str(folder)], check=False, capture_output=True
+        ).returncode:
             pytest.skip("may not mount a file system")
         yield folder
         subprocess.run(["umount", "-l", str(folder)], check=True)
@@ -154,17 +162,22 @@ def exfat(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["losetup", "-d", device], check=True)
 
 
-def test_exfat(exfat: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_exfat(
+    exfat: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.chdir(exfat)
     trains_and_shows(exfat / "outputs", caplog)
 
 
-def test_every_command_without_a_path_takes_the_newest_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_without_a_path_takes_the_newest_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     without("symlink", errno.EPERM)(monkeypatch)
     for name in ("b", "a"):
         newest = superpos.train([*TINY, f"name={name}"]).path
-    for command in (["status"], ["plot", "--figure", "loss"], ["report"]) * 2:  # writing into a run makes it no newer
+    # writing into a run makes it no newer
+    for command in (["status"], ["plot", "--figure", "loss"], ["report"]) * 2:
         done = cli(*command)
         assert done.exit_code == 0, done.stderr
         assert str(newest.resolve()) in done.stdout
@@ -182,15 +195,21 @@ def test_a_link_that_cannot_be_set_leads_to_no_older_run(
     assert load(tmp_path / "demo").path == newer.path
 
 
-def test_writing_that_failed_is_no_matter_of_flushing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writing_that_failed_is_no_matter_of_flushing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     without_flushing(errno.EIO, folders=False)(monkeypatch)
     with pytest.raises(OSError, match="Input/output error"):
         files.publish(tmp_path / "a", b"a")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_cannot_be_renamed_over_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The old one is moved away first; where the new one then cannot come, the old one comes back."""
+def test_a_file_that_cannot_be_renamed_over_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old one is moved away first; where the new one then cannot come, the old one comes
+    back.
+    """
     (tmp_path / "a").write_text("old")
     without_renaming_over(monkeypatch)
     files.replace(tmp_path / "a", b"new")
@@ -209,7 +228,7 @@ def test_a_file_that_cannot_be_renamed_over_is_kept(tmp_path: Path, monkeypatch:
     assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
 
 
-# --- copies of links -------------------------------------------------------------------------------------------------
+# --- copies of links ------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -226,7 +245,11 @@ def copied(tmp_path: Path) -> Path:
 
 def test_a_copy_of_a_link_is_no_run(copied: Path) -> None:
     found = inventory(copied)
-    assert {(run.path.name, run.latest) for run in found} == {("older", False), ("newer", True), ("single", True)}
+    assert {(run.path.name, run.latest) for run in found} == {
+        ("older", False),
+        ("newer", True),
+        ("single", True),
+    }
     assert load(copied / "demo").path == copied / "demo" / "newer"
     assert load(copied / "demo" / "latest").path == copied / "demo" / "newer"
 
@@ -253,7 +276,9 @@ def test_a_run_that_somebody_called_latest_is_a_run(tmp_path: Path) -> None:
 
 
 def test_the_newest_run_is_known_by_its_attempts(tmp_path: Path) -> None:
-    """Times of files are those of the copy; a run that was started again is newer than one made later."""
+    """Times of files are those of the copy; a run that was started again is newer than one made
+    later.
+    """
     first = RunFolder.open(tmp_path, "demo", "first", FACTS)
     first.record_attempt({})
     RunFolder.open(tmp_path, "demo", "second", FACTS).record_attempt({})

@@ -13,7 +13,14 @@ import pytest
 
 from superpos.family import Label
 from superpos.store.by_setting import by_setting
-from superpos.terminal.findings import findings, findings_fields, settings, settings_table, some, training_fields
+from superpos.terminal.findings import (
+    findings,
+    findings_fields,
+    settings,
+    settings_table,
+    some,
+    training_fields,
+)
 from superpos.terminal.tables import plain
 
 SWEPT = ["importance.values", "model.n_hidden", "seed"]
@@ -33,7 +40,11 @@ def run(**changes: Any) -> Any:
     }
     table = pd.DataFrame(columns | changes).set_index("model", drop=False)
     return SimpleNamespace(
-        table=table, swept=SWEPT, n_models=8, label=LABEL, by_setting=lambda: by_setting(table, SWEPT, LABEL)
+        table=table,
+        swept=SWEPT,
+        n_models=8,
+        label=LABEL,
+        by_setting=lambda: by_setting(table, SWEPT, LABEL),
     )
 
 
@@ -59,7 +70,9 @@ def test_nothing_is_found_where_all_diverged_or_nothing_is_done() -> None:
     found = findings(run(status="diverged"))
     assert found == {"best": None, "geometries": {}, "diverged": [0, 1, 2, 3, 4, 5]}
     assert findings_fields(found, LABEL) == []
-    empty = SimpleNamespace(table=pd.DataFrame({"model": pd.Series(dtype=np.int64)}), swept=SWEPT, label=LABEL)
+    empty = SimpleNamespace(
+        table=pd.DataFrame({"model": pd.Series(dtype=np.int64)}), swept=SWEPT, label=LABEL
+    )
     assert findings(empty) == {"best": None, "geometries": {}, "diverged": []}
 
 
@@ -73,7 +86,9 @@ def test_settings_are_json_also_where_there_is_no_number() -> None:
     whole = run(loss=[np.nan] * 3 + [1.0, 2.0, 3.0])
     rows = settings(whole)
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
-    assert [(row["importance.values"], row["models"], row["best"], row["loss_best"]) for row in rows] == [
+    assert [
+        (row["importance.values"], row["models"], row["best"], row["loss_best"]) for row in rows
+    ] == [
         ([1.0, 0.5], 3, None, None),
         (None, 3, 3, 1.0),
     ]
@@ -87,10 +102,17 @@ def test_settings_are_json_also_where_there_is_no_number() -> None:
 
 def test_titles_are_short_where_that_says_enough() -> None:
     rows = [{"data.last": 0.5, "importance.last": 1, "train.lr": 0.1, "models": 2}]
-    assert [column.short for column in settings_table(rows, LABEL).columns] == ["", "", "lr", "models"]
+    assert [column.short for column in settings_table(rows, LABEL).columns] == [
+        "",
+        "",
+        "lr",
+        "models",
+    ]
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, ""), (2, "0, 1"), (10, "0, 1, 2, 3, 4, 5, 6, 7, 8, 9")])
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, ""), (2, "0, 1"), (10, "0, 1, 2, 3, 4, 5, 6, 7, 8, 9")]
+)
 def test_few_names_are_all_named(count: int, text: str) -> None:
     assert some(range(count)) == text
 

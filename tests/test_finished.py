@@ -34,20 +34,25 @@ def stored(sweep: Sweep, out: Path, chunks: tuple[int, ...] = (0, 1, 2)) -> RunF
     for chunk in chunks:
         rows = folder.rows[chunk]
         shapes = sweep.settings.structure(int(rows[0])).param_shapes
-        tensors = {name: np.ones((len(rows), *shape), dtype=np.float32) for name, shape in shapes.items()}
+        tensors = {
+            name: np.ones((len(rows), *shape), dtype=np.float32) for name, shape in shapes.items()
+        }
         folder.publish(chunk, tensors, sweep.table(rows).assign(status="ok", loss=0.0))
     return folder
 
 
 @pytest.mark.parametrize(
-    ("shard", "chunks"), [(None, [0, 1, 2]), ((0, 1), [0, 1, 2]), ((0, 2), [0, 2]), ((1, 2), [1]), ((3, 4), [])]
+    ("shard", "chunks"),
+    [(None, [0, 1, 2]), ((0, 1), [0, 1, 2]), ((0, 2), [0, 2]), ((1, 2), [1]), ((3, 4), [])],
 )
 def test_parts(shard: tuple[int, int] | None, chunks: list[int]) -> None:
     assert list(part(3, shard)) == chunks
 
 
 @pytest.mark.parametrize("shard", [(3, 3), (-1, 3), (0, 0)])
-def test_a_shard_that_is_none_is_refused_before_anything_is_written(shard: tuple[int, int], tmp_path: Path) -> None:
+def test_a_shard_that_is_none_is_refused_before_anything_is_written(
+    shard: tuple[int, int], tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match="k from 0 to n - 1"):
         superpos.train(["train.steps=0"], out=tmp_path / "o", shard=shard)
     assert not (tmp_path / "o").exists()
@@ -88,7 +93,9 @@ def test_a_damaged_manifest_is_an_error(sweep: Sweep, tmp_path: Path) -> None:
         finished(sweep, tmp_path)
 
 
-def test_latest_follows_and_may_fail(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latest_follows_and_may_fail(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, other = stored(sweep, tmp_path), compose(["seed=7"]).sweep
     stored(other, tmp_path, (0,))
     latest = tmp_path / "custom" / "latest"
@@ -106,14 +113,21 @@ def test_latest_follows_and_may_fail(sweep: Sweep, tmp_path: Path, monkeypatch: 
 def test_a_finished_run_imports_nothing_heavy(sweep: Sweep, tmp_path: Path) -> None:
     folder = stored(sweep, tmp_path)
     code = (
-        f"import sys; from superpos.cli import main; sys.argv = ['superpos', 'train', *{OVERRIDES!r}]\n"
+        "import sys; from superpos.cli import main; sys.argv = ['superpos', 'train', "
+        f"*{OVERRIDES!r}]\n"
         f"try: main()\nfinally: print([name for name in {HEAVY!r} if name in sys.modules])"
     )
-    command = [sys.executable, "-c", code + "; import superpos; print(superpos.train(sys.argv[2:], out='.').path)"]
+    command = [
+        sys.executable,
+        "-c",
+        code + "; import superpos; print(superpos.train(sys.argv[2:], out='.').path)",
+    ]
     root = str(Path(superpos.__file__).parents[1])
     (tmp_path / "outputs").symlink_to(".")
     environment = os.environ | {"PYTHONPATH": root}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.stdout.splitlines() == [f"outputs/custom/{sweep.run_id}", "[]", str(folder.path)]
     assert done.stderr == "superpos: nothing to train: the run is complete\n"
     assert done.returncode == 0

@@ -14,7 +14,14 @@ from superpos.cli import app
 from superpos.store import RunFolder, find_runs, latest_run, load
 from superpos.store.inventory import inventory
 
-TINY = ["train.steps=2", "model.n_features=2", "model.n_hidden=1", "engine.backend=reference", "name=demo", "seed=0,1"]
+TINY = [
+    "train.steps=2",
+    "model.n_features=2",
+    "model.n_hidden=1",
+    "engine.backend=reference",
+    "name=demo",
+    "seed=0,1",
+]
 LITTER = (
     ".DS_Store",
     "Thumbs.db",
@@ -29,7 +36,9 @@ LITTER = (
 
 
 def litter(folder: Path) -> None:
-    """Files of many kinds in a folder, one beside each that is there, and links that lead nowhere."""
+    """Files of many kinds in a folder, one beside each that is there, and links that lead
+    nowhere.
+    """
     for path in list(folder.iterdir()):
         if path.is_file():
             (folder / f"._{path.name}").write_bytes(b"\0\5\26\7")
@@ -50,17 +59,30 @@ def littered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = superpos.train(TINY, out=out)
     run.folder.share("made", {"a": np.zeros(1)})
     (run.path / "submit").mkdir()
-    for folder in [out, *(path for path in out.rglob("*") if path.is_dir() and not path.is_symlink())]:
+    for folder in [
+        out,
+        *(path for path in out.rglob("*") if path.is_dir() and not path.is_symlink()),
+    ]:
         litter(folder)
     return out
 
 
-def test_commands_see_the_run_alone(littered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_see_the_run_alone(
+    littered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(littered.parent)
     [run] = find_runs(littered)
     assert latest_run(littered) == run
-    assert [(found.state, found.models_done, found.fault) for found in inventory(littered)] == [("complete", 2, "")]
-    for arguments in (["status"], ["list", "--runs"], ["plot", "--figure", "loss"], ["report"], ["train", *TINY]):
+    assert [(found.state, found.models_done, found.fault) for found in inventory(littered)] == [
+        ("complete", 2, "")
+    ]
+    for arguments in (
+        ["status"],
+        ["list", "--runs"],
+        ["plot", "--figure", "loss"],
+        ["report"],
+        ["train", *TINY],
+    ):
         done = CliRunner().invoke(app, arguments, prog_name="superpos")
         assert (done.exit_code, done.exception) == (0, None), done.stderr
     facts = CliRunner().invoke(app, ["status", "--json"], prog_name="superpos").stdout
@@ -84,6 +106,8 @@ def test_litter_alone_makes_no_folder_foreign(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._x", ".nfs000123", ".fuse_hidden01"):
         (folder / name).touch()
-    made = RunFolder.open(tmp_path, "demo", "0123456789ab", {"plan": "p", "engine": "e", "chunks": [[0]]})
+    made = RunFolder.open(
+        tmp_path, "demo", "0123456789ab", {"plan": "p", "engine": "e", "chunks": [[0]]}
+    )
     assert made.path == folder
     assert (folder / ".DS_Store").exists()

@@ -52,16 +52,27 @@ def test_polytope_of_ideal_shapes(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in POLYTOPES if name != "9-gon"])
 @given(seed=seeds)
 @few
-def test_polytope_keeps_under_rotation_order_length_and_a_little_noise(name: str, seed: int) -> None:
+def test_polytope_keeps_under_rotation_order_length_and_a_little_noise(
+    name: str, seed: int
+) -> None:
     rng, ideal = np.random.default_rng(seed), POLYTOPES[name]
     spare = np.pad(ideal, ((0, 0), (0, 2)))  # two dimensions that the shape does not use
     noisy = spare + rng.uniform(-0.02, 0.02, spare.shape)
-    W = rng.permutation(noisy * rng.uniform(0.8, 1.2, (len(ideal), 1)) @ random_rotation(seed, spare.shape[1]))
+    W = rng.permutation(
+        noisy * rng.uniform(0.8, 1.2, (len(ideal), 1)) @ random_rotation(seed, spare.shape[1])
+    )
     assert geometry.polytope(W) == name
 
 
 def test_two_vectors_are_a_digon_up_to_twenty_degrees() -> None:
-    for degrees, name in [(0, "2/1"), (19, "2/1"), (21, "2/2"), (90, "2/2"), (159, "2/2"), (161, "digon")]:
+    for degrees, name in [
+        (0, "2/1"),
+        (19, "2/1"),
+        (21, "2/2"),
+        (90, "2/2"),
+        (159, "2/2"),
+        (161, "digon"),
+    ]:
         angle = np.deg2rad(degrees)
         assert geometry.polytope(np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])) == name
 
@@ -80,7 +91,8 @@ def test_square_antiprism_is_a_tight_frame() -> None:
 
 def test_components_by_hand() -> None:
     W = np.zeros((2, 5, 3))
-    W[0] = [[0, 1, 0], [1, 0, 0], [0, 0.1, 0], [-1, 0, 0], [0, 0, 1]]  # 1 and 3 are a digon, 2 is too short
+    # 1 and 3 are a digon, 2 is too short
+    W[0] = [[0, 1, 0], [1, 0, 0], [0, 0.1, 0], [-1, 0, 0], [0, 0, 1]]
     W[1] = [[0.1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0.6, 0.8], [1, 0, 0]]  # 3 joins 1 and 2
     np.testing.assert_array_equal(geometry.components(W), [[0, 1, -1, 1, 2], [-1, 0, 0, 0, 1]])
     np.testing.assert_array_equal(geometry.n_components(W), [3, 2])
@@ -89,11 +101,14 @@ def test_components_by_hand() -> None:
 @given(seed=seeds, features=st.integers(1, 40), edges=st.floats(0, 2))
 @few
 def test_components_are_those_of_a_graph_library(seed: int, features: int, edges: float) -> None:
-    """Weights whose inner products are a random sparse graph's adjacency matrix with a large diagonal."""
+    """Weights whose inner products are a random sparse graph's adjacency matrix with a large
+    diagonal.
+    """
     rng = np.random.default_rng(seed)
     graphs = rng.random((3, features, features)) < edges / features
     graphs |= graphs.mT | np.eye(features, dtype=bool)
-    W = np.linalg.cholesky(graphs + features * np.eye(features))  # W Wᵀ is the graph, with n + 1 on the diagonal
+    # W Wᵀ is the graph, with n + 1 on the diagonal
+    W = np.linalg.cholesky(graphs + features * np.eye(features))
     found = geometry.components(W, tau=0.5)
     assert found.tolist() == [connected_components(graph)[1].tolist() for graph in graphs]
 
@@ -156,7 +171,9 @@ def test_labels_do_not_hang_on_the_threshold(label: str) -> None:
     assert geometry.stable(W).all()
 
 
-@pytest.mark.parametrize(("label", "shape"), [("2 digons", shapes.polygon(4)), ("3 digons", geometry.octahedron())])
+@pytest.mark.parametrize(
+    ("label", "shape"), [("2 digons", shapes.polygon(4)), ("3 digons", geometry.octahedron())]
+)
 def test_a_square_and_an_octahedron_are_digons_also_where_noise_joins_them(
     label: str, shape: NDArray[np.float64]
 ) -> None:
@@ -166,13 +183,16 @@ def test_a_square_and_an_octahedron_are_digons_also_where_noise_joins_them(
 
 
 def test_a_label_that_hangs_on_the_threshold_is_not_stable() -> None:
-    joined = np.array([[1.0, 0.0], [0.15, 1.0]])  # W_0·W_1 = 0.15: an edge at 0.05 and 0.1, none at 0.2
+    # W_0·W_1 = 0.15: an edge at 0.05 and 0.1, none at 0.2
+    joined = np.array([[1.0, 0.0], [0.15, 1.0]])
     np.testing.assert_array_equal(geometry.stable(np.stack([joined, np.eye(2)])), [False, True])
     assert geometry.stable(np.zeros((0, 2, 2))).tolist() == []
 
 
 def ring(*gaps: float) -> NDArray[np.float64]:
-    """Unit vectors in the plane with these angles in degrees between neighbours; the last gap closes the circle."""
+    """Unit vectors in the plane with these angles in degrees between neighbours; the last gap
+    closes the circle.
+    """
     angle = np.deg2rad(np.cumsum((0, *gaps))[:-1])
     return np.stack((np.cos(angle), np.sin(angle)), axis=-1)
 
@@ -181,7 +201,8 @@ def ring(*gaps: float) -> NDArray[np.float64]:
     ("gaps", "name"),
     [
         ((56, 56, 83, 83, 82), "pentagon"),  # one feature 7 times sparser: the exact minimum
-        ((84, 84, 64, 64, 64), "pentagon"),  # one feature 10 times more important: the exact minimum
+        # one feature 10 times more important: the exact minimum
+        ((84, 84, 64, 64, 64), "pentagon"),
         ((52.1, 77, 77, 77, 76.9), "pentagon"),
         ((51.9, 77, 77, 77, 77.1), "5/2"),
         ((45, 45, 90, 90, 90), "5/2"),  # a square with one more feature
@@ -190,17 +211,20 @@ def ring(*gaps: float) -> NDArray[np.float64]:
         ((29.9, 60.1, 45, 45, 45, 45, 45, 45), "8/2"),
     ],
 )
-def test_a_stretched_polygon_keeps_its_name_up_to_twenty_degrees(gaps: tuple[float, ...], name: str) -> None:
+def test_a_stretched_polygon_keeps_its_name_up_to_twenty_degrees(
+    gaps: tuple[float, ...], name: str
+) -> None:
     assert sum(gaps) == pytest.approx(360)
     assert geometry.polytope(ring(*gaps)) == name
     assert geometry.polytope(np.pad(ring(*gaps), ((0, 0), (0, 1))) @ random_rotation(0, 3)) == name
 
 
-# Share of random directions that pass for a shape: an arc of 40° of 360°, a cap of 20° (1 − cos 20°)/2, and so on.
+# Share of random directions that pass for a shape: an arc of 40° of 360°, a cap of 20° (1 − cos
+# 20°)/2, and so on.
 @pytest.mark.parametrize(
     ("k", "d", "at_most"),
-    [(2, 2, 0.12), (2, 3, 0.035), (3, 2, 0.025), (4, 2, 0.009), (5, 2, 0.004), (6, 2, 0.002), (4, 3, 0.002),
-     (5, 3, 0.001), (6, 3, 0.0005), (8, 3, 0.0), (12, 3, 0.0)],
+    [(2, 2, 0.12), (2, 3, 0.035), (3, 2, 0.025), (4, 2, 0.009), (5, 2, 0.004), (6, 2, 0.002),
+     (4, 3, 0.002), (5, 3, 0.001), (6, 3, 0.0005), (8, 3, 0.0), (12, 3, 0.0)],
 )  # fmt: skip
 def test_random_directions_seldom_have_a_name(k: int, d: int, at_most: float) -> None:
     W = np.random.default_rng(0).normal(size=(6000, k, d))
@@ -240,16 +264,33 @@ def test_describe(label: str) -> None:
 
 
 def test_describe_many_models_at_once() -> None:
-    one_line = np.array([[[1.0], [-1.0]], [[1.0], [0.0]], [[0.1], [0.2]], [[1.0], [1.0]], [[np.nan], [1.0]]])
+    one_line = np.array(
+        [[[1.0], [-1.0]], [[1.0], [0.0]], [[0.1], [0.2]], [[1.0], [1.0]], [[np.nan], [1.0]]]
+    )
     labels = geometry.describe(np.tile(one_line, (5000, 1, 1)))
-    expected = ["digon", "1 dedicated + 1 not represented", "2 not represented", "2/1", "not finite"]
+    expected = [
+        "digon",
+        "1 dedicated + 1 not represented",
+        "2 not represented",
+        "2/1",
+        "not finite",
+    ]
     assert labels.tolist() == expected * 5000
 
 
 def test_labels_of_many_models_are_those_of_each_alone() -> None:
-    """Shapes of the same name and size add up, squares count as digons, and each model keeps its own."""
+    """Shapes of the same name and size add up, squares count as digons, and each model keeps its
+    own.
+    """
     rng = np.random.default_rng(0)
-    blocks = [np.eye(1), shapes.simplex(1), shapes.polygon(4), shapes.simplex(2), shapes.polygon(5), np.zeros((1, 1))]
+    blocks = [
+        np.eye(1),
+        shapes.simplex(1),
+        shapes.polygon(4),
+        shapes.simplex(2),
+        shapes.polygon(5),
+        np.zeros((1, 1)),
+    ]
     models = []
     for _ in range(60):
         W = block_diag(*(blocks[i] for i in rng.integers(0, len(blocks), 4)))
@@ -303,7 +344,9 @@ def test_align_to_a_target_undoes_a_rotation() -> None:
 
 
 def test_nearly_orthogonal_vectors_are_no_large_simplex() -> None:
-    """13 axes and the vector opposite to them all: every angle is within 12° of those of a simplex of 14."""
+    """13 axes and the vector opposite to them all: every angle is within 12° of those of a simplex
+    of 14.
+    """
     assert geometry.polytope(shapes.simplex(13)) == "13-simplex"
     assert geometry.polytope(np.concatenate([np.eye(13), -np.ones((1, 13))])) == "14/13"
 

@@ -27,7 +27,9 @@ class Block(NamedTuple):
 
     @property
     def file(self) -> str:
-        """The file that a block is said to be, the last one of its language that the text names; "" for none."""
+        """The file that a block is said to be, the last one of its language that the text names; ""
+        for none.
+        """
         suffix = {"yaml": "yaml", "python": "py"}.get(self.language, "-")
         return [*re.findall(rf"`(\w+/[\w/.]+\.{suffix})`:\n\n$", self.before), ""][0]
 
@@ -48,7 +50,9 @@ def run_shell(code: str) -> None:
 
 
 def run_python(code: str, number: int, names: dict[str, Any]) -> None:
-    """As a cell of a notebook: later blocks see the names of earlier ones, and functions have a source."""
+    """As a cell of a notebook: later blocks see the names of earlier ones, and functions have a
+    source.
+    """
     path = Path(f"block_{number}.py").resolve()
     path.write_text(code)
     exec(compile(code, path, "exec"), names)
@@ -71,7 +75,9 @@ def test_every_example_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.Mon
     assert names["tensors"]["W"].shape[1] == 6
     assert names["shape"] == "pentagon"
     assert names["share"] == pytest.approx([0.4] * 5, abs=1e-6)  # as the comment says
-    described = set(re.findall(r"`(\w+)`", GUIDE.split("| column | |")[1].split("\n\n")[0].replace("`ok`", "")))
+    described = set(
+        re.findall(r"`(\w+)`", GUIDE.split("| column | |")[1].split("\n\n")[0].replace("`ok`", ""))
+    )
     columns = {column for column in names["table"] if "." not in column}
     assert columns <= described
     leaks = {slope: superpos.load(f"outputs/leaky_{slope}/latest") for slope in (0.0, 0.5)}
@@ -81,7 +87,10 @@ def test_every_example_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_blocks_are_found_in_their_order() -> None:
     text = "# A\n\n```sh\nls\n```\n\n`a/b.yaml`:\n\n```yaml\nx: 1\n```\n"
-    assert [(block.language, block.code) for block in blocks(text)] == [("sh", "ls\n"), ("yaml", "x: 1\n")]
+    assert [(block.language, block.code) for block in blocks(text)] == [
+        ("sh", "ls\n"),
+        ("yaml", "x: 1\n"),
+    ]
     assert blocks(text)[1].file == "a/b.yaml"
     assert {block.language for block in blocks(GUIDE)} == {"sh", "python", "yaml"}
 

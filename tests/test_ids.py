@@ -1,6 +1,8 @@
-"""Ids of runs and rows, and the cut into chunks, are what they were: a run folder is found again by its id.
+"""Ids of runs and rows, and the cut into chunks, are what they were: a run folder is found again by
+its id.
 
-`ids.json` was written by the version before families; a change of it is a change of every user's folders.
+`ids.json` was written by the version before families; a change of it is a change of every user's
+folders.
 """
 
 from __future__ import annotations

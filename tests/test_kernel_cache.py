@@ -1,4 +1,6 @@
-"""The cache of compiled kernels: named after the engine's source, in a place that can be written, safe for two."""
+"""The cache of compiled kernels: named after the engine's source, in a place that can be written,
+safe for two.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ print(KERNELS.folder())
 print(first)
 print(state.params["W"].tobytes().hex())
 """
-# A family of a user's own: a package anywhere, with a kernel that calls a pass of superpos and a function beside it.
+# A family of a user's own: a package anywhere, with a kernel that calls a pass of superpos and a
+# function beside it.
 INIT = "from small.kernel import double\n"
 KERNEL = """
 from pathlib import Path
@@ -80,7 +83,9 @@ def load(folder: Path) -> ModuleType:
 
 
 def kernels_of(folder: Path, *more: Path) -> Any:
-    """The cache of an engine in a folder, with the copy of the shared sources beside it; as in a new process."""
+    """The cache of an engine in a folder, with the copy of the shared sources beside it; as in a
+    new process.
+    """
     return load(folder.parent / "shared").KernelCache(folder, more)
 
 
@@ -162,11 +167,15 @@ def test_sources_elsewhere_may_be_named(engine: Path, home: Path) -> None:
 
 
 def test_the_toy_models_kernels_know_the_modules_of_their_constants() -> None:
-    """What `kernel` takes from outside of its folder and of the shared sources is a number of one of these modules."""
+    """What `kernel` takes from outside of its folder and of the shared sources is a number of one
+    of these modules.
+    """
     imported = ast.parse(Path(kernel.__file__).read_text()).body
     modules = {str(node.module) for node in imported if isinstance(node, ast.ImportFrom)}
     known = ("superpos.engines.compiled", "superpos.families.tms.cpu")
-    others = [name for name in modules if name.startswith("superpos.") and not name.startswith(known)]
+    others = [
+        name for name in modules if name.startswith("superpos.") and not name.startswith(known)
+    ]
     outside = {Path(str(importlib.util.find_spec(name).origin)) for name in others}
     assert outside == {*KERNELS.more, Path(seam.__file__), Path(streams.__file__)}
 
@@ -197,7 +206,9 @@ def test_functions_compile_where_no_folder_can_be_written(
     assert [*tmp_path.rglob("*.kernel")] == []
 
 
-def test_the_first_use_says_what_it_waits_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_first_use_says_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     class Uncompiled:
         signatures = ()
 
@@ -227,8 +238,12 @@ def test_an_unwritable_cache_falls_back_to_the_temporary_folder(tmp_path: Path) 
     assert before == {path: path.stat().st_mtime_ns for path in kept.rglob("*.kernel")} != {}
 
 
-def test_two_processes_may_fill_the_cache_of_a_user_s_family_at_once(family: Path, tmp_path: Path) -> None:
-    """Both compile the same function into an empty folder; both get the right answer, and so does a third."""
+def test_two_processes_may_fill_the_cache_of_a_user_s_family_at_once(
+    family: Path, tmp_path: Path
+) -> None:
+    """Both compile the same function into an empty folder; both get the right answer, and so does a
+    third.
+    """
     both = [calling(family, tmp_path / "cache") for _ in range(2)]
     assert [answer(process)[0] for process in both] == ["20.0", "20.0"]
     third = answer(calling(family, tmp_path / "cache"))
@@ -236,7 +251,9 @@ def test_two_processes_may_fill_the_cache_of_a_user_s_family_at_once(family: Pat
     assert Path(third[2]).parent == tmp_path / "cache" / "superpos"
 
 
-def test_an_edit_of_what_a_kernel_of_a_user_s_family_calls_is_seen(family: Path, tmp_path: Path) -> None:
+def test_an_edit_of_what_a_kernel_of_a_user_s_family_calls_is_seen(
+    family: Path, tmp_path: Path
+) -> None:
     before = answer(calling(family, tmp_path / "cache"))
     number = family / "number.py"
     number.write_text(number.read_text().replace("return 2", "return 3"))
@@ -248,7 +265,11 @@ def test_an_edit_of_what_a_kernel_of_a_user_s_family_calls_is_seen(family: Path,
 def calling(family: Path, cache_home: Path) -> subprocess.Popen[str]:
     """A process that calls the kernel of a user's family."""
     path = os.pathsep.join((str(family.parent), str(PACKAGE)))
-    environment = os.environ | {"PYTHONPATH": path, "XDG_CACHE_HOME": str(cache_home), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": path,
+        "XDG_CACHE_HOME": str(cache_home),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen([sys.executable, "-c", CALL], env=environment, text=True, **pipes)
 

@@ -1,4 +1,6 @@
-"""What is read from the cache of kernels is executed: nobody else may have written it, and none of it is needed."""
+"""What is read from the cache of kernels is executed: nobody else may have written it, and none of
+it is needed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,12 @@ from pathlib import Path
 import pytest
 
 import superpos
-from superpos.engines.compiled.private_files import UntrustedError, private_folder, read_sealed, write_sealed
+from superpos.engines.compiled.private_files import (
+    UntrustedError,
+    private_folder,
+    read_sealed,
+    write_sealed,
+)
 
 PACKAGE = Path(superpos.__file__).parents[1]
 STRANGER, NAMELESS = 54322, 54321
@@ -26,7 +33,9 @@ def _can_be_another_user() -> bool:
         return False
     command = [*as_user(NAMELESS), sys.executable, "-c", "import superpos"]
     environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
-    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+    )
 
 
 def as_user(uid: int) -> tuple[str, ...]:
@@ -34,7 +43,9 @@ def as_user(uid: int) -> tuple[str, ...]:
     return ("setpriv", "--reuid", str(uid), "--clear-groups")
 
 
-needs_root = pytest.mark.skipif(not _can_be_another_user(), reason="needs root, and Python where all may read it")
+needs_root = pytest.mark.skipif(
+    not _can_be_another_user(), reason="needs root, and Python where all may read it"
+)
 
 DOUBLE = """
 import sys
@@ -84,7 +95,9 @@ def program(tmp_path: Path) -> Path:
 
 def start(program: Path, *before: str, **environment: str) -> tuple[list[str], str]:
     """The words that the program prints, and what it says on stderr."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("XDG_CACHE_HOME", "HOME")}
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("XDG_CACHE_HOME", "HOME")
+    }
     done = subprocess.run(
         [*before, sys.executable, program],
         env=kept | {"PYTHONPATH": str(PACKAGE), "PYTHONDONTWRITEBYTECODE": "1"} | environment,
@@ -103,12 +116,16 @@ def hits(words: list[str]) -> tuple[str, str]:
 
 
 def poison(folder: Path, mark: Path) -> None:
-    """Every kept kernel, and every name that numba's own cache has, holds a pickle that does harm."""
+    """Every kept kernel, and every name that numba's own cache has, holds a pickle that does
+    harm.
+    """
     harm = pickle.dumps(Harm(mark))
     for path in [*folder.rglob("*.kernel")]:
         path.write_bytes(hashlib.sha256(harm).digest() + harm)
     for name in ("double", "treble"):
-        (folder / f"double.{name}-8.py{sys.version_info[0]}{sys.version_info[1]}.nbi").write_bytes(harm)
+        (folder / f"double.{name}-8.py{sys.version_info[0]}{sys.version_info[1]}.nbi").write_bytes(
+            harm
+        )
 
 
 def test_kernels_are_kept(program: Path, tmp_path: Path) -> None:
@@ -144,7 +161,9 @@ def test_a_folder_that_a_stranger_made_first_is_not_used(program: Path, tmp_path
 
 @needs_root
 @pytest.mark.parametrize("place", ["base", "folder"])
-def test_a_stranger_s_folder_in_the_user_s_own_is_not_used(place: str, program: Path, tmp_path: Path) -> None:
+def test_a_stranger_s_folder_in_the_user_s_own_is_not_used(
+    place: str, program: Path, tmp_path: Path
+) -> None:
     cache, mark = tmp_path / "cache", tmp_path / "harm"
     words, _ = start(program, XDG_CACHE_HOME=str(cache))
     folder = Path(words[4])
@@ -172,12 +191,15 @@ def test_a_stranger_s_file_is_not_read(program: Path, tmp_path: Path) -> None:
     assert (answers(words), hits(words)) == (("42", "63"), ("0", "0"))
     assert not mark.exists()
     assert "belongs to another user" in said
-    assert hits(start(program, XDG_CACHE_HOME=str(cache))[0]) == ("1", "1")  # its place was taken by one's own
+    # its place was taken by one's own
+    assert hits(start(program, XDG_CACHE_HOME=str(cache))[0]) == ("1", "1")
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
 @pytest.mark.parametrize("place", ["base", "folder"])
-def test_a_folder_that_others_may_write_to_is_not_used(mode: int, place: str, program: Path, tmp_path: Path) -> None:
+def test_a_folder_that_others_may_write_to_is_not_used(
+    mode: int, place: str, program: Path, tmp_path: Path
+) -> None:
     cache = tmp_path / "cache"
     words, _ = start(program, XDG_CACHE_HOME=str(cache))
     folder = Path(words[4])
@@ -265,7 +287,8 @@ def test_a_damaged_kernel_is_compiled_anew(damage: str, program: Path, tmp_path:
     words, said = start(program, XDG_CACHE_HOME=str(cache))
     assert (answers(words), hits(words)) == (("42", "63"), ("0", "1"))
     assert "compiled anew" in said
-    assert len(said.splitlines()) == (1 if damage != "a folder" else 2)  # nor can it be kept in a folder's place
+    # nor can it be kept in a folder's place
+    assert len(said.splitlines()) == (1 if damage != "a folder" else 2)
 
 
 def test_the_kernel_of_another_function_is_not_taken(program: Path, tmp_path: Path) -> None:
@@ -286,7 +309,9 @@ def test_a_full_disk_keeps_no_kernel(program: Path, tmp_path: Path) -> None:
     assert [path for path in Path(words[4]).iterdir() if path.is_file()] == []
 
 
-@pytest.mark.parametrize("home", [{}, {"HOME": ""}, {"HOME": "relative"}, {"HOME": "/nonexistent/home"}])
+@pytest.mark.parametrize(
+    "home", [{}, {"HOME": ""}, {"HOME": "relative"}, {"HOME": "/nonexistent/home"}]
+)
 @needs_root
 def test_a_nameless_user_has_a_cache(home: dict[str, str], program: Path, tmp_path: Path) -> None:
     """As in a container that is started as any user."""
@@ -314,8 +339,18 @@ def test_content_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_training_without_numba_s_compiler(tmp_path: Path) -> None:
-    """NUMBA_DISABLE_JIT is numba's switch for debugging: the reference engine trains, and says why."""
-    command = [sys.executable, "-m", "superpos", "train", "experiment=intro", "train.steps=3", f"--out={tmp_path}"]
+    """NUMBA_DISABLE_JIT is numba's switch for debugging: the reference engine trains, and says
+    why.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "superpos",
+        "train",
+        "experiment=intro",
+        "train.steps=3",
+        f"--out={tmp_path}",
+    ]
     environment = os.environ | {"PYTHONPATH": str(PACKAGE), "NUMBA_DISABLE_JIT": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,6 @@
-"""Every value that the table of keys allows is one that some model may have, at the bounds and in between."""
+"""Every value that the table of keys allows is one that some model may have, at the bounds and in
+between.
+"""
 
 from __future__ import annotations
 
@@ -63,12 +65,18 @@ CONTEXTS: dict[str, list[dict[str, Any]]] = {
     ],
 }
 NUMBERS = ("int", "number", "numbers", "list")
-KEYS = [(family, spec) for family in filter(ships, names()) for spec in schema_of(find(family)).keys.values()]
+KEYS = [
+    (family, spec)
+    for family in filter(ships, names())
+    for spec in schema_of(find(family)).keys.values()
+]
 BOUNDED = [(family, spec) for family, spec in KEYS if spec.kind in NUMBERS]
 
 
 def values(spec: KeySpec) -> list[float]:
-    """The bounds of a key, as they are and as its words write them, and values close to them and between."""
+    """The bounds of a key, as they are and as its words write them, and values close to them and
+    between.
+    """
     bounds = [bound for bound in (spec.low, spec.high) if bound is not None]
     if spec.high is None and spec.below is not None:
         bounds.append(math.nextafter(spec.below, -math.inf))
@@ -85,27 +93,40 @@ def is_allowed(family: Family, spec: KeySpec, value: Any, context: Mapping[str, 
     schema = schema_of(family)
     given = {**context, spec.key: [value] * 5 if spec.kind == "list" else value}
     try:
-        merge({"sweep": {}, **schema.defaults, **given}, Given(values=given, keys=set(given)), None, family)
+        merge(
+            {"sweep": {}, **schema.defaults, **given},
+            Given(values=given, keys=set(given)),
+            None,
+            family,
+        )
     except ConfigError:
         return False
     return True
 
 
-@pytest.mark.parametrize(("family", "spec"), BOUNDED, ids=[f"{family}-{spec.key}" for family, spec in BOUNDED])
+@pytest.mark.parametrize(
+    ("family", "spec"), BOUNDED, ids=[f"{family}-{spec.key}" for family, spec in BOUNDED]
+)
 def test_what_the_bounds_allow_some_model_may_have(family: str, spec: KeySpec) -> None:
     if spec.key == "sae.model":
         pytest.skip("follows from the run that is decoded")
     if family == "circuit" and spec.key in ("train.steps", "train.warmup_steps"):
         pytest.skip("circuits are made, not trained")
     for value in dict.fromkeys(values(spec)):
-        assert any(is_allowed(find(family), spec, value, context) for context in CONTEXTS[family]), value
+        assert any(
+            is_allowed(find(family), spec, value, context) for context in CONTEXTS[family]
+        ), value
 
 
-@pytest.mark.parametrize(("family", "spec"), BOUNDED, ids=[f"{family}-{spec.key}" for family, spec in BOUNDED])
+@pytest.mark.parametrize(
+    ("family", "spec"), BOUNDED, ids=[f"{family}-{spec.key}" for family, spec in BOUNDED]
+)
 def test_what_lies_beyond_the_bounds_is_refused(family: str, spec: KeySpec) -> None:
     ways = [(bound, way) for bound, way in ((spec.low, -1), (spec.high, 1)) if bound is not None]
     is_int = spec.kind == "int"
-    beyond = [int(bound) + way if is_int else math.nextafter(bound, way * math.inf) for bound, way in ways]
+    beyond = [
+        int(bound) + way if is_int else math.nextafter(bound, way * math.inf) for bound, way in ways
+    ]
     schema = schema_of(find(family))
     for value in [*beyond, *([] if spec.below is None else [spec.below])]:
         with pytest.raises(ValueError, match="allowed: "):

@@ -1,4 +1,7 @@
-"""Who may import whom: the table of docs/architecture.md. Imports are parsed, also those inside functions."""
+"""Who may import whom: the table of docs/architecture.md.
+
+Imports are parsed, also those inside functions.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ import superpos
 
 PACKAGE = Path(superpos.__file__).parent
 
-# A room is a module or folder of superpos/; what stands behind the colon is what it may import besides itself.
+# A room is a module or folder of superpos/; what stands behind the colon is what it may import
+# besides itself.
 TABLE = {
     "errors": "",
     "units": "",
@@ -35,7 +39,8 @@ TABLE = {
     "notebook": "errors paths units store figures report training.progress terminal.progress",
     "bench": "errors family engines maths config.wording",
     "training": "errors units paths family maths user engines plan store",
-    "families": "errors units family maths config user engines store plan figures claims explain report bench",
+    "families": "errors units family maths config user engines store plan figures claims explain "
+    "report bench",
     "compose": "errors config plan user family",
     "cluster": "errors units paths family plan store config.wording",
     "terminal": "errors units family claims plan store config.wording training cluster",
@@ -48,7 +53,8 @@ TABLE = {
 }
 TABLE = {room: allowed.split() for room, allowed in TABLE.items()}
 
-# Inside a family, each folder or module stands on those before it; what is not named here may import any of them.
+# Inside a family, each folder or module stands on those before it; what is not named here may
+# import any of them.
 INSIDE = [
     ["keys", "law", "rules"],
     ["purposes", "structure", "work"],
@@ -63,9 +69,11 @@ INSIDE = [
 ]
 FLOORS = 12  # of the longest chain of rooms
 
-# Other packages, and where they may be imported; what is not named here may be imported by the command line alone.
+# Other packages, and where they may be imported; what is not named here may be imported by the
+# command line alone.
 OWNERS = {
-    "numpy": "maths user engines store plan figures claims explain report notebook bench training families terminal",
+    "numpy": "maths user engines store plan figures claims explain report notebook bench training "
+    "families terminal",
     "torch": "maths user engines explain bench families",
     "scipy": "maths figures explain bench families",
     "pandas": "store plan figures claims explain report notebook training families terminal",
@@ -90,11 +98,32 @@ OWNERS = {
     "sklearn": "explain.forests",
 }
 # Pure mathematics: no paths, clocks, prints or global randomness.
-PURE_IN_A_FAMILY = ("data", "world", "model", "upkeep", "metrics", "geometry", "theory", "structure")
+PURE_IN_A_FAMILY = (
+    "data",
+    "world",
+    "model",
+    "upkeep",
+    "metrics",
+    "geometry",
+    "theory",
+    "structure",
+)
 PURE = ["maths", *(f"families.*.{name}" for name in PURE_IN_A_FAMILY)]
-NOT_PURE = {"os", "pathlib", "io", "tempfile", "shutil", "time", "datetime", "random", "subprocess", "logging"}
+NOT_PURE = {
+    "os",
+    "pathlib",
+    "io",
+    "tempfile",
+    "shutil",
+    "time",
+    "datetime",
+    "random",
+    "subprocess",
+    "logging",
+}
 ENGINES = ("engines.reference", "families.*.cpu", "families.*.gpu")
-AT_START = {"typer", "rich"}  # packages that the command line may import before it knows the command
+# packages that the command line may import before it knows the command
+AT_START = {"typer", "rich"}
 
 
 def module_name(path: Path) -> str:
@@ -123,13 +152,17 @@ def matches(module: str, patterns: list[str]) -> bool:
     parts = inside(module).split(".")
     for pattern in patterns:
         wanted = pattern.split(".")
-        if len(wanted) <= len(parts) and all(w in ("*", p) for w, p in zip(wanted, parts, strict=False)):
+        if len(wanted) <= len(parts) and all(
+            w in ("*", p) for w, p in zip(wanted, parts, strict=False)
+        ):
             return True
     return False
 
 
 def imported(source: str, module: str, only_at_start: bool = False) -> Iterator[str]:
-    """Dotted names that a module's source imports; a name taken from a package counts as the module it is."""
+    """Dotted names that a module's source imports; a name taken from a package counts as the module
+    it is.
+    """
     for node in _at_start(ast.parse(source)) if only_at_start else ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -185,7 +218,8 @@ def _room_faults(module: str, names: list[str]) -> Iterator[str]:
     allowed = TABLE[room(module)]
     for name in names:
         if allowed != ["*"] and room(name) != room(module) and not matches(name, allowed):
-            yield f"{module} imports {name}: {room(module)} may import {', '.join(allowed) or 'no other room'}"
+            rooms = ", ".join(allowed) or "no other room"
+            yield f"{module} imports {name}: {room(module)} may import {rooms}"
     for engine in ENGINES:
         rivals = [other for other in ENGINES if other != engine]
         for name in names:
@@ -211,7 +245,9 @@ def _floor(module: str, family: str) -> int:
 
 
 def _name_faults(module: str, source: str) -> Iterator[str]:
-    """A family is found by its name, through `family.find`: no other room spells out where one stands."""
+    """A family is found by its name, through `family.find`: no other room spells out where one
+    stands.
+    """
     own = ".".join(module.split(".")[:3]) if room(module) == "families" else None
     if room(module) == "family":  # looks a family up among the folders
         return
@@ -226,7 +262,10 @@ def _outer_faults(module: str, packages: list[str]) -> Iterator[str]:
     for package in packages:
         if package in sys.stdlib_module_names:
             if matches(module, PURE) and package in NOT_PURE:
-                yield f"{module} imports {package}: mathematics has no paths, clocks, prints or global randomness"
+                yield (
+                    f"{module} imports {package}: mathematics has no paths, clocks, prints or "
+                    "global randomness"
+                )
         elif not matches(module, OWNERS.get(package, "cli").split()):
             yield f"{module} imports {package}, which belongs to {OWNERS.get(package, 'cli')}"
 
@@ -239,7 +278,9 @@ def _start_faults(module: str, source: str) -> Iterator[str]:
 
 
 def reached_at_start(module: str, source: str) -> dict[str, str]:
-    """Other packages that are imported as soon as a module is, each with the module that does it."""
+    """Other packages that are imported as soon as a module is, each with the module that does
+    it.
+    """
     seen, waiting, reached = {module}, [(module, source)], {}
     while waiting:
         importer, text = waiting.pop()
@@ -274,7 +315,9 @@ def room_arrows() -> dict[str, set[str]]:
 
     def home(module: str) -> str:
         parts = module.split(".")
-        return ".".join(parts[1:3]) if room(module) == "families" and len(parts) > 2 else room(module)
+        return (
+            ".".join(parts[1:3]) if room(module) == "families" and len(parts) > 2 else room(module)
+        )
 
     arrows: dict[str, set[str]] = {home(module): set() for module in MODULES}
     for module, path in MODULES.items():
@@ -302,14 +345,17 @@ def test_modules_form_no_circle() -> None:
     assert len(chains(arrows)) > 1  # raises for a circle
 
 
-# --- the page that says the same -------------------------------------------------------------------------------------
+# --- the page that says the same ------------------------------------------------------------------
 
 PAGE = (Path(__file__).parent.parent / "docs" / "architecture.md").read_text()
 
 
 def rows_of_the_page() -> list[str]:
     """The table as the page has to have it."""
-    return [f"| {_code(room or '__init__')} | {_allowed(room)} | {_packages_of(room)} |" for room in TABLE]
+    return [
+        f"| {_code(room or '__init__')} | {_allowed(room)} | {_packages_of(room)} |"
+        for room in TABLE
+    ]
 
 
 def _allowed(room: str) -> str:
@@ -323,7 +369,9 @@ def _packages_of(room: str) -> str:
         parts = [owner for owner in owners.split() if owner.partition(".")[0] == room]
         inside_room = [part.rpartition(".")[2] for part in parts if part != room]
         if parts:
-            found.append(package + (f" ({', '.join(map(_code, inside_room))})" if inside_room else ""))
+            found.append(
+                package + (f" ({', '.join(map(_code, inside_room))})" if inside_room else "")
+            )
     return ", ".join(found)
 
 
@@ -341,7 +389,9 @@ def test_the_page_has_the_order_inside_a_family() -> None:
 
 
 def test_the_page_has_the_number_of_floors() -> None:
-    assert re.findall(r"has (\d+) floors, of at most (\d+)", PAGE) == [(str(len(chains(room_arrows()))), str(FLOORS))]
+    assert re.findall(r"has (\d+) floors, of at most (\d+)", PAGE) == [
+        (str(len(chains(room_arrows()))), str(FLOORS))
+    ]
 
 
 def test_a_circle_of_rooms_is_found() -> None:
@@ -351,7 +401,12 @@ def test_a_circle_of_rooms_is_found() -> None:
 
 def test_the_parser_sees_the_package() -> None:
     """A table that nothing reaches would hold for ever."""
-    assert {"superpos", "superpos.errors", "superpos.store.folder", "superpos.config.schema"} <= MODULES.keys()
+    assert {
+        "superpos",
+        "superpos.errors",
+        "superpos.store.folder",
+        "superpos.config.schema",
+    } <= MODULES.keys()
     store = set(imported(MODULES["superpos.store.folder"].read_text(), "superpos.store.folder"))
     assert {"superpos.store.files", "superpos.errors", "numpy", "pandas", "pathlib"} <= store
     assert set(TABLE) - {""} <= {room(module) for module in MODULES}
@@ -378,28 +433,76 @@ def test_every_name_in_the_tables_is_that_of_a_module(pattern: str) -> None:
         ("superpos.family", "from superpos.store import load", "family may import no other room"),
         ("superpos.maths.streams", "from superpos.family import find", "maths may import errors"),
         ("superpos.config.schema", "from superpos.plan.sweep import Sweep", "config may import"),
-        ("superpos.engines.reference", "from superpos.plan.sweep import Sweep", "engines may import"),
+        (
+            "superpos.engines.reference",
+            "from superpos.plan.sweep import Sweep",
+            "engines may import",
+        ),
         ("superpos.plan.sweep", "from superpos.engines import choose", "plan may import"),
         ("superpos.plan.sweep", "from superpos.engines import reference", "plan may import"),
         ("superpos.store.run", "import superpos.engines", "store may import"),
         ("superpos.store.run", "from ..plan import sweep", "store may import"),
         ("superpos.store.run", "from superpos import plan", "store may import"),
         ("superpos.store.run", "from superpos import load", "store may import"),
-        ("superpos.figures.loss", "from superpos.training.runner import train", "figures may import"),
+        (
+            "superpos.figures.loss",
+            "from superpos.training.runner import train",
+            "figures may import",
+        ),
         ("superpos.training.runner", "from superpos.terminal import tables", "training may import"),
-        ("superpos.compose.merge", "def f():\n    from superpos.store import load", "compose may import"),
+        (
+            "superpos.compose.merge",
+            "def f():\n    from superpos.store import load",
+            "compose may import",
+        ),
         ("superpos.cluster.site", "from superpos.config.schema import key", "cluster may import"),
         ("superpos.plan.sweep", "from superpos.families.tms import FAMILY", "plan may import"),
         ("superpos.store.run", "PATH = 'superpos.families.tms:FAMILY'", "names a family's module"),
-        ("superpos.families.sae", "Late('superpos.families.tms.model:forward')", "names a family's module"),
-        ("superpos.cli", "import_module('superpos.families.tms.metrics')", "names a family's module"),
-        ("superpos.families.tms.model", "from superpos.training import runner", "families may import"),
-        ("superpos.families.sae.model", "from superpos.families.tms import model", "never imports another"),
-        ("superpos.families.tms.keys", "from superpos.families.tms.model import forward", "stands above it"),
-        ("superpos.families.tms.theory", "from superpos.families.tms.figures import pca", "stands above it"),
-        ("superpos.families.tms.measures.sets", "from superpos.families.tms.explorer import parts", "stands above it"),
-        ("superpos.families.tms.cpu", "from superpos.engines.reference import x", "engines never import each other"),
-        ("superpos.families.tms.gpu", "from superpos.families.tms.cpu import x", "engines never import each other"),
+        (
+            "superpos.families.sae",
+            "Late('superpos.families.tms.model:forward')",
+            "names a family's module",
+        ),
+        (
+            "superpos.cli",
+            "import_module('superpos.families.tms.metrics')",
+            "names a family's module",
+        ),
+        (
+            "superpos.families.tms.model",
+            "from superpos.training import runner",
+            "families may import",
+        ),
+        (
+            "superpos.families.sae.model",
+            "from superpos.families.tms import model",
+            "never imports another",
+        ),
+        (
+            "superpos.families.tms.keys",
+            "from superpos.families.tms.model import forward",
+            "stands above it",
+        ),
+        (
+            "superpos.families.tms.theory",
+            "from superpos.families.tms.figures import pca",
+            "stands above it",
+        ),
+        (
+            "superpos.families.tms.measures.sets",
+            "from superpos.families.tms.explorer import parts",
+            "stands above it",
+        ),
+        (
+            "superpos.families.tms.cpu",
+            "from superpos.engines.reference import x",
+            "engines never import each other",
+        ),
+        (
+            "superpos.families.tms.gpu",
+            "from superpos.families.tms.cpu import x",
+            "engines never import each other",
+        ),
         ("superpos.errors", "import numpy", "imports numpy, which belongs to"),
         ("superpos.config.schema", "import torch.nn as nn", "imports torch, which belongs to"),
         ("superpos.plan.sweep", "import torch", "imports torch, which belongs to"),
@@ -409,12 +512,24 @@ def test_every_name_in_the_tables_is_that_of_a_module(pattern: str) -> None:
         ("superpos.training.runner", "import typer", "belongs to cli"),
         ("superpos.families.tms.model", "from numba import njit", "belongs to engines.compiled"),
         ("superpos.families.tms.measures.sets", "import matplotlib", "belongs to figures"),
-        ("superpos.families.tms.measures.sets", "from superpos.families.tms.figures import pca", "stands above it"),
+        (
+            "superpos.families.tms.measures.sets",
+            "from superpos.families.tms.figures import pca",
+            "stands above it",
+        ),
         ("superpos.training.runner", "from safetensors import safe_open", "belongs to store"),
         ("superpos.training.runner", "import requests", "belongs to cli"),
-        ("superpos.families.tms.data.inputs", "def f():\n    from pathlib import Path", "has no paths"),
+        (
+            "superpos.families.tms.data.inputs",
+            "def f():\n    from pathlib import Path",
+            "has no paths",
+        ),
         ("superpos.maths.streams", "import random", "has no paths"),
-        ("superpos", "from superpos.store import load", "imports pandas at its start, through superpos.store"),
+        (
+            "superpos",
+            "from superpos.store import load",
+            "imports pandas at its start, through superpos.store",
+        ),
         ("superpos.cli", "try:\n    import torch\nexcept ImportError:\n    pass", "at its start"),
         ("superpos.cli", "class A:\n    import numpy", "at its start"),
     ],
@@ -429,24 +544,38 @@ def test_a_bad_import_is_found(module: str, source: str, fault: str) -> None:
         ("superpos.maths.streams", "import math\nimport scipy.linalg\nfrom superpos import errors"),
         ("superpos.store.run", "from superpos.store import files\nimport pandas, pathlib"),
         ("superpos.plan.sweep", "from superpos.engines.task import Structure"),
-        ("superpos.families.tms.figures.pca", "from superpos.families.tms import theory\nimport matplotlib"),
+        (
+            "superpos.families.tms.figures.pca",
+            "from superpos.families.tms import theory\nimport matplotlib",
+        ),
         ("superpos.families.sae.model", "from superpos.families.sae.keys import KEYS"),
         ("superpos.cli", "import typer\ndef train():\n    import superpos.training.runner"),
-        ("superpos", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from superpos.store import load"),
+        (
+            "superpos",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from superpos.store import "
+            "load",
+        ),
     ],
 )
 def test_a_good_import_is_let_through(module: str, source: str) -> None:
     assert faults(module, source) == []
 
 
-# What measures, claims and the page know is known without drawing; the page asks for its colours last.
-NO_DRAWING = [f"families.*.{name}" for name in ("analysis", "measures", "explorer")] + ["claims", "report"]
+# What measures, claims and the page know is known without drawing; the page asks for its colours
+# last.
+NO_DRAWING = [f"families.*.{name}" for name in ("analysis", "measures", "explorer")] + [
+    "claims",
+    "report",
+]
 WITHOUT_MATPLOTLIB = sorted(
-    module for module in MODULES if matches(module, NO_DRAWING) and module != "superpos.report.palette"
+    module
+    for module in MODULES
+    if matches(module, NO_DRAWING) and module != "superpos.report.palette"
 )
 
 
-# What takes long to import, and what a command that only trains (or has nothing to train) does without.
+# What takes long to import, and what a command that only trains (or has nothing to train) does
+# without.
 @pytest.mark.parametrize(
     ("module", "needless"),
     [
@@ -467,7 +596,9 @@ def test_what_is_slow_to_import_waits_until_it_is_used(module: str, needless: se
 
 def test_what_claims_measure_is_known_without_matplotlib() -> None:
     """Imports are followed as a process follows them, through `importlib` too."""
-    assert {"superpos.families.tms.measures.adversarial", "superpos.claims.verdicts"} <= set(WITHOUT_MATPLOTLIB)
+    assert {"superpos.families.tms.measures.adversarial", "superpos.claims.verdicts"} <= set(
+        WITHOUT_MATPLOTLIB
+    )
     script = f"""
 import importlib, sys
 for module in {WITHOUT_MATPLOTLIB}:
@@ -475,7 +606,11 @@ for module in {WITHOUT_MATPLOTLIB}:
 print("matplotlib" in sys.modules)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == "False\n"
 
@@ -488,9 +623,16 @@ def test_a_module_without_a_room_is_a_fault() -> None:
 def test_importing_the_package_imports_nothing_heavy() -> None:
     script = "import sys, superpos; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     modules = set(done.stdout.split())
     assert "superpos" in modules
     assert modules & OWNERS.keys() == set()
-    assert {name for name in modules if name.startswith("superpos.")} == {"superpos.errors", "superpos.family"}
+    assert {name for name in modules if name.startswith("superpos.")} == {
+        "superpos.errors",
+        "superpos.family",
+    }

@@ -27,7 +27,12 @@ def cli(*arguments: str) -> Result:
 def run_on_disk(out: Path, *overrides: str, skip: int = 0) -> RunFolder:
     """A run whose last `skip` chunks are missing; a chunk for each value of model.n_hidden."""
     sweep = compose([*overrides]).sweep
-    facts = {"plan": sweep.to_json(), "chunks": sweep.plan.rows, "engine": "reference", "config": dict(sweep.base)}
+    facts = {
+        "plan": sweep.to_json(),
+        "chunks": sweep.plan.rows,
+        "engine": "reference",
+        "config": dict(sweep.base),
+    }
     folder = RunFolder.open(out, str(sweep.base["name"]), sweep.run_id, facts)
     for chunk, rows in enumerate(sweep.plan.rows[: folder.n_chunks - skip]):
         table = sweep.table(rows).assign(status="ok", loss=1.0)
@@ -51,14 +56,18 @@ def test_states_models_sizes_and_order(tmp_path: Path) -> None:
         for path in [folder.path / "manifest.json", *(folder.path / "chunks").glob("*.json")]:
             os.utime(path, (when, when))
     found = listed(tmp_path)
-    assert [(run["name"], run["state"], run["models_done"], run["models_total"], run["latest"]) for run in found] == [
+    assert [
+        (run["name"], run["state"], run["models_done"], run["models_total"], run["latest"])
+        for run in found
+    ] == [
         ("half", "incomplete", 3, 6, True),
         ("whole", "complete", 2, 2, False),
         ("whole", "corrupt", 0, 2, True),
     ]
     assert [run["path"] for run in found] == [str(folder.path) for folder in (half, whole, broken)]
     assert [run["changed"] for run in found] == [
-        f"1970-01-01T00:0{minute}:{second}+00:00" for minute, second in ((5, "00"), (3, "20"), (1, "40"))
+        f"1970-01-01T00:0{minute}:{second}+00:00"
+        for minute, second in ((5, "00"), (3, "20"), (1, "40"))
     ]
     sizes = [
         sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
@@ -79,11 +88,18 @@ def test_foreign_things_are_passed_over_and_damaged_runs_are_named(tmp_path: Pat
     found = {run["path"]: run for run in listed(tmp_path)}
     assert found.keys() == {str(good.path), str(damaged.path)}
     assert found[str(good.path)]["state"] == "complete"
-    assert found[str(damaged.path)] | {"state": "unreadable", "models_total": None} == found[str(damaged.path)]
+    assert (
+        found[str(damaged.path)] | {"state": "unreadable", "models_total": None}
+        == found[str(damaged.path)]
+    )
     done = cli("list", "--runs", "--out", str(tmp_path))
     assert f"{damaged.path}/manifest.json is damaged" in done.stderr
     assert "2 runs, " in done.stderr
-    assert [line.split()[2] for line in done.stdout.splitlines()] == ["state", "unreadable", "complete"]
+    assert [line.split()[2] for line in done.stdout.splitlines()] == [
+        "state",
+        "unreadable",
+        "complete",
+    ]
 
 
 def test_runs_moved_aside_are_listed_too(tmp_path: Path) -> None:
@@ -108,7 +124,9 @@ def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def shared(open_folder: Path) -> Iterator[Path]:
-    """A folder of runs that another user may read: one run each in three names that are closed, the last in "open"."""
+    """A folder of runs that another user may read: one run each in three names that are closed, the
+    last in "open".
+    """
     for number, name in enumerate(("unread", "unentered", "closed", "open")):
         run_on_disk(open_folder, f"seed={number}", f"name={name}")
     [closed] = [path for path in (open_folder / "closed").iterdir() if not path.is_symlink()]
@@ -151,7 +169,9 @@ def test_what_may_not_be_read_is_named_wherever_a_run_is_looked_for(
             load(shared / "nothing")
 
 
-@pytest.mark.parametrize(("name", "mode"), [("chunks", 0o000), ("chunks", 0o644), ("figures", 0o000)])
+@pytest.mark.parametrize(
+    ("name", "mode"), [("chunks", 0o000), ("chunks", 0o644), ("figures", 0o000)]
+)
 def test_a_run_of_which_a_part_may_not_be_read(name: str, mode: int, shared: Path) -> None:
     [run] = [path for path in (shared / "open").iterdir() if not path.is_symlink()]
     (run / name).chmod(mode)

@@ -46,7 +46,8 @@ def allowed(root: Path, **environment: str) -> float:
         ({MOUNTS: V1, GROUPS: GROUPS_V1,
           "sys/fs/cgroup/memory/slurm/uid_0/job_7/memory.limit_in_bytes": "9223372036854771712\n",
           "sys/fs/cgroup/memory/slurm/memory.limit_in_bytes": "3000000000\n"}, 3e9),
-        # In a container the name of the group is the host's; the container's own is mounted at the top.
+        # In a container the name of the group is the host's; the container's own is mounted at the
+        # top.
         ({MOUNTS: V1, GROUPS: "4:memory:/docker/abc\n",
           "sys/fs/cgroup/memory/memory.limit_in_bytes": "2000000000\n"}, 2e9),
         ({MOUNTS: V1, GROUPS: "4:memory:/x\n",
@@ -101,17 +102,30 @@ def test_a_sweep_that_its_group_cannot_hold_is_refused(options: list[str], tmp_p
     with limited(SMALL) as group:
         done = group.run(command, env=environment, cwd=tmp_path)
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (2, "", [])
-    assert f"this machine has {(SMALL - PROGRAM_BYTES) / 1e6:.0f} MB for this process" in done.stderr
+    assert (
+        f"this machine has {(SMALL - PROGRAM_BYTES) / 1e6:.0f} MB for this process" in done.stderr
+    )
 
 
 def test_a_sweep_that_just_fits_its_group_is_trained(tmp_path: Path) -> None:
-    """What a sweep is said to need is enough: the system does not end the process without a word."""
-    recorded = ["train.steps=1000", "record.snapshots=1000", "train.batch_size=8", "engine.threads=1"]
+    """What a sweep is said to need is enough: the system does not end the process without a
+    word.
+    """
+    recorded = [
+        "train.steps=1000",
+        "record.snapshots=1000",
+        "train.batch_size=8",
+        "engine.threads=1",
+    ]
     words = ["model.n_features=50", "model.n_hidden=10", "seed=range(0,60)", *recorded]
     needed = process_bytes(compose(words).sweep.plan.chunks)
     environment = os.environ | {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
     with limited(math.ceil(needed / 4096) * 4096) as group:
-        done = group.run([sys.executable, "-m", "superpos", "train", *words, "--quiet"], env=environment, cwd=tmp_path)
+        done = group.run(
+            [sys.executable, "-m", "superpos", "train", *words, "--quiet"],
+            env=environment,
+            cwd=tmp_path,
+        )
     assert (done.returncode, done.stderr) == (0, "")
     assert superpos.load(tmp_path / done.stdout.strip()).complete
 
@@ -119,7 +133,15 @@ def test_a_sweep_that_just_fits_its_group_is_trained(tmp_path: Path) -> None:
 def test_the_reference_engine_takes_what_its_group_has(tmp_path: Path) -> None:
     """Models whose batches together would take 2.2 GB; and one alone that does not fit."""
     environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
-    train = [sys.executable, "-m", "superpos", "train", "train.steps=1", "engine.backend=reference", "--quiet"]
+    train = [
+        sys.executable,
+        "-m",
+        "superpos",
+        "train",
+        "train.steps=1",
+        "engine.backend=reference",
+        "--quiet",
+    ]
     many = ["model.n_features=5", "train.batch_size=40000", "seed=range(0,100)"]
     one = ["model.n_features=5", "train.batch_size=2000000"]
     with limited(SMALL) as group:
@@ -128,7 +150,10 @@ def test_the_reference_engine_takes_what_its_group_has(tmp_path: Path) -> None:
         for options, code in (([], 4), (["--dry-run"], 2)):
             done = group.run([*train, *one, *options], env=environment, cwd=tmp_path)
             assert done.returncode == code
-            assert "2,000,000 samples of a model need about 1.12 GB at once, this process has 0.35 GB" in done.stderr
+            assert (
+                "2,000,000 samples of a model need about 1.12 GB at once, this process has 0.35 GB"
+                in done.stderr
+            )
 
 
 def test_threads_where_no_affinity_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,17 @@ from superpos.compose.compose import compose
 from superpos.compose.forms import unclosed
 from superpos.errors import ConfigError
 
-PYTHONS = ("TypeError", "ValueError", "Exception", "Union[", "Sweep", "args[", "<class", "Traceback", "EQUAL")
+PYTHONS = (
+    "TypeError",
+    "ValueError",
+    "Exception",
+    "Union[",
+    "Sweep",
+    "args[",
+    "<class",
+    "Traceback",
+    "EQUAL",
+)
 
 
 def faults(*overrides: str) -> list[str]:
@@ -30,8 +40,27 @@ def faults(*overrides: str) -> list[str]:
 
 MEANT: dict[str, list[str | list[str]]] = {
     "seed=3": [
-        *["seed = 3", "seed =3", " seed=3", "seed : 3", "seed:3", "seed: 3", "seed==3", "seed:=3", "seed 3"],
-        *["--seed=3", "-seed=3", "--seed 3", "seed=3;", "seed=3,", "seed='3", 'seed="3', "seed='3'"],
+        *[
+            "seed = 3",
+            "seed =3",
+            " seed=3",
+            "seed : 3",
+            "seed:3",
+            "seed: 3",
+            "seed==3",
+            "seed:=3",
+            "seed 3",
+        ],
+        *[
+            "--seed=3",
+            "-seed=3",
+            "--seed 3",
+            "seed=3;",
+            "seed=3,",
+            "seed='3",
+            'seed="3',
+            "seed='3'",
+        ],
         *["+seed=3", "++seed=3", "~seed=3"],
         *[["seed", "=", "3"], ["seed", "3"], ["seed=", "3"], ["seed", "=3"], ["seed:", "3"]],
         *[["--seed", "3"], ["-seed", "3"]],
@@ -67,7 +96,9 @@ MEANT: dict[str, list[str | list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("words", "form"), [(words, form) for form, all_words in MEANT.items() for words in all_words])
+@pytest.mark.parametrize(
+    ("words", "form"), [(words, form) for form, all_words in MEANT.items() for words in all_words]
+)
 def test_the_right_form_is_named(words: str | list[str], form: str) -> None:
     [fault] = faults(*([words] if isinstance(words, str) else words))
     assert fault.endswith(f"did you mean {form}?")
@@ -80,7 +111,10 @@ def test_the_right_form_is_named(words: str | list[str], form: str) -> None:
     ("text", "words"),
     [
         ("seed=choice(0,range(3))", "got choice(0,range(3)); allowed: choice(V1,V2)"),
-        ("seed=range(a)", "got range(a); allowed: range(STOP), range(START,STOP) or range(START,STOP,STEP)"),
+        (
+            "seed=range(a)",
+            "got range(a); allowed: range(STOP), range(START,STOP) or range(START,STOP,STEP)",
+        ),
         ("seed=range()", "got range(); allowed: range(STOP)"),
         ("seed=range(1,2,3,4)", "allowed: range(STOP)"),
         ("seed=choice()", "got choice(); allowed: choice(V1,V2)"),
@@ -89,8 +123,14 @@ def test_the_right_form_is_named(words: str | list[str], form: str) -> None:
         ("seed=ranqe(3)", "Unknown function 'ranqe'; did you mean range? allowed: range, "),
         ("seed=Range(0,10)", "Unknown function 'Range'; did you mean range?"),
         ("seed=json_str(1)", "Unknown function 'json_str'; allowed: range, linspace, "),
-        ("train.lr=linspace(0,1)", "train.lr: linspace of 2 numbers; allowed: [start, stop, count]"),
-        ("train.lr=geomspace(0,1,3)", "train.lr: geomspace from 0 to 1; allowed: two numbers above 0"),
+        (
+            "train.lr=linspace(0,1)",
+            "train.lr: linspace of 2 numbers; allowed: [start, stop, count]",
+        ),
+        (
+            "train.lr=geomspace(0,1,3)",
+            "train.lr: geomspace from 0 to 1; allowed: two numbers above 0",
+        ),
         ("train.lr=logspace(-1e3,0,3)", "allowed: powers of ten, from -100 to 100"),
         ("train.lr=linspace(start=0,stop=1,count=3)", "allowed: linspace(START,STOP,COUNT)"),
         ("seed", "seed: not KEY=VALUE; write seed=VALUE"),
@@ -123,7 +163,15 @@ def test_whatever_is_typed_is_one_message_or_a_sweep(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "bracket"),
-    [("range(3)", None), ("range(3", "("), ("[0,1}", "}"), ("{[", "{"), ("'('", None), ("'\\'('", None), ("x)", ")")],
+    [
+        ("range(3)", None),
+        ("range(3", "("),
+        ("[0,1}", "}"),
+        ("{[", "{"),
+        ("'('", None),
+        ("'\\'('", None),
+        ("x)", ")"),
+    ],
 )
 def test_brackets_that_do_not_match(text: str, bracket: str | None) -> None:
     assert unclosed(text) == bracket
@@ -138,7 +186,10 @@ def test_brackets_that_do_not_match(text: str, bracket: str | None) -> None:
         (["--set", "seed=3"], "write seed=3"),
         (["--n_hidden", "3", "seed=1"], "write model.n_hidden=3"),
         (["--experiment", "intro"], "write experiment=intro"),
-        (["-m", "seed=1,2"], "No such option: -m; all models of a sweep are trained as it is; leave it out"),
+        (
+            ["-m", "seed=1,2"],
+            "No such option: -m; all models of a sweep are trained as it is; leave it out",
+        ),
         (["--multirun"], "leave it out"),
         (["--cfg", "job"], "`superpos config` prints what is composed"),
         (["--config-name=intro"], "experiment=NAME"),
@@ -146,14 +197,18 @@ def test_brackets_that_do_not_match(text: str, bracket: str | None) -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["train", "config", "submit"])
-def test_options_that_were_meant_as_overrides(command: str, arguments: list[str], words: str) -> None:
+def test_options_that_were_meant_as_overrides(
+    command: str, arguments: list[str], words: str
+) -> None:
     done = CliRunner().invoke(app, [command, *arguments], prog_name="superpos")
     assert done.exit_code == 2
     assert words in done.stderr
 
 
 def test_values_of_options_are_left_alone(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["config", "--out", "--seed=3", "seed=4", "--json"], prog_name="superpos")
+    done = CliRunner().invoke(
+        app, ["config", "--out", "--seed=3", "seed=4", "--json"], prog_name="superpos"
+    )
     assert done.exit_code == 0
     assert '"seed": 4' in done.stdout
 
@@ -182,7 +237,10 @@ def test_a_key_of_another_kind_of_models_is_told_apart_from_a_typo() -> None:
         [fault] = faults(f"{key}.{name}=1")
         assert fault == f"{key}.{name}: a key of another kind of models; it needs family=auto"
         [fault] = faults(f"{key}.{name}x=1")
-        assert fault == f"{key}.{name}x: unknown key; did you mean {key}.{name}? {key}.* needs family=auto"
+        assert (
+            fault
+            == f"{key}.{name}x: unknown key; did you mean {key}.{name}? {key}.* needs family=auto"
+        )
     finally:
         family.forget("auto")
     [fault] = faults("model.n_hiden=3")
@@ -192,16 +250,23 @@ def test_a_key_of_another_kind_of_models_is_told_apart_from_a_typo() -> None:
 @pytest.mark.parametrize(
     ("spacing", "others"),
     [
-        ("geomspace(0.001,1,4)", ["logspace(-3,0,4)", "0.001,0.01,0.1,1", "sort(logspace(0,-3,4))"]),
+        (
+            "geomspace(0.001,1,4)",
+            ["logspace(-3,0,4)", "0.001,0.01,0.1,1", "sort(logspace(0,-3,4))"],
+        ),
         ("linspace(0,1,5)", ["0,0.25,0.5,0.75,1", "range(0,1.1,0.25)"]),
         ("linspace(0.3,0.3,1)", ["0.3"]),
     ],
 )
-def test_spacings_are_the_values_that_they_stand_for(tmp_path: Path, spacing: str, others: list[str]) -> None:
+def test_spacings_are_the_values_that_they_stand_for(
+    tmp_path: Path, spacing: str, others: list[str]
+) -> None:
     ids = {compose([f"train.lr={text}"]).sweep.run_id for text in (spacing, *others)}
     kind, _, numbers = spacing.removesuffix(")").partition("(")
     (tmp_path / "experiment").mkdir()
-    (tmp_path / "experiment" / "mine.yaml").write_text(f"name: custom\nsweep: {{train.lr: {{{kind}: [{numbers}]}}}}\n")
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        f"name: custom\nsweep: {{train.lr: {{{kind}: [{numbers}]}}}}\n"
+    )
     assert ids == {compose(["experiment=mine"], tmp_path).sweep.run_id}
 
 

@@ -1,4 +1,6 @@
-"""Features on a circle: the measures and the figure on weights that follow the circle, and on those that do not."""
+"""Features on a circle: the measures and the figure on weights that follow the circle, and on those
+that do not.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ BASE: dict[str, Any] = {
 
 
 def along(row: dict[str, Any]) -> np.ndarray:
-    """The circle itself in two dimensions, with weight decay; without it opposite pairs of features."""
+    """The circle itself in two dimensions, with weight decay; without it opposite pairs of
+    features.
+    """
     if row["train.weight_decay"]:
         return np.pad(theory.polygon(8), ((0, 0), (0, 1)))
     return np.repeat(np.eye(4)[:, :3] + np.eye(4)[:, 3:], 2, axis=0) * np.tile([1, -1], 4)[:, None]
@@ -55,7 +59,8 @@ def test_orders_by_hand() -> None:
     shuffled = theory.polygon(8)[[0, 3, 6, 1, 4, 7, 2, 5]]
     assert analysis.in_order(shuffled) == 0
     swapped = theory.polygon(8)[[1, 0, 2, 3, 4, 5, 6, 7]]
-    assert analysis.in_order(swapped) == 6 / 8  # around go 1 0 2 ... 7 1: the steps 0 to 2 and 7 to 1 are no neighbours
+    # around go 1 0 2 ... 7 1: the steps 0 to 2 and 7 to 1 are no neighbours
+    assert analysis.in_order(swapped) == 6 / 8
     square = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     assert analysis.most_opposite(square) == pytest.approx((0 + 0 + np.sqrt(0.5)) / 3)
     assert analysis.follows_covariance(np.ones((8, 2)), 10.0) == 0

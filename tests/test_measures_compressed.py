@@ -1,4 +1,6 @@
-"""max(x, 0) by fewer neurons than features: codes, measures and the figure on weights that are made by hand."""
+"""max(x, 0) by fewer neurons than features: codes, measures and the figure on weights that are made
+by hand.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ BASE: dict[str, Any] = {
     "data.signed": True,
     "data.density": 0.5,
 }
-# feature 0 has a neuron of its own, 1 both halves of the other one's input, 2 none; 3 enters negatively
+# feature 0 has a neuron of its own, 1 both halves of the other one's input, 2 none; 3 enters
+# negatively
 W1 = np.array([[2.0, 0.0], [1.0, 1.0], [0.0, 0.0], [0.0, -1.0]])
 W2 = np.array([[0.5, 0.0], [0.5, 0.5], [1.0, 1.0], [0.0, 3.0]])
 
@@ -44,7 +47,9 @@ class Untied(MemoryRun):
 
 def run_of(scale: tuple[float, ...] = (1.0, 0.2), **changes: Any) -> Untied:
     base = BASE | {key.replace("__", "."): value for key, value in changes.items()}
-    made = make_run(base, {"train.loss_power,seed": [(2, 0), (4, 1)]}, lambda row: scale[row["seed"]] * W1)
+    made = make_run(
+        base, {"train.loss_power,seed": [(2, 0), (4, 1)]}, lambda row: scale[row["seed"]] * W1
+    )
     made.table = with_later_keys(made.table, find("tms"))  # as the table of a run in a folder
     return Untied(**vars(made))
 
@@ -75,7 +80,9 @@ def test_measures() -> None:
 
 def test_the_floor_is_the_loss_of_dedicated_neurons() -> None:
     own = np.eye(4)[:, :2]
-    x = np.random.default_rng(0).uniform(-1, 1, (2**16, 4)) * (np.random.default_rng(1).random((2**16, 4)) < 0.5)
+    x = np.random.default_rng(0).uniform(-1, 1, (2**16, 4)) * (
+        np.random.default_rng(1).random((2**16, 4)) < 0.5
+    )
     loss = analysis.feature_losses(own, own, x).sum()
     assert loss == pytest.approx(theory.positive_part_floor(0.5, np.ones(4), 2), rel=0.02)
 
@@ -83,7 +90,9 @@ def test_the_floor_is_the_loss_of_dedicated_neurons() -> None:
 def test_unevenness_is_of_the_models_own_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compressed, "SAMPLES", 2**15)
     found = compressed.unevenness(cast("Run", run_of())).values
-    x = np.random.default_rng(0).uniform(-1, 1, (2**16, 4)) * (np.random.default_rng(1).random((2**16, 4)) < 0.5)
+    x = np.random.default_rng(0).uniform(-1, 1, (2**16, 4)) * (
+        np.random.default_rng(1).random((2**16, 4)) < 0.5
+    )
     for value, scale in zip(found, (1.0, 0.2), strict=True):
         losses = analysis.feature_losses(scale * W1, W2, x)
         assert value == pytest.approx(losses.std() / losses.mean(), rel=0.03)

@@ -1,4 +1,6 @@
-"""Finite data sets: the measures and the figure on models that memorise, or that know five features."""
+"""Finite data sets: the measures and the figure on models that memorise, or that know five
+features.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ SIZES = (2, 3, 5)
 
 
 def memorised(run: MemoryRun) -> MemoryRun:
-    """Each model with the directions of its data points a T-gon of the right radius, whatever features they share."""
+    """Each model with the directions of its data points a T-gon of the right radius, whatever
+    features they share.
+    """
     for i, size in enumerate(run.table["data.n_points"]):
         X = analysis.data_points(cast("Run", run), i)
         h = float(theory.data_polygon_norms(size).radius) * theory.polygon(size)
@@ -40,7 +44,8 @@ def pentagon(row: dict[str, Any]) -> np.ndarray:
 def test_points_of_a_polygon_have_two_dimensions_between_them() -> None:
     run = cast("Run", memorised(run_of(data__density=0.5)))
     found = double_descent.point_share(run)
-    np.testing.assert_allclose(found.values, [0.5, 1, 1], rtol=1e-6)  # two points are opposite: half a dimension each
+    # two points are opposite: half a dimension each
+    np.testing.assert_allclose(found.values, [0.5, 1, 1], rtol=1e-6)
     assert found.expected == 1
     X = analysis.data_points(run, 2)
     assert X.shape == (5, N)
@@ -69,7 +74,8 @@ def test_five_features() -> None:
 def test_norms_over_those_of_the_polygon() -> None:
     run = cast("Run", run_of(pentagon))
     found = double_descent.norm_over_polygon(run, {"data.n_points": 5})
-    np.testing.assert_allclose(found.values, np.sqrt(5) / 2.690, rtol=1e-3)  # r² = 1/(1 − cos 72°), ‖W‖ = √5 r
+    # r² = 1/(1 − cos 72°), ‖W‖ = √5 r
+    np.testing.assert_allclose(found.values, np.sqrt(5) / 2.690, rtol=1e-3)
     assert found.expected == 1
 
 
@@ -84,7 +90,10 @@ def test_the_figure_has_a_dot_a_model_and_the_polygon() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"model__output": "linear"}, "model.output=relu"), ({"model__n_hidden": 3}, "model.n_hidden=2")],
+    [
+        ({"model__output": "linear"}, "model.output=relu"),
+        ({"model__n_hidden": 3}, "model.n_hidden=2"),
+    ],
 )
 def test_other_runs_have_no_such_figure(changes: dict[str, Any], words: str) -> None:
     m = changes.get("model__n_hidden", 2)

@@ -24,7 +24,8 @@ SIX = {"model.n_features": 6, "model.n_hidden": 3, "data.density": 0.1, **SETS}
 def run_of(base: dict[str, Any], W: NDArray[Any], snapshots: NDArray[Any] | None = None) -> Run:
     """A run with a model for each W[M, F, H], seeds counted from 0, and snapshots [M, S, F, H]."""
     plan = Sweep(
-        {key: spec.default for key, spec in KEYS.items()} | base, (Axis(("seed",), tuple((i,) for i in range(len(W)))),)
+        {key: spec.default for key, spec in KEYS.items()} | base,
+        (Axis(("seed",), tuple((i,) for i in range(len(W)))),),
     )
     table: pd.DataFrame = plan.table().assign(status="ok", loss=np.arange(len(W)) + 1.0)
     film = W[:, None] if snapshots is None else snapshots
@@ -53,12 +54,16 @@ def test_octahedra_need_the_shape_and_with_sets_antipodes_across_them() -> None:
 def test_features_at_a_fraction_are_counted_among_the_represented() -> None:
     digon_and_nothing = np.array([[1.0, 0], [-1, 0], [0, 0.1]])
     digon_and_one = np.array([[1.0, 0], [-1, 0], [0, 1]])
-    run = run_of({"model.n_features": 3}, np.stack([digon_and_nothing, digon_and_one, np.zeros((3, 2))]))
+    run = run_of(
+        {"model.n_features": 3}, np.stack([digon_and_nothing, digon_and_one, np.zeros((3, 2))])
+    )
     np.testing.assert_allclose(dynamics.at_fraction(run, 0.5).values, [1, 2 / 3, 0])
 
 
 def film(jumps_at: list[int], snapshots: int = 101) -> NDArray[np.float64]:
-    """Two features of each model turn from one direction to orthogonal ones about a snapshot, [M, S, 2, 2]."""
+    """Two features of each model turn from one direction to orthogonal ones about a snapshot, [M,
+    S, 2, 2].
+    """
     share = 1 / (1 + np.exp(-(np.arange(snapshots) - np.array(jumps_at)[:, None])))  # [M, S]
     angle = np.pi * (0.05 + 0.45 * share)
     moving = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
@@ -96,10 +101,20 @@ def test_sets_that_are_one_direction_each_cost_what_the_first_plateau_should() -
 
 
 def test_excess_is_nothing_for_the_minimum_and_something_for_other_weights() -> None:
-    four = {"model.n_features": 4, "model.n_hidden": 2, "data.density": 0.1, **SETS, "data.set_size": 2}
-    best = theory.minimise_loss(np.full(4, 0.1), np.ones(4), 2, n_random=2, correlation="correlated", set_size=2)
+    four = {
+        "model.n_features": 4,
+        "model.n_hidden": 2,
+        "data.density": 0.1,
+        **SETS,
+        "data.set_size": 2,
+    }
+    best = theory.minimise_loss(
+        np.full(4, 0.1), np.ones(4), 2, n_random=2, correlation="correlated", set_size=2
+    )
     run = run_of(four, np.stack([best.W, 0.5 * best.W]))
-    run.tensor = lambda name, _: np.stack([best.b, best.b]) if name == "b" else np.stack([best.W, 0.5 * best.W])  # type: ignore[method-assign,assignment,misc]
+    run.tensor = lambda name, _: (
+        np.stack([best.b, best.b]) if name == "b" else np.stack([best.W, 0.5 * best.W])
+    )  # type: ignore[method-assign,assignment,misc]
     excess = dynamics.excess(run, "correlated", 2).values
     assert abs(excess[0]) < 1e-9
     assert excess[1] > 0.1

@@ -1,4 +1,6 @@
-"""Neurons that features share by chance: counts, measures and the figure on weights that are made by hand."""
+"""Neurons that features share by chance: counts, measures and the figure on weights that are made
+by hand.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ BASE: dict[str, Any] = {
 
 
 def weights(row: dict[str, Any]) -> np.ndarray:
-    """Features 0 and 1 share neuron 0 with opposite signs, 2 has neuron 1, 3 has two neurons; of m in all."""
+    """Features 0 and 1 share neuron 0 with opposite signs, 2 has neuron 1, 3 has two neurons; of m
+    in all.
+    """
     W = np.zeros((4, row["model.n_hidden"]))
     W[0, 0], W[1, 0], W[2, 1], W[3, 2], W[3, 3] = 1, -0.9, -1.1, 0.85, 0.85
     return W
@@ -45,7 +49,10 @@ def test_counts_by_hand() -> None:
     assert analysis.in_the_limit(4, 8) == 0.5
     run = cast("Run", run_of())
     found = incidental.shared_neurons(run, {"model.n_hidden": 8})
-    assert (found.values.tolist(), found.expected) == ([1], pytest.approx(float(analysis.by_chance(4, 8))))
+    assert (found.values.tolist(), found.expected) == (
+        [1],
+        pytest.approx(float(analysis.by_chance(4, 8))),
+    )
     assert incidental.winners(run).values.tolist() == [0.75, 0.75]
     assert incidental.opposite(cast("Run", run_of())).values.tolist() == [1, 1]
     assert incidental.opposite(run, {"model.n_hidden": 8}).values.tolist() == [1]
@@ -60,13 +67,17 @@ def test_neurons_of_one_sign_and_none_at_all() -> None:
 
 
 def test_chance_is_what_a_lottery_gives() -> None:
-    """Each feature takes one of m neurons and one of two signs; how many neurons have both, in 20,000 lotteries."""
+    """Each feature takes one of m neurons and one of two signs; how many neurons have both, in
+    20,000 lotteries.
+    """
     random, n, m = np.random.default_rng(0), 64, 128
     signed = np.zeros((20_000, 2 * m), dtype=bool)
     np.put_along_axis(signed, random.integers(0, 2 * m, (20_000, n)), True, axis=1)
     both = (signed[:, :m] & signed[:, m:]).sum(axis=1)
     assert abs(both.mean() - analysis.by_chance(n, m)) < 0.02 * both.mean()
-    np.testing.assert_allclose(analysis.by_chance(n, 10**6), analysis.in_the_limit(n, 10**6), rtol=1e-4)
+    np.testing.assert_allclose(
+        analysis.by_chance(n, 10**6), analysis.in_the_limit(n, 10**6), rtol=1e-4
+    )
     assert analysis.by_chance(n, m) < 0.8 * analysis.in_the_limit(n, m)
 
 

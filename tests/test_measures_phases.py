@@ -24,12 +24,27 @@ class Hashable(MemoryRun):
 def run_of(grid: Grid, n: int, change: Weights = lambda W: W) -> MemoryRun:
     """The exact minima of a grid, two seeds; the second one's weights are zero."""
     minimum = theory.minimise_loss(*grid.tables(n), n - 1)
-    at = {(r, p): (i, j) for i, r in enumerate(grid.importance.tolist()) for j, p in enumerate(grid.density.tolist())}
-    axes = {"importance.last": grid.importance.tolist(), "data.density": grid.density.tolist(), "seed": [0, 1]}
-    cell = [at[r, p] for r in axes["importance.last"] for p in axes["data.density"] for _ in range(2)]
+    at = {
+        (r, p): (i, j)
+        for i, r in enumerate(grid.importance.tolist())
+        for j, p in enumerate(grid.density.tolist())
+    }
+    axes = {
+        "importance.last": grid.importance.tolist(),
+        "data.density": grid.density.tolist(),
+        "seed": [0, 1],
+    }
+    cell = [
+        at[r, p] for r in axes["importance.last"] for p in axes["data.density"] for _ in range(2)
+    ]
     seed = np.arange(len(cell)) % 2
-    made = make_run({"model.n_features": n, "model.n_hidden": n - 1}, axes, lambda _: np.zeros((n, n - 1)))
-    W = [np.zeros((n, n - 1)) if k else change(minimum.W[i, j]) for (i, j), k in zip(cell, seed, strict=True)]
+    made = make_run(
+        {"model.n_features": n, "model.n_hidden": n - 1}, axes, lambda _: np.zeros((n, n - 1))
+    )
+    W = [
+        np.zeros((n, n - 1)) if k else change(minimum.W[i, j])
+        for (i, j), k in zip(cell, seed, strict=True)
+    ]
     return Hashable(made.sweep, made.table, W, [minimum.b[i, j] for i, j in cell])
 
 
@@ -58,7 +73,8 @@ def test_a_map_without_its_last_feature_does_not(best: MemoryRun) -> None:
 
 
 def test_the_boundary_of_the_digon() -> None:
-    # at p = 0.3 the candidates' boundary is 0.6 / 2.5 = 0.24; the exact one lies between 0.2 and 0.25
+    # at p = 0.3 the candidates' boundary is 0.6 / 2.5 = 0.24; the exact one lies between 0.2 and
+    # 0.25
     grid = Grid(np.array([0.15, 0.2, 0.25, 0.4]), np.array([0.9, 0.3]))
     found = phases.boundary(run_of(grid, 2))
     np.testing.assert_allclose(found.values, [np.sqrt(0.2 * 0.25) / 0.24])
@@ -76,7 +92,8 @@ def test_the_digon_of_equal_features_ends_by_a_jump() -> None:
 
 
 def test_triangles_where_they_are_the_minimum() -> None:
-    grid = Grid(np.array([0.2, 1.0]), np.array([0.7, 0.6, 0.05]))  # equal features: triangles but for p = 0.05
+    # equal features: triangles but for p = 0.05
+    grid = Grid(np.array([0.2, 1.0]), np.array([0.7, 0.6, 0.05]))
     np.testing.assert_array_equal(phases.triangle(run_of(grid, 3)).values, [1, 1])
     np.testing.assert_array_equal(phases.triangle(run_of(grid, 3, np.zeros_like)).values, [0, 0])
     everywhere = run_of(grid, 3, lambda _: simplex(2))

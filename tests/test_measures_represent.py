@@ -20,19 +20,36 @@ OF_DENSITY = {1.0: TOP, 0.3: DIGON_AND_ONE, 0.05: polygon(5)}
 
 @pytest.fixture
 def run() -> MemoryRun:
-    """Three densities out of order; the first seed has the lower loss, the second's dense model is tilted."""
+    """Three densities out of order; the first seed has the lower loss, the second's dense model is
+    tilted.
+    """
 
     def weights(row: dict[str, Any]) -> np.ndarray:
-        return TILTED if row["seed"] and row["data.density"] == 1 else OF_DENSITY[row["data.density"]]
+        return (
+            TILTED if row["seed"] and row["data.density"] == 1 else OF_DENSITY[row["data.density"]]
+        )
 
-    found = make_run(SIZE, {"data.density": [0.05, 1.0, 0.3], "seed": [0, 1]}, weights, lambda row: 0.1 + row["seed"])
-    found.table["geometry"] = ["pentagon", "digon", "2 dedicated", "2/2", "digon + 1 dedicated", "pentagon"]
+    found = make_run(
+        SIZE,
+        {"data.density": [0.05, 1.0, 0.3], "seed": [0, 1]},
+        weights,
+        lambda row: 0.1 + row["seed"],
+    )
+    found.table["geometry"] = [
+        "pentagon",
+        "digon",
+        "2 dedicated",
+        "2/2",
+        "digon + 1 dedicated",
+        "pentagon",
+    ]
     found.table["n_represented"] = [5, 5, 2, 2, 3, 3]
     return found
 
 
 def test_names_of_the_best_and_of_all(run: MemoryRun) -> None:
-    np.testing.assert_array_equal(represent.named(run, "pentagon").values, [0, 0, 1])  # from dense to sparse
+    # from dense to sparse
+    np.testing.assert_array_equal(represent.named(run, "pentagon").values, [0, 0, 1])
     np.testing.assert_array_equal(represent.share(run, "pentagon").values, [1, 0, 0, 0, 0, 1])
 
 
@@ -46,7 +63,8 @@ def test_cosine_is_of_the_best_model_and_of_represented_features_only(run: Memor
 def test_the_m_most_important_features(run: MemoryRun) -> None:
     np.testing.assert_allclose(represent.top(run, {"data.density": 1}).values, [1, 1])
     np.testing.assert_allclose(represent.top(run, {"data.density": 0.05}).values, [2 / 5, 2 / 5])
-    np.testing.assert_allclose(represent.top(run, {"data.density": 0.3}).values, [4 / 5, 4 / 5])  # 0, 1 and a third
+    # 0, 1 and a third
+    np.testing.assert_allclose(represent.top(run, {"data.density": 0.3}).values, [4 / 5, 4 / 5])
 
 
 def test_bias_of_dropped_features(run: MemoryRun) -> None:
@@ -71,17 +89,21 @@ def test_trend_with_sparsity(run: MemoryRun) -> None:
 
 
 def test_who_shares_first(run: MemoryRun) -> None:
-    # dense: nobody shares; digon of 0 and 2 beside 1: of the pairs (0, 1) and (2, 1) one has the less important sharing
+    # dense: nobody shares; digon of 0 and 2 beside 1: of the pairs (0, 1) and (2, 1) one has the
+    # less important sharing
     np.testing.assert_array_equal(represent.shared_last(run).values, [np.nan, 0.5, np.nan])
 
 
 def test_dimensionality_of_a_shape(run: MemoryRun) -> None:
-    np.testing.assert_allclose(represent.dimensionality(run, "pentagon", {"data.density": 0.05}).values, [2 / 5])
+    np.testing.assert_allclose(
+        represent.dimensionality(run, "pentagon", {"data.density": 0.05}).values, [2 / 5]
+    )
     assert np.isnan(represent.dimensionality(run, "square").values).all()
 
 
 def test_gap_to_the_exact_minimum() -> None:
-    # dense, two features in one dimension: the minimum keeps the first and loses V(1) r of the other
+    # dense, two features in one dimension: the minimum keeps the first and loses V(1) r of the
+    # other
     base = {"model.n_features": 2, "model.n_hidden": 1, "importance.last": 0.5, "data.density": 1.0}
     run = make_run(base, {"seed": [0]}, lambda _: np.array([[1.0], [0.0]]))
     run.b = [np.array([0.0, 0.5])]

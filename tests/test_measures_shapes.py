@@ -20,7 +20,9 @@ PAIRS = np.concatenate([polygon(4), np.zeros((1, 2))])
 FACTORS = [0.15, 0.3, 1.0]
 
 
-def run_of(W: Any, factors: list[float] = FACTORS, seeds: int = 4, key: str = "data.last", **base: Any) -> MemoryRun:
+def run_of(
+    W: Any, factors: list[float] = FACTORS, seeds: int = 4, key: str = "data.last", **base: Any
+) -> MemoryRun:
     return make_run(FIVE | base, {key: factors, "seed": list(range(seeds))}, W)
 
 
@@ -30,15 +32,21 @@ def minima() -> dict[tuple[str, float], theory.Minimum]:
     found = {}
     for factor in FACTORS:
         density = 0.05 * np.array([1, 1, 1, 1, factor])
-        found["pentagon", factor] = theory.refine(1.1 * polygon(5), np.full(5, -0.15), density, np.ones(5))
-        found[DIGONS, factor] = theory.refine(PAIRS, density / 2 * (np.arange(5) == 4), density, np.ones(5))
+        found["pentagon", factor] = theory.refine(
+            1.1 * polygon(5), np.full(5, -0.15), density, np.ones(5)
+        )
+        found[DIGONS, factor] = theory.refine(
+            PAIRS, density / 2 * (np.arange(5) == 4), density, np.ones(5)
+        )
     return found
 
 
 @pytest.fixture
 def exact(minima: dict[tuple[str, float], theory.Minimum]) -> MemoryRun:
     """Even seeds have the exact pentagon, odd ones the exact digons."""
-    run = run_of(lambda row: minima["pentagon" if row["seed"] % 2 == 0 else DIGONS, row["data.last"]].W)
+    run = run_of(
+        lambda row: minima["pentagon" if row["seed"] % 2 == 0 else DIGONS, row["data.last"]].W
+    )
     for i, row in enumerate(run.table.to_dict("records")):
         run.b[i] = minima["pentagon" if row["seed"] % 2 == 0 else DIGONS, row["data.last"]].b
     return run
@@ -47,14 +55,21 @@ def exact(minima: dict[tuple[str, float], theory.Minimum]) -> MemoryRun:
 def test_the_best_of_a_group_of_seeds_is_what_counts(exact: MemoryRun) -> None:
     assert shapes.named(exact, DIGONS, {"data.last": 0.15}, restarts=2).values.tolist() == [1, 1]
     assert shapes.named(exact, "pentagon", {"data.last": 1}, restarts=2).values.tolist() == [1, 1]
-    assert shapes.named(exact, "pentagon", {"data.last": 1}, restarts=1).values.tolist() == [1, 0, 1, 0]
-    assert shapes.named(exact, "pentagon", restarts=4).values.tolist() == [0, 1, 1]  # the exact order of the curves
+    assert shapes.named(exact, "pentagon", {"data.last": 1}, restarts=1).values.tolist() == [
+        1,
+        0,
+        1,
+        0,
+    ]
+    # the exact order of the curves
+    assert shapes.named(exact, "pentagon", restarts=4).values.tolist() == [0, 1, 1]
 
 
 def test_the_gap_to_the_exact_curve_by_hand(exact: MemoryRun) -> None:
     np.testing.assert_allclose(shapes.gap(exact, "pentagon", {"data.last": 1}).values, 0, atol=1e-6)
     for i in exact.table.index[exact.table["seed"] % 2 == 1]:
-        exact.b[i] = np.where(np.arange(5) == 4, -0.1, 0.0)  # a dead output: the variance becomes the second moment
+        # a dead output: the variance becomes the second moment
+        exact.b[i] = np.where(np.arange(5) == 4, -0.1, 0.0)
         exact.W[i] = PAIRS
     row = {"data.last": 0.3}
     density = 0.05 * np.array([1, 1, 1, 1, 0.3])
@@ -68,14 +83,17 @@ def test_the_gap_of_a_shape_that_no_model_has_is_nan() -> None:
     assert np.isnan(shapes.gap(run, "pentagon", {"data.last": 1}).values).tolist() == [True]
 
 
-def test_the_crossing_is_where_the_best_losses_are_equal(exact: MemoryRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_crossing_is_where_the_best_losses_are_equal(
+    exact: MemoryRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
     monkeypatch.setattr(theory, "crossing", lambda *arguments: asked.append(arguments) or 0.269)
     found = shapes.crossing(exact, DIGONS, "pentagon", restarts=2)
     assert found.expected == 0.269
     assert asked[0][:2] + asked[0][3:] == (DIGONS, "pentagon", 0.15, 1.0, 2)
     assert found.values == pytest.approx([0.269] * 2, rel=0.05)  # interpolated between 0.15 and 0.3
-    assert np.isnan(shapes.crossing(exact, DIGONS, "pentagon", restarts=1).values).all()  # one shape in each group
+    # one shape in each group
+    assert np.isnan(shapes.crossing(exact, DIGONS, "pentagon", restarts=1).values).all()
 
 
 def test_shapes_coexist_where_both_are_found() -> None:
@@ -84,7 +102,9 @@ def test_shapes_coexist_where_both_are_found() -> None:
 
     found = shapes.coexist(run_of(W, [0.25, 0.5, 1.0]), ["pentagon", DIGONS])
     np.testing.assert_allclose(found.values, [0.25, 0.5, 0])
-    assert shapes.coexist(run_of(W, [0.25, 0.5, 1.0]), ["pentagon", "triangle"]).values.tolist() == [0, 0, 0]
+    assert shapes.coexist(
+        run_of(W, [0.25, 0.5, 1.0]), ["pentagon", "triangle"]
+    ).values.tolist() == [0, 0, 0]
 
 
 def test_stable_labels_have_a_name_and_one_component_count() -> None:

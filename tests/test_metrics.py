@@ -48,7 +48,8 @@ def test_dimensionality_of_ideal_shapes(name: str) -> None:
 
 
 def test_norms_and_represented() -> None:
-    W = np.array([[3.0, 4.0], [0.3, 0.4], [0.3, 0.41], [0.0, 0.0]])  # norms 5, ½ exactly, √(0.09 + 0.1681), 0
+    # norms 5, ½ exactly, √(0.09 + 0.1681), 0
+    W = np.array([[3.0, 4.0], [0.3, 0.4], [0.3, 0.41], [0.0, 0.0]])
     np.testing.assert_allclose(metrics.feature_norms(W), [5, 0.5, np.sqrt(0.2581), 0])
     np.testing.assert_array_equal(metrics.represented(W), [True, False, True, False])
 
@@ -56,7 +57,8 @@ def test_norms_and_represented() -> None:
 def test_interference_by_hand() -> None:
     W = np.array([[1.0, 0.0], [-0.5, 0.0], [0.0, 2.0], [3.0, 4.0]])
     # Ŵ_0 = (1, 0): (−0.5)² + 0² + 3² = 9.25        Ŵ_1 = (−1, 0): (−1)² + 0² + (−3)² = 10
-    # Ŵ_2 = (0, 1): 0² + 0² + 4² = 16               Ŵ_3 = (.6, .8): .6² + (−.3)² + 1.6² = .36 + .09 + 2.56
+    # Ŵ_2 = (0, 1): 0² + 0² + 4² = 16               Ŵ_3 = (.6, .8): .6² + (−.3)² + 1.6² = .36 + .09
+    # + 2.56
     np.testing.assert_allclose(metrics.interference(W), [9.25, 10, 16, 3.01])
 
 
@@ -103,9 +105,18 @@ def test_line_counts_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("inside", "below", "above", "expected"),
-    [(10, 0, 0, True), (9, 0, 0, False), (10, 5, 5, True), (10, 6, 0, False), (10, 0, 6, False), (207, 104, 0, False)],
+    [
+        (10, 0, 0, True),
+        (9, 0, 0, False),
+        (10, 5, 5, True),
+        (10, 6, 0, False),
+        (10, 0, 6, False),
+        (207, 104, 0, False),
+    ],
 )
-def test_a_line_needs_ten_features_and_twice_each_flank(inside: int, below: int, above: int, expected: bool) -> None:
+def test_a_line_needs_ten_features_and_twice_each_flank(
+    inside: int, below: int, above: int, expected: bool
+) -> None:
     values = np.repeat([0.5, 0.4875, 0.5125], [inside, below, above])
     assert metrics.stands_out(values, 0.5) is expected
 
@@ -121,28 +132,34 @@ def test_what_is_no_line_does_not_stand_out(fraction: float) -> None:
     line = np.full(400, fraction)
     untrained = metrics.dimensionality(rng.normal(size=(20, 200, 20)) * (2 / 220) ** 0.5)
     assert metrics.stands_out(line + rng.normal(scale=0.002, size=400), fraction)
-    assert not metrics.stands_out(line + rng.normal(scale=0.02, size=400), fraction)  # 79 expected, 65 in a flank
+    # 79 expected, 65 in a flank
+    assert not metrics.stands_out(line + rng.normal(scale=0.02, size=400), fraction)
     assert not metrics.stands_out(rng.uniform(size=4000), fraction)  # 40 expected in each
     assert not metrics.stands_out(untrained, fraction)
 
 
 def test_neuron_monosemanticity_by_hand() -> None:
-    # neuron 0: 1 alone above 0.1·1 (0.1 is not above); neuron 1: 2 and −0.3 above 0.2; neuron 2: dead
+    # neuron 0: 1 alone above 0.1·1 (0.1 is not above); neuron 1: 2 and −0.3 above 0.2; neuron 2:
+    # dead
     W = np.array([[1.0, 2.0, 0.0], [0.1, -0.3, 0.0], [-0.05, 0.1, 0.0]])
     np.testing.assert_array_equal(metrics.neuron_monosemanticity(W), [1, 2, 0])
 
 
 def test_datapoint_dimensionality_by_hand() -> None:
     X = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    W = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0]])  # the first two points are a digon, the third is alone
+    # the first two points are a digon, the third is alone
+    W = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0]])
     np.testing.assert_allclose(metrics.datapoint_dimensionality(W, X), [0.5, 0.5, 1])
     # points of one feature with lengths 1, 2, 2 share a line: h²/Σh² = 1/9, 4/9, 4/9
     lengths = np.array([[1.0], [2.0], [2.0]])
-    np.testing.assert_allclose(metrics.datapoint_dimensionality(W, lengths * X[:1]), [1 / 9, 4 / 9, 4 / 9])
+    np.testing.assert_allclose(
+        metrics.datapoint_dimensionality(W, lengths * X[:1]), [1 / 9, 4 / 9, 4 / 9]
+    )
 
 
 def test_adversarial_vulnerability_of_the_identity() -> None:
-    # W = I, b = 0, linear: x' = x, so an attack of length λ raises the loss by I_i λ²; the worst has the largest I_i.
+    # W = I, b = 0, linear: x' = x, so an attack of length λ raises the loss by I_i λ²; the worst
+    # has the largest I_i.
     W, b = np.eye(3)[None], np.zeros((1, 3))
     X, importance = np.full((4, 3), 0.7), np.array([[1.0, 2.0, 0.5]])
     rise = metrics.adversarial_vulnerability(W, b, X, 0.1, importance, output="linear")
@@ -150,9 +167,9 @@ def test_adversarial_vulnerability_of_the_identity() -> None:
 
 
 def test_adversarial_vulnerability_of_a_digon() -> None:
-    # W = (1, −1): G = [[1, −1], [−1, 1]], Ĝ_0 = (1, −1)/√2, shift = λ Ĝ_0 G = λ(2, −2)/√2 = λ(√2, −√2).
-    # x = (1, 0): clean (1, −1)⁺ = (1, 0), loss 0. +: (1 + √2λ, 0), loss 2λ². −: (1 − √2λ, (−1 + √2λ)⁺ = 0), loss 2λ².
-    # x = (0, 0): clean 0. Either sign leaves one output at √2λ, loss 2λ².
+    # W = (1, −1): G = [[1, −1], [−1, 1]], Ĝ_0 = (1, −1)/√2, shift = λ Ĝ_0 G = λ(2, −2)/√2 = λ(√2,
+    # −√2). x = (1, 0): clean (1, −1)⁺ = (1, 0), loss 0. +: (1 + √2λ, 0), loss 2λ². −: (1 − √2λ, (−1
+    # + √2λ)⁺ = 0), loss 2λ². x = (0, 0): clean 0. Either sign leaves one output at √2λ, loss 2λ².
     W, X = np.array([[[1.0], [-1.0]]]), np.array([[1.0, 0.0], [0.0, 0.0]])
     rise = metrics.adversarial_vulnerability(W, np.zeros((1, 2)), X, 0.1, np.ones((1, 2)))
     np.testing.assert_allclose(rise, [0.02])
@@ -162,7 +179,10 @@ def test_adversarial_vulnerability_of_a_model_does_not_depend_on_the_others() ->
     rng = np.random.default_rng(0)
     W, b, X = rng.normal(size=(3, 4, 2)), rng.normal(size=(3, 4)), rng.random((3, 7, 4))
     together = metrics.adversarial_vulnerability(W, b, X, 0.2, np.ones((3, 4)))
-    alone = [metrics.adversarial_vulnerability(W[[i]], b[[i]], X[i], 0.2, np.ones((1, 4)))[0] for i in range(3)]
+    alone = [
+        metrics.adversarial_vulnerability(W[[i]], b[[i]], X[i], 0.2, np.ones((1, 4)))[0]
+        for i in range(3)
+    ]
     np.testing.assert_allclose(together, alone)
     assert (together > 0).all()
 
@@ -191,9 +211,14 @@ def test_dimensionality_is_the_capacity_of_scherlis_et_al(seed: int) -> None:
     W = random_weights(seed)
     G = W @ W.mT
     norms_squared = np.diagonal(G, axis1=1, axis2=2)
-    np.testing.assert_allclose(metrics.dimensionality(W), norms_squared**2 / (G**2).sum(axis=-1), rtol=1e-9)
     np.testing.assert_allclose(
-        metrics.interference(W), (G**2).sum(axis=-1) / norms_squared - norms_squared, rtol=1e-9, atol=1e-9
+        metrics.dimensionality(W), norms_squared**2 / (G**2).sum(axis=-1), rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        metrics.interference(W),
+        (G**2).sum(axis=-1) / norms_squared - norms_squared,
+        rtol=1e-9,
+        atol=1e-9,
     )
 
 
@@ -213,7 +238,9 @@ def test_dimensionality_keeps_under_scale_and_rotation(seed: int, scale: float) 
     turned = scale * W @ random_rotation(seed + 1, W.shape[-1])
     np.testing.assert_allclose(metrics.dimensionality(turned), metrics.dimensionality(W), rtol=1e-8)
     np.testing.assert_allclose(
-        metrics.dimensions_per_feature(turned), metrics.dimensions_per_feature(W) / scale**2, rtol=1e-8
+        metrics.dimensions_per_feature(turned),
+        metrics.dimensions_per_feature(W) / scale**2,
+        rtol=1e-8,
     )
 
 

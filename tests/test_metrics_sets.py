@@ -29,19 +29,27 @@ def test_cosines_of_zeros_are_0_and_of_infinities_nan_without_a_warning() -> Non
 
 def test_a_set_is_collapsed_when_all_its_pairs_are() -> None:
     near, far = np.arccos(0.96), np.arccos(0.94)
-    turned = np.array([[np.cos(a), np.sin(a)] for a in (0.0, near, 1.0, 1.0 + far)]) * [[1], [5], [0.2], [1]]
+    turned = np.array([[np.cos(a), np.sin(a)] for a in (0.0, near, 1.0, 1.0 + far)]) * [
+        [1],
+        [5],
+        [0.2],
+        [1],
+    ]
     assert metrics.collapsed(turned, 2).tolist() == [True, False]
-    fan = np.array([[np.cos(a), np.sin(a)] for a in (0.0, near, 2 * near)])  # neighbours are close, the ends are not
+    # neighbours are close, the ends are not
+    fan = np.array([[np.cos(a), np.sin(a)] for a in (0.0, near, 2 * near)])
     assert metrics.collapsed(fan, 3).tolist() == [False]
     assert metrics.collapsed(-turned, 2).tolist() == [True, False]
-    assert metrics.collapsed(turned * [[1], [-1], [1], [1]], 2).tolist() == [False, False]  # antipodal
+    # antipodal
+    assert metrics.collapsed(turned * [[1], [-1], [1], [1]], 2).tolist() == [False, False]
 
 
 @pytest.mark.parametrize(
     ("order", "expected"),
     [
         ([0, 1, 2, 3, 4, 5], [True, True, True]),
-        ([1, 2, 3, 4, 5, 0], [True, True, True]),  # sets 12, 34, 50: the last one goes round the end of the circle
+        # sets 12, 34, 50: the last one goes round the end of the circle
+        ([1, 2, 3, 4, 5, 0], [True, True, True]),
         ([0, 3, 1, 4, 2, 5], [False, False, False]),  # antipodes
         ([0, 1, 2, 4, 3, 5], [True, False, False]),
     ],

@@ -1,4 +1,5 @@
-"""What a step minimises and starts from, by hand on both engines: powers of errors, L1, weight decay, biases.
+"""What a step minimises and starts from, by hand on both engines: powers of errors, L1, weight
+decay, biases.
 
 That both engines agree in general is in test_engines.py.
 """
@@ -41,7 +42,9 @@ def params_of(task: Task, W: float, b: float) -> dict[str, np.ndarray]:
 @on_both
 @pytest.mark.parametrize("power", [2, 3, 4])
 def test_the_gradient_of_a_power(engine: Engine, power: int) -> None:
-    """Of o = w² x + b, e = o - x: by b it is q |e|^(q-1) sign e, by w 2 w x times that, a mean over the batch."""
+    """Of o = w² x + b, e = o - x: by b it is q |e|^(q-1) sign e, by w 2 w x times that, a mean over
+    the batch.
+    """
     task = make_task(1, 1, density=1.0, output="linear", batch_size=100, loss_power=power)
     x = inputs.batch(task, 0).numpy()[0, :, 0].astype(np.float64)
     error = 0.8**2 * x + 0.25 - x
@@ -91,13 +94,22 @@ def test_l1_is_the_same_whatever_the_reduction(engine: Engine) -> None:
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
 def test_decay_of_weights_alone(engine: Engine, optimizer: str) -> None:
     task = make_task(
-        3, 2, importance=0.0, lr=0.5, weight_decay=0.1, decay_bias=False, optimizer=optimizer, steps=1, batch_size=16
+        3,
+        2,
+        importance=0.0,
+        lr=0.5,
+        weight_decay=0.1,
+        decay_bias=False,
+        optimizer=optimizer,
+        steps=1,
+        batch_size=16,
     )
     state = start(task)
     state.params |= params_of(task, 1.0, 1.0)
     engine.advance(task, state, 1)
     np.testing.assert_array_equal(state.params["b"], np.ones((1, 3), np.float32))
-    expected = 0.5 if optimizer == "adam" else 1 - 0.5 * 0.1  # Adam's first step is lr, whatever the gradient
+    # Adam's first step is lr, whatever the gradient
+    expected = 0.5 if optimizer == "adam" else 1 - 0.5 * 0.1
     np.testing.assert_allclose(state.params["W"], np.full((1, 3, 2), expected), rtol=1e-6)
 
 
@@ -121,7 +133,9 @@ def test_a_model_without_a_bias(engine: Engine, optimizer: str, n: int) -> None:
 @on_both
 @pytest.mark.parametrize("tied", [True, False])
 def test_rows_are_pulled_to_length_1(engine: Engine, tied: bool) -> None:
-    """Without importance nothing else moves: W_i + lr γ (1/|W_i| - 1) W_i, here with lr γ = 0.5 · 0.2 = 0.1."""
+    """Without importance nothing else moves: W_i + lr γ (1/|W_i| - 1) W_i, here with lr γ = 0.5 ·
+    0.2 = 0.1.
+    """
     task = make_task(
         3,
         2,
@@ -158,19 +172,32 @@ def test_initial_biases() -> None:
 
 def test_targets() -> None:
     x = torch.tensor([[[-0.5, 0.0, 0.25]]])
-    assert model.target(make_task(3, 2, target="relu", signed=True), x).flatten().tolist() == [0, 0, 0.25]
+    assert model.target(make_task(3, 2, target="relu", signed=True), x).flatten().tolist() == [
+        0,
+        0,
+        0.25,
+    ]
 
 
 ROWS: list[tuple[dict[str, Any], list[str]]] = [
     ({"model.target": "relu"}, ["model.target: relu", "data.signed=true"]),
     ({"data.values": "sign"}, ["data.values=sign", "a relu output cannot be negative"]),
-    ({"data.values": "one", "data.signed": True, "model.output": "linear"}, ["data.values: one", "leave data.signed"]),
+    (
+        {"data.values": "one", "data.signed": True, "model.output": "linear"},
+        ["data.values: one", "leave data.signed"],
+    ),
     ({"data.sharpness": 3.0}, ["data.sharpness: 3", "data.correlation=circle"]),
-    ({"data.correlation": "circle", "data.set_size": 5, "data.sampler": "sparse"}, ["data.sampler: sparse", "dense"]),
+    (
+        {"data.correlation": "circle", "data.set_size": 5, "data.sampler": "sparse"},
+        ["data.sampler: sparse", "dense"],
+    ),
     ({"data.seed": 3}, ["data.seed: 3 without data.n_points"]),
     ({"model.bias": "none", "model.bias_init": 0.5}, ["model.bias: none", "model.bias_init=0.5"]),
     ({"model.bias": "none", "model.bias_std": 2.0}, ["model.bias: none", "model.bias_std=2"]),
-    ({"model.bias": "none", "train.decay_bias": False}, ["model.bias: none", "train.decay_bias=false"]),
+    (
+        {"model.bias": "none", "train.decay_bias": False},
+        ["model.bias: none", "train.decay_bias=false"],
+    ),
 ]
 
 
@@ -199,9 +226,18 @@ def test_engines_say_what_they_lack() -> None:
         choice = engine_of(Structure(5, 2, output="linear", values=values))
         assert choice.engine.name == "reference"
         assert f"data.values={values}" in choice.reason
-        with pytest.raises(ConfigError, match=rf"fused CPU engine draws values that are uniform or 1 only .*{values}"):
+        with pytest.raises(
+            ConfigError,
+            match=rf"fused CPU engine draws values that are uniform or 1 only .*{values}",
+        ):
             engine_of(Structure(5, 2, output="linear", values=values), backend="fused")
-    for had in ({"values": "one"}, {"loss_power": 4}, {"l1": 0.1}, {"bias": "none"}, {"decay_bias": False}):
+    for had in (
+        {"values": "one"},
+        {"loss_power": 4},
+        {"l1": 0.1},
+        {"bias": "none"},
+        {"decay_bias": False},
+    ):
         assert engine_of(Structure(5, 2, **had)).engine.name == "fused"
 
 
@@ -210,8 +246,8 @@ def test_a_gpu_says_what_it_lacks() -> None:
     from superpos.families.tms.gpu import FusedGpuEngine
 
     lacking = {
-        "train.loss_power=4": {"loss_power": 4}, "train.l1=0.1": {"l1": 0.1}, "model.bias=none": {"bias": "none"},
-        "train.norm_pull=0.5": {"norm_pull": 0.5},
+        "train.loss_power=4": {"loss_power": 4}, "train.l1=0.1": {"l1": 0.1},
+        "model.bias=none": {"bias": "none"}, "train.norm_pull=0.5": {"norm_pull": 0.5},
         "train.decay_bias=false": {"decay_bias": False}, "data.values=normal": {"values": "normal"},
         "model.target=relu": {"target": "relu", "signed": True},
     }  # fmt: skip
@@ -223,17 +259,22 @@ def test_a_gpu_says_what_it_lacks() -> None:
 def test_exact_losses_are_of_uniform_values() -> None:
     assert has_exact_loss(Structure(3, 2))
     assert not has_exact_loss(Structure(3, 2, values="one"))
-    assert has_exact_loss(Structure(3, 2, loss_power=4, l1=0.1))  # the column loss is of squares for them, too
+    # the column loss is of squares for them, too
+    assert has_exact_loss(Structure(3, 2, loss_power=4, l1=0.1))
 
 
 def test_steps_of_one_s_own_come_after_the_pull_to_length_1() -> None:
-    def doubled(params: dict[str, torch.Tensor], lr: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+    def doubled(
+        params: dict[str, torch.Tensor], lr: torch.Tensor, step: int
+    ) -> dict[str, torch.Tensor]:
         return {"W": 2 * params["W"]}
 
     own = Own.of({"after_step": doubled})
     assert own is not None
     family = with_functions(own)
-    task = make_task(1, 1, importance=0.0, lr=0.5, weight_decay=0.0, norm_pull=0.2, optimizer="sgd", steps=1)
+    task = make_task(
+        1, 1, importance=0.0, lr=0.5, weight_decay=0.0, norm_pull=0.2, optimizer="sgd", steps=1
+    )
     state = start(task)
     state.params |= params_of(task, 2.0, 0.0)
     ReferenceEngine(family, threads=1).advance(task, state, 1)

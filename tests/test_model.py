@@ -26,8 +26,14 @@ def tensors(**values: Any) -> dict[str, torch.Tensor]:
 
 
 def task_of(structure: Structure, importance: Any = 1.0) -> Task:
-    values = vars(structure) | {"n": structure.n_features, "m": structure.n_hidden, "importance": importance}
-    return make_task(**{name: value for name, value in values.items() if name not in ("n_features", "n_hidden")})
+    values = vars(structure) | {
+        "n": structure.n_features,
+        "m": structure.n_hidden,
+        "importance": importance,
+    }
+    return make_task(
+        **{name: value for name, value in values.items() if name not in ("n_features", "n_hidden")}
+    )
 
 
 def forward(structure: Structure, x: list[list[float]], **params: Any) -> list[list[float]]:
@@ -36,8 +42,12 @@ def forward(structure: Structure, x: list[list[float]], **params: Any) -> list[l
     return outputs[0].tolist()
 
 
-def losses(structure: Structure, x: list[list[float]], importance: list[float], **params: Any) -> list[float]:
-    return model.losses(task_of(structure, importance), tensors(**params), tensors(x=x)["x"])[0].tolist()
+def losses(
+    structure: Structure, x: list[list[float]], importance: list[float], **params: Any
+) -> list[float]:
+    return model.losses(task_of(structure, importance), tensors(**params), tensors(x=x)["x"])[
+        0
+    ].tolist()
 
 
 TIED = {"W": [[2.0], [1.0]], "b": [0.5, -1.0]}
@@ -57,7 +67,8 @@ def test_a_part_is_replaced_and_what_follows_from_it() -> None:
     hidden = torch.tensor([[[1.0], [-1.0]]], dtype=torch.float64)
     outputs, parts = model.forward(task, params, x, replace={"hidden": hidden})
     assert parts["hidden"] is hidden
-    assert outputs[0].tolist() == [[2.5, 0.0], [0.0, 0.0]]  # W h + b = [2 + 0.5, 1 - 1], [-2 + 0.5, -1 - 1]
+    # W h + b = [2 + 0.5, 1 - 1], [-2 + 0.5, -1 - 1]
+    assert outputs[0].tolist() == [[2.5, 0.0], [0.0, 0.0]]
     whole = {name: value.clone() for name, value in model.forward(task, params, x)[1].items()}
     assert torch.equal(model.forward(task, params, x, replace=whole)[0], whole["output"])
     assert model.forward(task, params, x, replace={"output": x})[0] is x
@@ -112,7 +123,9 @@ def test_initial_weights_are_normal_and_biases_zero() -> None:
     error = 1 / np.sqrt(2 * 2400)  # relative standard error of a standard deviation of 2400 numbers
     for name in ("W1", "W2"):
         assert params[name].std(axis=(1, 2)) == pytest.approx([0.1, 3.0], rel=4 * error)
-        assert np.all(np.abs(params[name].mean(axis=(1, 2))) < 4 * np.array([0.1, 3.0]) / np.sqrt(2400))
+        assert np.all(
+            np.abs(params[name].mean(axis=(1, 2))) < 4 * np.array([0.1, 3.0]) / np.sqrt(2400)
+        )
     overlap = np.corrcoef(params["W1"][0].ravel(), params["W2"][0].ravel())[0, 1]
     assert abs(overlap) < 4 / np.sqrt(2400)  # two tensors, two draws
 
@@ -122,16 +135,21 @@ def test_initial_weights_are_a_models_own() -> None:
     together = model.initial_params(many)["W"]
     for i in (0, 17, 299):
         assert np.array_equal(model.initial_params(many.take(slice(i, i + 1)))["W"][0], together[i])
-    assert np.array_equal(model.initial_params(make_task(5, 3, init_std=0.0))["W"], np.zeros((1, 5, 3)))
+    assert np.array_equal(
+        model.initial_params(make_task(5, 3, init_std=0.0))["W"], np.zeros((1, 5, 3))
+    )
 
 
 def test_mean_and_standard_error() -> None:
-    # l = 1, 3: sum 4, sum of squares 10; mean 2, standard deviation (n - 1) sqrt(2), error sqrt(2) / sqrt(2)
+    # l = 1, 3: sum 4, sum of squares 10; mean 2, standard deviation (n - 1) sqrt(2), error sqrt(2)
+    # / sqrt(2)
     mean, error = mean_and_error(np.array([[4.0, 10.0], [6.0, 18.0]]), 2)
     assert mean.tolist() == [2.0, 3.0]
     assert error.tolist() == [1.0, 0.0]
     # a model whose losses overflow has no error, and no warning is raised
-    mean, error = mean_and_error(np.array([[np.inf, np.inf], [4.0, np.inf], [np.nan, np.nan], [4.0, 10.0]]), 2)
+    mean, error = mean_and_error(
+        np.array([[np.inf, np.inf], [4.0, np.inf], [np.nan, np.nan], [4.0, 10.0]]), 2
+    )
     assert mean.tolist()[:2] == [np.inf, 2.0]
     assert np.isnan(error).tolist() == [True, True, True, False]
 
@@ -153,7 +171,9 @@ def test_sampled_loss_agrees_with_the_exact_loss(engine: Engine, output: str) ->
     params = {"W": random.normal(0, 0.7, (3, 3, 2)), "b": random.normal(0, 0.2, (3, 3))}
     params32 = {name: value.astype(np.float32) for name, value in params.items()}
     mean, error = engine.evaluate(task, params32, SAMPLES)
-    exact = theory.expected_loss(params32["W"], params32["b"], 1 - task.sparsity, task.importance, output)
+    exact = theory.expected_loss(
+        params32["W"], params32["b"], 1 - task.sparsity, task.importance, output
+    )
     assert np.all(error > 0)
     assert np.all(error < 0.01 * mean)
     assert np.all(np.abs(mean - exact) < 4 * error), ((mean - exact) / error).tolist()
@@ -161,9 +181,13 @@ def test_sampled_loss_agrees_with_the_exact_loss(engine: Engine, output: str) ->
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
 def test_sampled_loss_of_no_model_is_the_second_moment(engine: Engine) -> None:
-    """W = 0, b = 0: L = sum I E x^2 = p/3 (1 + 2) for every correlation; sets of 2, density p/2 when anticorrelated."""
+    """W = 0, b = 0: L = sum I E x^2 = p/3 (1 + 2) for every correlation; sets of 2, density p/2
+    when anticorrelated.
+    """
     for correlation, density in (("correlated", 0.3), ("anticorrelated", 0.15)):
-        task = make_task(2, 1, density=0.3, importance=[1.0, 2.0], correlation=correlation, set_size=2)
+        task = make_task(
+            2, 1, density=0.3, importance=[1.0, 2.0], correlation=correlation, set_size=2
+        )
         nothing = {"W": np.zeros((1, 2, 1), np.float32), "b": np.zeros((1, 2), np.float32)}
         mean, error = engine.evaluate(task, nothing, 2**18)
         assert abs(mean[0] - density) < 4 * error[0]

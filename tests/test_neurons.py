@@ -15,9 +15,11 @@ SCALES = st.lists(st.floats(0.1, 10), min_size=4, max_size=4)
 
 
 def motif(inhibition: float = -4.0) -> tuple[Floats, Floats]:
-    """The paper's sketch: a neuron with input weights 2, -1/2 and output weights 1/2, 2, and one that inhibits.
+    """The paper's sketch: a neuron with input weights 2, -1/2 and output weights 1/2, 2, and one
+    that inhibits.
 
-    Features 0 and 1, neurons 0 and 1; the rest gives the other sign of feature 0 a neuron of its own.
+    Features 0 and 1, neurons 0 and 1; the rest gives the other sign of feature 0 a neuron of its
+    own.
     """
     W1, W2 = np.zeros((3, 4)), np.zeros((3, 4))
     W1[[0, 1], 0], W2[[0, 1], 0] = (2, -0.5), (0.5, 2)
@@ -29,14 +31,24 @@ def motif(inhibition: float = -4.0) -> tuple[Floats, Floats]:
 def test_the_sketch_of_the_paper_is_found() -> None:
     assert neurons.asymmetric_motifs(*motif()) == [
         neurons.Motif(
-            neuron=0, inhibitor=1, loud=0, quiet=1, input_ratio=4, output_ratio=4, interference=4, net=0, total=0
+            neuron=0,
+            inhibitor=1,
+            loud=0,
+            quiet=1,
+            input_ratio=4,
+            output_ratio=4,
+            interference=4,
+            net=0,
+            total=0,
         )
     ]
 
 
 def test_what_is_almost_a_motif_is_none() -> None:
     assert neurons.asymmetric_motifs(*motif(inhibition=-3.9)) == []
-    assert [found.net for found in neurons.asymmetric_neurons(*motif(inhibition=-3.9))] == [pytest.approx(0.1)]
+    assert [found.net for found in neurons.asymmetric_neurons(*motif(inhibition=-3.9))] == [
+        pytest.approx(0.1)
+    ]
     W1, W2 = motif()
     W1[0, 1] = -1  # the second neuron fires for the other sign of feature 0
     assert neurons.asymmetric_motifs(W1, W2) == []
@@ -46,7 +58,8 @@ def test_what_is_almost_a_motif_is_none() -> None:
     W1, W2 = motif()
     W2[1, 0] = 0.4  # output weights in the same direction as input weights
     assert neurons.asymmetric_neurons(W1, W2) == []
-    assert neurons.asymmetric_neurons(*(weights[:, :1] for weights in motif())) == []  # nobody to inhibit
+    # nobody to inhibit
+    assert neurons.asymmetric_neurons(*(weights[:, :1] for weights in motif())) == []
 
 
 def test_two_inhibitors_do_together_what_the_total_says() -> None:
@@ -60,7 +73,10 @@ def test_two_inhibitors_do_together_what_the_total_says() -> None:
 def test_the_scale_of_a_neuron_changes_nothing(scales: list[float]) -> None:
     W1, W2 = motif(inhibition=-5)
     c = np.array(scales)
-    [expected], [found] = neurons.asymmetric_motifs(W1, W2), neurons.asymmetric_motifs(W1 * c, W2 / c)
+    [expected], [found] = (
+        neurons.asymmetric_motifs(W1, W2),
+        neurons.asymmetric_motifs(W1 * c, W2 / c),
+    )
     assert found == pytest.approx(expected)
     np.testing.assert_array_equal(neurons.two_sided(W1 * c, W2 / c), neurons.two_sided(W1, W2))
 

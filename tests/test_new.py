@@ -1,4 +1,6 @@
-"""`superpos new`: an experiment to start from, which trains and shows what it claims; never a lost file."""
+"""`superpos new`: an experiment to start from, which trains and shows what it claims; never a lost
+file.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_it_trains_and_shows_the_claim_and_its_control(home: Path) -> None:
     done = cli("new", "first")
-    assert (done.exit_code, done.stdout) == (0, "mine/experiment/first.yaml\nmine/claims/first.yaml\n")
+    assert (done.exit_code, done.stdout) == (
+        0,
+        "mine/experiment/first.yaml\nmine/claims/first.yaml\n",
+    )
     assert "superpos train experiment=first --config-dir mine" in done.stderr
-    trained = cli("train", "experiment=first", "--config-dir", "mine", "--quiet", "engine.threads=1")
+    trained = cli(
+        "train", "experiment=first", "--config-dir", "mine", "--quiet", "engine.threads=1"
+    )
     assert trained.exit_code == 0
     table = superpos.load(trained.stdout.strip()).table
     represented = table.groupby("data.density")["n_represented"]
@@ -47,30 +54,42 @@ def test_it_trains_and_shows_the_claim_and_its_control(home: Path) -> None:
     assert (claim["verdict"], claim["measured"], claim["control"]) == ("holds", 5, 2)
 
 
-@pytest.mark.parametrize("name", ["a", "1", "010", "null", "x" * 100, "my.own-2", "_", "NAME", "TRUE"])
+@pytest.mark.parametrize(
+    "name", ["a", "1", "010", "null", "x" * 100, "my.own-2", "_", "NAME", "TRUE"]
+)
 def test_every_name_that_it_takes_can_be_trained(name: str, home: Path) -> None:
     assert cli("new", name, "--config-dir", "with a 'quote").exit_code == 0
     shown = cli("config", f"experiment={name}", "--config-dir", "with a 'quote")
     assert shown.exit_code == 0, shown.stderr
     found = own_experiments(home / "with a 'quote", shipped_files())
     assert (list(found.files), found.passed_over) == ([name], {})
-    assert description(found.files[name]) == f"{name}: rare features share dimensions, frequent ones do not"
+    assert (
+        description(found.files[name])
+        == f"{name}: rare features share dimensions, frequent ones do not"
+    )
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", ".a", "-", "a/b", "../a", "a b", "ä", "a\n", "x" * 101, "_self_", "a.yaml"]
+    "name",
+    ["", ".", "..", ".a", "-", "a/b", "../a", "a b", "ä", "a\n", "x" * 101, "_self_", "a.yaml"],
 )
 def test_a_name_that_cannot_be_used_is_refused(name: str, home: Path) -> None:
     failed = cli("new", "--", name)
     assert failed.exit_code == 2
-    assert failed.stderr == f"superpos: NAME: got {name!r}; allowed: up to 100 letters, digits and ._-\n"
+    assert (
+        failed.stderr
+        == f"superpos: NAME: got {name!r}; allowed: up to 100 letters, digits and ._-\n"
+    )
     assert tree(home) == {}
 
 
 def test_the_name_of_a_shipped_experiment_is_refused(home: Path) -> None:
     failed = cli("new", "intro")
     assert failed.exit_code == 2
-    assert failed.stderr == "superpos: NAME: intro is the name of a shipped experiment; take another one\n"
+    assert (
+        failed.stderr
+        == "superpos: NAME: intro is the name of a shipped experiment; take another one\n"
+    )
     assert tree(home) == {}
 
 
@@ -89,7 +108,10 @@ def test_what_is_there_is_left_as_it_is(kind: str, home: Path) -> None:
     before = tree(home)
     failed = cli("new", "first")
     assert failed.exit_code == 2
-    assert failed.stderr == "superpos: mine/experiment/first.yaml is there already; give another name\n"
+    assert (
+        failed.stderr
+        == "superpos: mine/experiment/first.yaml is there already; give another name\n"
+    )
     assert tree(home) == before
     assert not (path.parent / "other.yaml").exists() or kind == "link"
 
@@ -97,7 +119,11 @@ def test_what_is_there_is_left_as_it_is(kind: str, home: Path) -> None:
 def test_it_joins_experiments_that_are_there(home: Path) -> None:
     for name in ("first", "second"):
         assert cli("new", name).exit_code == 0
-    places = [f"mine/{kind}/{name}.yaml" for kind in ("claims", "experiment") for name in ("first", "second")]
+    places = [
+        f"mine/{kind}/{name}.yaml"
+        for kind in ("claims", "experiment")
+        for name in ("first", "second")
+    ]
     assert list(tree(home)) == places
 
 
@@ -117,7 +143,8 @@ def test_the_shipped_folder_is_left_alone() -> None:
     failed = cli("new", "first", "--config-dir", shipped_folder())
     assert failed.exit_code == 2
     assert failed.stderr == (
-        f"superpos: --config-dir: {shipped_folder()} holds the shipped experiments; give a folder of your own\n"
+        f"superpos: --config-dir: {shipped_folder()} holds the shipped experiments; give a folder "
+        "of your own\n"
     )
     assert sorted((shipped_folder() / "experiment").iterdir()) == before
 

@@ -1,4 +1,6 @@
-"""What runs show of themselves in notebooks: in real kernels, and the explorer in a real browser."""
+"""What runs show of themselves in notebooks: in real kernels, and the explorer in a real
+browser.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,14 @@ from superpos.errors import IncompleteError, SuperposError
 from superpos.notebook import loss_map, overview
 from superpos.store import Run, RunFolder
 
-REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
-SMALL = ["model.n_features=3", "train.batch_size=64", "record.loss_every=5", "engine.backend=reference"]
+# a machine that can have Chromium must not skip these
+REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
+SMALL = [
+    "model.n_features=3",
+    "train.batch_size=64",
+    "record.loss_every=5",
+    "engine.backend=reference",
+]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +64,7 @@ def rows_of(html: str) -> int:
     return html.partition("<tbody>")[2].count("<tr")
 
 
-# --- views of every run -----------------------------------------------------------------------------------------------
+# --- views of every run ---------------------------------------------------------------------------
 
 
 def test_views_of_every_run_are_found_and_explain_themselves(run: Run) -> None:
@@ -78,7 +86,7 @@ def test_what_no_run_has_is_said_as_before(run: Run) -> None:
     assert not hasattr(run, "_repr_latex_")  # which notebooks ask for
 
 
-# --- the run itself ---------------------------------------------------------------------------------------------------
+# --- the run itself -------------------------------------------------------------------------------
 
 
 def test_a_run_shows_its_state_settings_and_map(run: Run) -> None:
@@ -102,7 +110,9 @@ def test_what_a_family_adds_to_settings_is_not_waited_for(run: Run) -> None:
         raise AssertionError
 
     other = copy.copy(run)
-    vars(other)["family"] = dataclasses.replace(run.require_family(), setting_columns={"slow": never})
+    vars(other)["family"] = dataclasses.replace(
+        run.require_family(), setting_columns={"slow": never}
+    )
     assert rows_of(overview.html(other)) == overview.MAX_SETTINGS
 
 
@@ -142,9 +152,18 @@ def test_nothing_of_a_run_becomes_html(run: Run) -> None:
     [
         (["seed=0,1"], None),
         (["data.density=0.5,0.1"], "lowest loss over data.density"),
-        (["data.density=[0.1,0.2,0.3],[0.3,0.2,0.1]", "train.lr=1,1e30"], "lowest loss over data.density and train.lr"),
-        (["model.n_hidden=1,2", "train.lr=0.1,0.2", "seed=0,1"], "lowest loss over model.n_hidden and train.lr"),
-        (["model.n_hidden=1,2", "train.lr=0.1,0.2", "train.steps=0,1"], "lowest loss over train.lr and train.steps"),
+        (
+            ["data.density=[0.1,0.2,0.3],[0.3,0.2,0.1]", "train.lr=1,1e30"],
+            "lowest loss over data.density and train.lr",
+        ),
+        (
+            ["model.n_hidden=1,2", "train.lr=0.1,0.2", "seed=0,1"],
+            "lowest loss over model.n_hidden and train.lr",
+        ),
+        (
+            ["model.n_hidden=1,2", "train.lr=0.1,0.2", "train.steps=0,1"],
+            "lowest loss over train.lr and train.steps",
+        ),
     ],
 )
 def test_any_sweep_has_the_map_that_it_needs(axes: list[str], words: str | None, out: Path) -> None:
@@ -154,7 +173,7 @@ def test_any_sweep_has_the_map_that_it_needs(axes: list[str], words: str | None,
     assert picture is None or picture.png.startswith(b"\x89PNG")
 
 
-# --- figures ----------------------------------------------------------------------------------------------------------
+# --- figures --------------------------------------------------------------------------------------
 
 
 def test_plot_returns_the_figure(run: Run) -> None:
@@ -162,7 +181,8 @@ def test_plot_returns_the_figure(run: Run) -> None:
     assert isinstance(figure, Figure)
     png, shown = figure._repr_png_()  # type: ignore[attr-defined]
     assert png.startswith(b"\x89PNG")
-    assert shown["width"] * 1.5 == pytest.approx(int.from_bytes(png[16:20]), abs=2)  # of a sharp screen
+    # of a sharp screen
+    assert shown["width"] * 1.5 == pytest.approx(int.from_bytes(png[16:20]), abs=2)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +202,7 @@ def test_plot_says_what_can_be_drawn(name: str | None, words: str, run: Run) -> 
         run.plot(name)
 
 
-# --- the explorer -----------------------------------------------------------------------------------------------------
+# --- the explorer ---------------------------------------------------------------------------------
 
 
 def test_the_explorer_writes_the_page_too(run: Run, tmp_path: Path) -> None:
@@ -216,11 +236,16 @@ def test_no_explorer_before_the_first_model(run: Run) -> None:
 def test_the_explorer_works_inside_a_page(run: Run, browser: Browser, tmp_path: Path) -> None:
     """It draws and follows clicks, has a table to save, and cannot reach the page around it."""
     host = tmp_path / "notebook.html"
-    host.write_text(f"<!DOCTYPE html><title>host</title>{run.report()._repr_html_()}", encoding="utf-8")
+    host.write_text(
+        f"<!DOCTYPE html><title>host</title>{run.report()._repr_html_()}", encoding="utf-8"
+    )
     tab = Tab(browser)
     page = tab.open(host)
     frame = page.frames[1]
-    settled = "(({ready, busy, error}) => error || ready && busy !== 'true')(document.documentElement.dataset)"
+    settled = (
+        "(({ready, busy, error}) => error || ready && busy !== "
+        "'true')(document.documentElement.dataset)"
+    )
     for model in (3, 8):
         frame.wait_for_function(settled)
         frame.evaluate("model => window.superpos.select(model)", model)
@@ -235,14 +260,25 @@ def test_the_explorer_works_inside_a_page(run: Run, browser: Browser, tmp_path: 
     tab.close()
 
 
-# --- in a kernel ------------------------------------------------------------------------------------------------------
+# --- in a kernel ----------------------------------------------------------------------------------
 
 
 def test_a_kernel_shows_runs_figures_and_progress(tmp_path: Path) -> None:
     """Without any magic of matplotlib, and without a line of a terminal."""
-    train = f"run = superpos.train({['experiment=intro', 'name=k', 'train.steps=3000', 'seed=0,1']}, progress=True)"
+    train = (
+        f"run = superpos.train({['experiment=intro', 'name=k', 'train.steps=3000', 'seed=0,1']}, "
+        "progress=True)"
+    )
     imported, trained, shown, figure, explorer, names = kernel.run_cells(
-        ["import superpos", train, "run", "run.plot('features')", "run.report()", "print('plot' in dir(run))"], tmp_path
+        [
+            "import superpos",
+            train,
+            "run",
+            "run.plot('features')",
+            "run.report()",
+            "print('plot' in dir(run))",
+        ],
+        tmp_path,
     )
     assert imported == []
     assert kernel.kinds(trained) == [{"text/plain", "text/html"}]  # one display, and no stream
@@ -258,7 +294,9 @@ def test_a_kernel_shows_runs_figures_and_progress(tmp_path: Path) -> None:
 
 def test_a_kernel_with_matplotlib_shows_a_figure_once(run: Run, tmp_path: Path) -> None:
     cells = [f"run = superpos.load({str(run.path)!r})", "figure = run.plot('loss'); figure"]
-    _, _, outputs = kernel.run_cells(["import superpos, matplotlib.pyplot as plt", *cells], tmp_path)
+    _, _, outputs = kernel.run_cells(
+        ["import superpos, matplotlib.pyplot as plt", *cells], tmp_path
+    )
     assert kernel.kinds(outputs) == [{"text/plain", "image/png"}]
 
 
@@ -274,8 +312,13 @@ def test_a_command_of_a_cell_prints_lines(tmp_path: Path) -> None:
 
 def test_elsewhere_progress_is_lines_of_a_log(tmp_path: Path) -> None:
     """A program that knows IPython, such as a test, is no notebook."""
-    script = "import IPython, superpos; superpos.train(['train.steps=100', 'train.warmup_steps=9'], progress=True)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    script = (
+        "import IPython, superpos; superpos.train(['train.steps=100', 'train.warmup_steps=9'], "
+        "progress=True)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert done.stdout == ""
     assert "\r" not in done.stderr
     assert "\x1b" not in done.stderr

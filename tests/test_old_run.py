@@ -1,4 +1,6 @@
-"""Run folders of earlier versions stay readable: one of version 2, trained before there was a sparse sampler."""
+"""Run folders of earlier versions stay readable: one of version 2, trained before there was a
+sparse sampler.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def test_results_of_an_old_run(run: Path) -> None:
     assert old.complete
     assert "data.sampler" not in old.table
     assert old.table["data.density"].tolist() == [0.5, 0.5, 0.01, 0.01]
-    assert old.table["loss"].tolist() == pytest.approx([0.320681, 0.304822, 0.007009, 0.008153], rel=1e-3)
+    assert old.table["loss"].tolist() == pytest.approx(
+        [0.320681, 0.304822, 0.007009, 0.008153], rel=1e-3
+    )
     assert old.weights(3)["W"].shape == (5, 2)
     steps, weights = old.snapshots(0)
     assert steps.tolist() == [0, 100, 200]

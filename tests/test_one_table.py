@@ -1,4 +1,6 @@
-"""The files of all chunks of a run are one table for other programs, and what was measured is what it was."""
+"""The files of all chunks of a run are one table for other programs, and what was measured is what
+it was.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +44,15 @@ FULL: dict[str, Any] = {
 NOTHING = np.array([None, None], dtype=object)
 FRAMES = {
     "all": FULL,
-    "no values": FULL | dict.fromkeys(("list", "number", "count", "word", "switch", "left", "right"), NOTHING),
+    ("no values"): FULL
+    | dict.fromkeys(("list", "number", "count", "word", "switch", "left", "right"), NOTHING),
     "left only": {name: value for name, value in FULL.items() if name != "right"},
     "right only": {name: value for name, value in FULL.items() if name != "left"},
     "neither": {name: value for name, value in FULL.items() if name not in ("left", "right")},
-    "another order": {"left": FULL["left"], **{name: FULL[name] for name in FULL if name != "left"}},
+    ("another order"): {
+        "left": FULL["left"],
+        **{name: FULL[name] for name in FULL if name != "left"},
+    },
 }
 
 
@@ -67,7 +73,9 @@ def test_files_have_one_schema_and_give_back_what_was_packed(name: str) -> None:
     assert {field.name: str(field.type) for field in back.schema}.keys() == set(frame.columns)
     assert table_digest(back) == table_digest(plain(frame))
     pd.testing.assert_frame_equal(
-        formats.to_frame([back])[list(frame.columns)], formats.to_frame([plain(frame)]), check_column_type=False
+        formats.to_frame([back])[list(frame.columns)],
+        formats.to_frame([plain(frame)]),
+        check_column_type=False,
     )
 
 
@@ -82,8 +90,16 @@ def test_a_table_without_types_is_stored_as_it_is() -> None:
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Chunks with and without geometries."""
-    overrides = ["model.hidden=linear,relu", "model.n_features=2,3", "model.n_hidden=1", "seed=0,1", "train.steps=2"]
-    return superpos.train([*overrides, "engine.backend=reference", "name=mixed"], out=tmp_path_factory.mktemp("runs"))
+    overrides = [
+        "model.hidden=linear,relu",
+        "model.n_features=2,3",
+        "model.n_hidden=1",
+        "seed=0,1",
+        "train.steps=2",
+    ]
+    return superpos.train(
+        [*overrides, "engine.backend=reference", "name=mixed"], out=tmp_path_factory.mktemp("runs")
+    )
 
 
 def test_other_programs_read_all_chunks_as_one_table(mixed: Run) -> None:
@@ -111,12 +127,14 @@ def test_polars_reads_them(mixed: Run) -> None:
 
 def test_quarantined_chunks_are_no_part_of_the_table(mixed: Run, tmp_path: Path) -> None:
     run = superpos.train(
-        ["train.steps=2", "model.n_features=2", "model.n_hidden=1", "engine.backend=reference"], out=tmp_path
+        ["train.steps=2", "model.n_features=2", "model.n_hidden=1", "engine.backend=reference"],
+        out=tmp_path,
     )
     [tensors] = (run.path / "chunks").glob("*.safetensors")
     tensors.write_bytes(b"")
     again = superpos.train(
-        ["train.steps=2", "model.n_features=2", "model.n_hidden=1", "engine.backend=reference"], out=tmp_path
+        ["train.steps=2", "model.n_features=2", "model.n_hidden=1", "engine.backend=reference"],
+        out=tmp_path,
     )
     assert list((run.path / "chunks" / "corrupt").iterdir())
     assert len(pd.read_parquet(sorted((run.path / "chunks").glob("*.parquet")))) == again.n_models
@@ -139,7 +157,8 @@ def auto() -> Iterator[None]:
 @pytest.mark.usefixtures("auto")
 def test_chunks_of_another_family(tmp_path: Path) -> None:
     run = superpos.train(
-        ["family=auto", "auto.activation=relu,linear", "auto.n_latents=2,4", "train.steps=2"], out=tmp_path
+        ["family=auto", "auto.activation=relu,linear", "auto.n_latents=2,4", "train.steps=2"],
+        out=tmp_path,
     )
     first, *others = map(pq.read_schema, sorted((run.path / "chunks").glob("*.parquet")))
     assert len(others) == 3

@@ -21,13 +21,27 @@ def zeros(param: torch.Tensor) -> optimisers.Update:
 
 
 def one_step(
-    optimizer: str, param: float, grad: float, lr: float, weight_decay: float, step: int = 0, **old: float
+    optimizer: str,
+    param: float,
+    grad: float,
+    lr: float,
+    weight_decay: float,
+    step: int = 0,
+    **old: float,
 ) -> Any:
     """One number, one step, in float64: parameter, first and second moment."""
-    values = [torch.tensor([[value]], dtype=torch.float64) for value in (param, old.get("m", 0), old.get("v", 0))]
+    values = [
+        torch.tensor([[value]], dtype=torch.float64)
+        for value in (param, old.get("m", 0), old.get("v", 0))
+    ]
     rates = [torch.tensor([value], dtype=torch.float64) for value in (lr, weight_decay)]
     new = optimisers.update(
-        optimizer, ADAM, step, *rates, optimisers.Update(*values), torch.tensor([[grad]], dtype=torch.float64)
+        optimizer,
+        ADAM,
+        step,
+        *rates,
+        optimisers.Update(*values),
+        torch.tensor([[grad]], dtype=torch.float64),
     )
     return tuple(value.item() for value in new)
 
@@ -36,7 +50,9 @@ def one_step(
 @pytest.mark.parametrize("scale", [1.0, 1e-7], ids=["ordinary", "as small as eps"])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1, -0.05])
 @pytest.mark.parametrize("adam", [ADAM, (0.8, 0.95, 1e-4)], ids=["torch's constants", "others"])
-def test_50_steps_as_torch(optimizer: str, scale: float, weight_decay: float, adam: tuple[float, float, float]) -> None:
+def test_50_steps_as_torch(
+    optimizer: str, scale: float, weight_decay: float, adam: tuple[float, float, float]
+) -> None:
     random = torch.Generator().manual_seed(3)
     initial = torch.randn(1, 4, 3, generator=random)
     grads = scale * torch.randn(STEPS, 1, 4, 3, generator=random)
@@ -52,15 +68,16 @@ def test_50_steps_as_torch(optimizer: str, scale: float, weight_decay: float, ad
         theirs.grad = grads[step].clone()
         other.step()
         ours = optimisers.update(optimizer, adam, step, *rates, ours, grads[step])
-    # A step rounds the parameter once or twice and a move of at most a few lr about ten times, each to within eps / 2;
-    # torch multiplies in another order. Both sides together:
+    # A step rounds the parameter once or twice and a move of at most a few lr about ten times, each
+    # to within eps / 2; torch multiplies in another order. Both sides together:
     bound = STEPS * EPS * (2 * initial.abs() + 20 * lr)
     assert ((ours.param - theirs).abs() <= bound).all()
     assert (ours.param - initial).abs().max() > 0 or scale < 1
     if optimizer != "sgd":
         state = other.state[theirs]
         for name, found in (("exp_avg", ours.first), ("exp_avg_sq", ours.second)):
-            # A moment is a sum of about 1 / (1 - beta) terms of one sign or both, each rounded a few times.
+            # A moment is a sum of about 1 / (1 - beta) terms of one sign or both, each rounded a
+            # few times.
             largest = float(state[name].abs().max())
             assert torch.allclose(found, state[name], rtol=STEPS * EPS, atol=STEPS * EPS * largest)
 
@@ -71,14 +88,18 @@ def test_sgd_by_hand() -> None:
 
 
 def test_adam_by_hand() -> None:
-    # g = 0.5 + 0.1 * 2 = 0.7; m = 0.1 g = 0.07, v = 0.001 g^2 = 0.00049; corrected they are g and g^2: a move of lr
+    # g = 0.5 + 0.1 * 2 = 0.7; m = 0.1 g = 0.07, v = 0.001 g^2 = 0.00049; corrected they are g and
+    # g^2: a move of lr
     found = one_step("adam", 2.0, 0.5, 0.01, 0.1)
     assert found == pytest.approx((2 - 0.01 * 0.7 / (0.7 + 1e-8), 0.07, 0.00049), rel=1e-7)
 
 
 def test_adamw_by_hand() -> None:
-    # the decay stays out of the moments: m = 0.05, v = 0.00025, a move of lr; 2 (1 - 0.01 * 0.1) - 0.01
-    assert one_step("adamw", 2.0, 0.5, 0.01, 0.1) == pytest.approx((1.998 - 0.01, 0.05, 0.00025), rel=1e-7)
+    # the decay stays out of the moments: m = 0.05, v = 0.00025, a move of lr; 2 (1 - 0.01 * 0.1) -
+    # 0.01
+    assert one_step("adamw", 2.0, 0.5, 0.01, 0.1) == pytest.approx(
+        (1.998 - 0.01, 0.05, 0.00025), rel=1e-7
+    )
 
 
 def test_adam_in_its_second_step_by_hand() -> None:
@@ -108,7 +129,9 @@ def test_every_model_has_its_own_rates() -> None:
         whole = optimisers.update(optimizer, ADAM, 3, lr, decay, zeros(param), grad)
         for i in range(3):
             part = slice(i, i + 1)
-            alone = optimisers.update(optimizer, ADAM, 3, lr[part], decay[part], zeros(param[part]), grad[part])
+            alone = optimisers.update(
+                optimizer, ADAM, 3, lr[part], decay[part], zeros(param[part]), grad[part]
+            )
             assert all(torch.equal(a, b[part]) for a, b in zip(alone, whole, strict=True))
 
 
@@ -141,6 +164,8 @@ def test_schedules_by_hand(kind: str, steps: int, warmup: int, expected: list[fl
         ("linear", 3, 1e-6, [1, 1, 1]),
     ],
 )
-def test_a_rate_that_falls_over_the_last_share(kind: str, steps: int, share: float, expected: list[float]) -> None:
+def test_a_rate_that_falls_over_the_last_share(
+    kind: str, steps: int, share: float, expected: list[float]
+) -> None:
     found = optimisers.schedule(kind, steps, 0, share)
     assert found.tolist() == pytest.approx(expected, rel=1e-12, abs=1e-12)

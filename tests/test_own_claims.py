@@ -97,7 +97,9 @@ def cli(*arguments: str | Path) -> Result:
 
 @pytest.fixture
 def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with an experiment, functions, a measure, a claim and a figure, in an empty folder to work in."""
+    """A folder with an experiment, functions, a measure, a claim and a figure, in an empty folder
+    to work in.
+    """
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "paper"
     files = {
@@ -132,7 +134,10 @@ def test_claims_of_the_folder_are_verified(paper: Path) -> None:
     assert lines[0] == "small"
     assert lines[1] == "  holds   it was trained [here]"
     assert lines[-1] == "1 claims: 1 holds, 0 fails, 0 skipped"
-    assert json.loads(cli("verify", "small", "--config-dir", "paper", "--json").stdout)[0]["control"] == 0
+    assert (
+        json.loads(cli("verify", "small", "--config-dir", "paper", "--json").stdout)[0]["control"]
+        == 0
+    )
 
 
 def test_a_claim_whose_control_lies_in_the_band_fails(paper: Path) -> None:
@@ -145,18 +150,29 @@ def test_a_claim_whose_control_lies_in_the_band_fails(paper: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"measure": {"mine.missing": {}}}, "there is no function 'missing'; there are steps, empty, words, broken"),
+        (
+            {"measure": {"mine.missing": {}}},
+            "there is no function 'missing'; there are steps, empty, words, broken",
+        ),
         ({"measure": {"mine.half": {}}}, "there is no function 'half'"),
         ({"measure": {"mine._private": {}}}, "there is no function '_private'"),
         ({"measure": {"other.steps": {}}}, "there is no module 'other'; there are "),
-        ({"measure": {"mine.steps": {"to": 1}}}, "measure mine.steps: got an unexpected keyword argument 'to'"),
+        (
+            {"measure": {"mine.steps": {"to": 1}}},
+            "measure mine.steps: got an unexpected keyword argument 'to'",
+        ),
         ({"measure": {"mine.broken": {}}}, "measures/mine.py: line 24: KeyError: 'nothing'"),
-        ({"measure": {"mine.words": {}}}, "measures/mine.py: words gives a list; allowed: numbers, one a trial"),
+        (
+            {"measure": {"mine.words": {}}},
+            "measures/mine.py: words gives a list; allowed: numbers, one a trial",
+        ),
         ({"runs": {"trained": ["a"]}}, "small.yaml: runs: and claims: of a file are"),
         ({"runs": {"trained": {"full": [1]}}}, "small.yaml: runs: and claims: of a file are"),
     ],
 )
-def test_faults_of_claims_and_measures_are_messages(paper: Path, changes: dict[str, Any], message: str) -> None:
+def test_faults_of_claims_and_measures_are_messages(
+    paper: Path, changes: dict[str, Any], message: str
+) -> None:
     write_claims(paper, **({"runs": RUNS} | changes))
     refused = cli("verify", "--config-dir", "paper", "--quiet")
     assert refused.exit_code == 2, refused.stdout
@@ -171,7 +187,10 @@ def test_what_is_no_yaml_and_what_cannot_be_run_is_said(paper: Path) -> None:
     (paper / "measures" / "wrong.py").write_text("x = 1 / 0\n")
     refused = cli("verify", "--config-dir", "paper")
     assert refused.exit_code == 2
-    assert refused.stderr == f"superpos: {paper}/measures/wrong.py: line 1: ZeroDivisionError: division by zero\n"
+    assert (
+        refused.stderr
+        == f"superpos: {paper}/measures/wrong.py: line 1: ZeroDivisionError: division by zero\n"
+    )
     shutil.move(paper / "measures" / "wrong.py", paper / "measures" / "table.py")
     (paper / "measures" / "table.py").write_text("def column(run, name):\n    return 1\n")
     write_claims(paper, measure={"table.column": {"name": "loss"}})
@@ -185,7 +204,9 @@ def test_a_folder_without_claims_is_said(paper: Path) -> None:
     shutil.rmtree(paper / "claims")
     refused = cli("verify", "--config-dir", "paper")
     assert refused.exit_code == 2
-    assert refused.stderr == ("superpos: --config-dir: paper holds no claims; put them in paper/claims/*.yaml\n")
+    assert refused.stderr == (
+        "superpos: --config-dir: paper holds no claims; put them in paper/claims/*.yaml\n"
+    )
 
 
 def test_figures_of_the_folder_are_drawn(paper: Path) -> None:
@@ -201,7 +222,10 @@ def test_figures_of_the_folder_are_drawn(paper: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("def draw(run):\n    return 3\n", "figures/mine.py: draw gives a int; allowed: a matplotlib figure"),
+        (
+            "def draw(run):\n    return 3\n",
+            "figures/mine.py: draw gives a int; allowed: a matplotlib figure",
+        ),
         ("def draw(run):\n    return run.nothing\n", "figures/mine.py: line 2: AttributeError: "),
         ("x = 1\n", "figures/mine.py: has no function draw(run)"),
         ("def draw(run:\n", "figures/mine.py: line 1: SyntaxError: "),
@@ -225,7 +249,10 @@ def test_a_figure_of_a_name_that_is_taken_is_said(paper: Path) -> None:
     (paper / "figures" / "loss.py").write_text("def draw(run):\n    pass\n")
     refused = cli("plot", run, "--config-dir", "paper")
     assert refused.exit_code == 2
-    assert refused.stderr == f"superpos: {paper}/figures/loss.py: has the name of a figure of superpos; rename it\n"
+    assert (
+        refused.stderr
+        == f"superpos: {paper}/figures/loss.py: has the name of a figure of superpos; rename it\n"
+    )
 
 
 def test_nothing_of_the_folder_runs_without_the_option(paper: Path, tmp_path: Path) -> None:
@@ -241,6 +268,8 @@ def test_nothing_of_the_folder_runs_without_the_option(paper: Path, tmp_path: Pa
 
 
 def test_the_finishing_job_draws_the_figures_of_the_folder(paper: Path) -> None:
-    script = cli("submit", "experiment=small", "--config-dir", "paper", "--print", "--shards", "1").stdout
+    script = cli(
+        "submit", "experiment=small", "--config-dir", "paper", "--print", "--shards", "1"
+    ).stdout
     assert f'superpos plot "$run" --config-dir {paper.resolve()}\n' in script
     assert 'superpos plot "$run"\n' in cli("submit", "experiment=intro", "--print").stdout

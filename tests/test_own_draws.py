@@ -19,7 +19,13 @@ from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
 from superpos.user.functions import Own
 
-SMALL = ["model.n_features=4", "train.batch_size=32", "data.sparsity=0.5", "record.loss_every=5", "engine.threads=1"]
+SMALL = [
+    "model.n_features=4",
+    "train.batch_size=32",
+    "data.sparsity=0.5",
+    "record.loss_every=5",
+    "engine.threads=1",
+]
 Tensors = dict[str, torch.Tensor]
 
 
@@ -73,7 +79,9 @@ def test_draws_have_their_law_and_are_those_of_seed_step_and_sample() -> None:
     assert (uniform[0].mean() - 0.5).abs() < 5 * error / np.sqrt(12)
     assert uniform.min() > 0
     assert uniform.max() < 1
-    torch.testing.assert_close(torch.special.ndtr(normal.double()), uniform.double(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        torch.special.ndtr(normal.double()), uniform.double(), rtol=0, atol=1e-6
+    )
     assert torch.equal(normal[0], normal[2])  # of one seed
     for other in (normal[1], numbers("normal", task_of(0), step=1)[0]):
         correlation = np.corrcoef(normal[0].flatten(), other.flatten())[0, 1]
@@ -90,10 +98,17 @@ def test_draws_of_several_names_differ() -> None:
 
 
 def test_a_model_depends_on_its_own_row_alone(tmp_path: Path) -> None:
-    functions: dict[str, Any] = {"model": noisy, "after_step": kicked, "init": polygon, "measure": lengths}
+    functions: dict[str, Any] = {
+        "model": noisy,
+        "after_step": kicked,
+        "init": polygon,
+        "measure": lengths,
+    }
     draws = {"z": ("normal", "m"), "v": ("normal", "n", "m")}
     overrides = [*SMALL, "train.steps=20"]
-    together = superpos.train([*overrides, "seed=range(0,4)"], **functions, draws=draws, out=tmp_path)
+    together = superpos.train(
+        [*overrides, "seed=range(0,4)"], **functions, draws=draws, out=tmp_path
+    )
     alone = superpos.train([*overrides, "seed=2"], **functions, draws=draws, out=tmp_path)
     assert alone.table["row_id"].item() == together.table["row_id"][2]
     for name, value in alone.weights(0).items():
@@ -136,7 +151,9 @@ def test_frozen_parameters_are_drawn_by_the_seed_and_stay(tmp_path: Path) -> Non
     assert (run.tensor("encoder") != start.tensor("encoder")).all()
     assert not np.allclose(run.tensor("P")[0], run.tensor("P")[1])
     assert "d_star" in run.table
-    free = superpos.train([*overrides, "train.steps=20"], model=projected, params=PROJECTED, out=tmp_path)
+    free = superpos.train(
+        [*overrides, "train.steps=20"], model=projected, params=PROJECTED, out=tmp_path
+    )
     assert (free.tensor("P") != start.tensor("P")).all()
     assert "d_star" not in free.table
     assert superpos.load(run.path).own.frozen == {"P"}
@@ -163,16 +180,23 @@ def no_columns(params: Tensors) -> Any:
     [
         (
             {"model": noisy},
-            r"model: got noisy\(.*; allowed: noisy\(params, x\), and further ones by the names of draws",
+            r"model: got noisy\(.*; allowed: noisy\(params, x\), and further ones by the names of "
+            r"draws",
         ),
         ({"model": noisy, "draws": {"z": "m"}}, "draws: got .*; allowed: {name: "),
         ({"model": noisy, "draws": {"z": ("cauchy", "m")}}, "draws: got .*; allowed: {name: "),
         ({"model": noisy, "draws": {"z": ("normal",)}}, "draws: got .*; allowed: {name: "),
-        ({"model": noisy, "draws": {**Z, "y": ("normal", 1)}}, "draws: no function takes an argument y"),
+        (
+            {"model": noisy, "draws": {**Z, "y": ("normal", 1)}},
+            "draws: no function takes an argument y",
+        ),
         ({"frozen": ["V"]}, "frozen: got .*; allowed: a list of some of W, W1, W2, b"),
         ({"frozen": "W"}, "frozen: got 'W'; allowed: a list"),
         ({"measure": lengths, "frozen": ["W1"]}, "frozen: there is no W1; the parameters are W, b"),
-        ({"measure": lengths, "frozen": ["W", "b"]}, "frozen: names every parameter; nothing is left to train"),
+        (
+            {"measure": lengths, "frozen": ["W", "b"]},
+            "frozen: names every parameter; nothing is left to train",
+        ),
         (
             {"measure": no_columns},
             r"measure: no_columns gives length of shape \[3, 4\]; allowed: \[3\], a number a model",
@@ -184,7 +208,9 @@ def no_columns(params: Tensors) -> Any:
         ),
     ],
 )
-def test_what_cannot_be_used_is_refused(functions: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_refused(
+    functions: dict[str, Any], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match=message):
         superpos.train([*SMALL, "train.steps=2"], **functions, out=tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -205,7 +231,9 @@ def test_what_cannot_be_used_is_refused(functions: dict[str, Any], message: str,
         {"n_features": 6, "correlation": "anticorrelated", "set_size": 3},
     ],
 )
-def test_compiled_draws_are_those_of_the_sampler_bit_for_bit(options: dict[str, Any], sparsity: float) -> None:
+def test_compiled_draws_are_those_of_the_sampler_bit_for_bit(
+    options: dict[str, Any], sparsity: float
+) -> None:
     options = dict(options)
     n = options.pop("n_features")
     density = np.full((3, n), 1 - sparsity)
@@ -234,7 +262,13 @@ def squared(x: torch.Tensor) -> torch.Tensor:
 
 
 def test_numbers_are_fresh_in_every_step_on_a_finite_data_set(tmp_path: Path) -> None:
-    overrides = ["model.n_features=4", "data.n_points=8", "train.optimizer=sgd", "train.lr=0", "record.loss_every=1"]
+    overrides = [
+        "model.n_features=4",
+        "data.n_points=8",
+        "train.optimizer=sgd",
+        "train.lr=0",
+        "record.loss_every=1",
+    ]
     options: dict[str, Any] = {"model": noisy, "draws": Z, "out": tmp_path}
     run = superpos.train([*overrides, "train.steps=3", "engine.threads=1"], **options)
     assert len(np.unique(run.tensor("history/loss"))) == 3

@@ -32,7 +32,13 @@ from superpos.training import runner
 from superpos.user.functions import Own
 
 UNTRAINED = ["model.n_features=4", "train.steps=0", "data.sparsity=0.5"]
-SMALL = ["model.n_features=4", "train.steps=20", "train.batch_size=32", "data.sparsity=0.5", "record.loss_every=5"]
+SMALL = [
+    "model.n_features=4",
+    "train.steps=20",
+    "train.batch_size=32",
+    "data.sparsity=0.5",
+    "record.loss_every=5",
+]
 SEEDS = [*SMALL, "seed=range(0,4)"]
 SLOPE = 0.1
 TABLE = torch.eye(4)
@@ -45,7 +51,9 @@ def relu_model(params: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor
 
 
 def leaky(params: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.leaky_relu(x @ params["W"] @ params["W"].mT + params["b"][:, None], SLOPE)
+    return torch.nn.functional.leaky_relu(
+        x @ params["W"] @ params["W"].mT + params["b"][:, None], SLOPE
+    )
 
 
 def gated(params: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
@@ -67,7 +75,7 @@ def squared(x: torch.Tensor) -> torch.Tensor:
     return x**2
 
 
-# --- what they compute ---------------------------------------------------------------------------------------------
+# --- what they compute ----------------------------------------------------------------------------
 
 
 def test_the_models_own_equation_gives_the_same_bits(tmp_path: Path) -> None:
@@ -81,16 +89,21 @@ def test_the_models_own_equation_gives_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_data_and_target_enter_the_loss(tmp_path: Path) -> None:
-    # x uniform on [0, 1], so the inputs are x² and the targets 2x²: the outputs 0 leave 3 E (2x²)² = 12 / 5.
+    # x uniform on [0, 1], so the inputs are x² and the targets 2x²: the outputs 0 leave 3 E (2x²)²
+    # = 12 / 5.
     overrides = ["model.n_features=3", "data.sparsity=0", "train.steps=0", "seed=range(0,3)"]
-    run = superpos.train(overrides, model=constant, data=squared, target=doubled, params={"b": ("n",)}, out=tmp_path)
+    run = superpos.train(
+        overrides, model=constant, data=squared, target=doubled, params={"b": ("n",)}, out=tmp_path
+    )
     assert (run.table["loss_kind"] == "sampled").all()
     assert (np.abs(run.table["loss"] - 12 / 5) < 5 * run.table["loss_se"]).all()
     assert (run.table["loss_se"] < 0.01).all()
 
 
 def test_parameters_of_ones_own(tmp_path: Path) -> None:
-    run = superpos.train([*UNTRAINED, "model.n_hidden=2,3"], model=gated, params=GATED, out=tmp_path)
+    run = superpos.train(
+        [*UNTRAINED, "model.n_hidden=2,3"], model=gated, params=GATED, out=tmp_path
+    )
     for i, m in enumerate((2, 3)):
         shapes = {name: value.shape for name, value in run.weights(i).items()}
         assert shapes == {"encoder": (4, m), "decoder": (m, 4), "gate": (m,)}
@@ -103,7 +116,9 @@ def test_parameters_of_ones_own(tmp_path: Path) -> None:
 
 def test_a_model_depends_on_its_own_row_alone(tmp_path: Path) -> None:
     together = superpos.train(SEEDS, model=gated, data=squared, params=GATED, out=tmp_path)
-    alone = superpos.train([*SMALL, "seed=2"], model=gated, data=squared, params=GATED, out=tmp_path)
+    alone = superpos.train(
+        [*SMALL, "seed=2"], model=gated, data=squared, params=GATED, out=tmp_path
+    )
     assert alone.table["row_id"].item() == together.table["row_id"][2]
     for name, value in alone.weights(0).items():
         np.testing.assert_allclose(value, together.weights(2)[name], rtol=1e-4, atol=1e-6)
@@ -134,10 +149,12 @@ def test_small_tensors_are_left_to_one_thread() -> None:
     torch.set_num_threads(before)
 
 
-# --- what they are named by -----------------------------------------------------------------------------------------
+# --- what they are named by -----------------------------------------------------------------------
 
 
-def test_a_finished_run_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_run_is_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = superpos.train(SEEDS, model=leaky, out=tmp_path)
     monkeypatch.setattr(runner, "train", lambda *_, **__: pytest.fail("trained again"))
     assert superpos.train(SEEDS, model=leaky, out=tmp_path).path == first.path
@@ -162,7 +179,19 @@ def steep(x: torch.Tensor) -> torch.Tensor:
 
 def test_what_a_function_uses_is_part_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert named(with_slope(1.0)) == named(with_slope(1.0))
-    values = [1.0, 2.0, "1.0", True, None, [1.0], {"a": 1.0}, np.ones(2), np.ones((2, 1)), torch.ones(2), torch.relu]
+    values = [
+        1.0,
+        2.0,
+        "1.0",
+        True,
+        None,
+        [1.0],
+        {"a": 1.0},
+        np.ones(2),
+        np.ones((2, 1)),
+        torch.ones(2),
+        torch.relu,
+    ]
     assert len({named(with_slope(value)) for value in values}) == len(values)
     before = named(steep)
     monkeypatch.setattr(sys.modules[__name__], "SLOPE", 0.2)
@@ -194,14 +223,18 @@ def test_comments_do_not_count_and_helpers_do(tmp_path: Path, text: str, same: b
 
 def test_names_inside_inner_functions_count_and_recursion_ends(tmp_path: Path) -> None:
     text = (
-        "K = {}\ndef f(x, n=2):\n    def inner(y):\n        return y * K\n    return f(inner(x), n - 1) if n else x\n"
+        "K = {}\ndef f(x, n=2):\n    def inner(y):\n        return y * K\n    return f(inner(x), n "
+        "- 1) if n else x\n"
     )
     records = {named(module_of(tmp_path, text.format(k))["f"]) for k in (1, 2)}
     assert len(records) == 2
 
 
 def test_a_file_that_changed_since_it_was_imported_is_refused(tmp_path: Path) -> None:
-    text = 'def f(x, k=(1, 2)):\n    """Two\n    lines."""\n    return [x + (lambda y: y)(k[0]) for i in k][0]\n'
+    text = (
+        'def f(x, k=(1, 2)):\n    """Two\n    lines."""\n'
+        "    return [x + (lambda y: y)(k[0]) for i in k][0]\n"
+    )
     names = module_of(tmp_path, text)
     assert "lambda" in named(names["f"])
     Path(names["f"].__code__.co_filename).write_text(text.replace("y: y", "y: y + 1"))
@@ -210,10 +243,14 @@ def test_a_file_that_changed_since_it_was_imported_is_refused(tmp_path: Path) ->
 
 
 def test_a_cell_of_a_notebook_has_a_source() -> None:
-    text = "import math\n\ndef f(x):\n    # one\n    return math.sqrt(2) * g(x)\n\ndef g(x):\n    return x\n"
+    text = (
+        "import math\n\ndef f(x):\n    # one\n    return math.sqrt(2) * g(x)\n\ndef g(x):\n    "
+        "return x\n"
+    )
     linecache.cache["<cell>"] = (len(text), None, text.splitlines(keepends=True), "<cell>")
     names: dict[str, Any] = {"__name__": "__main__"}
-    for statement in ast.parse(text).body:  # as IPython does, and `math` is then no known module to the compiler
+    # as IPython does, and `math` is then no known module to the compiler
+    for statement in ast.parse(text).body:
         exec(compile(ast.Module([statement], []), "<cell>", "exec"), names)
     assert json.loads(named(names["f"]))["data"]["uses"]["g"]["source"] == "def g(x):\n    return x"
 
@@ -233,10 +270,14 @@ def test_loading_needs_and_runs_no_code(tmp_path: Path) -> None:
     assert len(run.table) == 4
     assert str(run.require_family().functions) == "data=squares"
     assert run.manifest["plan"]["own"]["data"]["source"] == "def squares(x):\n    return x ** 2"
-    assert {path.suffix for path in run.path.rglob("*") if path.is_file()} == {".json", ".safetensors", ".parquet"}
+    assert {path.suffix for path in run.path.rglob("*") if path.is_file()} == {
+        ".json",
+        ".safetensors",
+        ".parquet",
+    }
 
 
-# --- runs ----------------------------------------------------------------------------------------------------------
+# --- runs -----------------------------------------------------------------------------------------
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -262,7 +303,10 @@ def test_the_command_line_shows_such_a_run_and_cannot_train_it(tmp_path: Path) -
     assert status.exit_code == 0
     assert json.loads(status.stdout)["models"]["finished"] == 4
     assert json.loads(status.stdout)["own"] == "model=gated"
-    assert "superpos.train(..., model=gated)" in CliRunner().invoke(app, ["status", str(run.path)]).stdout
+    assert (
+        "superpos.train(..., model=gated)"
+        in CliRunner().invoke(app, ["status", str(run.path)]).stdout
+    )
     plot = CliRunner().invoke(app, ["plot", str(run.path)])
     assert plot.exit_code == 0
     assert [Path(line).name for line in plot.stdout.split()] == ["loss.png"]
@@ -271,14 +315,20 @@ def test_the_command_line_shows_such_a_run_and_cannot_train_it(tmp_path: Path) -
     sweep = Sweep.from_json(run.manifest["plan"])
     assert sweep.run_id == run.path.name
     with pytest.raises(
-        ConfigError, match=r"trained with them: superpos\.train\(\.\.\., model=gated\), or --config-dir"
+        ConfigError,
+        match=r"trained with them: superpos\.train\(\.\.\., model=gated\), or --config-dir",
     ):
         runner.train(sweep, out=tmp_path / "elsewhere")
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_figures_compare_no_theory_with_functions_of_ones_own(tmp_path: Path) -> None:
-    overrides = ["train.steps=20", "train.batch_size=32", "record.loss_every=5", "record.snapshots=5"]
+    overrides = [
+        "train.steps=20",
+        "train.batch_size=32",
+        "record.loss_every=5",
+        "record.snapshots=5",
+    ]
     run = superpos.train([*overrides, "data.sparsity=0.5,0.7,0.9"], target=squared, out=tmp_path)
     shown = registry.available(run)
     assert {"features", "superposition", "loss"} <= set(shown)
@@ -290,7 +340,8 @@ def test_figures_compare_no_theory_with_functions_of_ones_own(tmp_path: Path) ->
 def test_progress_is_told_where_it_is_wanted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Lines.__init__, "__defaults__", (0.0,))  # a line at every report, not every ten seconds
+    # a line at every report, not every ten seconds
+    monkeypatch.setattr(Lines.__init__, "__defaults__", (0.0,))
     superpos.train(SEEDS, model=leaky, out=tmp_path / "quiet")
     assert capsys.readouterr() == ("", "")
     superpos.train(SEEDS, model=leaky, out=tmp_path / "told", progress=True)
@@ -299,16 +350,20 @@ def test_progress_is_told_where_it_is_wanted(
     assert err.splitlines()[-1].startswith("4 of 4 models")
 
 
-# --- what is refused -----------------------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 
-def refuse(message: str, tmp_path: Path, overrides: list[str] | None = None, **functions: Any) -> None:
+def refuse(
+    message: str, tmp_path: Path, overrides: list[str] | None = None, **functions: Any
+) -> None:
     with pytest.raises(ConfigError, match=message):
         superpos.train(overrides or SEEDS, out=tmp_path, **functions)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("model", [3, "relu", torch.nn.ReLU(), functools.partial(relu_model), lambda p, x: x])
+@pytest.mark.parametrize(
+    "model", [3, "relu", torch.nn.ReLU(), functools.partial(relu_model), lambda p, x: x]
+)
 def test_only_functions_with_a_source_are_accepted(model: Any, tmp_path: Path) -> None:
     refuse("model: got .*; allowed: a function made with def", tmp_path, model=model)
 
@@ -341,7 +396,9 @@ def test_a_function_without_a_source_or_with_something_unknown_is_refused(tmp_pa
         (lambda p, x: relu_model(p, x.mul_(2)), "changes x in place"),
     ],
 )
-def test_a_model_that_cannot_be_trained_is_refused(result: Callable[..., Any], message: str, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_trained_is_refused(
+    result: Callable[..., Any], message: str, tmp_path: Path
+) -> None:
     def model(params: dict[str, torch.Tensor], x: torch.Tensor) -> Any:
         return result(params, x)
 
@@ -352,7 +409,12 @@ def test_coupling_is_found_on_sparse_data(tmp_path: Path) -> None:
     def change(x: torch.Tensor) -> torch.Tensor:
         return x * x.mean()
 
-    refuse("data: change lets models .* change each other", tmp_path, ["data.density=1e-9"], data=change)
+    refuse(
+        "data: change lets models .* change each other",
+        tmp_path,
+        ["data.density=1e-9"],
+        data=change,
+    )
 
 
 @pytest.mark.parametrize("name", ["data", "target"])
@@ -377,7 +439,17 @@ def test_data_and_targets_that_cannot_be_used_are_refused(
 
 @pytest.mark.parametrize(
     "params",
-    [{}, ["W"], {"W": ("n", "k")}, {"W": (0,)}, {"W": ()}, {"W": "n"}, {"a/b": (1,)}, {3: (1,)}, {"W": (True,)}],
+    [
+        {},
+        ["W"],
+        {"W": ("n", "k")},
+        {"W": (0,)},
+        {"W": ()},
+        {"W": "n"},
+        {"a/b": (1,)},
+        {3: (1,)},
+        {"W": (True,)},
+    ],
 )
 def test_shapes_that_are_none_are_refused(params: Any, tmp_path: Path) -> None:
     refuse("params: got .*; allowed: {name: shape}", tmp_path, model=gated, params=params)
@@ -388,12 +460,28 @@ def test_parameters_without_a_model_are_refused(tmp_path: Path) -> None:
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
-    refuse("model: got an object of type int.*\ndata: got an object of type str", tmp_path, model=3, data="x")
-    keys = [*SEEDS, "model.hidden=relu", "model.output=linear,relu", "model.target=abs", "model.tied=false"]
+    refuse(
+        "model: got an object of type int.*\ndata: got an object of type str",
+        tmp_path,
+        model=3,
+        data="x",
+    )
+    keys = [
+        *SEEDS,
+        "model.hidden=relu",
+        "model.output=linear,relu",
+        "model.target=abs",
+        "model.tied=false",
+    ]
     for key in ("model.hidden", "model.output", "model.target", "model.tied"):
         message = f"{key}: given beside .*, which takes its place"
         refuse(message, tmp_path, keys, model=gated, params=GATED, target=squared)
 
 
 def test_an_engine_that_cannot_do_it_is_refused(tmp_path: Path) -> None:
-    refuse("only the reference engine runs functions", tmp_path, [*SEEDS, "engine.backend=fused"], model=leaky)
+    refuse(
+        "only the reference engine runs functions",
+        tmp_path,
+        [*SEEDS, "engine.backend=fused"],
+        model=leaky,
+    )

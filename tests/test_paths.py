@@ -66,7 +66,9 @@ def test_what_can_be_no_path_is_refused(path: object) -> None:
         superpos.load(path)  # type: ignore[arg-type]
 
 
-def test_a_home_that_nobody_knows_is_no_folder_of_that_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_nobody_knows_is_no_folder_of_that_name(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def nobody(_: int) -> pwd.struct_passwd:
         raise KeyError
 
@@ -85,10 +87,13 @@ def test_every_command_finds_a_home(outputs: Path, home: Path) -> None:
     [run] = [path for path in (outputs / "demo").iterdir() if not path.is_symlink()]
     assert cli("status", "~/runs/demo").exit_code == 0
     assert cli("train", *TINY, "name=demo", "--out=~/runs").stdout == f"{run}\n"
-    assert json.loads(cli("config", *TINY, "--out", "~/runs", "--json").stdout)["run"].startswith(str(outputs))
-    assert [found["path"] for found in json.loads(cli("list", "--runs", "--out=~/runs", "--json").stdout)["runs"]] == [
-        str(run)
-    ]
+    assert json.loads(cli("config", *TINY, "--out", "~/runs", "--json").stdout)["run"].startswith(
+        str(outputs)
+    )
+    assert [
+        found["path"]
+        for found in json.loads(cli("list", "--runs", "--out=~/runs", "--json").stdout)["runs"]
+    ] == [str(run)]
     assert cli("plot", "~/runs/demo", "--figure", "loss", "--to=~/figures").stdout == (
         f"{home}/figures/demo_loss.png\n"
     )
@@ -111,25 +116,35 @@ def test_experiments_and_sites_of_a_home(home: Path) -> None:
     (home / "mine" / "cluster" / "here.yaml").write_text("partition: mine\n")
     facts = json.loads(cli("config", "experiment=own", "--config-dir=~/mine", "--json").stdout)
     assert facts["config"]["model.n_hidden"] == 3
-    script = cli("submit", "experiment=own", "--config-dir=~/mine", "--cluster=here", "--print").stdout
+    script = cli(
+        "submit", "experiment=own", "--config-dir=~/mine", "--cluster=here", "--print"
+    ).stdout
     assert "--partition=mine" in script
 
 
 def test_a_source_in_a_home(outputs: Path, home: Path) -> None:
-    """On the command line, where `~` has no place in Hydra's grammar, and with a model behind it; and in YAML."""
+    """On the command line, where `~` has no place in Hydra's grammar, and with a model behind it;
+    and in YAML.
+    """
     superpos.register(FAMILY)
     try:
         schema = schema_of(find("auto"))
         read = read_overrides(["auto.source=~/runs/demo,~/runs/demo:0,null"], [], schema)
-        assert (read.faults, [*read.axes.values()]) == ([], [(("~/runs/demo",), ("~/runs/demo:0",), (None,))])
+        assert (read.faults, [*read.axes.values()]) == (
+            [],
+            [(("~/runs/demo",), ("~/runs/demo:0",), (None,))],
+        )
         again = read_overrides(["auto.source='~/runs/demo'"], [], schema)
         assert again.faults == []
         by_home, in_full = (
-            resolve(compose(["family=auto", f"auto.source={folder}/demo"]).sweep) for folder in ("~/runs", outputs)
+            resolve(compose(["family=auto", f"auto.source={folder}/demo"]).sweep)
+            for folder in ("~/runs", outputs)
         )
         assert by_home.run_id == in_full.run_id
         (home / "mine" / "experiment").mkdir(parents=True)
-        (home / "mine" / "experiment" / "own.yaml").write_text("family: auto\nauto:\n  source: ~/runs/demo\n")
+        (home / "mine" / "experiment" / "own.yaml").write_text(
+            "family: auto\nauto:\n  source: ~/runs/demo\n"
+        )
         from_yaml = resolve(compose(["experiment=own"], home / "mine").sweep)
         assert from_yaml.run_id == in_full.run_id
     finally:

@@ -1,4 +1,6 @@
-"""What git says of the source tree is a note: it stops nothing, asks nothing, and has a few seconds."""
+"""What git says of the source tree is a note: it stops nothing, asks nothing, and has a few
+seconds.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="there is no 
 
 def git(folder: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
-    done = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, check=True)
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, capture_output=True, check=True
+    )
     return os.fsdecode(done.stdout).strip()
 
 
@@ -94,13 +98,31 @@ def test_the_repository_of_another_user_is_none(tree: Path) -> None:
         ("kill -9 $$", None),
         ("printf '\\351\\n'", None),
         (f"echo 'a banner'; echo {COMMIT}", {"commit": COMMIT, "dirty": True}),
-        (f"case $* in *status*) sleep 600;; esac; echo {COMMIT}", {"commit": COMMIT, "dirty": None}),
+        (
+            f"case $* in *status*) sleep 600;; esac; echo {COMMIT}",
+            {"commit": COMMIT, "dirty": None},
+        ),
         (f"case $* in *status*) exit 1;; esac; echo {COMMIT}", {"commit": COMMIT, "dirty": None}),
-        (f"read -r x < /dev/tty && exit 1; read -r x && exit 1; echo {COMMIT}", {"commit": COMMIT, "dirty": True}),
+        (
+            f"read -r x < /dev/tty && exit 1; read -r x && exit 1; echo {COMMIT}",
+            {"commit": COMMIT, "dirty": True},
+        ),
     ],
-    ids=["fails", "hangs", "hangs with a child", "is killed", "bytes", "banner", "large tree", "no status", "asks"],
+    ids=[
+        "fails",
+        "hangs",
+        "hangs with a child",
+        "is killed",
+        "bytes",
+        "banner",
+        "large tree",
+        "no status",
+        "asks",
+    ],
 )
-def test_a_git_that_is_none(script: str, known: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_git_that_is_none(
+    script: str, known: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "git").write_text(f"#!/bin/sh\n{script}\n")
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")

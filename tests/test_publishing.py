@@ -1,4 +1,6 @@
-"""A chunk is written while the next one trains; what fails is told, and memory never holds two large ones."""
+"""A chunk is written while the next one trains; what fails is told, and memory never holds two
+large ones.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,14 @@ from superpos.training import publisher as publishing
 from superpos.training import runner
 from superpos.training.publisher import Publisher
 
-SWEEP = ["model.n_features=2", "model.n_hidden=1,2", "train.steps=3", "train.batch_size=8", "seed=0,1"]  # two chunks
+# two chunks
+SWEEP = [
+    "model.n_features=2",
+    "model.n_hidden=1,2",
+    "train.steps=3",
+    "train.batch_size=8",
+    "seed=0,1",
+]
 
 
 def train(out: Path) -> Run:
@@ -40,7 +49,9 @@ def empty(tmp_path: Path) -> RunFolder:
 def test_a_chunk_is_written_while_the_next_one_trains(
     limit: int, overlaps: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk holds the first chunk back until the second one trains, or a while where it must not."""
+    """The disk holds the first chunk back until the second one trains, or a while where it must
+    not.
+    """
     second, waited = threading.Event(), []
     advance, publish = FusedCpuEngine.advance, RunFolder.publish
 
@@ -75,7 +86,9 @@ def test_leaving_the_block_waits_for_the_last_chunk(empty: RunFolder, tmp_path: 
     assert empty.digest() == run.digest()
 
 
-def test_a_failure_comes_with_the_next_chunk_or_at_the_end(empty: RunFolder, tmp_path: Path) -> None:
+def test_a_failure_comes_with_the_next_chunk_or_at_the_end(
+    empty: RunFolder, tmp_path: Path
+) -> None:
     run = train(tmp_path)
     shutil.rmtree(empty.path / "chunks")
     with pytest.raises(IncompleteError, match="cannot write"), Publisher(empty) as publisher:

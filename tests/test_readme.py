@@ -1,4 +1,6 @@
-"""What the documents promise: commands that exist, overrides that compose, Python that runs, links that lead on."""
+"""What the documents promise: commands that exist, overrides that compose, Python that runs, links
+that lead on.
+"""
 
 import pkgutil
 import re
@@ -19,7 +21,11 @@ from superpos.figures.registry import every_figure
 
 ROOT = Path(__file__).parent.parent
 README, GALLERY = ((ROOT / name).read_text() for name in ("README.md", "docs/gallery.md"))
-DOCUMENTS = [path for path in ROOT.rglob("*.md") if not {".venv", "outputs"} & set(path.relative_to(ROOT).parts)]
+DOCUMENTS = [
+    path
+    for path in ROOT.rglob("*.md")
+    if not {".venv", "outputs"} & set(path.relative_to(ROOT).parts)
+]
 
 
 def name_of(path: Path) -> str:
@@ -28,8 +34,15 @@ def name_of(path: Path) -> str:
 
 
 def code(text: str) -> list[str]:
-    """Lines that are indented or in a block of the shell; one that ends in a backslash goes on in the next."""
-    text = re.sub(r"^```sh\n(.*?)^```$", lambda block: textwrap.indent(block[1], " " * 4), text, flags=re.M | re.S)
+    """Lines that are indented or in a block of the shell; one that ends in a backslash goes on in
+    the next.
+    """
+    text = re.sub(
+        r"^```sh\n(.*?)^```$",
+        lambda block: textwrap.indent(block[1], " " * 4),
+        text,
+        flags=re.M | re.S,
+    )
     return re.findall(r"^ {4,}(\S.*)$", text.replace("\\\n", " "), flags=re.MULTILINE)
 
 
@@ -40,7 +53,9 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(re.sub(r"\$\w+", "3", match[1]), comments=True) for match in found if match]
 
 
-COMMANDS = {" ".join(command): command for path in DOCUMENTS for command in commands(path.read_text())}
+COMMANDS = {
+    " ".join(command): command for path in DOCUMENTS for command in commands(path.read_text())
+}
 
 
 def test_commands_are_found_in_every_form() -> None:
@@ -52,7 +67,9 @@ def test_commands_are_found_in_every_form() -> None:
 
 
 def test_the_documents_show_the_commands() -> None:
-    assert {command[1] for command in COMMANDS.values()} >= set(typer.main.get_command(app).commands)
+    assert {command[1] for command in COMMANDS.values()} >= set(
+        typer.main.get_command(app).commands
+    )
     assert len(commands(README)) >= 5
 
 
@@ -77,7 +94,10 @@ def test_the_gallery_shows_every_figure_and_how_it_is_made() -> None:
         if option == "--figure"
     ]
     assert {name for _, name in drawn} == set(every_figure())
-    files = {f"gallery/{run}_{name}.{'gif' if every_figure()[name].movie else 'png'}" for run, name in drawn}
+    files = {
+        f"gallery/{run}_{name}.{'gif' if every_figure()[name].movie else 'png'}"
+        for run, name in drawn
+    }
     assert files <= set(re.findall(r"\((gallery/[^)]+)\)", GALLERY))
     assert all((ROOT / "docs" / file).is_file() for file in files)
 
@@ -92,7 +112,9 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_there_is_one_test_command_and_it_is_what_ci_calls() -> None:
-    found = [line for line in code(README) if line.startswith("python3 -m venv") and "pytest" in line]
+    found = [
+        line for line in code(README) if line.startswith("python3 -m venv") and "pytest" in line
+    ]
     assert len(found) == 1
     assert "README.md" in (ROOT / ".ci" / "run").read_text()
 
@@ -118,7 +140,9 @@ def lead(document: Path, link: str) -> bool:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_links_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", document.read_text())
-    assert [link for link in links if not link.startswith("http") and not lead(document, link)] == []
+    assert [
+        link for link in links if not link.startswith("http") and not lead(document, link)
+    ] == []
 
 
 def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
@@ -144,7 +168,9 @@ def files_named(text: str) -> set[str]:
 
 @pytest.mark.parametrize("document", TODAY, ids=name_of)
 def test_files_that_a_document_names_are_there(document: Path) -> None:
-    assert {name for name in files_named(document.read_text()) if not list(ROOT.glob(name.rstrip("/")))} == set()
+    assert {
+        name for name in files_named(document.read_text()) if not list(ROOT.glob(name.rstrip("/")))
+    } == set()
 
 
 def modules_named(text: str) -> set[str]:
@@ -167,7 +193,10 @@ def test_modules_that_a_document_names_are_there(document: Path) -> None:
 
 
 def test_names_of_files_and_modules_are_found() -> None:
-    text = "`superpos/plan/sweep.py`, `tests/test_engines_*.py`, `mine/a.yaml`, `configs/NAME.yaml`, superpos.theory.x"
+    text = (
+        "`superpos/plan/sweep.py`, `tests/test_engines_*.py`, `mine/a.yaml`, `configs/NAME.yaml`, "
+        "superpos.theory.x"
+    )
     assert files_named(text) == {"superpos/plan/sweep.py", "tests/test_engines_*.py"}
     assert modules_named(text) == {"superpos.theory.x"}
     assert is_name("superpos.theory.d_star")
@@ -180,5 +209,8 @@ def test_names_of_files_and_modules_are_found() -> None:
 def test_the_citation_is_of_this_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == superpos.__version__
-    assert citation["license"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"]
+    assert (
+        citation["license"]
+        == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"]
+    )
     assert citation["title"].startswith("superpos")

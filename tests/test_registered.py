@@ -1,4 +1,6 @@
-"""A family that a program registers: the command line in a process that knows it, and one that does not."""
+"""A family that a program registers: the command line in a process that knows it, and one that does
+not.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,9 @@ def folder(tmp_path: Path) -> Path:
 def started(folder: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join([str(ROOT), str(folder)])
     environment = os.environ | {"PYTHONPATH": paths}
-    return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def test_a_registered_family_trains_and_is_read(folder: Path) -> None:

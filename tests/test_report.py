@@ -1,4 +1,6 @@
-"""The explorer's page: what it holds, within which budget, and that no text of a run can break it."""
+"""The explorer's page: what it holds, within which budget, and that no text of a run can break
+it.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,13 @@ SMALL = [
     "engine.threads=1",
     "record.loss_every=10",
 ]
-PHASES = ["model.n_features=2", "model.n_hidden=1", "importance.last=0.3,1,3", "data.density=1,0.3,0.1", "seed=0,1"]
+PHASES = [
+    "model.n_features=2",
+    "model.n_hidden=1",
+    "importance.last=0.3,1,3",
+    "data.density=1,0.3,0.1",
+    "seed=0,1",
+]
 FILMED = ["model.n_features=4", "seed=0,1", "record.snapshots=3"]
 TYPES = {"f2": "<f2", "f4": "<f4", "u1": "<u1", "u2": "<u2", "u4": "<u4"}
 
@@ -81,7 +89,9 @@ class Page:
         return np.frombuffer(data, dtype=TYPES[found["type"]]).reshape(found["shape"])
 
     def models(self, kind: str) -> list[int]:
-        return sorted(model for part in self.parts(kind) for model in self.array(part["models"]).tolist())
+        return sorted(
+            model for part in self.parts(kind) for model in self.array(part["models"]).tolist()
+        )
 
     def parts(self, kind: str) -> list[dict[str, Any]]:
         return self.run["parts"].get(kind, [])
@@ -114,7 +124,7 @@ def explored(phases: Run) -> Page:
     return Page(report.page(phases))
 
 
-# --- what it holds ---------------------------------------------------------------------------------------------------
+# --- what it holds --------------------------------------------------------------------------------
 
 
 def test_the_page_holds_the_table_as_it_is(phases: Run, explored: Page) -> None:
@@ -127,7 +137,9 @@ def test_the_page_holds_the_table_as_it_is(phases: Run, explored: Page) -> None:
     assert page.run["omitted"] == []
 
 
-def test_weights_and_features_are_those_of_the_models_to_three_digits(phases: Run, explored: Page) -> None:
+def test_weights_and_features_are_those_of_the_models_to_three_digits(
+    phases: Run, explored: Page
+) -> None:
     page = explored
     (part,) = page.parts("weights")
     rows = page.array(part["models"])
@@ -139,8 +151,12 @@ def test_weights_and_features_are_those_of_the_models_to_three_digits(phases: Ru
         "interference": metrics.interference(W),
         "dimensionality": metrics.dimensionality(W),
     }.items():
-        assert_allclose(page.array(part["arrays"][name]), expected, rtol=1e-3, atol=1e-6, err_msg=name)
-    assert_allclose(page.array(part["arrays"]["importance"])[:, -1], phases.table["importance.last"], rtol=1e-3)
+        assert_allclose(
+            page.array(part["arrays"][name]), expected, rtol=1e-3, atol=1e-6, err_msg=name
+        )
+    assert_allclose(
+        page.array(part["arrays"]["importance"])[:, -1], phases.table["importance.last"], rtol=1e-3
+    )
 
 
 def test_histories_and_snapshots_are_those_of_the_models(filmed: Run) -> None:
@@ -149,10 +165,14 @@ def test_histories_and_snapshots_are_those_of_the_models(filmed: Run) -> None:
     for place, model in enumerate(page.array(history["models"]).tolist()):
         steps, loss = filmed.history(model)
         assert history["steps"] == steps.tolist()
-        assert_allclose(10.0 ** page.array(history["arrays"]["loss"])[place].astype(float), loss, rtol=5e-3)
+        assert_allclose(
+            10.0 ** page.array(history["arrays"]["loss"])[place].astype(float), loss, rtol=5e-3
+        )
         steps, weights = filmed.snapshots(model)
         assert snapshots["steps"] == steps.tolist()
-        assert_allclose(page.array(snapshots["arrays"]["W"])[place], weights["W"], rtol=1e-3, atol=1e-6)
+        assert_allclose(
+            page.array(snapshots["arrays"]["W"])[place], weights["W"], rtol=1e-3, atol=1e-6
+        )
         expected = metrics.feature_norms(weights["W"])
         assert_allclose(page.array(snapshots["arrays"]["norm"])[place], expected, rtol=1e-3)
 
@@ -164,7 +184,9 @@ def test_models_of_different_shapes_stand_in_parts_of_their_own(tmp_path: Path) 
 
 
 def test_a_relu_layer_has_neurons_and_no_graph(tmp_path: Path) -> None:
-    run = trained(tmp_path, "model.n_features=4", "model.n_hidden=3", "model.hidden=relu", "model.tied=false")
+    run = trained(
+        tmp_path, "model.n_features=4", "model.n_hidden=3", "model.hidden=relu", "model.tied=false"
+    )
     page = Page(report.page(run))
     (part,) = page.parts("weights")
     assert page.parts("graphs") == []
@@ -181,8 +203,16 @@ def gated(params: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
 
 
 OWN = [
-    ({"model": bent}, {"W", "b"}, {"W", "b", "norm", "interference", "dimensionality", "importance"}),
-    ({"model": gated, "params": {"W": ["n", "m"], "V": ["m", "n"], "gate": ["n"]}}, {"W", "V", "gate"}, None),
+    (
+        {"model": bent},
+        {"W", "b"},
+        {"W", "b", "norm", "interference", "dimensionality", "importance"},
+    ),
+    (
+        {"model": gated, "params": {"W": ["n", "m"], "V": ["m", "n"], "gate": ["n"]}},
+        {"W", "V", "gate"},
+        None,
+    ),
 ]
 
 
@@ -190,8 +220,14 @@ OWN = [
 def test_of_a_users_functions_the_page_shows_what_is_known(
     functions: dict[str, Any], tensors: set[str], arrays: set[str] | None, tmp_path: Path
 ) -> None:
-    """Theory knows nothing of them, no command trains them, and a W of their own may mean anything."""
-    page = Page(report.page(trained(tmp_path, "importance.last=1,2,3", "data.density=1,0.3,0.1", **functions)))
+    """Theory knows nothing of them, no command trains them, and a W of their own may mean
+    anything.
+    """
+    page = Page(
+        report.page(
+            trained(tmp_path, "importance.last=1,2,3", "data.density=1,0.3,0.1", **functions)
+        )
+    )
     assert page.run["command"] is None
     assert page.run["layers"] == {"maps": [], "lines": [], "curves": [], "words": ""}
     (part,) = page.parts("weights")
@@ -209,11 +245,18 @@ def test_theory_is_there_where_it_is_known(explored: Page, filmed: Run) -> None:
     agreement = next(layer for layer in layers["maps"] if layer["name"] == "agreement")
     assert page.array(agreement["arrays"]["values"]).shape == (3, 3)
     assert set(np.unique(page.array(agreement["arrays"]["values"]))) <= {0, 1}
-    assert Page(report.page(filmed)).run["layers"] == {"maps": [], "lines": [], "curves": [], "words": ""}
+    assert Page(report.page(filmed)).run["layers"] == {
+        "maps": [],
+        "lines": [],
+        "curves": [],
+        "words": "",
+    }
 
 
 def test_the_exact_minimum_stands_in_the_order_of_the_axes(explored: Page) -> None:
-    """A dense feature of high importance is dedicated, a sparse one shares: of the last feature with r = 3."""
+    """A dense feature of high importance is dedicated, a sparse one shares: of the last feature
+    with r = 3.
+    """
     page = explored
     exact = next(layer for layer in page.run["layers"]["maps"] if layer["name"] == "exact")
     values = [[point[0] for point in axis["values"]] for axis in page.run["axes"]]
@@ -224,12 +267,19 @@ def test_the_exact_minimum_stands_in_the_order_of_the_axes(explored: Page) -> No
     assert norm[values[0].index(0.3), dense] == pytest.approx(0, abs=0.01)
 
 
-LEVELS = ["model.n_features=5", "model.n_hidden=2", "data.density=0.05", "data.last=0.25,0.35,0.5,0.7,1"]
+LEVELS = [
+    "model.n_features=5",
+    "model.n_hidden=2",
+    "data.density=0.05",
+    "data.last=0.25,0.35,0.5,0.7,1",
+]
 
 
 def test_the_curves_are_those_of_the_shapes_that_healthy_models_have(tmp_path: Path) -> None:
     """As in the figure: what a diverged model looks like counts for nothing."""
-    run = superpos.train([*LEVELS, "seed=range(0,4)", "train.steps=600", "engine.threads=1"], out=tmp_path)
+    run = superpos.train(
+        [*LEVELS, "seed=range(0,4)", "train.steps=600", "engine.threads=1"], out=tmp_path
+    )
     pentagon = run.table["geometry"] == "pentagon"
     assert 0 < pentagon.sum() < len(run.table)
 
@@ -241,7 +291,7 @@ def test_the_curves_are_those_of_the_shapes_that_healthy_models_have(tmp_path: P
     assert curves() == [f"{name}, exact" for name in energy_levels.exact_levels(run).curves] == []
 
 
-# --- axes and commands -----------------------------------------------------------------------------------------------
+# --- axes and commands ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -281,7 +331,9 @@ def test_the_command_trains_the_very_model(overrides: list[str]) -> None:
     shown, fixed = sweep_axes.axes(plan), sweep_axes.fixed_overrides(plan, "one_model")
     for model in {0, sweep.n_models // 2, sweep.n_models - 1}:
         points = np.unravel_index(model, sweep.shape)
-        command = " ".join([fixed, *(axis["overrides"][at] for axis, at in zip(shown, points, strict=True))])
+        command = " ".join(
+            [fixed, *(axis["overrides"][at] for axis, at in zip(shown, points, strict=True))]
+        )
         program, verb, *arguments = shlex.split(command)
         alone = compose(arguments).sweep
         assert (program, verb, alone.n_models) == ("superpos", "train", 1)
@@ -295,7 +347,7 @@ def test_numbers_beyond_javascript_are_text(tmp_path: Path) -> None:
     assert axis["seeds"]
 
 
-# --- the budget ------------------------------------------------------------------------------------------------------
+# --- the budget -----------------------------------------------------------------------------------
 
 
 def part(kind: Any, n: int, size: int, most: int | None = None) -> Part:
@@ -303,7 +355,9 @@ def part(kind: Any, n: int, size: int, most: int | None = None) -> Part:
 
 
 def test_the_best_models_come_first() -> None:
-    """10 rows of 4 bytes, best 3 and 7: of 100 bytes rows take 40, weights of 3 and 7 take 20, of 0 to 3 take 40."""
+    """10 rows of 4 bytes, best 3 and 7: of 100 bytes rows take 40, weights of 3 and 7 take 20, of 0
+    to 3 take 40.
+    """
     best = np.isin(np.arange(10), [3, 7])
     found = models.fit([part("rows", 10, 4), part("weights", 10, 10)], best, 100 * 4 / 3 + 0.01)
     assert_array_equal(found[0].models, np.arange(10))
@@ -331,7 +385,10 @@ def test_a_part_may_have_a_limit_of_its_own() -> None:
 )
 def test_no_budget_is_exceeded(sizes: list[int], best: list[bool], budget: float) -> None:
     found = models.fit(
-        [part(kind, 12, size) for kind, size in zip(("rows", "weights", "history"), sizes, strict=True)],
+        [
+            part(kind, 12, size)
+            for kind, size in zip(("rows", "weights", "history"), sizes, strict=True)
+        ],
         np.array(best),
         budget,
     )
@@ -343,7 +400,9 @@ def test_a_small_budget_leaves_out_and_says_so(tmp_path: Path) -> None:
     best = set(run.by_setting()["best"].tolist())
     whole, bare = Page(report.page(run)), Page(report.page(run, budget=0))
     assert whole.run["omitted"] == []
-    assert bare.run["omitted"] == [f"{kind} of 18 of 18 models" for kind in ("rows", "weights", "history")]
+    assert bare.run["omitted"] == [
+        f"{kind} of 18 of 18 models" for kind in ("rows", "weights", "history")
+    ]
     small = Page(report.page(run, budget=len(bare.text.encode()) + 1700))
     assert len(bare.text) < len(small.text) < len(whole.text)
     assert best < set(small.models("weights")) < set(whole.models("weights"))
@@ -351,7 +410,7 @@ def test_a_small_budget_leaves_out_and_says_so(tmp_path: Path) -> None:
     assert small.run["omitted"][0].startswith("weights of ")
 
 
-# --- arrays and text -------------------------------------------------------------------------------------------------
+# --- arrays and text ------------------------------------------------------------------------------
 
 
 def test_half_precision_keeps_three_digits_and_what_is_missing() -> None:
@@ -370,7 +429,9 @@ def test_arrays_are_little_endian_whatever_they_were() -> None:
     pack = Pack()
     found = pack.add(np.array([1.5, -2], dtype=">f4"))
     text = re.sub(r"<[^>]*>", "", pack.elements[0])
-    assert_array_equal(np.frombuffer(gzip.decompress(base64.b64decode(text)), dtype="<f4"), [1.5, -2])
+    assert_array_equal(
+        np.frombuffer(gzip.decompress(base64.b64decode(text)), dtype="<f4"), [1.5, -2]
+    )
     assert found == {"array": 0, "type": "f4", "shape": [2]}
 
 
@@ -403,7 +464,7 @@ def test_the_page_asks_for_nothing_from_elsewhere(explored: Page) -> None:
     assert not re.search(r"""@import|url\(""", text)
 
 
-# --- graphs ----------------------------------------------------------------------------------------------------------
+# --- graphs ---------------------------------------------------------------------------------------
 
 
 def test_the_graph_of_an_octahedron_is_three_digons_and_its_hull_has_twelve_edges() -> None:
@@ -425,7 +486,7 @@ def test_a_feature_that_is_not_represented_has_no_place() -> None:
     assert np.isnan(found["place"][0, 1]).all()
 
 
-# --- the command -----------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
 def cli(*arguments: str) -> Result:

@@ -1,4 +1,6 @@
-"""The card that explains one input: what it draws is what superpos.explain computes, for inputs that are typed."""
+"""The card that explains one input: what it draws is what superpos.explain computes, for inputs
+that are typed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ import superpos
 from superpos import explain, report
 from superpos.store import Run
 
-REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
+# a machine that can have Chromium must not skip these
+REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
 pytestmark = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
 METHODS = ("shapley", "integrated_gradients", "gradient_times_input", "gradient")
 TYPED = [0.9, 0, 0.35, 1, 0, 0]
@@ -35,7 +38,9 @@ def test_the_card_draws_what_superpos_explain_computes(
     explore: Callable[..., Explorer], tmp_path: Path, output: str, methods: tuple[str, ...]
 ) -> None:
     words = ["model.n_features=6", "model.n_hidden=3", f"model.output={output}", "data.density=0.2"]
-    run = superpos.train([*words, "train.steps=200", "train.lr=0.01", "seed=0", "engine.threads=1"], out=tmp_path)
+    run = superpos.train(
+        [*words, "train.steps=200", "train.lr=0.01", "seed=0", "engine.threads=1"], out=tmp_path
+    )
     explorer = explore(report.write(run))
     card = explorer.find("detail").locator(".card.attributions")
     for x, typed in (([1, 0.7, 0.4, 0, 0, 0], None), (TYPED, " ".join(map(str, TYPED)))):
@@ -48,10 +53,14 @@ def test_the_card_draws_what_superpos_explain_computes(
             true, said = (np.array(trace["z"]) for trace in explorer.drawn("attributions"))
             np.testing.assert_allclose(true, expected(run, 0, "occlusion", x), atol=5e-3)
             np.testing.assert_allclose(said, expected(run, 0, name, x), atol=5e-3)
-    assert "input=0.9+0+0.35" in explorer.fragment() and f"method={methods[-1]}" in explorer.fragment()
+    assert (
+        "input=0.9+0+0.35" in explorer.fragment() and f"method={methods[-1]}" in explorer.fragment()
+    )
 
 
-def test_what_is_typed_is_kept_and_what_is_no_input_is_said(explore: Callable[..., Explorer]) -> None:
+def test_what_is_typed_is_kept_and_what_is_no_input_is_said(
+    explore: Callable[..., Explorer],
+) -> None:
     explorer = explore("cube", "#input=0.5&method=integrated_gradients")
     card = explorer.find("detail").locator(".card.attributions")
     typed = card.get_by_test_id("input")
@@ -69,7 +78,11 @@ def test_what_is_typed_is_kept_and_what_is_no_input_is_said(explore: Callable[..
     assert explorer.find("detail").evaluate("element => element.contains(document.activeElement)")
 
 
-def test_models_of_other_kinds_and_sizes_have_no_such_card(explore: Callable[..., Explorer], tmp_path: Path) -> None:
+def test_models_of_other_kinds_and_sizes_have_no_such_card(
+    explore: Callable[..., Explorer], tmp_path: Path
+) -> None:
     expect(explore("neurons").find("detail").locator(".card.attributions")).to_be_hidden()
-    run = superpos.train(["model.n_features=11", "train.steps=5", "seed=0", "engine.threads=1"], out=tmp_path)
+    run = superpos.train(
+        ["model.n_features=11", "train.steps=5", "seed=0", "engine.threads=1"], out=tmp_path
+    )
     expect(explore(report.write(run)).find("detail").locator(".card.attributions")).to_be_hidden()

@@ -14,12 +14,15 @@ from playwright.sync_api import expect
 
 from superpos.store import Run
 
-REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
+# a machine that can have Chromium must not skip these
+REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
 pytestmark = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-def test_the_page_opens(explore: Callable[..., Explorer], runs: Callable[[str], Run], name: str) -> None:
+def test_the_page_opens(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run], name: str
+) -> None:
     run, explorer = runs(name), explore(name)
     expect(explorer.page.get_by_role("heading", level=1)).to_have_text(run.name)
     expect(explorer.find("summary")).to_contain_text(f"{run.n_models:,}")
@@ -28,7 +31,9 @@ def test_the_page_opens(explore: Callable[..., Explorer], runs: Callable[[str], 
     assert explorer.model in run.table.index
 
 
-def test_a_click_shows_that_model(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
+def test_a_click_shows_that_model(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run]
+) -> None:
     run, explorer = runs("phases"), explore("phases")
     wanted = best_of(run, importance__last=10, data__density=0.01)
     assert explorer.model != wanted
@@ -39,17 +44,23 @@ def test_a_click_shows_that_model(explore: Callable[..., Explorer], runs: Callab
     expect(explorer.find("detail").get_by_test_id("config")).to_contain_text("importance.last")
 
 
-def test_every_cell_lies_where_its_settings_are(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
+def test_every_cell_lies_where_its_settings_are(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run]
+) -> None:
     """On a line along each axis, larger values lie further right or further up."""
     run, explorer = runs("phases"), explore("phases")
     best = run.by_setting()
-    places = pd.DataFrame([explorer.ask("place", int(model)) for model in best["best"]], index=best.index)
+    places = pd.DataFrame(
+        [explorer.ask("place", int(model)) for model in best["best"]], index=best.index
+    )
     x, y = (run.manifest["plan"]["axes"][explorer.ask("state")[axis]]["keys"][0] for axis in "xy")
     assert (places["x"].rank(method="dense") == best[x].rank(method="dense")).all()
     assert (places["y"].rank(method="dense") == best[y].rank(method="dense", ascending=False)).all()
 
 
-def test_arrow_keys_go_to_the_neighbour(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
+def test_arrow_keys_go_to_the_neighbour(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run]
+) -> None:
     run, explorer = runs("phases"), explore("phases")
     explorer.select(best_of(run, importance__last=1, data__density=0.1))
     explorer.find("map").focus()
@@ -57,10 +68,18 @@ def test_arrow_keys_go_to_the_neighbour(explore: Callable[..., Explorer], runs: 
     right, up = ("density", "importance") if x == "data.density" else ("importance", "density")
     density, importance = [0.003, 0.01, 0.1, 1], [0.1, 1, 10]
     at = {"density": 2, "importance": 1}
-    for key, axis, step in (("Right", right, 1), ("Up", up, 1), ("Left", right, -1), ("Down", up, -1)):
+    for key, axis, step in (
+        ("Right", right, 1),
+        ("Up", up, 1),
+        ("Left", right, -1),
+        ("Down", up, -1),
+    ):
         explorer.press(f"Arrow{key}")
         at[axis] += step
-        setting = {"importance__last": importance[at["importance"]], "data__density": density[at["density"]]}
+        setting = {
+            "importance__last": importance[at["importance"]],
+            "data__density": density[at["density"]],
+        }
         assert_shows(explorer, run, best_of(run, **setting))
 
 
@@ -82,10 +101,16 @@ def test_the_keys_stop_at_the_edge_and_show_the_seeds(
     expect(explorer.find("detail").get_by_test_id("seeds")).to_be_visible()
 
 
-def test_sliders_of_the_other_axes(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
+def test_sliders_of_the_other_axes(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run]
+) -> None:
     run, explorer = runs("cube"), explore("cube")
     state, axes = explorer.ask("state"), run.manifest["plan"]["axes"]
-    other = next(i for i, axis in enumerate(axes) if i not in (state["x"], state["y"]) and axis["keys"] != ["seed"])
+    other = next(
+        i
+        for i, axis in enumerate(axes)
+        if i not in (state["x"], state["y"]) and axis["keys"] != ["seed"]
+    )
     (key,) = axes[other]["keys"]
     explorer.slide(f"slice-{other}", 0)
     before = explorer.find("map").screenshot()
@@ -113,25 +138,34 @@ def test_metrics_and_features_change_the_map(explore: Callable[..., Explorer]) -
         explorer.settle()
         assert explorer.find("map").evaluate("map => map.querySelector('.main-svg') !== null")
         seen.add(explorer.find("map").screenshot())
-    assert len(seen) == explorer.find("metric").locator("option").count() >= 4  # phase, loss, D*, geometry, ...
+    # phase, loss, D*, geometry, ...
+    assert len(seen) == explorer.find("metric").locator("option").count() >= 4
 
 
-def test_the_map_shows_the_loss(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
+def test_the_map_shows_the_loss(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run]
+) -> None:
     run, explorer = runs("phases"), explore("phases", "#metric=loss&x=1&y=0")
-    best = run.by_setting().pivot(index="importance.last", columns="data.density", values="loss_best")
+    best = run.by_setting().pivot(
+        index="importance.last", columns="data.density", values="loss_best"
+    )
     drawn = next(trace for trace in explorer.drawn("map", "map-card") if trace["type"] == "heatmap")
     shown = np.array(drawn["z"], dtype=float)
-    assert np.allclose(np.sort(shown.ravel()), np.sort(best.to_numpy().ravel()), rtol=1e-5) or np.allclose(
-        np.sort(shown.ravel()), np.sort(np.log10(best.to_numpy().ravel())), rtol=1e-5
-    )
+    assert np.allclose(
+        np.sort(shown.ravel()), np.sort(best.to_numpy().ravel()), rtol=1e-5
+    ) or np.allclose(np.sort(shown.ravel()), np.sort(np.log10(best.to_numpy().ravel())), rtol=1e-5)
 
 
-def test_a_line_with_its_spread(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
+def test_a_line_with_its_spread(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run]
+) -> None:
     run, explorer = runs("line"), explore("line", "#metric=loss")
     wanted = best_of(run, data__density=0.3)
     explorer.select(wanted)
     assert_shows(explorer, run, wanted)
-    numbers = np.concatenate([np.ravel(trace["y"]) for trace in explorer.drawn("map", "map-card")]).astype(float)
+    numbers = np.concatenate(
+        [np.ravel(trace["y"]) for trace in explorer.drawn("map", "map-card")]
+    ).astype(float)
     for bound in ("loss_best", "loss_worst"):
         for loss in run.by_setting()[bound]:
             assert np.isclose(numbers, loss, rtol=1e-5).any(), bound
@@ -149,14 +183,17 @@ def test_time_plays_training(explore: Callable[..., Explorer], runs: Callable[[s
     explorer.slide("time", 0)
     explorer.find("play").click()
     explorer.page.wait_for_function(
-        f"window.superpos.state().frame === null || window.superpos.state().frame >= {len(steps) - 1}"
+        "window.superpos.state().frame === null || window.superpos.state().frame >= "
+        f"{len(steps) - 1}"
     )
     explorer.settle()
     (matrix,) = explorer.drawn("matrix")[:1]
     np.testing.assert_allclose(matrix["z"], gram(run.weights(model)), atol=5e-3)
 
 
-def test_two_models_side_by_side(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
+def test_two_models_side_by_side(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run]
+) -> None:
     run, explorer = runs("phases"), explore("phases")
     first, second = (
         best_of(run, importance__last=0.1, data__density=1),
@@ -169,15 +206,21 @@ def test_two_models_side_by_side(explore: Callable[..., Explorer], runs: Callabl
     explorer.select(second)
     assert explorer.find("pinned").get_attribute("data-model") == str(first)
     assert_shows(explorer, run, second)
-    assert float(explorer.shown("loss", "pinned")) == pytest.approx(run.table.loc[first, "loss"], rel=1e-6)
-    np.testing.assert_allclose(explorer.drawn("matrix", "pinned")[0]["z"], gram(run.weights(first)), atol=2e-3)
+    assert float(explorer.shown("loss", "pinned")) == pytest.approx(
+        run.table.loc[first, "loss"], rel=1e-6
+    )
+    np.testing.assert_allclose(
+        explorer.drawn("matrix", "pinned")[0]["z"], gram(run.weights(first)), atol=2e-3
+    )
     left, right = (explorer.find(name).bounding_box() for name in ("pinned", "detail"))
     assert left and right and left["y"] == right["y"] and left["x"] != right["x"]
     explorer.find("pinned").get_by_test_id("unpin").click()
     expect(explorer.find("pinned")).to_be_hidden()
 
 
-def test_the_address_holds_the_view(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
+def test_the_address_holds_the_view(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run]
+) -> None:
     run, explorer = runs("line"), explore("line")
     pinned, chosen = best_of(run, data__density=1), best_of(run, data__density=0.05)
     explorer.ask("pin", pinned)
@@ -198,10 +241,17 @@ def test_the_address_holds_the_view(explore: Callable[..., Explorer], runs: Call
     expect(again.find("pinned")).to_be_hidden()
 
 
-def test_a_wrong_address_is_mended(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
+def test_a_wrong_address_is_mended(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run]
+) -> None:
     run, explorer = runs("line"), explore("line", "#model=999999")
     assert explorer.model in run.table.index
-    for wrong in ("model=x&x=7&y=7&metric=none&at.9=4&frame=-3&theme=<b>", "%", "filter=loss<", "model=-1&feature=99"):
+    for wrong in (
+        "model=x&x=7&y=7&metric=none&at.9=4&frame=-3&theme=<b>",
+        "%",
+        "filter=loss<",
+        "model=-1&feature=99",
+    ):
         explorer.page.evaluate("wrong => location.hash = wrong", wrong)
         explorer.settle()
         assert explorer.model in run.table.index

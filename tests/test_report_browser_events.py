@@ -1,4 +1,6 @@
-"""The explorer under events at any moment, in pages inside other pages, and with a part that cannot be drawn."""
+"""The explorer under events at any moment, in pages inside other pages, and with a part that cannot
+be drawn.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from support.monkey import Monkey
 from superpos import report
 from superpos.store import Run
 
-REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
+# a machine that can have Chromium must not skip these
+REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
 pytestmark = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
 EVENTS = int(os.environ.get("SUPERPOS_MONKEY", "350"))
 """Random events on all pages together; a release is tried with 10,000."""
@@ -29,23 +32,28 @@ AT_ONCE = 250
 """Of them on one page; then it is opened anew, with another seed."""
 KINDS = ["phases", "line", "cube", "neurons", "mixed", "codes", "several"]
 
-# Runs in the task in which the page says that it is ready, while its first drawing is still under way.
+# Runs in the task in which the page says that it is ready, while its first drawing is still under
+# way.
 WHEN_READY = """
 new MutationObserver((_, observer) => {
     if (document.documentElement.dataset.ready !== "true") return;
     observer.disconnect();
     const map = document.getElementById("map");
-    for (const key of KEYS) map.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
-}).observe(document, {subtree: true, childList: true, attributes: true, attributeFilter: ["data-ready"]});
+    for (const key of KEYS) map.dispatchEvent(new KeyboardEvent("keydown",
+        {key, bubbles: true, cancelable: true}));
+}).observe(document,
+    {subtree: true, childList: true, attributes: true, attributeFilter: ["data-ready"]});
 """
 # In every task from the first moment on, whatever is there already.
 FROM_THE_START = """
 window.left = 60;
 const timer = setInterval(() => {
     const keys = ["ArrowRight", "ArrowUp", "p", "]", "ArrowLeft", "ArrowDown", "["];
-    const targets = [document, document.getElementById("map"), document.activeElement].filter(Boolean);
+    const targets = [document, document.getElementById("map"),
+        document.activeElement].filter(Boolean);
     const key = keys[left % keys.length], events = {bubbles: true, cancelable: true};
-    for (const target of targets) target.dispatchEvent(new KeyboardEvent("keydown", {key, ...events}));
+    for (const target of targets) target.dispatchEvent(new KeyboardEvent("keydown",
+        {key, ...events}));
     for (const name of ["theme", "play", "pin", "theory"]) document.getElementById(name)?.click();
     dispatchEvent(new Event("resize"));
     if (left % 9 === 0) location.hash = `#model=${left}&feature=1`;
@@ -59,12 +67,14 @@ const {replaceState} = history;
 history.replaceState = function (...words) {
     changes.push(performance.now());
     const recent = changes.filter((time) => time > performance.now() - 30_000);
-    if (recent.length > 100) throw new DOMException("more than 100 times per 30 seconds", "SecurityError");
+    if (recent.length > 100) throw new DOMException("more than 100 times per 30 seconds",
+        "SecurityError");
     return replaceState.apply(this, words);
 };
 """
 NO_ADDRESS = """
-history.replaceState = () => { throw new DOMException("The operation is insecure.", "SecurityError"); };
+history.replaceState = () => { throw new DOMException("The operation is insecure.",
+    "SecurityError"); };
 """
 
 
@@ -98,7 +108,9 @@ def test_keys_in_the_task_after_the_page_is_ready(
 
 
 @pytest.mark.parametrize("name", ["phases", "line", "neurons"])
-def test_events_from_the_first_moment(browser: Browser, runs: Callable[[str], Run], name: str) -> None:
+def test_events_from_the_first_moment(
+    browser: Browser, runs: Callable[[str], Run], name: str
+) -> None:
     tab = Tab(browser)
     tab.page.add_init_script(FROM_THE_START)
     explorer = Explorer(tab, runs(name).path / "report.html")
@@ -116,10 +128,15 @@ def page_of(runs: Callable[[str], Run], name: str, folder: Path) -> tuple[Path, 
 
 
 @pytest.mark.parametrize(
-    ("name", "seed"), [(name, seed) for seed in range(-(-EVENTS // (AT_ONCE * len(KINDS)))) for name in KINDS]
+    ("name", "seed"),
+    [(name, seed) for seed in range(-(-EVENTS // (AT_ONCE * len(KINDS)))) for name in KINDS],
 )
-def test_random_events(browser: Browser, runs: Callable[[str], Run], tmp_path: Path, name: str, seed: int) -> None:
-    """Keys, clicks, drags, wheels, other sizes, other runs and other addresses, as fast as they come."""
+def test_random_events(
+    browser: Browser, runs: Callable[[str], Run], tmp_path: Path, name: str, seed: int
+) -> None:
+    """Keys, clicks, drags, wheels, other sizes, other runs and other addresses, as fast as they
+    come.
+    """
     page, shown = page_of(runs, name, tmp_path)
     tab = Tab(browser)
     explorer = Explorer(tab, page)
@@ -130,7 +147,9 @@ def test_random_events(browser: Browser, runs: Callable[[str], Run], tmp_path: P
 
 
 @pytest.mark.parametrize("turns", [-40, 40])
-def test_a_view_in_three_dimensions_is_not_zoomed_to_nothing(explore: Callable[..., Explorer], turns: int) -> None:
+def test_a_view_in_three_dimensions_is_not_zoomed_to_nothing(
+    explore: Callable[..., Explorer], turns: int
+) -> None:
     explorer = explore("cube")
     view = explorer.find("detail").get_by_test_id("directions")
     view.scroll_into_view_if_needed()
@@ -148,7 +167,8 @@ def test_what_a_drawing_reads_does_not_change_under_it(explore: Callable[..., Ex
     explorer.page.evaluate(
         """async () => {
             const metrics = [...document.getElementById("metric").options].map(({value}) => value);
-            const {x, y} = superpos.state(), wait = (ms) => new Promise((done) => setTimeout(done, ms));
+            const {x, y} = superpos.state(),
+                wait = (ms) => new Promise((done) => setTimeout(done, ms));
             for (let i = 0; i < 40; i++) {
                 const metric = metrics[i % metrics.length], theme = i % 3 ? "dark" : "light";
                 superpos.set({x, y: i % 2 ? y : null, metric, theme});
@@ -160,7 +180,9 @@ def test_what_a_drawing_reads_does_not_change_under_it(explore: Callable[..., Ex
     assert explorer.find("fault").count() == 0
 
 
-def test_the_address_is_written_a_few_times_a_second(browser: Browser, runs: Callable[[str], Run]) -> None:
+def test_the_address_is_written_a_few_times_a_second(
+    browser: Browser, runs: Callable[[str], Run]
+) -> None:
     tab = Tab(browser)
     tab.page.add_init_script(SAFARI)
     explorer = Explorer(tab, runs("line").path / "report.html")
@@ -195,15 +217,21 @@ def test_playing_goes_on_without_an_address(browser: Browser, runs: Callable[[st
 def inside(browser: Browser, page: str, folder: Path) -> tuple[Tab, Frame]:
     """A tab with a document that holds an iframe; returns when the page in it is ready."""
     path = folder / "outer.html"
-    path.write_text(f"<!DOCTYPE html><html lang=en><title>outer</title>{page}</html>", encoding="utf-8")
+    path.write_text(
+        f"<!DOCTYPE html><html lang=en><title>outer</title>{page}</html>", encoding="utf-8"
+    )
     tab = Tab(browser)
     outer = tab.open(path)
     frame = outer.frames[1]
-    frame.wait_for_function("(({ready, busy}) => ready && busy !== 'true')(document.documentElement.dataset)")
+    frame.wait_for_function(
+        "(({ready, busy}) => ready && busy !== 'true')(document.documentElement.dataset)"
+    )
     return tab, frame
 
 
-@pytest.mark.parametrize("sandbox", ["", 'sandbox="allow-scripts"', 'sandbox="allow-scripts allow-same-origin"'])
+@pytest.mark.parametrize(
+    "sandbox", ["", 'sandbox="allow-scripts"', 'sandbox="allow-scripts allow-same-origin"']
+)
 @pytest.mark.parametrize("name", ["phases", "line"])
 def test_a_page_inside_a_page(
     browser: Browser, runs: Callable[[str], Run], tmp_path: Path, sandbox: str, name: str
@@ -211,7 +239,9 @@ def test_a_page_inside_a_page(
     """An srcdoc iframe, as notebooks and dashboards make them: no address, maybe no origin."""
     text = (runs(name).path / "report.html").read_text(encoding="utf-8")
     size = 'width="1200" height="700"'
-    tab, frame = inside(browser, f'<iframe {sandbox} {size} srcdoc="{escape(text)}"></iframe>', tmp_path)
+    tab, frame = inside(
+        browser, f'<iframe {sandbox} {size} srcdoc="{escape(text)}"></iframe>', tmp_path
+    )
     first = frame.evaluate("superpos.state().model")
     frame.get_by_test_id("map").focus()
     for key in ("ArrowLeft", "p", "ArrowRight", "]", "ArrowLeft"):
@@ -226,7 +256,9 @@ def test_a_page_inside_a_page(
     assert last["model"] != first
     expect(frame.get_by_test_id("detail")).to_have_attribute("data-model", str(last["model"]))
     expect(frame.get_by_test_id("fault")).to_have_count(0)
-    tab.faults = [fault for fault in tab.faults if not any(words in fault for words in OF_THE_BROWSER)]
+    tab.faults = [
+        fault for fault in tab.faults if not any(words in fault for words in OF_THE_BROWSER)
+    ]
     tab.close()
 
 
@@ -236,7 +268,9 @@ def damaged(run: Run, to: Path, kind: str) -> Path:
     held = json.loads(re.search(r'id="run">(.*?)</script>', text)[1])
     name, array = next(iter(held["parts"][kind][0]["arrays"].items()))
     pattern = rf'(id="array-{array["array"]}">)([^<]*)(</script>)'
-    to.write_text(re.sub(pattern, lambda found: found[1] + found[2][:40] + found[3], text), encoding="utf-8")
+    to.write_text(
+        re.sub(pattern, lambda found: found[1] + found[2][:40] + found[3], text), encoding="utf-8"
+    )
     assert name
     return to
 
@@ -247,13 +281,17 @@ def test_a_part_that_cannot_be_drawn_is_named_and_the_others_are_drawn(
     run = runs("line")
     tab = Tab(browser)
     explorer = Explorer(tab, damaged(run, tmp_path / "torn.html", "history"))
-    expect(explorer.find("fault")).to_contain_text("“Training loss” cannot be drawn: Error: this file is damaged")
+    expect(explorer.find("fault")).to_contain_text(
+        "“Training loss” cannot be drawn: Error: this file is damaged"
+    )
     for model in (int(run.table.index[0]), int(run.table.index[-1])):
         explorer.ask("select", model)
         explorer.settle()
         assert explorer.model == model
         assert explorer.find("detail").locator(".card.history").is_hidden()
-        expect(explorer.find("detail").get_by_test_id("seeds").locator(".main-svg").first).to_be_visible()
+        expect(
+            explorer.find("detail").get_by_test_id("seeds").locator(".main-svg").first
+        ).to_be_visible()
     with pytest.raises(AssertionError, match="console error"):
         tab.close()
 
@@ -273,22 +311,41 @@ def test_nothing_on_the_page_sends_data_anywhere(explore: Callable[..., Explorer
         "[...document.querySelectorAll('.modebar-btn')].map((button) => button.ariaLabel)"
     )
     assert "Reset axes" in labels
-    assert not [label for label in labels if re.search("share|cloud|chart studio", label, re.IGNORECASE)]
+    assert not [
+        label for label in labels if re.search("share|cloud|chart studio", label, re.IGNORECASE)
+    ]
 
 
 def wrong_values() -> list[dict[str, Any]]:
-    keys = ["model", "pin", "metric", "feature", "x", "y", "frame", "theme", "filter", "sort", "shown", "theory"]
+    keys = [
+        "model",
+        "pin",
+        "metric",
+        "feature",
+        "x",
+        "y",
+        "frame",
+        "theme",
+        "filter",
+        "sort",
+        "shown",
+        "theory",
+    ]
     return [{key: value} for key in keys for value in (None, -1, 1.5, "none", [], {}, 10**9)]
 
 
-def test_no_value_of_the_state_stops_the_page(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
+def test_no_value_of_the_state_stops_the_page(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run]
+) -> None:
     explorer = explore("line")
     for wrong in wrong_values():
         explorer.ask("set", wrong)
     assert_alive(explorer, runs("line"))
 
 
-def test_a_slider_is_dragged_all_the_way(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
+def test_a_slider_is_dragged_all_the_way(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run]
+) -> None:
     """The slider stays under the mouse while what it changes is drawn."""
     explorer = explore("line", "#frame=0")
     slider = explorer.find("time")

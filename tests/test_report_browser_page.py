@@ -20,22 +20,31 @@ import superpos
 from superpos import report
 from superpos.store import Run
 
-REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
+# a machine that can have Chromium must not skip these
+REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
 pytestmark = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
 NARROW = (390, 800)
 
 
 FILTERS: dict[str, Callable[[pd.DataFrame], Any]] = {
-    "data.density<=0.1 loss<0.0123": lambda table: (table["data.density"] <= 0.1) & (table["loss"] < 0.0123),
-    "importance.last=10 seed>0": lambda table: (table["importance.last"] == 10) & (table["seed"] > 0),
-    "best": lambda table: table.index.isin(table.groupby(["importance.last", "data.density"])["loss"].idxmin()),
+    ("data.density<=0.1 loss<0.0123"): lambda table: (
+        (table["data.density"] <= 0.1) & (table["loss"] < 0.0123)
+    ),
+    ("importance.last=10 seed>0"): lambda table: (
+        (table["importance.last"] == 10) & (table["seed"] > 0)
+    ),
+    "best": lambda table: table.index.isin(
+        table.groupby(["importance.last", "data.density"])["loss"].idxmin()
+    ),
     "status=diverged": lambda table: table["status"] == "diverged",
     "geometry~digon": lambda table: table["geometry"].str.contains("digon"),
     "": lambda table: table["seed"] >= 0,
 }
 
 
-def test_filter_sort_and_export(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
+def test_filter_sort_and_export(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run]
+) -> None:
     run, explorer = runs("phases"), explore("phases")
     by_loss = explorer.find("table").get_by_role("columnheader", name="loss", exact=True)
     while by_loss.get_attribute("aria-sort") != "descending":
@@ -62,16 +71,30 @@ def download(explorer: Explorer) -> Path:
 
 
 def assert_same_table(exported: pd.DataFrame, expected: pd.DataFrame) -> None:
-    """The exported rows are those of the run, in the same order; text as text, numbers to float32."""
+    """The exported rows are those of the run, in the same order; text as text, numbers to
+    float32.
+    """
     assert exported["model"].tolist() == expected.index.tolist()
     assert set(exported) <= set(expected)
-    assert {"loss", "d_star", "geometry", "status", "seed", "importance.last", "data.density"} <= set(exported)
+    assert {
+        "loss",
+        "d_star",
+        "geometry",
+        "status",
+        "seed",
+        "importance.last",
+        "data.density",
+    } <= set(exported)
     for column in exported if len(expected) else []:
         if pd.api.types.is_numeric_dtype(expected[column]):
             wanted = expected[column].to_numpy(dtype=np.float64, na_value=np.nan)
-            np.testing.assert_allclose(exported[column].astype(float), wanted, rtol=1e-6, err_msg=column)
+            np.testing.assert_allclose(
+                exported[column].astype(float), wanted, rtol=1e-6, err_msg=column
+            )
         else:
-            assert exported[column].fillna("").tolist() == expected[column].fillna("").tolist(), column
+            assert exported[column].fillna("").tolist() == expected[column].fillna("").tolist(), (
+                column
+            )
 
 
 def test_a_row_of_the_table_is_a_link_to_its_model(
@@ -85,10 +108,13 @@ def test_a_row_of_the_table_is_a_link_to_its_model(
 
 
 @pytest.mark.parametrize(
-    ("name", "scheme"), [("phases", "light"), ("line", "dark"), ("cube", "light"), ("neurons", "dark")]
+    ("name", "scheme"),
+    [("phases", "light"), ("line", "dark"), ("cube", "light"), ("neurons", "dark")],
 )
 def test_accessible_on_any_screen(explore: Callable[..., Explorer], name: str, scheme: str) -> None:
-    """axe-core finds nothing (names of controls, contrast, headings, roles), and no screen scrolls sideways."""
+    """axe-core finds nothing (names of controls, contrast, headings, roles), and no screen scrolls
+    sideways.
+    """
     explorer = explore(name, scheme=scheme)
     assert explorer.page.evaluate("document.documentElement.dataset.theme") == scheme
     explorer.ask("pin", explorer.model)
@@ -120,7 +146,8 @@ def test_every_control_can_be_reached_by_keyboard(explore: Callable[..., Explore
         name, outline = explorer.page.evaluate(
             """() => {
                 const {outlineStyle, boxShadow} = getComputedStyle(document.activeElement);
-                return [document.activeElement.dataset.testid, outlineStyle !== "none" || boxShadow !== "none"];
+                return [document.activeElement.dataset.testid, outlineStyle !== "none" ||
+                    boxShadow !== "none"];
             }"""
         )
         seen.add(name)
@@ -133,27 +160,44 @@ def test_every_control_can_be_reached_by_keyboard(explore: Callable[..., Explore
 
 
 def test_three_dimensions_and_neurons(explore: Callable[..., Explorer]) -> None:
-    assert {trace["type"] for trace in explore("cube").drawn("directions")} <= {"scatter3d", "mesh3d", "cone"}
+    assert {trace["type"] for trace in explore("cube").drawn("directions")} <= {
+        "scatter3d",
+        "mesh3d",
+        "cone",
+    }
     neurons = explore("neurons").find("detail").get_by_test_id("neurons")
     expect(neurons.locator(".main-svg").first).to_be_visible()
 
 
-HIDDEN_RELU = ["name=hidden", "model.n_features=4", "model.n_hidden=3", "model.hidden=relu", "train.steps=50"]
+HIDDEN_RELU = [
+    "name=hidden",
+    "model.n_features=4",
+    "model.n_hidden=3",
+    "model.hidden=relu",
+    "train.steps=50",
+]
 
 
 @pytest.mark.parametrize(
-    ("tied", "names", "title"), [(True, ("W", "W"), "WᵀW and b"), (False, ("W2", "W1"), "W₂W₁ᵀ and b")]
+    ("tied", "names", "title"),
+    [(True, ("W", "W"), "WᵀW and b"), (False, ("W2", "W1"), "W₂W₁ᵀ and b")],
 )
 def test_a_hidden_relu_is_left_out_of_the_matrix(
     explore: Callable[..., Explorer], tmp_path: Path, tied: bool, names: tuple[str, str], title: str
 ) -> None:
-    """Row i, column j: the sum over neurons k of W2[i, k] W1[j, k], its b beside it; the card says what is left out."""
-    run = superpos.train([*HIDDEN_RELU, f"model.tied={str(tied).lower()}", "engine.threads=1"], out=tmp_path)
+    """Row i, column j: the sum over neurons k of W2[i, k] W1[j, k], its b beside it; the card says
+    what is left out.
+    """
+    run = superpos.train(
+        [*HIDDEN_RELU, f"model.tied={str(tied).lower()}", "engine.threads=1"], out=tmp_path
+    )
     explorer = explore(report.write(run))
     weights = run.weights(0)
     out, into = (weights[name] for name in names)
     matrix, bias = explorer.drawn("matrix")
-    assert matrix["z"][2][1] == pytest.approx(sum(out[2, k] * into[1, k] for k in range(3)), abs=5e-3)
+    assert matrix["z"][2][1] == pytest.approx(
+        sum(out[2, k] * into[1, k] for k in range(3)), abs=5e-3
+    )
     np.testing.assert_allclose(matrix["z"], out @ into.T, atol=5e-3)
     np.testing.assert_allclose(np.ravel(bias["z"]), weights["b"], atol=2e-3)
     card = explorer.find("detail").locator(".card.matrix")
@@ -165,15 +209,22 @@ def test_a_hidden_relu_is_left_out_of_the_matrix(
     ("ticks", "texts"),
     [
         ([0.0001, 0.01, 1], ["0.0001", "0.01", "1"]),
-        ([0.00001, 0.0003, 1], ["10<sup>\N{MINUS SIGN}5</sup>", "3×10<sup>\N{MINUS SIGN}4</sup>", "10<sup>0</sup>"]),
+        (
+            [0.00001, 0.0003, 1],
+            ["10<sup>\N{MINUS SIGN}5</sup>", "3×10<sup>\N{MINUS SIGN}4</sup>", "10<sup>0</sup>"],
+        ),
         ([1000, 250000], ["10<sup>3</sup>", "2.5×10<sup>5</sup>"]),
     ],
 )
-def test_an_axis_has_one_notation(explore: Callable[..., Explorer], ticks: list[float], texts: list[str]) -> None:
+def test_an_axis_has_one_notation(
+    explore: Callable[..., Explorer], ticks: list[float], texts: list[str]
+) -> None:
     assert explore("alone").page.evaluate("ticks => tickTexts(ticks)", ticks) == texts
 
 
-def test_what_diverged_is_listed(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
+def test_what_diverged_is_listed(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run]
+) -> None:
     run, explorer = runs("mixed"), explore("mixed")
     diverged = run.table.index[run.table["status"] == "diverged"]
     assert len(diverged)
@@ -187,7 +238,9 @@ def test_what_diverged_is_listed(explore: Callable[..., Explorer], runs: Callabl
 
 def test_large_seeds_are_exact(explore: Callable[..., Explorer]) -> None:
     explorer = explore("alone")
-    expect(explorer.find("detail").get_by_test_id("command")).to_contain_text("seed=18446744073709551615")
+    expect(explorer.find("detail").get_by_test_id("command")).to_contain_text(
+        "seed=18446744073709551615"
+    )
     assert "18446744073709551615" in explorer.ask("csv")
 
 
@@ -204,10 +257,20 @@ def test_the_command_trains_the_same_model(
 
 
 def test_hostile_names_are_text(explore: Callable[..., Explorer], tmp_path: Path) -> None:
-    """What ends an element, opens one, or ends a string is shown as it stands, wherever a user can write it."""
-    words = """</script><script>hacked=1</script><img src=x onerror=hacked=1>"'`${hacked=1}<!--&lt;]]>\\u2028"""
-    run = superpos.train(["name=hostile", "train.steps=0", "engine.threads=1"], out=tmp_path / words)
-    run.manifest |= {"command": ["superpos", "train", words, "\u2028</SCRIPT >"], "reasons": [words]}
+    """What ends an element, opens one, or ends a string is shown as it stands, wherever a user can
+    write it.
+    """
+    words = (
+        "</script><script>hacked=1</script><img src=x onerror=hacked=1>"
+        """\"'`${hacked=1}<!--&lt;]]>\\u2028"""
+    )
+    run = superpos.train(
+        ["name=hostile", "train.steps=0", "engine.threads=1"], out=tmp_path / words
+    )
+    run.manifest |= {
+        "command": ["superpos", "train", words, "\u2028</SCRIPT >"],
+        "reasons": [words],
+    }
     run.manifest["machine"] = dict.fromkeys(run.manifest["machine"], words)
     page = report.write(run, tmp_path / "a & b #1%20?.html")
     explorer = explore(page)
@@ -230,11 +293,19 @@ def test_what_does_not_fit_is_left_out_and_named(
     explorer.ask("select", missing[0])
     explorer.settle()
     assert explorer.model == missing[0]
-    assert float(explorer.shown("loss")) == pytest.approx(run.table.loc[missing[0], "loss"], rel=1e-6)
+    assert float(explorer.shown("loss")) == pytest.approx(
+        run.table.loc[missing[0], "loss"], rel=1e-6
+    )
 
 
 def test_an_unfinished_run_says_so(explore: Callable[..., Explorer], tmp_path: Path) -> None:
-    words = ["name=half", "model.n_features=3,4", "model.n_hidden=2", "train.steps=0", "engine.threads=1"]
+    words = [
+        "name=half",
+        "model.n_features=3,4",
+        "model.n_hidden=2",
+        "train.steps=0",
+        "engine.threads=1",
+    ]
     run = superpos.train(words, out=tmp_path, shard=(0, 2))
     assert 0 < len(run.table) < run.n_models
     explorer = explore(report.write(run, tmp_path / "half.html"))
@@ -243,17 +314,22 @@ def test_an_unfinished_run_says_so(explore: Callable[..., Explorer], tmp_path: P
 
 
 def test_25000_models(
-    explore: Callable[..., Explorer], runs: Callable[[str], Run], record_property: Callable[[str, object], None]
+    explore: Callable[..., Explorer],
+    runs: Callable[[str], Run],
+    record_property: Callable[[str, object], None],
 ) -> None:
     run = runs("large")
     assert len(run.table) == 25_000
     size = (run.path / "report.html").stat().st_size
     assert size < 20_000_000
     explorer = explore("large")
-    milliseconds = explorer.page.evaluate("performance.getEntriesByName('ready')[0]?.startTime ?? performance.now()")
+    milliseconds = explorer.page.evaluate(
+        "performance.getEntriesByName('ready')[0]?.startTime ?? performance.now()"
+    )
     record_property("bytes", size)
     record_property("milliseconds to open", milliseconds)
-    assert explorer.find("table").locator("tbody tr").count() < 1000  # the page does not lay out what nobody sees
+    # the page does not lay out what nobody sees
+    assert explorer.find("table").locator("tbody tr").count() < 1000
     explorer.select(17_325)
     assert explorer.model == explorer.ask("best", 17_325)
     explorer.find("filter").fill("best loss<0.1")

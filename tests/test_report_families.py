@@ -1,4 +1,6 @@
-"""The explorer of any kind of model: what a family adds stands in the page, and without it the page still works."""
+"""The explorer of any kind of model: what a family adds stands in the page, and without it the page
+still works.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +28,27 @@ from superpos.family import Explorer as Added
 from superpos.report import parts
 from superpos.store import Run
 
-REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
-in_a_browser = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
+# a machine that can have Chromium must not skip these
+REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
+in_a_browser = pytest.mark.skipif(
+    chromium() is None and not REQUIRED, reason="Chromium is not here"
+)
 PAGE = Path(report.__file__).parent / "page"
-WORDS = "name=seen data.density=1,0.3 importance.last=1,2 seed=0,1 model.n_features=4 model.n_hidden=2"
-TRAIN = "train.steps=20 record.loss_every=5 record.snapshots=2 engine.threads=1 engine.backend=reference"
+WORDS = (
+    "name=seen data.density=1,0.3 importance.last=1,2 seed=0,1 model.n_features=4 model.n_hidden=2"
+)
+TRAIN = (
+    "train.steps=20 record.loss_every=5 record.snapshots=2 engine.threads=1 "
+    "engine.backend=reference"
+)
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with everything that a page can show: two axes, seeds, histories, snapshots."""
-    return superpos.train([*WORDS.split(), *TRAIN.split()], out=tmp_path_factory.mktemp("runs")).path
+    return superpos.train(
+        [*WORDS.split(), *TRAIN.split()], out=tmp_path_factory.mktemp("runs")
+    ).path
 
 
 @pytest.fixture
@@ -51,7 +63,7 @@ def of_family(path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]
     return run
 
 
-# --- a family without an explorer ------------------------------------------------------------------------------------
+# --- a family without an explorer -----------------------------------------------------------------
 
 
 @in_a_browser
@@ -69,8 +81,12 @@ def test_a_family_that_adds_nothing_has_a_page(
     drawn = {len(trace["z"]): trace["z"] for trace in explorer.drawn("weights")}
     np.testing.assert_allclose(drawn[4], weights["W"], atol=2e-3)
     np.testing.assert_allclose(drawn[1], [weights["b"]], atol=2e-3)
-    expect(explorer.find("detail").get_by_test_id("history").locator(".main-svg").first).to_be_visible()
-    expect(explorer.find("detail").get_by_test_id("seeds").locator(".main-svg").first).to_be_visible()
+    expect(
+        explorer.find("detail").get_by_test_id("history").locator(".main-svg").first
+    ).to_be_visible()
+    expect(
+        explorer.find("detail").get_by_test_id("seeds").locator(".main-svg").first
+    ).to_be_visible()
     expect(explorer.find("command")).to_contain_text("superpos train")
     assert explorer.find("table").locator("tbody tr").count() == len(run.table)
     explorer.slide("time", 0)
@@ -96,25 +112,31 @@ def test_a_page_without_cards_of_a_family_is_accessible(
 
 def test_nothing_of_one_family_stands_in_the_page_of_all() -> None:
     """Scripts, style and frame name no result, tensor or key that only some models have."""
-    own = re.compile(r"geometry|polytope|norm\b|interference|d_star|density|\bW1?\b|\bW2\b|hidden ReLU|n_features")
+    own = re.compile(
+        r"geometry|polytope|norm\b|interference|d_star|density|\bW1?\b|\bW2\b|hidden "
+        r"ReLU|n_features"
+    )
     for file in sorted(PAGE.iterdir()):
         assert own.findall(file.read_text(encoding="utf-8")) == [], file.name
 
 
-# --- what a family adds ----------------------------------------------------------------------------------------------
+# --- what a family adds ---------------------------------------------------------------------------
 
 SCRIPT = """
 const range = (n) => "a name of the page, too";
 async function drawDots(target, { weights }) {
   if (!weights) return false;
-  await plot(target, [{ type: "scatter", mode: "markers", x: [1, 2], y: listOf(weights.spread) }], {}, "Dots");
+  await plot(target, [{ type: "scatter", mode: "markers", x: [1, 2], y: listOf(weights.spread) }],
+      {}, "Dots");
   return true;
 }
 family({
   words: { "data.density": "how dense", loss: "the loss <b>" }, columns: ["status"],
   cards: [{ name: "dots", title: "Dots", draw: drawDots, moves: true, across: true }],
-  metrics: () => [{ name: "twice", label: "twice the number", kind: "number", value: (model) => 2 * model }],
-  begin: () => ({ metric: "twice" }), sizes: ({ spread }) => `two numbers, ${spread.shape[1]} of them`,
+  metrics: () => [{ name: "twice", label: "twice the number", kind: "number",
+      value: (model) => 2 * model }],
+  begin: () => ({ metric: "twice" }),
+      sizes: ({ spread }) => `two numbers, ${spread.shape[1]} of them`,
 });
 window.inside = { arraysOf, RUN };
 """
@@ -133,10 +155,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def spread_parts(run: Run, models: parts.Models) -> Iterator[parts.Part]:
-    """Weights with two numbers that follow from them, and an array of names in a kind of its own."""
+    """Weights with two numbers that follow from them, and an array of names in a kind of its
+    own.
+    """
 
     def spread(_: parts.Models, tensors: parts.Tensors) -> parts.Arrays:
-        return {"spread": np.stack((tensors["b"].min(-1), tensors["b"].max(-1)), -1).astype(np.float32)}
+        return {
+            "spread": np.stack((tensors["b"].min(-1), tensors["b"].max(-1)), -1).astype(np.float32)
+        }
 
     def names(rows: parts.Models) -> parts.Arrays:
         return {"name": parts.Coded((rows % 2).astype(np.uint8), ["even", "odd"])}
@@ -164,20 +190,29 @@ def test_a_family_adds_cards_metrics_and_words(
     expect(explorer.find("summary")).to_contain_text("how dense (2)")
     expect(explorer.find("detail")).to_contain_text("the loss <b>")
     assert set(explorer.ask("weights", explorer.model)) == {"W", "b"}  # what was trained
-    name = explorer.page.evaluate("model => inside.arraysOf('names', model)", explorer.model)["name"]
+    name = explorer.page.evaluate("model => inside.arraysOf('names', model)", explorer.model)[
+        "name"
+    ]
     assert name["names"][name["values"][0]] == ["even", "odd"][explorer.model % 2]
     assert explorer.page.evaluate("inside.RUN.constants.answer") == 42
-    assert explorer.page.evaluate("range(2)") == [0, 1]  # the page's own, whatever the script calls so
+    # the page's own, whatever the script calls so
+    assert explorer.page.evaluate("range(2)") == [0, 1]
 
 
 def test_what_a_family_adds_has_a_share_of_the_budget() -> None:
-    """Of 60 bytes 10 go to rows; then for the best model weights and graph; then rows are there; weights of others."""
+    """Of 60 bytes 10 go to rows; then for the best model weights and graph; then rows are there;
+    weights of others.
+    """
 
     def part(kind: str, size: int) -> parts.Part:
         return parts.Part(kind, np.arange(5), size, lambda rows: {"x": rows})
 
     best = np.isin(np.arange(5), [4])
-    found = parts.fit([part("rows", 2), part("weights", 10), part("dots", 5), part("snapshots", 9)], best, 60 * 4 / 3)
+    found = parts.fit(
+        [part("rows", 2), part("weights", 10), part("dots", 5), part("snapshots", 9)],
+        best,
+        60 * 4 / 3,
+    )
     rows, weights, dots, snapshots = (kept.models.tolist() for kept in found)
     assert (rows, snapshots) == ([0, 1, 2, 3, 4], [4])
     assert (weights, dots) == ([0, 1, 4], [0, 4])
@@ -188,10 +223,12 @@ def test_what_a_family_adds_has_a_share_of_the_budget() -> None:
     ]
 
 
-# --- a family that is not known ---------------------------------------------------------------------------------------
+# --- a family that is not known -------------------------------------------------------------------
 
 
-def test_a_run_of_an_unknown_family_is_refused(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_an_unknown_family_is_refused(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Run, "family", None)
     run = superpos.load(path)
     with pytest.raises(SuperposError, match="which this program does not know") as refused:
@@ -210,5 +247,7 @@ page_data.content(superpos.load({str(path)!r}), Pack(), 1e6)
 assert "superpos.families.tms.explorer.theory" in sys.modules
 print(*(name for name in sys.modules if name.startswith("matplotlib")))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == []

@@ -16,7 +16,8 @@ from superpos import report
 from superpos.families.tms import geometry, metrics
 from superpos.store import Run
 
-REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
+# a machine that can have Chromium must not skip these
+REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
 pytestmark = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
 QUICK = ["engine.threads=1", "engine.backend=reference", "train.batch_size=64"]
 KINDS = ["phases", "cube", "line", "alone", "codes", "several"]
@@ -27,7 +28,8 @@ PAPER = 700  # pixels of what is printed
 CUT_OFF = """
 () => [...document.querySelectorAll("main .card *, header *, #runs-card *")].filter((element) => {
     const {left, right, width} = element.getBoundingClientRect();
-    if (!width || element.closest("svg, .scroll, #spoken, .js-plotly-plot .plot-container")) return false;
+    const apart = "svg, .scroll, #spoken, .js-plotly-plot .plot-container";
+    if (!width || element.closest(apart)) return false;
     const card = element.closest(".card, header").getBoundingClientRect();
     return left < card.left - 1 || right > card.right + 1;
 }).map((element) => element.outerHTML.slice(0, 120))
@@ -35,14 +37,17 @@ CUT_OFF = """
 # Rows of controls whose fields do not stand on one line.
 RAGGED = """
 () => [...document.querySelectorAll("#choices")].flatMap((place) => {
-    const boxes = [...place.querySelectorAll("select")].map((select) => select.getBoundingClientRect());
+    const selects = [...place.querySelectorAll("select")];
+    const boxes = selects.map((select) => select.getBoundingClientRect());
     const edges = new Set(boxes.map(({left}) => Math.round(left)));
     const columns = getComputedStyle(place).gridTemplateColumns.split(" ").length;
     return edges.size > columns ? [...edges] : [];
 })
 """
 PLOTS = """
-() => [...document.querySelectorAll("#main .js-plotly-plot")].filter(({offsetParent}) => offsetParent).map((plot) => {
+() => [...document.querySelectorAll("#main .js-plotly-plot")].filter(
+    ({offsetParent}) => offsetParent
+).map((plot) => {
     const inside = plot.querySelector(".main-svg").getBoundingClientRect();
     const card = plot.closest(".card").getBoundingClientRect();
     return [inside.left >= card.left && inside.right <= card.right, inside.width];
@@ -51,7 +56,9 @@ PLOTS = """
 
 
 @pytest.fixture(scope="module")
-def page(runs: Callable[[str], Run], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def page(
+    runs: Callable[[str], Run], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
     """The page of a kind."""
     several = tmp_path_factory.mktemp("pages") / "several.html"
 
@@ -67,7 +74,9 @@ def page(runs: Callable[[str], Run], tmp_path_factory: pytest.TempPathFactory) -
 def test_nothing_is_cut_off_on_any_screen(
     explore: Callable[..., Explorer], page: Callable[[str], Path], kind: str
 ) -> None:
-    """Opened at a width, and made as narrow later; every cell of the map can be seen and clicked."""
+    """Opened at a width, and made as narrow later; every cell of the map can be seen and
+    clicked.
+    """
     for widths in (WIDTHS, *([WIDTHS[-1:]] if kind == "phases" else [])):
         explorer = explore(page(kind), size=(widths[0], 800))
         for width in widths:
@@ -91,11 +100,16 @@ def test_nothing_is_cut_off_on_any_screen(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_printed_fits_paper(explore: Callable[..., Explorer], page: Callable[[str], Path], kind: str) -> None:
-    """Light colours, plots as wide as paper has room for, no controls; afterwards the screen is as it was."""
+def test_what_is_printed_fits_paper(
+    explore: Callable[..., Explorer], page: Callable[[str], Path], kind: str
+) -> None:
+    """Light colours, plots as wide as paper has room for, no controls; afterwards the screen is as
+    it was.
+    """
     explorer = explore(page(kind), scheme="dark")
     before = explorer.page.evaluate(PLOTS)
-    explorer.page.evaluate("dispatchEvent(new Event('beforeprint'))")  # the browser prints what is there then
+    # the browser prints what is there then
+    explorer.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert explorer.page.evaluate("document.documentElement.dataset.theme") == "light"
     plots = explorer.page.evaluate(PLOTS)
     assert len(plots) == len(before)
@@ -111,7 +125,9 @@ def test_what_is_printed_fits_paper(explore: Callable[..., Explorer], page: Call
     assert explorer.ask("state")["theme"] == "dark"
 
 
-def test_the_browser_prints_light_pages(explore: Callable[..., Explorer], page: Callable[[str], Path]) -> None:
+def test_the_browser_prints_light_pages(
+    explore: Callable[..., Explorer], page: Callable[[str], Path]
+) -> None:
     """It says so before it prints, and no page is as wide as the screen."""
     explorer = explore(page("phases"), scheme="dark")
     explorer.page.evaluate(
@@ -128,7 +144,13 @@ def test_the_browser_prints_light_pages(explore: Callable[..., Explorer], page: 
 
 def test_the_feature_graph_moves_in_time(explore: Callable[..., Explorer], tmp_path: Path) -> None:
     """Edges and circles of a snapshot are those of its weights."""
-    words = ["name=graph", "model.n_features=6", "model.n_hidden=3", "train.steps=300", "train.lr=0.01"]
+    words = [
+        "name=graph",
+        "model.n_features=6",
+        "model.n_hidden=3",
+        "train.steps=300",
+        "train.lr=0.01",
+    ]
     run = superpos.train([*words, "data.density=0.05", "record.snapshots=4", *QUICK], out=tmp_path)
     explorer = explore(report.write(run))
     _, filmed = run.snapshots(0)

@@ -14,7 +14,8 @@ from playwright.sync_api import expect
 
 from superpos.store import Run
 
-REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
+# a machine that can have Chromium must not skip these
+REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
 pytestmark = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
 
 
@@ -54,20 +55,35 @@ def test_every_setting_is_a_line_through_its_values(
     expect(explorer.find("parallel-card")).to_be_visible()
     *axes, loss = dimensions(explorer)
     assert [axis["label"] for axis in axes] == ["density 1 − S", "train.lr", "importance.decay"]
-    order = {"data.density": [0.5, 0.1, 0.05], "train.lr": [0.001, 0.01], "importance.decay": [0.7, 1]}
-    drawn = set(zip(*(axis["values"] for axis in axes), np.round(loss["values"], 3).tolist(), strict=True))
+    order = {
+        "data.density": [0.5, 0.1, 0.05],
+        "train.lr": [0.001, 0.01],
+        "importance.decay": [0.7, 1],
+    }
+    drawn = set(
+        zip(*(axis["values"] for axis in axes), np.round(loss["values"], 3).tolist(), strict=True)
+    )
     places = [[order[key].index(value) for value in best[key]] for key in order]
     assert drawn == set(zip(*places, np.log10(best["loss_best"]).round(3).tolist(), strict=True))
 
 
-def test_what_is_chosen_is_shown_by_the_table(explore: Callable[..., Explorer], runs: Callable[[str], Run]) -> None:
+def test_what_is_chosen_is_shown_by_the_table(
+    explore: Callable[..., Explorer], runs: Callable[[str], Run]
+) -> None:
     table, explorer = runs("cube").table, explore("cube")
     drag(explorer, 0, 0.02, 0.6)  # the first two densities
     assert explorer.ask("rows") == table.index[table["data.density"] >= 0.1].tolist()
     drag(explorer, 2, 0.7, 0.98)  # the second decay
     chosen = (table["data.density"] >= 0.1) & (table["importance.decay"] == 1)
-    explorer.page.wait_for_function("count => window.superpos.rows().length === count", arg=int(chosen.sum()))
+    explorer.page.wait_for_function(
+        "count => window.superpos.rows().length === count", arg=int(chosen.sum())
+    )
     assert explorer.ask("rows") == table.index[chosen].tolist()
     explorer.find("theme").click()
     explorer.settle()
-    assert [axis["constraintrange"] is not None for axis in dimensions(explorer)] == [True, False, True, False]
+    assert [axis["constraintrange"] is not None for axis in dimensions(explorer)] == [
+        True,
+        False,
+        True,
+        False,
+    ]

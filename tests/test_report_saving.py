@@ -1,4 +1,6 @@
-"""The table of the page as Markdown and LaTeX: the rows that are shown, as `superpos export` writes them."""
+"""The table of the page as Markdown and LaTeX: the rows that are shown, as `superpos export` writes
+them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from explorer import Explorer
 
 from superpos.store import Run, export
 
-REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
+# a machine that can have Chromium must not skip these
+REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
 pytestmark = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
 
 ESCAPED = re.compile(r"\\(.)")
@@ -25,14 +28,27 @@ def rows_of(text: str, suffix: str) -> list[list[str]]:
         lines = [line[2:-2].split(" | ") for line in text.splitlines()]
         cells = [lines[0], *lines[2:]]
     else:
-        cells = [line.removesuffix(r" \\").split(" & ") for line in text.splitlines() if line.endswith(r" \\")]
+        cells = [
+            line.removesuffix(r" \\").split(" & ")
+            for line in text.splitlines()
+            if line.endswith(r" \\")
+        ]
     return [[ESCAPED.sub(r"\1", cell) for cell in row] for row in cells]
 
 
-@pytest.mark.parametrize(("button", "suffix"), [("export-markdown", ".md"), ("export-latex", ".tex")])
-@pytest.mark.parametrize(("name", "words"), [("phases", "best"), ("mixed", "seed>=0"), ("alone", "")])
+@pytest.mark.parametrize(
+    ("button", "suffix"), [("export-markdown", ".md"), ("export-latex", ".tex")]
+)
+@pytest.mark.parametrize(
+    ("name", "words"), [("phases", "best"), ("mixed", "seed>=0"), ("alone", "")]
+)
 def test_the_shown_rows_are_those_of_export(
-    name: str, words: str, button: str, suffix: str, explore: Callable[..., Explorer], runs: Callable[[str], Run]
+    name: str,
+    words: str,
+    button: str,
+    suffix: str,
+    explore: Callable[..., Explorer],
+    runs: Callable[[str], Run],
 ) -> None:
     run, explorer = runs(name), explore(name)
     explorer.find("filter").fill(words)

@@ -1,4 +1,6 @@
-"""Several runs on one page: what it holds, how they compare, and the way from one to another in a real browser."""
+"""Several runs on one page: what it holds, how they compare, and the way from one to another in a
+real browser.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,36 @@ from superpos.errors import ConfigError
 from superpos.report.side_by_side import labels, side_by_side
 from superpos.store import Run
 
-REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
-in_a_browser = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
+# a machine that can have Chromium must not skip these
+REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
+in_a_browser = pytest.mark.skipif(
+    chromium() is None and not REQUIRED, reason="Chromium is not here"
+)
 SMALL = ["train.steps=30", "train.batch_size=32", "engine.backend=reference", "engine.threads=1"]
 TOYS = [*SMALL, "model.n_features=4", "model.n_hidden=2"]
 OVERRIDES = {
-    "first": [*TOYS, "data.density=1,0.3,0.1", "importance.last=1,2", "seed=0,1", "record.snapshots=2"],
-    "second": [*TOYS, "data.density=0.3,0.1,0.03", "importance.last=2,4", "seed=1,2", "train.lr=0.01"],
-    "codes": [*SMALL, "family=sae", "world.n_features=4", "world.n_dims=2", "world.active=0.5", "sae.latents=3,6"],
+    "first": [
+        *TOYS,
+        "data.density=1,0.3,0.1",
+        "importance.last=1,2",
+        "seed=0,1",
+        "record.snapshots=2",
+    ],
+    "second": [
+        *TOYS,
+        "data.density=0.3,0.1,0.03",
+        "importance.last=2,4",
+        "seed=1,2",
+        "train.lr=0.01",
+    ],
+    "codes": [
+        *SMALL,
+        "family=sae",
+        "world.n_features=4",
+        "world.n_dims=2",
+        "world.active=0.5",
+        "sae.latents=3,6",
+    ],
 }
 
 
@@ -67,7 +91,7 @@ def same_setting(run: Run, model: int, other: Run) -> int:
     return int(rows.index[0])
 
 
-# --- what the page holds ---------------------------------------------------------------------------------------------
+# --- what the page holds --------------------------------------------------------------------------
 
 
 def test_the_page_of_one_run_compares_nothing(three: list[Run]) -> None:
@@ -78,8 +102,16 @@ def test_the_page_of_one_run_compares_nothing(three: list[Run]) -> None:
 
 def test_every_run_stands_in_the_page(three: list[Run]) -> None:
     found = held(report.page(three))
-    assert [found[name]["name"] for name in ("run", "run-1", "run-2")] == ["first", "second", "codes"]
-    arrays = [part["models"]["array"] for name in ("run", "run-1", "run-2") for part in found[name]["parts"]["rows"]]
+    assert [found[name]["name"] for name in ("run", "run-1", "run-2")] == [
+        "first",
+        "second",
+        "codes",
+    ]
+    arrays = [
+        part["models"]["array"]
+        for name in ("run", "run-1", "run-2")
+        for part in found[name]["parts"]["rows"]
+    ]
     assert len(set(arrays)) == 3  # no array of one is taken for that of another
     assert all(found[name]["omitted"] == [] for name in ("run", "run-1", "run-2"))
 
@@ -95,7 +127,11 @@ def test_the_runs_are_compared(three: list[Run]) -> None:
     for row, run in zip(rows, three, strict=True):
         assert row["best"] == pytest.approx(run.table["loss"].min(), rel=1e-6)
         assert row["median"] == pytest.approx(run.table["loss"].median(), rel=1e-6)
-        assert (row["models"], row["finished"], row["digest"]) == (run.n_models, len(run.table), run.digest())
+        assert (row["models"], row["finished"], row["digest"]) == (
+            run.n_models,
+            len(run.table),
+            run.digest(),
+        )
     counts = three[0].table["geometry"].value_counts()
     assert all(counts[name] == times for name, times in rows[0]["found"])
 
@@ -124,12 +160,17 @@ def test_what_a_small_run_leaves_a_large_one_may_take(three: list[Run]) -> None:
 def test_a_notebook_shows_several_runs(three: list[Run], tmp_path: Path) -> None:
     explorer = three[0].report(three[1])
     assert "run-1" in explorer._repr_html_()
-    assert held(explorer.write(tmp_path / "page.html").read_text()).keys() == {"palette", "runs", "run", "run-1"}
+    assert held(explorer.write(tmp_path / "page.html").read_text()).keys() == {
+        "palette",
+        "runs",
+        "run",
+        "run-1",
+    }
     with pytest.raises(ConfigError, match="of several runs a file FILE"):
         explorer.write()
 
 
-# --- the command -----------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
 def cli(*arguments: object) -> Result:
@@ -143,12 +184,16 @@ def test_the_command_writes_one_page(three: list[Run], several: Path, tmp_path: 
 
 
 def test_an_incomplete_run_among_others_is_named(three: list[Run], tmp_path: Path) -> None:
-    half = superpos.train(["name=half", *SMALL, "model.n_features=3,4"], out=tmp_path / "runs", shard=(0, 2))
+    half = superpos.train(
+        ["name=half", *SMALL, "model.n_features=3,4"], out=tmp_path / "runs", shard=(0, 2)
+    )
     done = cli(three[0].path, half.path, "--to", tmp_path / "page.html")
     assert done.exit_code == 0
     assert f"{half.path} is incomplete: 1 of 2 models are shown" in done.stderr
     assert str(three[0].path) not in done.stderr
-    empty = superpos.train(["name=none", *SMALL, "model.n_features=3,4"], out=tmp_path / "runs", shard=(2, 3))
+    empty = superpos.train(
+        ["name=none", *SMALL, "model.n_features=3,4"], out=tmp_path / "runs", shard=(2, 3)
+    )
     done = cli(three[0].path, empty.path, "--to", tmp_path / "other.html")
     assert (done.exit_code, (tmp_path / "other.html").exists()) == (4, False)
     assert f"{empty.path} has no finished models" in done.stderr
@@ -165,8 +210,14 @@ def test_an_incomplete_run_among_others_is_named(three: list[Run], tmp_path: Pat
         (["RUN", "TMP/nowhere", "--to", "TMP/page.html"], "nowhere does not exist"),
     ],
 )
-def test_what_cannot_be_a_page_is_refused(three: list[Run], tmp_path: Path, arguments: list[str], says: str) -> None:
-    places = {"RUN": str(three[0].path), "OTHER": str(three[1].path), "NAME": str(three[0].path.parent)}
+def test_what_cannot_be_a_page_is_refused(
+    three: list[Run], tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    places = {
+        "RUN": str(three[0].path),
+        "OTHER": str(three[1].path),
+        "NAME": str(three[0].path.parent),
+    }
     done = cli(*(places.get(word, word.replace("TMP", str(tmp_path))) for word in arguments))
     assert done.exit_code == 2
     assert says in done.stderr
@@ -174,7 +225,7 @@ def test_what_cannot_be_a_page_is_refused(three: list[Run], tmp_path: Path, argu
     assert list(tmp_path.iterdir()) == []
 
 
-# --- in a browser ----------------------------------------------------------------------------------------------------
+# --- in a browser ---------------------------------------------------------------------------------
 
 
 def choose(explorer: Explorer, run: str) -> None:
@@ -195,7 +246,9 @@ def test_every_run_is_shown_as_it_is(opened: Callable[..., Explorer], three: lis
         model = int(run.table.index[-1])
         explorer.ask("select", model)
         explorer.settle()
-        assert float(explorer.shown("loss")) == pytest.approx(run.table.loc[model, "loss"], rel=1e-6)
+        assert float(explorer.shown("loss")) == pytest.approx(
+            run.table.loc[model, "loss"], rel=1e-6
+        )
         if run.name != "codes":
             assert_shows(explorer, run, model)
         for name, value in explorer.ask("weights", model).items():
@@ -206,14 +259,22 @@ def test_every_run_is_shown_as_it_is(opened: Callable[..., Explorer], three: lis
 
 @in_a_browser
 def test_what_is_looked_at_is_kept(opened: Callable[..., Explorer], three: list[Run]) -> None:
-    """The same model where the other run has it; where not, its setting's values as far as they go; and the view."""
+    """The same model where the other run has it; where not, its setting's values as far as they go;
+    and the view.
+    """
     first, second, _ = three
     explorer = opened()
     rows = first.table
-    shared = rows[(rows["data.density"] == 0.1) & (rows["importance.last"] == 2) & (rows["seed"] == 1)]
-    pinned = rows[(rows["data.density"] == 0.3) & (rows["importance.last"] == 2) & (rows["seed"] == 1)]
+    shared = rows[
+        (rows["data.density"] == 0.1) & (rows["importance.last"] == 2) & (rows["seed"] == 1)
+    ]
+    pinned = rows[
+        (rows["data.density"] == 0.3) & (rows["importance.last"] == 2) & (rows["seed"] == 1)
+    ]
     explorer.ask("select", int(shared.index[0]))
-    explorer.ask("set", {"pin": int(pinned.index[0]), "metric": "d_star", "x": 1, "y": 0, "theme": "dark"})
+    explorer.ask(
+        "set", {"pin": int(pinned.index[0]), "metric": "d_star", "x": 1, "y": 0, "theme": "dark"}
+    )
     explorer.ask("set", {"filter": "best", "sort": "-loss", "theory": False})
     explorer.settle()
     choose(explorer, "second")
@@ -222,10 +283,13 @@ def test_what_is_looked_at_is_kept(opened: Callable[..., Explorer], three: list[
     assert state["pin"] == same_setting(first, int(pinned.index[0]), second)
     kept = {name: state[name] for name in ("metric", "x", "y", "theme", "filter", "sort", "theory")}
     assert kept == {
-        "metric": "d_star", "x": 1, "y": 0, "theme": "dark", "filter": "best", "sort": "-loss", "theory": False,
+        "metric": "d_star", "x": 1, "y": 0, "theme": "dark", "filter": "best", "sort": "-loss",
+        "theory": False,
     }  # fmt: skip
     rows = second.table
-    lacking = rows[(rows["data.density"] == 0.1) & (rows["importance.last"] == 4) & (rows["seed"] == 2)]
+    lacking = rows[
+        (rows["data.density"] == 0.1) & (rows["importance.last"] == 4) & (rows["seed"] == 2)
+    ]
     explorer.ask("set", {"model": int(lacking.index[0]), "pin": int(lacking.index[0])})
     explorer.settle()
     choose(explorer, "first")
@@ -261,7 +325,9 @@ def test_the_address_names_the_run(opened: Callable[..., Explorer], three: list[
 def test_a_run_without_room_says_so(browser: Browser, three: list[Run], tmp_path: Path) -> None:
     tab = Tab(browser)
     tab.open(report.write(three, tmp_path / "tight.html", budget=1))
-    expect(tab.page.get_by_test_id("fault")).to_contain_text("first cannot be shown: Error: no model of it has room")
+    expect(tab.page.get_by_test_id("fault")).to_contain_text(
+        "first cannot be shown: Error: no model of it has room"
+    )
     tab.page.get_by_test_id("run").select_option(label="second")
     expect(tab.page.get_by_test_id("fault")).to_contain_text("second cannot be shown")
     with pytest.raises(AssertionError, match="console error"):
@@ -269,12 +335,17 @@ def test_a_run_without_room_says_so(browser: Browser, three: list[Run], tmp_path
 
 
 @in_a_browser
-def test_the_last_of_many_choices_is_shown(opened: Callable[..., Explorer], three: list[Run]) -> None:
-    """Runs and models chosen faster than they are drawn; nothing of one is left in the view of another."""
+def test_the_last_of_many_choices_is_shown(
+    opened: Callable[..., Explorer], three: list[Run]
+) -> None:
+    """Runs and models chosen faster than they are drawn; nothing of one is left in the view of
+    another.
+    """
     explorer = opened()
     explorer.page.evaluate(
         """async () => {
-            const labels = superpos.runs(), wait = (ms) => new Promise((done) => setTimeout(done, ms));
+            const labels = superpos.runs(),
+                wait = (ms) => new Promise((done) => setTimeout(done, ms));
             for (let i = 0; i < 30; i++) {
                 superpos.open(labels[i % 3]);
                 superpos.select(i % 2);
@@ -300,11 +371,15 @@ def test_a_run_that_is_damaged_is_named_and_the_others_are_shown(
     torn = held(text)["run-1"]["parts"]["rows"][0]["models"]["array"]
     pattern = rf'(id="array-{torn}">)([^<]*)(</script>)'
     page = tmp_path / "torn.html"
-    page.write_text(re.sub(pattern, lambda found: found[1] + found[2][:20] + found[3], text), encoding="utf-8")
+    page.write_text(
+        re.sub(pattern, lambda found: found[1] + found[2][:20] + found[3], text), encoding="utf-8"
+    )
     tab = Tab(browser)
     explorer = Explorer(tab, page)
     explorer.find("run").select_option(label="second")
-    expect(explorer.find("fault")).to_contain_text("second cannot be shown: Error: this file is damaged")
+    expect(explorer.find("fault")).to_contain_text(
+        "second cannot be shown: Error: this file is damaged"
+    )
     choose(explorer, "first")
     assert explorer.find("fault").count() == 0
     assert explorer.model is not None
@@ -318,7 +393,9 @@ def framed(browser: Browser, several: Path, tmp_path: Path) -> Iterator[Any]:
     inner = escape(several.read_text(encoding="utf-8"))
     outer = tmp_path / "outer.html"
     frame = f'<iframe sandbox="allow-scripts" width="1200" height="700" srcdoc="{inner}"></iframe>'
-    outer.write_text(f"<!DOCTYPE html><html lang=en><title>outer</title>{frame}</html>", encoding="utf-8")
+    outer.write_text(
+        f"<!DOCTYPE html><html lang=en><title>outer</title>{frame}</html>", encoding="utf-8"
+    )
     tab = Tab(browser)
     yield tab.open(outer).frames[1]
     tab.close()
@@ -337,7 +414,9 @@ def test_runs_are_chosen_without_an_address(framed: Any) -> None:
 
 @in_a_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_page_of_several_runs_is_accessible(explore: Callable[..., Explorer], several: Path, scheme: str) -> None:
+def test_a_page_of_several_runs_is_accessible(
+    explore: Callable[..., Explorer], several: Path, scheme: str
+) -> None:
     explorer = explore(several, scheme=scheme)
     for width, height in (DESKTOP, (390, 800)):
         explorer.page.set_viewport_size({"width": width, "height": height})

@@ -1,4 +1,7 @@
-"""From a sweep to a run folder, for real: shards, records, tables, repairs. Interruptions: test_runner_resume."""
+"""From a sweep to a run folder, for real: shards, records, tables, repairs.
+
+Interruptions: test_runner_resume.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,9 @@ def test_a_shard_without_chunks_trains_nothing(tmp_path: Path) -> None:
 def test_a_model_is_the_same_alone_in_a_crowd_and_in_a_shard(backend: str, tmp_path: Path) -> None:
     base = [*TINY, f"engine.backend={backend}", "train.steps=8"]
     crowd = train([*base, "data.density=0.1,0.5,1", "seed=range(0,100)"], tmp_path)
-    shard = train([*base, "model.n_hidden=1,2", "data.density=0.5", "seed=5,7"], tmp_path, shard=(1, 2))
+    shard = train(
+        [*base, "model.n_hidden=1,2", "data.density=0.5", "seed=5,7"], tmp_path, shard=(1, 2)
+    )
     alone = train([*base, "data.density=0.5", "seed=7"], tmp_path)
     [row_id] = alone.table["row_id"]
     for run in (crowd, shard):
@@ -85,11 +90,23 @@ def test_what_a_run_holds_is_what_the_engine_computes(whole: Run) -> None:
 
 def test_columns_of_the_table(whole: Run) -> None:
     table = whole.table
-    added = ["status", "diverged_at", "loss", "loss_se", "loss_kind", "backend", *metrics.summary(np.ones((1, 2, 2)))]
+    added = [
+        "status",
+        "diverged_at",
+        "loss",
+        "loss_se",
+        "loss_kind",
+        "backend",
+        *metrics.summary(np.ones((1, 2, 2))),
+    ]
     assert list(table.columns) == ["model", "row_id", *TABLE_KEYS, *added, "geometry", *LATER_KEYS]
     assert set(table["status"]) == {"ok"}
     assert table["diverged_at"].isna().all()
-    assert (set(table["loss_kind"]), set(table["loss_se"]), set(table["backend"])) == ({"exact"}, {0.0}, {"fused"})
+    assert (set(table["loss_kind"]), set(table["loss_se"]), set(table["backend"])) == (
+        {"exact"},
+        {0.0},
+        {"fused"},
+    )
     assert table["train.steps"].tolist() == np.repeat([1, 2, 3, 5, 8, 13, 21, 34], 3).tolist()
     assert table["seed"].tolist() == [0, 1, 7] * 8
     assert np.allclose(table["model.init_std"], np.sqrt(2 / 5))
@@ -118,13 +135,17 @@ def test_kind_of_loss(overrides: list[str], kind: str, tmp_path: Path) -> None:
     assert set(run.table["loss_kind"]) == {kind}
     assert ((run.table["loss_se"] == 0) == (kind == "exact")).all()
     assert (run.table["loss"] > 0).all()
-    assert set(run.table["backend"]) == {"reference" if "data.values=exponential" in overrides else "fused"}
+    assert set(run.table["backend"]) == {
+        "reference" if "data.values=exponential" in overrides else "fused"
+    }
     hidden = "model.hidden=relu" in overrides
     assert ("geometry" in run.table, "monosemantic_neurons" in run.table) == (not hidden, hidden)
 
 
 def test_loss_is_the_sum_over_features_whatever_the_reduction(tmp_path: Path) -> None:
-    """At step 0 nothing depends on the reduction: L = sum of I (x - x')^2, in the table and in the history."""
+    """At step 0 nothing depends on the reduction: L = sum of I (x - x')^2, in the table and in the
+    history.
+    """
     base = [*SMALL, "train.steps=1", "train.optimizer=sgd", "train.lr=0"]
     runs = [train([*base, f"train.reduction={kind}"], tmp_path) for kind in ("mean", "sum")]
     assert runs[0].table["loss"][0] == runs[1].table["loss"][0]
@@ -174,23 +195,31 @@ def test_no_steps_keep_the_initial_weights(tmp_path: Path) -> None:
         ["model.n_features=6", "data.n_points=9"],
     ],
 )
-def test_a_diverged_model_is_marked_and_keeps_finite_weights(structure: list[str], tmp_path: Path) -> None:
+def test_a_diverged_model_is_marked_and_keeps_finite_weights(
+    structure: list[str], tmp_path: Path
+) -> None:
     base = [*structure, "train.steps=12", "train.optimizer=sgd"]
     run = train([*base, "train.lr=0.01,1e30"], tmp_path)
     assert run.table["status"].tolist() == ["ok", "diverged"]
     assert np.isnan(run.table["diverged_at"].astype(float)[0])
     assert 0 <= run.table["diverged_at"][1] < 12
     assert all(np.isfinite(value).all() for value in run.weights(1).values())
-    assert np.array_equal(run.weights(0)["W"], train([*base, "train.lr=0.01"], tmp_path).weights(0)["W"])
+    assert np.array_equal(
+        run.weights(0)["W"], train([*base, "train.lr=0.01"], tmp_path).weights(0)["W"]
+    )
     assert np.isfinite(run.table["loss"][0])
 
 
 def test_an_engine_that_is_not_the_folders_own_is_refused(
     whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """backend=auto may choose otherwise on another machine: its results do not mix with those that are there."""
+    """backend=auto may choose otherwise on another machine: its results do not mix with those that
+    are there.
+    """
     run = train(SWEEP, tmp_path, shard=(0, 2))
-    monkeypatch.setattr(FusedCpuEngine, "unsupported", lambda self, structure: "no such instructions")
+    monkeypatch.setattr(
+        FusedCpuEngine, "unsupported", lambda self, structure: "no such instructions"
+    )
     with pytest.raises(PlanMismatchError, match=r"fused.*reference") as caught:
         train(SWEEP, tmp_path)
     assert caught.value.exit_code == 3
@@ -199,7 +228,10 @@ def test_an_engine_that_is_not_the_folders_own_is_refused(
 
 
 def test_a_forced_backend_is_another_run_and_must_be_able(tmp_path: Path) -> None:
-    forced = [train([*TINY, "train.steps=1", f"engine.backend={name}"], tmp_path) for name in ("fused", "reference")]
+    forced = [
+        train([*TINY, "train.steps=1", f"engine.backend={name}"], tmp_path)
+        for name in ("fused", "reference")
+    ]
     assert forced[0].path != forced[1].path
     assert [run.table["backend"][0] for run in forced] == ["fused", "reference"]
     with pytest.raises(ConfigError, match=r"data\.values=exponential"):
@@ -208,5 +240,8 @@ def test_a_forced_backend_is_another_run_and_must_be_able(tmp_path: Path) -> Non
 
 
 def test_memory_and_threads_are_no_part_of_a_run(tmp_path: Path, whole: Run) -> None:
-    run = train([*SWEEP, "engine.threads=2", "engine.memory_gb=0.001", "engine.device=cpu", "name=other"], tmp_path)
+    run = train(
+        [*SWEEP, "engine.threads=2", "engine.memory_gb=0.001", "engine.device=cpu", "name=other"],
+        tmp_path,
+    )
     assert (run.path.name, run.digest()) == (whole.path.name, whole.digest())

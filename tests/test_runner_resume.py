@@ -21,15 +21,18 @@ from superpos.training import runner
 from superpos.training.stopwatch import PHASES
 
 SWEEP = [
-    "model.n_features=3", "model.n_hidden=1,2", "train.batch_size=64", "train.steps=60", "train.lr=0.01,1e30",
-    "train.optimizer=sgd", "record.snapshots=4", "record.loss_every=7", "seed=range(0,4)",
+    "model.n_features=3", "model.n_hidden=1,2", "train.batch_size=64", "train.steps=60",
+    "train.lr=0.01,1e30", "train.optimizer=sgd", "record.snapshots=4", "record.loss_every=7",
+    "seed=range(0,4)",
 ]  # fmt: skip
 
 FEW = replace(FAMILY, evaluation_samples=1000)
 
 
 def train(overrides: list[str], out: Path, family: Family = FAMILY, **options: Any) -> Run:
-    return superpos.load(runner.train(replace(compose(overrides).sweep, family=family), out=out, **options))
+    return superpos.load(
+        runner.train(replace(compose(overrides).sweep, family=family), out=out, **options)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -76,21 +79,29 @@ def test_stopped_again_and_again(calls: int, undisturbed: Run, tmp_path: Path) -
             assert interruptions < 100
     assert interruptions > 0
     assert run.digest() == undisturbed.digest()
-    assert run.table["status"].tolist() == ["ok"] * 4 + ["diverged"] * 4 + ["ok"] * 4 + ["diverged"] * 4
+    assert (
+        run.table["status"].tolist()
+        == ["ok"] * 4 + ["diverged"] * 4 + ["ok"] * 4 + ["diverged"] * 4
+    )
     assert list((run.path / "checkpoints").iterdir()) == []
 
 
 def test_stopping_before_the_first_step_keeps_nothing_but_the_plan(tmp_path: Path) -> None:
-    with pytest.raises(TrainingInterruptedError, match="interrupted; everything trained so far is kept"):
+    with pytest.raises(
+        TrainingInterruptedError, match="interrupted; everything trained so far is kept"
+    ):
         train(SWEEP, tmp_path, stop=lambda: True)
     assert folder_of(SWEEP, tmp_path).states() == ["missing", "missing"]
 
 
-def test_every_attempt_notes_where_its_time_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_attempt_notes_where_its_time_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(TrainingInterruptedError):
         train(SWEEP, tmp_path, stop=after(3))
     ticks = iter(range(10**6))
-    monkeypatch.setattr("superpos.training.stopwatch.time.monotonic", lambda: next(ticks))  # every look takes a second
+    # every look takes a second
+    monkeypatch.setattr("superpos.training.stopwatch.time.monotonic", lambda: next(ticks))
     looks = len(list(zip(range(10), ticks, strict=False)))  # began 10 s earlier than its first look
     run = train(SWEEP, tmp_path, began=0.0)
     stopped, whole = [attempt["seconds"] for attempt in run.folder.attempts()]
@@ -106,9 +117,13 @@ def test_every_attempt_notes_where_its_time_went(tmp_path: Path, monkeypatch: py
 
 def test_status_adds_up_the_time_of_all_attempts(tmp_path: Path) -> None:
     folder = runner.prepare(compose(SWEEP).sweep, out=tmp_path)
-    folder.end_attempt(folder.record_attempt({}), dict(zip(PHASES, (1.0, 6.0, 0.5, 0.5), strict=True)))
+    folder.end_attempt(
+        folder.record_attempt({}), dict(zip(PHASES, (1.0, 6.0, 0.5, 0.5), strict=True))
+    )
     folder.record_attempt({})  # killed
-    folder.end_attempt(folder.record_attempt({}), dict(zip(PHASES, (1.0, 10.0, 0.5, 0.5), strict=True)))
+    folder.end_attempt(
+        folder.record_attempt({}), dict(zip(PHASES, (1.0, 10.0, 0.5, 0.5), strict=True))
+    )
     run = superpos.load(folder.path)
     found = status.facts(run)
     assert found["seconds"] == {"starting": 2, "training": 16, "evaluating": 1, "writing": 1}
@@ -116,7 +131,9 @@ def test_status_adds_up_the_time_of_all_attempts(tmp_path: Path) -> None:
     assert ("time", "20 s: 80% training, 10% starting, 5% evaluating, 5% writing") in fields
 
 
-def test_a_disk_that_cannot_take_the_note_changes_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_cannot_take_the_note_changes_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise SuperposError("no space left")
 
@@ -164,13 +181,18 @@ def test_a_finished_run_is_not_touched(tmp_path: Path, trained: list[tuple[int, 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "parquet", "json"])
 @pytest.mark.parametrize("damage", ["flip", "truncate"])
-def test_a_corrupt_chunk_is_trained_again(suffix: str, damage: str, undisturbed: Run, tmp_path: Path) -> None:
+def test_a_corrupt_chunk_is_trained_again(
+    suffix: str, damage: str, undisturbed: Run, tmp_path: Path
+) -> None:
     run = train(SWEEP, tmp_path)
     [victim] = (run.path / "chunks").glob(f"*00001.{suffix}")
     whole = victim.read_bytes()
     middle = len(whole) // 2
     victim.chmod(0o644)
-    victim.write_bytes(whole[:middle] + (bytes([whole[middle] ^ 1]) + whole[middle + 1 :] if damage == "flip" else b""))
+    victim.write_bytes(
+        whole[:middle]
+        + (bytes([whole[middle] ^ 1]) + whole[middle + 1 :] if damage == "flip" else b"")
+    )
     untouched = (run.path / "chunks" / "00000.safetensors").stat().st_mtime_ns
     again = train(SWEEP, tmp_path)
     assert again.complete
@@ -192,16 +214,22 @@ def test_progress_counts_every_step_once(undisturbed: Run, tmp_path: Path) -> No
         train(SWEEP, tmp_path, stop=after(3))
     seen: list[runner.Progress] = []
     train(SWEEP, tmp_path, progress=seen.append)
-    assert (seen[-1].models_done, seen[-1].models_total, seen[-1].chunk, seen[-1].chunks) == (16, 16, 2, 2)
-    assert seen[-1].steps_done == seen[-1].steps_total < 16 * 60  # what the checkpoint held is not counted
+    assert (seen[-1].models_done, seen[-1].models_total, seen[-1].chunk, seen[-1].chunks) == (
+        16,
+        16,
+        2,
+        2,
+    )
+    # what the checkpoint held is not counted
+    assert seen[-1].steps_done == seen[-1].steps_total < 16 * 60
     done = [now.steps_done for now in seen]
     assert done == sorted(done)
 
 
 def test_the_reference_resumes_to_the_same_bits(tmp_path: Path) -> None:
     """Its sums depend on how arrays lie in memory, which a checkpoint must not change."""
-    sweep = ["model.n_features=17", "model.n_hidden=3", "train.batch_size=129", "train.steps=12", "seed=range(0,5)",
-             "engine.backend=reference"]  # fmt: skip
+    sweep = ["model.n_features=17", "model.n_hidden=3", "train.batch_size=129", "train.steps=12",
+             "seed=range(0,5)", "engine.backend=reference"]  # fmt: skip
     expected = train(sweep, tmp_path / "whole", family=FEW)
     with pytest.raises(TrainingInterruptedError):
         train(sweep, tmp_path, family=FEW, stop=after(3))
@@ -209,7 +237,10 @@ def test_the_reference_resumes_to_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_the_stretches_follow_the_clock_and_change_nothing(
-    undisturbed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[tuple[int, int]]
+    undisturbed: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trained: list[tuple[int, int]],
 ) -> None:
     monkeypatch.setattr(runner, "STRETCH_SECONDS", 0.0)
     assert train(SWEEP, tmp_path).digest() == undisturbed.digest()

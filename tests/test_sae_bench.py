@@ -34,7 +34,9 @@ REFEREE = python_with("sae_lens")
 
 @pytest.mark.parametrize("kind", ["l1", "topk", "batchtopk", "jumprelu"])
 def test_all_sides_reach_the_same_loss(kind: str) -> None:
-    """The dictionary is the model's own, draws are each side's own: losses differ by chance alone."""
+    """The dictionary is the model's own, draws are each side's own: losses differ by chance
+    alone.
+    """
     case = SMALL._replace(kind=kind, active=2)
     judge = EngineSide(FAMILY, case.task(), "cpu")
 
@@ -47,12 +49,17 @@ def test_all_sides_reach_the_same_loss(kind: str) -> None:
     expected = losses(LOOP)
     for name in (BATCHED, ENGINE):
         assert abs(standard_errors(losses(name) - expected)) < BOUND, name
-    assert abs(standard_errors(losses(ENGINE, lr=1e-3) - expected)) > 2 * BOUND  # work that is not the same
+    # work that is not the same
+    assert abs(standard_errors(losses(ENGINE, lr=1e-3) - expected)) > 2 * BOUND
 
 
-@pytest.mark.skipif(REFEREE is None, reason="SAELens is installed neither here nor where SUPERPOS_REFEREES says")
+@pytest.mark.skipif(
+    REFEREE is None, reason="SAELens is installed neither here nor where SUPERPOS_REFEREES says"
+)
 def test_sae_lens_trains_the_same_autoencoders() -> None:
-    """It clips gradients and lets D have any length, so its losses are near the loop's, not the same."""
+    """It clips gradients and lets D have any length, so its losses are near the loop's, not the
+    same.
+    """
     script = Path(__file__).parent / "support" / "sae_lens_trains.py"
     root = str(Path(__file__).parents[1])
     done = subprocess.run(

@@ -54,10 +54,11 @@ MODIFIERS: dict[str, dict[str, Any]] = {
     "adamw": {"optimizer": "adamw", "weight_decay": [0, 0.1, 0.3]},
     "coupled decay": {"weight_decay": [0, 0.1, 0.3]},
 }
-# G, d, m, batch: around whole vectors, blocks of 128 samples, groups of 32 latents, four vectors of a row
+# G, d, m, batch: around whole vectors, blocks of 128 samples, groups of 32 latents, four vectors of
+# a row
 SHAPES = [
-    (1, 1, 1, 1), (2, 2, 5, 128), (3, 1, 17, 129), (17, 16, 31, 100), (33, 17, 33, 300), (40, 65, 65, 127),
-    (20, 130, 20, 64),
+    (1, 1, 1, 1), (2, 2, 5, 128), (3, 1, 17, 129), (17, 16, 31, 100), (33, 17, 33, 300),
+    (40, 65, 65, 127), (20, 130, 20, 64),
 ]  # fmt: skip
 
 

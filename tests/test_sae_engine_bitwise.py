@@ -50,8 +50,9 @@ def varied(
                 1 if name == "penalty" else 0,
             )
     return make_task(
-        n, d, m, models, worlds=worlds or min(models, 3), batch_size=batch, lr=random.uniform(1e-3, 1e-2, models),
-        weight_decay=random.uniform(0, 0.1, models), **({"steps": 12, "loss_every": 1} | given),
+        n, d, m, models, worlds=worlds or min(models, 3), batch_size=batch,
+        lr=random.uniform(1e-3, 1e-2, models), weight_decay=random.uniform(0, 0.1, models),
+        **({"steps": 12, "loss_every": 1} | given),
     )  # fmt: skip
 
 
@@ -65,7 +66,9 @@ def train(engine: Any, task: Task, stops: Sequence[int] = (12,)) -> State:
 def everything(engine: Any, task: Task, stops: Sequence[int] = (12,)) -> dict[str, np.ndarray]:
     """All that an engine computes of a task, by name; each [M, ...]."""
     state = train(engine, task, stops)
-    arrays = {name: np.asarray(value) for name, value in state.to_arrays().items() if name != "step"}
+    arrays = {
+        name: np.asarray(value) for name, value in state.to_arrays().items() if name != "step"
+    }
     loss, grads = engine.gradients(task, state.params, 3, state.extra)
     mean, error = engine.evaluate(task, state.params, 1500, state.extra)
     arrays |= {f"grad/{name}": grad for name, grad in grads.items()}
@@ -143,7 +146,9 @@ def test_stretches_and_checkpoints(
     kept = {name: value.copy(order="C") for name, value in state.to_arrays().items()}
     again = State.from_arrays(kept)
     FUSED.advance(task, again, 12)
-    arrays = {name: np.asarray(value) for name, value in again.to_arrays().items() if name != "step"}
+    arrays = {
+        name: np.asarray(value) for name, value in again.to_arrays().items() if name != "step"
+    }
     assert_same(arrays, {name: value for name, value in expected.items() if name in arrays})
     monkeypatch.setattr(schedule, "_BATCH_BYTES", 1)
     assert_same(everything(FUSED, task), expected)
@@ -183,7 +188,11 @@ def test_a_diverging_model_freezes_and_disturbs_nobody(engine: Any, kind: str) -
     task.lr[3] = 1e39
     found = train(engine, task)
     arrays = [
-        {name: np.asarray(value)[others] for name, value in state.to_arrays().items() if name != "step"}
+        {
+            name: np.asarray(value)[others]
+            for name, value in state.to_arrays().items()
+            if name != "step"
+        }
         for state in (found, expected)
     ]
     assert_same(*arrays)

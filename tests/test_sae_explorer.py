@@ -18,14 +18,33 @@ from superpos.families.sae import metrics
 from superpos.families.sae.analysis.worlds import world
 from superpos.store import Run
 
-REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ  # a machine that can have Chromium must not skip these
+# a machine that can have Chromium must not skip these
+REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
 pytestmark = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
 
-WORDS = ["family=sae", "engine.backend=reference", "train.steps=60", "train.batch_size=64", "train.lr=0.01"]
+WORDS = [
+    "family=sae",
+    "engine.backend=reference",
+    "train.steps=60",
+    "train.batch_size=64",
+    "train.lr=0.01",
+]
 SIZES = {
-    "plane": ["world.n_features=4", "world.n_dims=2", "world.active=0.5", "sae.latents=3,6", "record.snapshots=2"],
+    "plane": [
+        "world.n_features=4",
+        "world.n_dims=2",
+        "world.active=0.5",
+        "sae.latents=3,6",
+        "record.snapshots=2",
+    ],
     "space": ["world.n_features=5", "world.n_dims=3", "world.active=0.5", "world.frequency=zipf"],
-    "many": ["world.n_features=6", "world.n_dims=5", "world.active=1", "world.seed=0,1", "sae.l1=0.1,5"],
+    "many": [
+        "world.n_features=6",
+        "world.n_dims=5",
+        "world.active=1",
+        "world.seed=0,1",
+        "sae.l1=0.1,5",
+    ],
 }
 
 
@@ -55,7 +74,10 @@ def test_cosines_stand_in_the_order_in_which_latents_match(
         [heat] = explorer.drawn("dictionary")
         np.testing.assert_allclose(heat["z"], metrics.all_cosines(A, D)[:, order], atol=2e-3)
         dead = int((weights["rate"] == 0).sum())
-        assert f"{dead} of {len(D)} latents never fire" in explorer.find("dictionary").locator("..").inner_text()
+        assert (
+            f"{dead} of {len(D)} latents never fire"
+            in explorer.find("dictionary").locator("..").inner_text()
+        )
 
 
 def test_what_is_found_stands_over_how_often_it_is_active(
@@ -87,10 +109,14 @@ def test_latents_move_in_time(made: Callable[[str], Run], page: Callable[[Run], 
     explorer.slide("time", 0)
     _, filmed = run.snapshots(model)
     [heat] = explorer.drawn("dictionary")
-    np.testing.assert_allclose(heat["z"], metrics.all_cosines(A, filmed["D"][0])[:, order], atol=2e-3)
+    np.testing.assert_allclose(
+        heat["z"], metrics.all_cosines(A, filmed["D"][0])[:, order], atol=2e-3
+    )
 
 
-def test_a_page_of_autoencoders_is_accessible(made: Callable[[str], Run], page: Callable[[Run], Explorer]) -> None:
+def test_a_page_of_autoencoders_is_accessible(
+    made: Callable[[str], Run], page: Callable[[Run], Explorer]
+) -> None:
     explorer = page(made("plane"))
     for size in (DESKTOP, (390, 800)):
         explorer.page.set_viewport_size({"width": size[0], "height": size[1]})

@@ -1,4 +1,6 @@
-"""Autoencoders as files of other tools: the definitions applied to them give the codes, in SAELens as well."""
+"""Autoencoders as files of other tools: the definitions applied to them give the codes, in SAELens
+as well.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,13 @@ from safetensors.numpy import load
 import superpos
 from superpos.store import Run
 
-WORLD = ["world.n_features=12", "world.n_dims=8", "world.active=1.5", "train.steps=60", "train.batch_size=64"]
+WORLD = [
+    "world.n_features=12",
+    "world.n_dims=8",
+    "world.active=1.5",
+    "train.steps=60",
+    "train.batch_size=64",
+]
 KINDS = {
     "l1": ["sae.kind=l1", "sae.l1=0.1"],
     "tied": ["sae.kind=l1", "sae.tied=true"],
@@ -26,7 +34,12 @@ KINDS = {
     "jumprelu": ["sae.kind=jumprelu", "sae.l0=0.02"],
     "gated": ["sae.kind=gated", "sae.l1=0.1"],
 }
-CLASSES = {"topk": "TopKSAE", "batchtopk": "JumpReLUSAE", "jumprelu": "JumpReLUSAE", "gated": "GatedSAE"}
+CLASSES = {
+    "topk": "TopKSAE",
+    "batchtopk": "JumpReLUSAE",
+    "jumprelu": "JumpReLUSAE",
+    "gated": "GatedSAE",
+}
 REFEREE = python_with("sae_lens")
 
 
@@ -35,11 +48,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     out = tmp_path_factory.mktemp("outputs")
     name = {kind: f"name=kind{i}" for i, kind in enumerate(KINDS)}
     words = ["family=sae", "train.lr=0.01", *WORLD]
-    return {kind: superpos.train([*words, *own, name[kind]], out=out) for kind, own in KINDS.items()}
+    return {
+        kind: superpos.train([*words, *own, name[kind]], out=out) for kind, own in KINDS.items()
+    }
 
 
 @pytest.fixture(scope="module")
-def files(runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+def files(
+    runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Path, Path]]:
     """The SAELens folder and the plain file of each kind."""
     out = tmp_path_factory.mktemp("files")
     return {
@@ -87,23 +104,32 @@ def test_the_definitions_give_the_codes(kind: str, files: dict[str, tuple[Path, 
     expected = dense(plain, "code", "latent", config["d_sae"])
     assert expected.any()
     near = np.isclose(codes, expected, atol=1e-5).mean()
-    assert near > 0.9999  # a code within rounding of its threshold may be on one side and on the other
+    # a code within rounding of its threshold may be on one side and on the other
+    assert near > 0.9999
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_plain_file_holds_world_and_dictionary(kind: str, runs: dict[str, Run], files: Any) -> None:
+def test_the_plain_file_holds_world_and_dictionary(
+    kind: str, runs: dict[str, Run], files: Any
+) -> None:
     plain = load(files[kind][1].read_bytes())
     weights = runs[kind].weights(0)
-    assert {name: value.tolist() for name, value in weights.items()} == {name: plain[name].tolist() for name in weights}
+    assert {name: value.tolist() for name, value in weights.items()} == {
+        name: plain[name].tolist() for name in weights
+    }
     features = dense(plain, "true", "feature", len(plain["A"]))
     np.testing.assert_allclose(features @ plain["A"], plain["x"], atol=1e-5)
 
 
-@pytest.mark.skipif(REFEREE is None, reason="SAELens is installed neither here nor where SUPERPOS_REFEREES says")
+@pytest.mark.skipif(
+    REFEREE is None, reason="SAELens is installed neither here nor where SUPERPOS_REFEREES says"
+)
 def test_sae_lens_gives_the_same_codes(files: dict[str, tuple[Path, Path]]) -> None:
     script = Path(__file__).parent / "support" / "sae_lens_codes.py"
     paths = [path for pair in files.values() for path in pair]
-    done = subprocess.run([str(REFEREE), script, *paths], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(REFEREE), script, *paths], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     for kind, line in zip(files, done.stdout.splitlines(), strict=True):
         name, gap, flips = line.split()

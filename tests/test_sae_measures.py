@@ -203,8 +203,12 @@ def test_baselines_are_scored_on_what_a_source_represents(tmp_path: Path) -> Non
     assert 0 < scored.sum() < len(scored)
     drawn = worlds.samples(run, 0, 2**14)
     D = baselines.learned("k-means", drawn.activations, 3)
-    nearest = (D @ toys.weights(0)["W"][scored].T / np.linalg.norm(toys.weights(0)["W"][scored], axis=1)).max(axis=0)
-    np.testing.assert_allclose(scores.baseline_mmcs(run, "k-means", np.array([0])), nearest.mean(), rtol=1e-6)
+    nearest = (
+        D @ toys.weights(0)["W"][scored].T / np.linalg.norm(toys.weights(0)["W"][scored], axis=1)
+    ).max(axis=0)
+    np.testing.assert_allclose(
+        scores.baseline_mmcs(run, "k-means", np.array([0])), nearest.mean(), rtol=1e-6
+    )
     every = scores.sparse_coded(run, 0, 0.05).f1
     drawn = worlds.samples(run, 0, 4096)
     code = fista(drawn.activations, worlds.decoders(run, np.array([0]))[0], 0.05)

@@ -49,12 +49,17 @@ def test_every_gradient_is_that_of_its_formula(kind: str, modifier: str, step: i
     task = make_sae_task(2, penalty_warmup=0.2, **{**KINDS[kind], **MODIFIERS[modifier]})
     params = random_params(task)
     x = torch.from_numpy(np.random.default_rng(1).normal(size=(2, 7, 4)))
-    extra = {"threshold": torch.zeros(2), "idle": torch.tensor([[0, 100, 7, 200, 300], [0, 0, 0, 0, 0]])}
+    extra = {
+        "threshold": torch.zeros(2),
+        "idle": torch.tensor([[0, 100, 7, 200, 300], [0, 0, 0, 0, 0]]),
+    }
     (loss, grads), (expected, wanted) = (
         made(task, params, x, extra, step) for made in (reference_gradients, hand_gradients)
     )
     np.testing.assert_allclose(loss, expected, rtol=1e-12)
-    assert grads.keys() == wanted.keys() == params.keys() - ({"D"} if modifier == "frozen" else set())
+    assert (
+        grads.keys() == wanted.keys() == params.keys() - ({"D"} if modifier == "frozen" else set())
+    )
     for name, grad in grads.items():
         np.testing.assert_allclose(grad, wanted[name], rtol=1e-10, atol=1e-13, err_msg=name)
         assert np.abs(grad).max() > 0, name
@@ -62,7 +67,14 @@ def test_every_gradient_is_that_of_its_formula(kind: str, modifier: str, step: i
 
 def test_the_penalty_grows_in_equal_parts() -> None:
     structure = make_sae_task(steps=20, penalty_warmup=0.21).structure  # over 5 steps
-    assert [penalty_factor(structure, step) for step in (0, 1, 4, 5, 19, None)] == [0.2, 0.4, 1, 1, 1, 1]
+    assert [penalty_factor(structure, step) for step in (0, 1, 4, 5, 19, None)] == [
+        0.2,
+        0.4,
+        1,
+        1,
+        1,
+        1,
+    ]
     assert penalty_factor(make_sae_task(penalty_warmup=0.0).structure, 0) == 1
 
 
@@ -87,14 +99,19 @@ def test_codes_by_hand() -> None:
     assert codes("l1", z, 0).tolist() == [[3, 1, 2], [0, 0.5, 0], [0.25, 0.5, 0]]
     assert codes("topk", z, 0, k=2.0).tolist() == [[3, 0, 2], [0, 0.5, 0], [0.25, 0.5, 0]]
     assert codes("topk", z, 0, k=3.0).tolist() == codes("l1", z, 0).tolist()
-    assert codes("batchtopk", z, 0, k=1.0).tolist() == [[3, 1, 2], [0, 0, 0], [0, 0, 0]]  # .5 twice: a tie
+    # .5 twice: a tie
+    assert codes("batchtopk", z, 0, k=1.0).tolist() == [[3, 1, 2], [0, 0, 0], [0, 0, 0]]
     assert codes("batchtopk", z, 0, k=5 / 3).tolist() == [[3, 1, 2], [0, 0.5, 0], [0, 0.5, 0]]
-    assert codes("batchtopk", z, None, k=1.0).tolist() == [[3, 1, 2], [0, 0.5, 0], [0, 0.5, 0]]  # above .25
+    # above .25
+    assert codes("batchtopk", z, None, k=1.0).tolist() == [[3, 1, 2], [0, 0.5, 0], [0, 0.5, 0]]
     assert codes("jumprelu", z, 0).tolist() == [[3, 1, 2], [0, 0, 0], [0, 0, 0]]
 
 
 def test_ties_do_not_fire() -> None:
-    assert codes("topk", [[2.0, 1.0, 1.0], [1.0, 1.0, 1.0]], 0, k=2.0).tolist() == [[2, 0, 0], [0, 0, 0]]
+    assert codes("topk", [[2.0, 1.0, 1.0], [1.0, 1.0, 1.0]], 0, k=2.0).tolist() == [
+        [2, 0, 0],
+        [0, 0, 0],
+    ]
 
 
 def test_a_loss_by_hand() -> None:
@@ -121,7 +138,9 @@ def test_parts_can_be_replaced() -> None:
 
 def test_where_decoders_start() -> None:
     world = make_world(n_features=6, n_dims=4)
-    task = make_sae_task(3, worlds=(world,), latents=8, start=["random", "truth", "truth+noise"], kind="jumprelu")
+    task = make_sae_task(
+        3, worlds=(world,), latents=8, start=["random", "truth", "truth+noise"], kind="jumprelu"
+    )
     params = initial_params(task)
     D = params["D"].astype(np.float64)
     np.testing.assert_allclose(np.linalg.norm(D, axis=-1), 1, rtol=1e-6)
@@ -139,7 +158,9 @@ def test_where_decoders_start() -> None:
 
 def stepped(task: Any, params: dict[str, torch.Tensor], extra: dict[str, Any]) -> Stepped:
     ones = {name: torch.ones_like(value) for name, value in params.items()}
-    return Stepped(params, ones, ones, {name: torch.as_tensor(value) for name, value in extra.items()}, params)
+    return Stepped(
+        params, ones, ones, {name: torch.as_tensor(value) for name, value in extra.items()}, params
+    )
 
 
 def test_rows_of_d_and_thresholds_are_put_right() -> None:
@@ -161,7 +182,8 @@ def test_the_threshold_of_batchtopk_is_a_moving_average() -> None:
     extra = extra_state(task)
     assert extra.keys() == {"threshold"}
     state = stepped(task, params, extra)
-    first = after_step(task, state, torch.tensor([[[1.0, 2.0], [3.0, 0.5]]]), 0)  # the two largest: 2 and 3
+    # the two largest: 2 and 3
+    first = after_step(task, state, torch.tensor([[[1.0, 2.0], [3.0, 0.5]]]), 0)
     assert first.extra["threshold"].tolist() == [2.0]
     second = after_step(task, first, torch.tensor([[[4.0, 1.0], [3.0, 0.5]]]), 1)
     assert second.extra["threshold"].tolist() == pytest.approx([0.99 * 2 + 0.01 * 3])
@@ -171,9 +193,15 @@ def test_the_threshold_of_batchtopk_is_a_moving_average() -> None:
 
 def test_latents_that_never_fired_start_anew() -> None:
     world = make_world(n_features=2, n_dims=2)
-    task = make_sae_task(2, worlds=(world,), latents=3, decoder_bias=False, restart_every=4, steps=100, seed=[1, 2])
+    task = make_sae_task(
+        2, worlds=(world,), latents=3, decoder_bias=False, restart_every=4, steps=100, seed=[1, 2]
+    )
     E = torch.tensor([[[1.0, 0.0], [3.0, 0.0], [0.0, 2.0]]] * 2)
-    params = {"E": E, "D": E / E.norm(dim=-1, keepdim=True), "b_e": torch.tensor([[0.0, -99.0, 0.0]] * 2)}
+    params = {
+        "E": E,
+        "D": E / E.norm(dim=-1, keepdim=True),
+        "b_e": torch.tensor([[0.0, -99.0, 0.0]] * 2),
+    }
     assert extra_state(task)["idle"].shape == (2, 3)
     x = torch.tensor([[[1.0, 0.0], [3.0, 4.0]]] * 2)
     state = stepped(task, params, {"idle": np.array([[0, 3, 0], [0, 2, 0]], dtype=np.int32)})
@@ -181,12 +209,14 @@ def test_latents_that_never_fired_start_anew() -> None:
     assert early.extra["idle"].tolist() == [[0, 4, 0], [0, 3, 0]]
     assert (early.params["b_e"] == params["b_e"]).all()
     found = after_step(task, state, x, 3)
-    assert found.extra["idle"].tolist() == [[0, 0, 0], [0, 3, 0]]  # the second model's has not waited long enough
+    # the second model's has not waited long enough
+    assert found.extra["idle"].tolist() == [[0, 0, 0], [0, 3, 0]]
     assert found.params["b_e"].tolist() == [[0, 0, 0], [0, -99, 0]]
     torch.testing.assert_close(found.params["D"][0, 1].norm(), torch.tensor(1.0))
     row = found.params["D"][0, 1]
     assert min((row - torch.tensor(unit)).abs().max() for unit in ([1.0, 0.0], [0.6, 0.8])) < 1e-6
-    torch.testing.assert_close(found.params["E"][0, 1], 0.2 * 1.5 * row)  # of live rows of length 1 and 2
+    # of live rows of length 1 and 2
+    torch.testing.assert_close(found.params["E"][0, 1], 0.2 * 1.5 * row)
     for name in ("E", "D", "b_e"):
         assert not found.first[name][0, 1].any()
         assert not found.second[name][0, 1].any()
@@ -197,13 +227,16 @@ def test_latents_that_never_fired_start_anew() -> None:
 
 def test_inputs_are_drawn_in_proportion_to_the_squared_loss() -> None:
     world = make_world(n_features=2, n_dims=2)
-    task = make_sae_task(worlds=(world,), latents=400, decoder_bias=False, restart_every=1, steps=100)
+    task = make_sae_task(
+        worlds=(world,), latents=400, decoder_bias=False, restart_every=1, steps=100
+    )
     params = {
         "E": torch.zeros(1, 400, 2),
         "D": torch.nn.functional.normalize(torch.ones(1, 400, 2), dim=-1),
         "b_e": torch.full((1, 400), -1.0),
     }
-    x = torch.tensor([[[1.0, 0.0], [0.0, 2.0**0.5], [0.0, 0.0]]])  # losses 1, 2 and 0: drawn as 1 to 4
+    # losses 1, 2 and 0: drawn as 1 to 4
+    x = torch.tensor([[[1.0, 0.0], [0.0, 2.0**0.5], [0.0, 0.0]]])
     found = after_step(task, stepped(task, params, extra_state(task)), x, 0).params["D"][0]
     share = (found[:, 0] > 0.5).float().mean()
     assert abs(share - 0.2) < 4 * (0.2 * 0.8 / 400) ** 0.5
@@ -212,5 +245,13 @@ def test_inputs_are_drawn_in_proportion_to_the_squared_loss() -> None:
 
 def test_restarts_end_before_training_does() -> None:
     structure = make_sae_task(steps=100, restart_every=10).structure
-    assert [step + 1 for step in range(100) if restarts(structure, step)] == [10, 20, 30, 40, 50, 60, 70]
+    assert [step + 1 for step in range(100) if restarts(structure, step)] == [
+        10,
+        20,
+        30,
+        40,
+        50,
+        60,
+        70,
+    ]
     assert not restarts(make_sae_task(steps=100).structure, 9)

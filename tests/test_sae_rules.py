@@ -26,7 +26,10 @@ WRONG: dict[str, tuple[list[str], str]] = {
         ["sae.kind=topk", "sae.k=5", "sae.latents=4"],
         "sae.k: 5 of 4 latents; allowed: at most that many",
     ),
-    "k above G": (["sae.kind=batchtopk", "sae.k=4.5", *SMALL], "sae.k: 4.5 of 4 latents; allowed: at most that many"),
+    ("k above G"): (
+        ["sae.kind=batchtopk", "sae.k=4.5", *SMALL],
+        "sae.k: 4.5 of 4 latents; allowed: at most that many",
+    ),
     "k of which a batch has none": (
         ["sae.kind=batchtopk", "sae.k=0.01,0.25", "train.batch_size=32"],
         "sae.k: 0.01 keeps nothing of a batch of 32 (train.batch_size); allowed: at least 0.015625",
@@ -35,13 +38,19 @@ WRONG: dict[str, tuple[list[str], str]] = {
         ["sae.kind=topk", "sae.k=2", "sae.l1=0.1"],
         "sae.l1: 0.1 with sae.kind=topk; it belongs to sae.kind=l1 and gated",
     ),
-    "k of l1": (["sae.k=3"], "sae.k: 3.0 with sae.kind=l1; it belongs to sae.kind=topk and batchtopk"),
+    ("k of l1"): (
+        ["sae.k=3"],
+        "sae.k: 3.0 with sae.kind=l1; it belongs to sae.kind=topk and batchtopk",
+    ),
     "l0 of l1": (["sae.l0=0.1"], "sae.l0: 0.1 with sae.kind=l1; it belongs to sae.kind=jumprelu"),
     "theta of topk": (
         ["sae.kind=topk", "sae.k=2", "sae.theta=0.2"],
         "sae.theta: 0.2 with sae.kind=topk; it belongs to sae.kind=jumprelu",
     ),
-    "bandwidth of l1": (["sae.bandwidth=0.2"], "sae.bandwidth: 0.2 with sae.kind=l1; it belongs to sae.kind=jumprelu"),
+    ("bandwidth of l1"): (
+        ["sae.bandwidth=0.2"],
+        "sae.bandwidth: 0.2 with sae.kind=l1; it belongs to sae.kind=jumprelu",
+    ),
     "annealed l1": (["sae.anneal_k=5"], "sae.anneal_k: 5.0 with sae.kind=l1"),
     "aux of l1": (["sae.aux_k=5"], "sae.aux_k: 5 with sae.kind=l1"),
     "aux above the latents": (
@@ -81,9 +90,18 @@ WRONG: dict[str, tuple[list[str], str]] = {
         ["world.tree=[{p:0.3,children:[0.6,0.5,0.1,0.2]}]", *SMALL],
         "world.tree: 5 features; allowed: at most world.n_features=4",
     ),
-    "no tree": (["world.tree=3"], "world.tree: got 3; allowed: a list of {p, exclusive, alone, children: [q or"),
-    "a tree with another word": (["world.tree=[{q:0.3}]"], "world.tree: got [{'q': 0.3}]; allowed: a list of {p,"),
-    "a probability above 1": (["world.tree=[{p:1.3}]"], "world.tree: got [{'p': 1.3}]; allowed: a list of {p,"),
+    ("no tree"): (
+        ["world.tree=3"],
+        "world.tree: got 3; allowed: a list of {p, exclusive, alone, children: [q or",
+    ),
+    ("a tree with another word"): (
+        ["world.tree=[{q:0.3}]"],
+        "world.tree: got [{'q': 0.3}]; allowed: a list of {p,",
+    ),
+    ("a probability above 1"): (
+        ["world.tree=[{p:1.3}]"],
+        "world.tree: got [{'p': 1.3}]; allowed: a list of {p,",
+    ),
     "more than G": (
         ["world.exactly=5", "world.n_features=4"],
         "world.exactly: 5 of 4 features; allowed: at most world.n_features",
@@ -102,7 +120,8 @@ WRONG: dict[str, tuple[list[str], str]] = {
     ),
     "orthonormal with too many": (
         ["world.dictionary=orthonormal"],
-        "world.dictionary: orthonormal with 128 features in 64 dimensions; allowed: at most 64 (world.n_features)",
+        "world.dictionary: orthonormal with 128 features in 64 dimensions; allowed: at most 64 "
+        "(world.n_features)",
     ),
     "cosine infeasible": (
         ["world.dictionary=cosine", "world.cosine=-0.5", *SMALL],
@@ -112,20 +131,34 @@ WRONG: dict[str, tuple[list[str], str]] = {
         ["world.cosine=0.5"],
         "world.cosine: 0.5 with world.dictionary=sphere; it belongs to cosine",
     ),
-    "exponent of geometric": (["world.exponent=2"], "world.exponent: 2.0 with world.frequency=geometric"),
-    "decay of zipf": (["world.frequency=zipf", "world.decay=0.5"], "world.decay: 0.5 with world.frequency=zipf"),
+    ("exponent of geometric"): (
+        ["world.exponent=2"],
+        "world.exponent: 2.0 with world.frequency=geometric",
+    ),
+    ("decay of zipf"): (
+        ["world.frequency=zipf", "world.decay=0.5"],
+        "world.decay: 0.5 with world.frequency=zipf",
+    ),
     "sigma of uniform": (["world.sigma=1"], "world.sigma: 1.0 with world.magnitude=uniform"),
-    "rank of none": (["world.rank=2"], "world.rank: 2 with world.correlation=none; it belongs to low_rank"),
+    ("rank of none"): (
+        ["world.rank=2"],
+        "world.rank: 2 with world.correlation=none; it belongs to low_rank",
+    ),
     "strength of none": (["world.strength=0.2"], "world.strength: 0.2 with world.correlation=none"),
     "too many active": (
         ["world.frequency=constant", "world.active=5", "world.n_features=4"],
-        "world.active: 5 of 4 features by world.frequency=constant gives one probability 1.25; allowed: at most 1",
+        "world.active: 5 of 4 features by world.frequency=constant gives one probability 1.25; "
+        "allowed: at most 1",
     ),
     "a first feature that is too frequent": (
         ["world.frequency=zipf", "world.active=10"],
-        "world.active: 10 of 128 features by world.frequency=zipf gives one probability 1.84; allowed: at most 1",
+        "world.active: 10 of 128 features by world.frequency=zipf gives one probability 1.84; "
+        "allowed: at most 1",
     ),
-    "rho of another size": (["world.rho=[1,0.5]", *SMALL], "world.rho: 2 features; allowed: world.n_features=4"),
+    ("rho of another size"): (
+        ["world.rho=[1,0.5]", *SMALL],
+        "world.rho: 2 features; allowed: world.n_features=4",
+    ),
     "rho with another diagonal": (
         ["world.rho=[0.5,0.5]", "world.n_features=2", "world.active=1"],
         "world.rho: a feature has another correlation with itself than 1",
@@ -135,25 +168,50 @@ WRONG: dict[str, tuple[list[str], str]] = {
         "world.rho: the squares of the row sum above 1; no features have such correlations",
     ),
     "a matrix that cannot be": (
-        ["world.rho=[[1,0.9,-0.9],[0.9,1,0.9],[-0.9,0.9,1]]", "world.n_features=3", "world.active=1"],
+        [
+            "world.rho=[[1,0.9,-0.9],[0.9,1,0.9],[-0.9,0.9,1]]",
+            "world.n_features=3",
+            "world.active=1",
+        ],
         "world.rho: not positive semidefinite; no features have it",
     ),
     "a matrix that is not symmetric": (
         ["world.rho=[[1,0.9],[0.8,1]]", "world.n_features=2", "world.active=1"],
         "world.rho: not symmetric",
     ),
-    "latents twice": (["sae.latents=4", "sae.expansion=2"], "sae.expansion: 2 beside sae.latents=4; give one"),
-    "prefixes that end early": (["sae.prefixes=[2,3]", *SMALL], "sae.prefixes: the last is 3; allowed: all 4 latents"),
-    "prefixes that fall": (["sae.prefixes=[3,2,4]", *SMALL], "sae.prefixes: got [3, 2, 4]; allowed: rising integers"),
-    "weights without prefixes": (["sae.prefix_weights=2"], "sae.prefix_weights: 2.0 without sae.prefixes"),
+    ("latents twice"): (
+        ["sae.latents=4", "sae.expansion=2"],
+        "sae.expansion: 2 beside sae.latents=4; give one",
+    ),
+    ("prefixes that end early"): (
+        ["sae.prefixes=[2,3]", *SMALL],
+        "sae.prefixes: the last is 3; allowed: all 4 latents",
+    ),
+    ("prefixes that fall"): (
+        ["sae.prefixes=[3,2,4]", *SMALL],
+        "sae.prefixes: got [3, 2, 4]; allowed: rising integers",
+    ),
+    ("weights without prefixes"): (
+        ["sae.prefix_weights=2"],
+        "sae.prefix_weights: 2.0 without sae.prefixes",
+    ),
     "weights of another number": (
         ["sae.prefixes=[2,4]", "sae.prefix_weights=[1,2,3]", *SMALL],
         "sae.prefix_weights: a list of 3; allowed: 2 numbers, one a prefix",
     ),
     "tied gates": (["sae.kind=gated", "sae.tied=true"], "sae.tied: true with sae.kind=gated"),
-    "all frozen": (["sae.tied=true", "sae.frozen=decoder"], "sae.tied: true with sae.frozen=decoder"),
-    "models of nothing": (["sae.models=[1]"], "sae.models: [1] without sae.source; they are models of it"),
-    "a model of nothing": (["sae.model=1"], "sae.model: 1 without sae.source; it is a model of that run"),
+    ("all frozen"): (
+        ["sae.tied=true", "sae.frozen=decoder"],
+        "sae.tied: true with sae.frozen=decoder",
+    ),
+    ("models of nothing"): (
+        ["sae.models=[1]"],
+        "sae.models: [1] without sae.source; they are models of it",
+    ),
+    ("a model of nothing"): (
+        ["sae.model=1"],
+        "sae.model: 1 without sae.source; it is a model of that run",
+    ),
     "a key of toy models": (
         ["model.n_features=3"],
         "model.n_features: a key of another kind",
@@ -165,7 +223,9 @@ WRONG: dict[str, tuple[list[str], str]] = {
 def refused(overrides: list[str], out: Path) -> str:
     """What a training says that is refused; it wrote nothing."""
     before = sorted(out.rglob("*"))
-    found = CliRunner().invoke(app, ["train", "family=sae", *overrides, "--out", str(out)], prog_name="superpos")
+    found = CliRunner().invoke(
+        app, ["train", "family=sae", *overrides, "--out", str(out)], prog_name="superpos"
+    )
     assert found.exit_code == 2, found.output
     assert sorted(out.rglob("*")) == before
     return " ".join(found.output.split())
@@ -181,7 +241,10 @@ def test_wrong_input(case: str, tmp_path: Path) -> None:
 
 def test_one_message_for_a_sweep(tmp_path: Path) -> None:
     said = refused(["sae.kind=l1,topk,batchtopk", "sae.l1=0.1,0.2", "sae.k=2"], tmp_path)
-    assert "sae.l1: 0.1 with sae.kind=topk; it belongs to sae.kind=l1 and gated (and 3 more combinations)" in said
+    assert (
+        "sae.l1: 0.1 with sae.kind=topk; it belongs to sae.kind=l1 and gated (and 3 more "
+        "combinations)" in said
+    )
 
 
 @pytest.fixture(scope="module")
@@ -201,13 +264,18 @@ def test_sources_that_do_not_fit(toys: Path, tmp_path: Path) -> None:
     cases = {
         "follows from sae.source; leave it out": [source, "world.n_features=5"],
         "given beside sae.source, whose models have their own data": [source, "world.active=2"],
-        "sae.model: follows from sae.source; leave it out; give sae.models": [source, "sae.model=1"],
+        ("sae.model: follows from sae.source; leave it out; give sae.models"): [
+            source,
+            "sae.model=1",
+        ],
         "is none of its results": [source, "sae.models=[0,7]"],
         "world beside a run; give one of the two": [f"sae.source=world,{toys}"],
         "sae.k: 5 of 4 latents; allowed: at most that many": [source, "sae.kind=topk", "sae.k=5"],
         "sae.models: cannot be swept; give one list": [source, "sae.models=all,best:1"],
         "sae.models: got 'best'; allowed: all, best:K": [source, "sae.models=best"],
-        "where the run of digest 0123456789abcdef lies is not known": ["sae.source=0123456789abcdef"],
+        ("where the run of digest 0123456789abcdef lies is not known"): [
+            "sae.source=0123456789abcdef"
+        ],
     }
     for message, overrides in cases.items():
         said = refused(overrides, tmp_path)
@@ -221,19 +289,27 @@ def test_an_unfinished_source_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_source_with_own_functions_is_refused(tmp_path: Path) -> None:
-    run = superpos.train(["name=own", "train.steps=2", "train.batch_size=8"], data=own, out=tmp_path / "toys")
-    assert "was trained with functions of one's own (data=own)" in refused([f"sae.source={run.path}"], tmp_path)
+    run = superpos.train(
+        ["name=own", "train.steps=2", "train.batch_size=8"], data=own, out=tmp_path / "toys"
+    )
+    assert "was trained with functions of one's own (data=own)" in refused(
+        [f"sae.source={run.path}"], tmp_path
+    )
 
 
 def test_a_source_without_a_hidden_layer_is_refused(tmp_path: Path) -> None:
-    run = superpos.train(["family=sae", *SMALL, "train.steps=1", "train.batch_size=8"], out=tmp_path / "saes")
+    run = superpos.train(
+        ["family=sae", *SMALL, "train.steps=1", "train.batch_size=8"], out=tmp_path / "saes"
+    )
     said = refused([f"sae.source={run.path}"], tmp_path)
     assert "(family=sae) have no features in a hidden layer" in said
 
 
 def test_a_source_with_fixed_points_is_refused(tmp_path: Path) -> None:
     run = superpos.train(["name=points", "data.n_points=8", "train.steps=2"], out=tmp_path / "toys")
-    assert "has a fixed set of points; autoencoders need fresh batches" in refused([f"sae.source={run.path}"], tmp_path)
+    assert "has a fixed set of points; autoencoders need fresh batches" in refused(
+        [f"sae.source={run.path}"], tmp_path
+    )
 
 
 @pytest.mark.parametrize(
@@ -247,7 +323,7 @@ def test_a_source_with_signed_data_is_refused(task: list[str], tmp_path: Path) -
     assert "has signed data; autoencoders need features that are never below 0" in said
 
 
-# --- what is right -------------------------------------------------------------------------------------------------
+# --- what is right --------------------------------------------------------------------------------
 
 
 RIGHT: dict[str, list[str]] = {
@@ -257,8 +333,13 @@ RIGHT: dict[str, list[str]] = {
     "exactly all": ["world.exactly=4", "world.n_features=4"],
     "a singular row": ["world.rho=[1,0.5,-0.5,0.5,-0.5]", "world.n_features=5", "world.active=2"],
     "a singular matrix": ["world.rho=[[1,1],[1,1]]", "world.n_features=2", "world.active=1"],
-    "children of all probability": ["world.tree=[{p:0.3,exclusive:true,children:[0.6,0.4],alone:0.5}]"],
-    "a tree of all features": ["world.tree=[{p:0.3,children:[0.6,{p:0.5,children:[0.1]}]}]", "world.n_features=4"],
+    ("children of all probability"): [
+        "world.tree=[{p:0.3,exclusive:true,children:[0.6,0.4],alone:0.5}]"
+    ],
+    ("a tree of all features"): [
+        "world.tree=[{p:0.3,children:[0.6,{p:0.5,children:[0.1]}]}]",
+        "world.n_features=4",
+    ],
     "prefixes": ["sae.prefixes=[1,4]", "sae.prefix_weights=[0.5,1]", *SMALL],
     "the lowest cosine": ["world.dictionary=cosine", "world.cosine=-0.3333333333333", *SMALL],
 }
@@ -294,7 +375,11 @@ def test_values_have_one_form() -> None:
 
 
 def test_a_plan_is_read_back() -> None:
-    overrides = ["family=sae", "world.tree=[{p:0.3,children:[0.6,{p:0.5}]}]", "sae.prefixes=[64,128]"]
+    overrides = [
+        "family=sae",
+        "world.tree=[{p:0.3,children:[0.6,{p:0.5}]}]",
+        "sae.prefixes=[64,128]",
+    ]
     sweep: Any = compose([*overrides, "sae.latents=128", "sae.l1=0.1,0.2"]).sweep
     again = type(sweep).from_json(sweep.to_json())
     assert again.run_id == sweep.run_id
@@ -304,13 +389,15 @@ def test_a_plan_is_read_back() -> None:
 def test_defaults_of_the_family() -> None:
     defaults = schema_of(FAMILY).defaults
     expected = {
-        "sae.source": "world", "world.n_features": 128, "world.n_dims": 64, "world.dictionary": "sphere",
-        "world.frequency": "geometric", "world.decay": 0.99, "world.exponent": None, "world.active": 3.0,
-        "world.correlation": "none", "world.tree": None, "world.exactly": None, "world.magnitude": "uniform",
-        "sae.kind": "l1", "sae.latents": None, "sae.expansion": 1.0, "sae.tied": False, "sae.decoder_bias": True,
-        "sae.prefixes": None, "sae.prefix_weights": 1.0, "sae.frozen": "none", "sae.start": "random",
-        "sae.restart_every": 0, "sae.anneal_k": 0.0, "sae.aux_k": 0, "seed": 0, "world.seed": 0, "sae.theta": 0.1,
-        "sae.bandwidth": 0.1, "train.optimizer": "adam", "train.weight_decay": 0.0, "train.decay_share": 0.2,
+        "sae.source": "world", "world.n_features": 128, "world.n_dims": 64,
+        "world.dictionary": "sphere", "world.frequency": "geometric", "world.decay": 0.99,
+        "world.exponent": None, "world.active": 3.0, "world.correlation": "none",
+        "world.tree": None, "world.exactly": None, "world.magnitude": "uniform", "sae.kind": "l1",
+        "sae.latents": None, "sae.expansion": 1.0, "sae.tied": False, "sae.decoder_bias": True,
+        "sae.prefixes": None, "sae.prefix_weights": 1.0, "sae.frozen": "none",
+        "sae.start": "random", "sae.restart_every": 0, "sae.anneal_k": 0.0, "sae.aux_k": 0,
+        "seed": 0, "world.seed": 0, "sae.theta": 0.1, "sae.bandwidth": 0.1,
+        "train.optimizer": "adam", "train.weight_decay": 0.0, "train.decay_share": 0.2,
         "train.penalty_warmup": 0.1,
     }  # fmt: skip
     assert {key: defaults[key] for key in expected} == expected

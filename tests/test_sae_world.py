@@ -1,4 +1,6 @@
-"""Worlds of sparse autoencoders: laws of activity, magnitudes, dictionaries, inputs that models of one world share."""
+"""Worlds of sparse autoencoders: laws of activity, magnitudes, dictionaries, inputs that models of
+one world share.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ def close(share: Any, p: Any, n: int = N, sigmas: float = 5) -> bool:
     return bool((np.abs(share - p) <= sigmas * np.sqrt(p * (1 - p) / n) + 1e-9).all())
 
 
-# --- frequencies -----------------------------------------------------------------------------------------------------
+# --- frequencies ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -61,10 +63,12 @@ def test_a_log_uniform_law_is_uniform_in_the_logarithm_and_in_random_order() -> 
     logs = np.sort(np.log(p))
     np.testing.assert_allclose(np.diff(logs), np.log(1000) / 100, rtol=1e-9)
     assert (np.diff(p) > 0).sum() in range(30, 70)
-    assert (make_world(n_features=100, frequency="loguniform", active=2.0, seed=4).density != p).any()
+    assert (
+        make_world(n_features=100, frequency="loguniform", active=2.0, seed=4).density != p
+    ).any()
 
 
-# --- laws of activity ------------------------------------------------------------------------------------------------
+# --- laws of activity -----------------------------------------------------------------------------
 
 
 def test_independent_features_by_hand() -> None:
@@ -95,12 +99,14 @@ def test_a_copula_has_exact_marginals_and_the_given_correlations() -> None:
     np.testing.assert_allclose(np.corrcoef(z.T), rho, atol=0.02)
     for i, j in ((0, 1), (0, 2), (1, 2)):
         pair = multivariate_normal(cov=rho[np.ix_([i, j], [i, j])])
-        expected = pair.cdf(norm.ppf(law.density[[i, j]]))  # both above is as likely as both below the mirrored bounds
+        # both above is as likely as both below the mirrored bounds
+        expected = pair.cdf(norm.ppf(law.density[[i, j]]))
         assert close((active[:, i] & active[:, j]).mean(), expected)
 
 
 def test_a_singular_copula_is_drawn() -> None:
-    world = make_world(n_features=5, rho=(1.0, 0.5, 0.5, 0.5, 0.5), active=2.0)  # a feature that is the sum of others
+    # a feature that is the sum of others
+    world = make_world(n_features=5, rho=(1.0, 0.5, 0.5, 0.5, 0.5), active=2.0)
     np.testing.assert_allclose(world.law.mix.T @ world.law.mix, correlations([0.5] * 4), atol=1e-7)
     assert close(world.codes(False, 0, range(N)).gt(0).double().mean(0), world.density)
 
@@ -150,7 +156,8 @@ def test_children_need_their_parents_and_exclude_each_other() -> None:
     world = make_world(n_features=9, tree=TREE, active=0.6, frequency="constant")
     expected = [0.5, 0.5 * 0.25 + 0.5 * 0.1, 0.5 * 0.5 + 0.5 * 0.1, 0.4 * 0.3, 0.2, 0.06, 0.12]
     np.testing.assert_allclose(world.density[:7], expected, atol=1e-8)
-    np.testing.assert_allclose(world.density[7:], 0.3, atol=1e-8)  # those that the tree does not name
+    # those that the tree does not name
+    np.testing.assert_allclose(world.density[7:], 0.3, atol=1e-8)
     active = world.codes(False, 0, range(N)).numpy() > 0
     assert close(active.mean(0), world.density)
     assert not (active[:, 1] & active[:, 2]).any()
@@ -180,7 +187,7 @@ def test_exactly_so_many_are_active() -> None:
     assert equal.tolist() == [[False, True, True], [True, False, True]]
 
 
-# --- magnitudes ------------------------------------------------------------------------------------------------------
+# --- magnitudes -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -213,7 +220,9 @@ def test_a_feature_of_magnitude_0_is_not_active(law: dict[str, Any], sigma: floa
     np.testing.assert_allclose(world.density, world.law.density * norm.cdf(1 / sigma))
 
 
-@pytest.mark.parametrize("law", [{}, {"exactly": 2}, {"rho": (1.0, 0.9, 0, 0, 0, 0)}, {"tree": TREE, "n_features": 7}])
+@pytest.mark.parametrize(
+    "law", [{}, {"exactly": 2}, {"rho": (1.0, 0.9, 0, 0, 0, 0)}, {"tree": TREE, "n_features": 7}]
+)
 def test_magnitudes_do_not_depend_on_what_is_active(law: dict[str, Any]) -> None:
     world = make_world(**law)
     codes = world.codes(False, 0, range(2**14)).numpy()
@@ -222,7 +231,7 @@ def test_magnitudes_do_not_depend_on_what_is_active(law: dict[str, Any]) -> None
         assert kstest(codes[codes[:, g] > 0, g], "uniform").pvalue > 1e-4
 
 
-# --- dictionaries ----------------------------------------------------------------------------------------------------
+# --- dictionaries ---------------------------------------------------------------------------------
 
 
 def gram(kind: str, cosine: float, n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -235,7 +244,9 @@ def gram(kind: str, cosine: float, n: int, d: int, seed: int = 0) -> np.ndarray:
 def test_dictionaries() -> None:
     np.testing.assert_allclose(gram("orthonormal", 0, 5, 7), np.eye(5), atol=1e-6)
     for cosine in (0.3, -0.2):
-        np.testing.assert_allclose(gram("cosine", cosine, 6, 6), (1 - cosine) * np.eye(6) + cosine, atol=1e-6)
+        np.testing.assert_allclose(
+            gram("cosine", cosine, 6, 6), (1 - cosine) * np.eye(6) + cosine, atol=1e-6
+        )
     off = gram("sphere", 0, 200, 50)[np.triu_indices(200, 1)]
     assert abs(off.mean()) < 5 / np.sqrt(50 * len(off))
     assert off.std() == pytest.approx(1 / np.sqrt(50), rel=0.03)
@@ -251,19 +262,24 @@ def test_a_narrow_spread_is_as_narrow_as_can_be() -> None:
     assert 2 * (off**2).sum() == pytest.approx(4 * 4 / 3 - 4, rel=1e-3)
 
 
-# --- activations -----------------------------------------------------------------------------------------------------
+# --- activations ----------------------------------------------------------------------------------
 
 
 def test_activations_are_codes_times_features_and_noise() -> None:
     world = make_world(noise=0.5)
     samples = range(5, 5 + 2**12)
-    left = world.activations(True, 0, samples) - world.codes(True, 0, samples) @ torch.from_numpy(world.features)
+    left = world.activations(True, 0, samples) - world.codes(True, 0, samples) @ torch.from_numpy(
+        world.features
+    )
     assert kstest(left.flatten().numpy() / 0.5, "norm").pvalue > 1e-3
 
 
 @pytest.mark.parametrize("parts", [[32, 32], [1024, 1024], [8192, 8192], [8192, 300]])
 def test_samples_are_the_same_in_any_stretch(parts: list[int]) -> None:
-    """Codes belong to a sample. Activations are a product of matrices, whose bits belong to its range."""
+    """Codes belong to a sample.
+
+    Activations are a product of matrices, whose bits belong to its range.
+    """
     world = make_world(correlation="pairs", noise=0.1, n_features=5)
     n = sum(parts)
     stretches = [range(0, parts[0]), range(parts[0], n)]
@@ -300,7 +316,9 @@ def test_models_of_one_world_share_its_batches() -> None:
 
 def test_purposes_stay_in_their_block() -> None:
     streams = set(Purpose) - {Purpose.MAGNITUDE, Purpose.NOISE}
-    of_worlds = {stream + added for stream in (Purpose.TRAIN, Purpose.EVALUATE) for added in (8, 16)}
+    of_worlds = {
+        stream + added for stream in (Purpose.TRAIN, Purpose.EVALUATE) for added in (8, 16)
+    }
     assert all(32 <= purpose < 64 for purpose in streams | of_worlds)
     assert not streams & of_worlds
     assert len(of_worlds) == 4

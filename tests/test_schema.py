@@ -42,12 +42,21 @@ def test_the_defaults_fit_together() -> None:
 
 
 def test_structure_keys_are_the_fields_of_a_structure() -> None:
-    assert {key.rpartition(".")[2] for key in STRUCTURE_KEYS} == {field.name for field in fields(Structure)}
+    assert {key.rpartition(".")[2] for key in STRUCTURE_KEYS} == {
+        field.name for field in fields(Structure)
+    }
     assert len(STRUCTURE_KEYS) == len(fields(Structure))
 
 
 def test_axis_keys_leave_out_the_engine_and_the_name() -> None:
-    left_out = {"engine.backend", "engine.device", "engine.threads", "engine.memory_gb", "name", "family"}
+    left_out = {
+        "engine.backend",
+        "engine.device",
+        "engine.threads",
+        "engine.memory_gb",
+        "name",
+        "family",
+    }
     assert set(KEYS) - set(AXIS_KEYS) == left_out
 
 
@@ -135,7 +144,8 @@ def test_an_unknown_key_is_no_value() -> None:
     "changes",
     [
         {"data__density": 0.5, "data__last": 2},  # 0.5 * 2 = 1
-        {"data__sparsity": 0.95, "data__last": 20},  # (1 - 0.95) * 20 = 1, and 1.0000000000000009 in floats
+        # (1 - 0.95) * 20 = 1, and 1.0000000000000009 in floats
+        {"data__sparsity": 0.95, "data__last": 20},
         {"model__n_features": 3, "data__sparsity": [0.1, 0.2, 0.3]},
         {"model__n_features": 2, "importance__values": [1, 5]},
         {"model__n_features": 16, "importance__decay": 100},  # 100^15 = 1e30
@@ -148,7 +158,12 @@ def test_an_unknown_key_is_no_value() -> None:
             "data__set_size": 2,
             "data__sparsity": [0.1, 0.1, 0.9, 0.9],
         },
-        {"model__target": "abs", "model__tied": False, "model__hidden": "relu", "data__signed": True},
+        {
+            "model__target": "abs",
+            "model__tied": False,
+            "model__hidden": "relu",
+            "data__signed": True,
+        },
         {"data__signed": True, "model__output": "linear"},
         {"model__hidden": "relu"},
         {"data__n_points": 50},
@@ -163,7 +178,10 @@ def test_combinations_that_make_sense(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"data__sparsity": 0.5, "data__density": 0.5}, ["data.density", "data.sparsity", "same quantity"]),
+        (
+            {"data__sparsity": 0.5, "data__density": 0.5},
+            ["data.density", "data.sparsity", "same quantity"],
+        ),
         ({"data__density": 0.5, "data__last": 3}, ["data.last", "1.5", "at most 1"]),
         ({"data__last": 10.5}, ["data.last", "density 0.1", "1.05"]),  # of the default sparsity 0.9
         ({"data__density": 1e-9, "data__last": 0.1}, ["data.density", "1e-10", "2^-32"]),
@@ -172,9 +190,15 @@ def test_combinations_that_make_sense(changes: dict[str, Any]) -> None:
         ({"data__sparsity": [0.5] * 4}, ["data.sparsity", "list of 4", "5 numbers"]),
         ({"data__density": [0.5] * 6}, ["data.density", "list of 6", "5 numbers"]),
         ({"importance__values": [1.0]}, ["importance.values", "list of 1"]),
-        ({"model__n_features": 17, "importance__decay": 100}, ["importance.decay", "100 over 17 features"]),
+        (
+            {"model__n_features": 17, "importance__decay": 100},
+            ["importance.decay", "100 over 17 features"],
+        ),
         # 20 * 1.575 = 31.5: the last but one is 10^31.5, the last one 10^(33.1 - 4)
-        ({"model__n_features": 22, "importance__decay": 10**1.575, "importance__last": 1e-4}, ["importance.decay"]),
+        (
+            {"model__n_features": 22, "importance__decay": 10**1.575, "importance__last": 1e-4},
+            ["importance.decay"],
+        ),
         (
             {"model__n_features": 3, "importance__decay": 10, "importance__last": 2e28},
             ["times importance.last=2e+28 is above 1e+30"],
@@ -185,13 +209,26 @@ def test_combinations_that_make_sense(changes: dict[str, Any]) -> None:
         ),
         ({"data__set_size": 2}, ["data.set_size", "data.correlation"]),
         ({"data__correlation": "correlated"}, ["data.set_size", "2 or more"]),
-        ({"data__correlation": "correlated", "data__set_size": 2}, ["does not divide model.n_features=5"]),
         (
-            {"data__correlation": "correlated", "data__set_size": 5, "data__density": [0.1, 0.1, 0.1, 0.1, 0.2]},
+            {"data__correlation": "correlated", "data__set_size": 2},
+            ["does not divide model.n_features=5"],
+        ),
+        (
+            {
+                "data__correlation": "correlated",
+                "data__set_size": 5,
+                "data__density": [0.1, 0.1, 0.1, 0.1, 0.2],
+            },
             ["data.density", "within a set"],
         ),
-        ({"data__correlation": "correlated", "data__set_size": 5, "data__last": 0.5}, ["data.last", "share"]),
-        ({"model__target": "abs"}, ["model.target", "model.tied=false", "model.hidden=relu", "data.signed=true"]),
+        (
+            {"data__correlation": "correlated", "data__set_size": 5, "data__last": 0.5},
+            ["data.last", "share"],
+        ),
+        (
+            {"model__target": "abs"},
+            ["model.target", "model.tied=false", "model.hidden=relu", "data.signed=true"],
+        ),
         ({"data__signed": True}, ["data.signed", "cannot be negative"]),
         ({"data__n_points": 5, "train__batch_size": 8}, ["train.batch_size", "full batch"]),
         ({"train__steps": 5, "train__warmup_steps": 6}, ["train.warmup_steps", "train.steps=5"]),
@@ -233,7 +270,8 @@ def test_complement_has_no_rounding_noise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "null"), (True, "true"), (1, "1"), ("x", "'x'"), ((1.0,), "[1.0]"), ([2], "[2]")]
+    ("value", "text"),
+    [(None, "null"), (True, "true"), (1, "1"), ("x", "'x'"), ((1.0,), "[1.0]"), ([2], "[2]")],
 )
 def test_values_are_shown_as_they_are_written(value: Any, text: str) -> None:
     assert show(value) == text
@@ -243,7 +281,7 @@ def test_long_values_are_shortened() -> None:
     assert len(show(list(range(1000)))) == 60
 
 
-# --- keys of other families -------------------------------------------------------------------------------------------
+# --- keys of other families -----------------------------------------------------------------------
 
 
 def matrix(value: Any) -> tuple[tuple[float, ...], ...] | None:
@@ -258,7 +296,13 @@ class WorldConfig:
     """Keys of a kind that toy models have none of."""
 
     rho: Any = key(  # noqa: RUF009 - a field, as below
-        "value", None, "correlations", parse=matrix, words="a square matrix", null="none", per_model=True
+        "value",
+        None,
+        "correlations",
+        parse=matrix,
+        words="a square matrix",
+        null="none",
+        per_model=True,
     )
     share: float = key("number", 0.5, "a share", high=1.0)
     kind: str = key("choice", "a", "a kind", choices=("a", "b"))
@@ -282,9 +326,13 @@ def test_a_key_brings_its_own_form() -> None:
     world = schema_of(replace(FAMILY, keys={"world": WorldConfig}))
     assert world.canonical("world.rho", [[1, 0.5], [0.5, 1]]) == ((1.0, 0.5), (0.5, 1.0))
     assert world.canonical("world.rho", None) is None
-    with pytest.raises(ValueError, match=r"got \[\[1\], \[2\]\]; allowed: a square matrix; or null \(none\)"):
+    with pytest.raises(
+        ValueError, match=r"got \[\[1\], \[2\]\]; allowed: a square matrix; or null \(none\)"
+    ):
         world.canonical("world.rho", [[1], [2]])
-    column = table_column(world.keys["world.rho"], array_of(world.keys["world.rho"], [((1.0,),), None]))
+    column = table_column(
+        world.keys["world.rho"], array_of(world.keys["world.rho"], [((1.0,),), None])
+    )
     assert column.tolist() == ["[[1.0]]", None]
 
 
@@ -298,7 +346,10 @@ def test_one_bound_alone_counts() -> None:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"keys": {"world": WorldConfig, "twin": TwinConfig}}, "kind: the last part of two keys of one structure"),
+        (
+            {"keys": {"world": WorldConfig, "twin": TwinConfig}},
+            "kind: the last part of two keys of one structure",
+        ),
         ({"keys": {"train": StepsConfig}}, r"train\.steps: a key of every family"),
         ({"defaults": {"train.optimiser": "adam"}}, r"train\.optimiser: a default of no key"),
         ({"defaults": {"train.optimizer": "adm"}}, "got 'adm'; allowed: adam or adamw or sgd"),

@@ -1,6 +1,8 @@
-"""What trained models must show, at small scale: exact minima, phases, the pentagon, the digon plateau, linear optima.
+"""What trained models must show, at small scale: exact minima, phases, the pentagon, the digon
+plateau, linear optima.
 
-The exact theory is the referee; each claim that could hold by accident has a negative control that must fail.
+The exact theory is the referee; each claim that could hold by accident has a negative control that
+must fail.
 """
 
 from pathlib import Path
@@ -21,7 +23,13 @@ Folder = pytest.TempPathFactory
 def phases(tmp_path_factory: Folder) -> Run:
     """n=2, m=1 at 3 densities and 5 importances, 8 seeds."""
     importances = "importance.last=0.2,0.5,1,2,5"
-    overrides = [importances, "data.density=0.5,0.3,0.1", "seed=range(0,8)", "train.steps=4000", "train.lr=0.003"]
+    overrides = [
+        importances,
+        "data.density=0.5,0.3,0.1",
+        "seed=range(0,8)",
+        "train.steps=4000",
+        "train.lr=0.003",
+    ]
     base = ["model.n_features=2", "model.n_hidden=1", "train.lr_schedule=linear"]
     return superpos.train([*base, *overrides], out=tmp_path_factory.mktemp("phases"))
 
@@ -60,21 +68,31 @@ def test_best_models_are_in_the_phase_of_the_exact_minimum(phases: Run) -> None:
     best = phases.table.groupby(["data.density", "importance.last"])["loss"].idxmin()
     trained = theory.phase_label(phases.tensor("W", best))
     exact = theory.phase_label(exact_minima(phases).W[best])
-    away = (phases.table.loc[best, "importance.last"] != 1).to_numpy()  # at r = 1 features 1 and 2 may change places
+    # at r = 1 features 1 and 2 may change places
+    away = (phases.table.loc[best, "importance.last"] != 1).to_numpy()
     assert set(exact[away]) == {0, 1, 2}
     np.testing.assert_array_equal(trained[away], exact[away])
-    assert (theory.phase_label(phases.tensor("W", best)[::-1]) != exact)[away].any()  # a map upside down does not pass
+    # a map upside down does not pass
+    assert (theory.phase_label(phases.tensor("W", best)[::-1]) != exact)[away].any()
 
 
 def test_the_digon_stays_best_beyond_the_triple_point_of_the_candidates() -> None:
-    # at r = 1 the candidates part at p = 4/7 = 0.571; the exact minima at 0.706, where lengths jump from 0.755
-    norms = np.sort(np.abs(theory.minimise_loss([[0.70] * 2, [0.712] * 2], 1.0, n_hidden=1).W[..., 0]))
+    # at r = 1 the candidates part at p = 4/7 = 0.571; the exact minima at 0.706, where lengths jump
+    # from 0.755
+    norms = np.sort(
+        np.abs(theory.minimise_loss([[0.70] * 2, [0.712] * 2], 1.0, n_hidden=1).W[..., 0])
+    )
     np.testing.assert_allclose(norms[0], 0.759, atol=0.001)
     np.testing.assert_allclose(norms[1], [0.501, 0.922], atol=0.003)
 
 
 def test_training_finds_the_triangle_that_the_candidates_leave_out(tmp_path: Path) -> None:
-    overrides = ["model.n_features=3", "model.n_hidden=2", "data.density=0.6", "train.lr_schedule=linear"]
+    overrides = [
+        "model.n_features=3",
+        "model.n_hidden=2",
+        "data.density=0.6",
+        "train.lr_schedule=linear",
+    ]
     run = superpos.train([*overrides, "seed=range(0,40)"], out=tmp_path)
     minimum = theory.minimise_loss(np.full(3, 0.6), 1.0, n_hidden=2).loss
     triangle = (run.table["geometry"] == "triangle").to_numpy()
@@ -95,7 +113,8 @@ def test_most_seeds_end_as_a_pentagon_near_the_exact_optimum(pentagons: Run) -> 
     assert gap.min() > -1e-9
     assert pentagon.mean() > 0.5
     assert gap[pentagon].max() < 0.03
-    assert gap[~pentagon].min(initial=np.inf) > 0.03  # what is not named a pentagon is not one by its loss either
+    # what is not named a pentagon is not one by its loss either
+    assert gap[~pentagon].min(initial=np.inf) > 0.03
 
 
 def test_the_exact_descent_keeps_the_geometry(pentagons: Run) -> None:
@@ -126,11 +145,24 @@ def test_the_digon_plateau_is_a_line_and_its_controls_are_not(plateau: Run) -> N
 
 
 def test_a_linear_model_keeps_the_most_important_features(tmp_path: Path) -> None:
-    overrides = ["model.n_features=8", "model.n_hidden=3", "model.output=linear", "importance.decay=0.7"]
-    training = ["data.density=0.4", "train.steps=8000", "train.lr=0.003", "train.lr_schedule=cosine"]
+    overrides = [
+        "model.n_features=8",
+        "model.n_hidden=3",
+        "model.output=linear",
+        "importance.decay=0.7",
+    ]
+    training = [
+        "data.density=0.4",
+        "train.steps=8000",
+        "train.lr=0.003",
+        "train.lr_schedule=cosine",
+    ]
     run = superpos.train([*overrides, *training, "train.weight_decay=0"], out=tmp_path)
     weights = run.weights(0)
     lost = 0.7 ** np.arange(3, 8)
     assert run.table["loss"][0] == pytest.approx(theory.variance(0.4) * lost.sum(), rel=1e-3)
-    np.testing.assert_allclose(weights["W"] @ weights["W"].T, np.diag([1.0] * 3 + [0.0] * 5), atol=0.02)
-    np.testing.assert_allclose(weights["b"], [0, 0, 0] + [0.2] * 5, atol=0.01)  # p / 2 for a dropped feature
+    np.testing.assert_allclose(
+        weights["W"] @ weights["W"].T, np.diag([1.0] * 3 + [0.0] * 5), atol=0.02
+    )
+    # p / 2 for a dropped feature
+    np.testing.assert_allclose(weights["b"], [0, 0, 0] + [0.2] * 5, atol=0.01)

@@ -1,4 +1,6 @@
-"""The site that is built from the documents: every page is in its navigation, and links lead to what is there."""
+"""The site that is built from the documents: every page is in its navigation, and links lead to
+what is there.
+"""
 
 from __future__ import annotations
 
@@ -54,12 +56,26 @@ def test_every_document_is_in_the_navigation() -> None:
     assert [page for page in pages if not (ROOT / page).is_file()] == []
 
 
-@pytest.mark.skipif(find_spec("mkdocs_jupyter") is None or find_spec("material") is None, reason="needs superpos[docs]")
+@pytest.mark.skipif(
+    find_spec("mkdocs_jupyter") is None or find_spec("material") is None,
+    reason="needs superpos[docs]",
+)
 def test_the_site_builds_and_its_links_lead_on(tmp_path: Path) -> None:
-    command = ["build", "--strict", "--quiet", f"--config-file={SETTINGS}", f"--site-dir={tmp_path}"]
+    command = [
+        "build",
+        "--strict",
+        "--quiet",
+        f"--config-file={SETTINGS}",
+        f"--site-dir={tmp_path}",
+    ]
     quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", *command], env=quiet, cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "mkdocs", *command],
+        env=quiet,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (built.returncode, built.stdout) == (0, ""), built.stderr
     pages = {page: Links(page) for page in tmp_path.rglob("*.html")}
@@ -69,9 +85,15 @@ def test_the_site_builds_and_its_links_lead_on(tmp_path: Path) -> None:
     for page, links in pages.items():
         faults += [f"{page.name} loads {link}" for link in links.loads if urlsplit(link).netloc]
         inner = [urlsplit(link) for link in links.leads | links.loads]
-        for link in (found for found in inner if not found.scheme and not found.netloc and page.name != "404.html"):
+        for link in (
+            found
+            for found in inner
+            if not found.scheme and not found.netloc and page.name != "404.html"
+        ):
             target = (page.parent / unquote(link.path)).resolve() if link.path else page
             known = pages[target].names if target in pages else set()
-            if not target.exists() or (link.fragment and target in pages and unquote(link.fragment) not in known):
+            if not target.exists() or (
+                link.fragment and target in pages and unquote(link.fragment) not in known
+            ):
                 faults.append(f"{page.name} leads to {link.geturl()}")
     assert faults == []

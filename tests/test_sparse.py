@@ -1,4 +1,7 @@
-"""What the sparse sampler draws is distributed as what the dense one draws. Streams are fixed: a bound holds or not."""
+"""What the sparse sampler draws is distributed as what the dense one draws.
+
+Streams are fixed: a bound holds or not.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +40,17 @@ def assert_counts(found: Any, trials: int, probability: Any) -> None:
 def test_the_logarithm() -> None:
     words = torch.cat([torch.tensor([0, 1, 2**31, 2**32 - 1]), torch.randint(2**32, (10**5,))])
     expected = -np.log((words.numpy() + 0.5) / 2**32)
-    assert np.abs(sparse.minus_log(words).numpy() - expected).max() < 4e-11  # where its series is cut
+    # where its series is cut
+    assert np.abs(sparse.minus_log(words).numpy() - expected).max() < 4e-11
 
 
 def test_gaps_of_given_words() -> None:
-    # p = 1/2: the gap is the number of halvings of u / 2^32 below 1. u = 2^31 + 1 is just above 1/2.
+    # p = 1/2: the gap is the number of halvings of u / 2^32 below 1. u = 2^31 + 1 is just above
+    # 1/2.
     rate = torch.from_numpy(sparse.gap_rate(np.array([[0.5, 0.7]])))  # of the largest density
     words = torch.tensor([2**32 - 1, 2**31 + 1, 2**31 - 1, 2**30 + 1, 2**30 - 1, 1])
-    assert sparse.gaps(words, rate).tolist() == [0, 0, 1, 1, 2, 31]  # 3/2 / 2^32 lies between 2^-32 and 2^-31
+    # 3/2 / 2^32 lies between 2^-32 and 2^-31
+    assert sparse.gaps(words, rate).tolist() == [0, 0, 1, 1, 2, 31]
     always = torch.from_numpy(sparse.gap_rate(np.array([[0.0]])))
     assert sparse.gaps(words, always).tolist() == [0] * 6
 
@@ -59,14 +65,19 @@ def test_gaps_are_geometric() -> None:
     assert stats.chisquare(counts, probability * len(found)).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("density", [0.01, 0.1, [0.04, 0.04, 0.02, 0.01, 0.005, 0.001, 1e-4, 0.03, 0.04, 0.02]])
+@pytest.mark.parametrize(
+    "density", [0.01, 0.1, [0.04, 0.04, 0.02, 0.01, 0.005, 0.001, 1e-4, 0.03, 0.04, 0.02]]
+)
 def test_marginals_of_ten_million_cells(density: Any) -> None:
     x = draw(density)
     active = x != 0
     assert_counts(active.sum(0), SAMPLES, density)
-    per_row = active[: SAMPLES // 1024 * 1024].reshape(-1, 1024, 10).sum((0, 2))  # by place in the segment
+    # by place in the segment
+    per_row = active[: SAMPLES // 1024 * 1024].reshape(-1, 1024, 10).sum((0, 2))
     mean = np.mean(density) * 10 * (SAMPLES // 1024)
-    spread = np.sum(np.broadcast_to(density, 10) * (1 - np.broadcast_to(density, 10))) * (SAMPLES // 1024)
+    spread = np.sum(np.broadcast_to(density, 10) * (1 - np.broadcast_to(density, 10))) * (
+        SAMPLES // 1024
+    )
     assert np.all(np.abs(per_row[[0, 1, 511, 1022, 1023]] - mean) <= 4 * np.sqrt(spread))
 
 
@@ -144,7 +155,9 @@ def test_draws_of_a_model_are_its_own() -> None:
     task.sparsity[3, 2] = 0.99
     x = inputs.sample(task, Purpose.TRAIN, 3, range(500))
     for i in range(4):
-        assert torch.equal(inputs.sample(task.take(slice(i, i + 1)), Purpose.TRAIN, 3, range(500))[0], x[i])
+        assert torch.equal(
+            inputs.sample(task.take(slice(i, i + 1)), Purpose.TRAIN, 3, range(500))[0], x[i]
+        )
     assert torch.equal(x[0], x[2])
     assert not torch.equal(x[0], x[1])
     other = inputs.sample(task, Purpose.TRAIN, 4, range(500))
@@ -152,10 +165,14 @@ def test_draws_of_a_model_are_its_own() -> None:
     assert not torch.equal(x, inputs.sample(task, Purpose.EVALUATE, 3, range(500)))
 
 
-def trained_alike(sampler: str, density: Any, samples: int, models: int = 48, **structure: Any) -> Task:
+def trained_alike(
+    sampler: str, density: Any, samples: int, models: int = 48, **structure: Any
+) -> Task:
     """Models with seeds of their own and the same sizes."""
-    return make_task(5, 2, models, density=density, importance=[1, 0.9, 0.8, 0.7, 0.6], batch_size=samples,
-                     sampler=sampler, reduction="sum", **structure)  # fmt: skip
+    return make_task(
+        5, 2, models, density=density, importance=[1, 0.9, 0.8, 0.7, 0.6], batch_size=samples,
+        sampler=sampler, reduction="sum", **structure,
+    )  # fmt: skip
 
 
 def mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -168,12 +185,19 @@ def test_loss_and_gradient_have_the_expectation_of_theory(density: Any) -> None:
     samples, random = 20_000, np.random.default_rng(3)
     params = {"W": random.normal(0, 0.6, (5, 2)), "b": np.array([-0.1, 0.05, 0.0, -0.02, 0.1])}
     task = trained_alike("sparse", density, samples)
-    same = {name: np.repeat(value[None].astype(np.float32), len(task), 0) for name, value in params.items()}
+    same = {
+        name: np.repeat(value[None].astype(np.float32), len(task), 0)
+        for name, value in params.items()
+    }
     found, grads = FUSED.gradients(task, same, 0)
     evaluated, error = FUSED.evaluate(task, same, samples)
 
     def exact(changed: dict[str, np.ndarray]) -> float:
-        return float(exact_loss.exact_loss(task.take(slice(0, 1)), {k: v[None] for k, v in changed.items()})[0])
+        return float(
+            exact_loss.exact_loss(task.take(slice(0, 1)), {k: v[None] for k, v in changed.items()})[
+                0
+            ]
+        )
 
     for values in (found, evaluated):
         mean, spread = mean_and_error(values)
@@ -183,7 +207,9 @@ def test_loss_and_gradient_have_the_expectation_of_theory(density: Any) -> None:
         for index in np.ndindex(value.shape):
             step = np.zeros_like(value)
             step[index] = 1e-4
-            slope = (exact(params | {name: value + step}) - exact(params | {name: value - step})) / 2e-4
+            slope = (
+                exact(params | {name: value + step}) - exact(params | {name: value - step})
+            ) / 2e-4
             mean, spread = mean_and_error(grads[name][(slice(None), *index)])
             assert abs(mean - slope) < 4 * spread + 1e-6, (name, index)
 
@@ -197,10 +223,14 @@ def test_both_samplers_have_one_expectation(density: Any) -> None:
     for sampler in ("dense", "sparse"):
         task = trained_alike(sampler, density, 20_000, **structure)
         shapes = task.structure.param_shapes
-        params = params or {name: random.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
+        params = params or {
+            name: random.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()
+        }
         same = {name: np.repeat(value[None], len(task), 0) for name, value in params.items()}
         loss, grads = FUSED.gradients(task, same, 0)
-        found[sampler] = {"loss": mean_and_error(loss)} | {name: mean_and_error(grad) for name, grad in grads.items()}
+        found[sampler] = {"loss": mean_and_error(loss)} | {
+            name: mean_and_error(grad) for name, grad in grads.items()
+        }
     for name, (mean, error) in found["sparse"].items():
         other, its_error = found["dense"][name]
         assert np.all(np.abs(mean - other) <= 4 * np.hypot(error, its_error) + 1e-7), name

@@ -23,7 +23,11 @@ from superpos.store import RunFolder, files, latest_run
 from superpos.store.manifest import chunk_rows
 
 CHUNKS = [[0, 2, 4], [1, 3, 5, 6]]
-FACTS: dict[str, Any] = {"plan": {"base": {"seed": 2**64 - 1}}, "chunks": CHUNKS, "engine": {"backend": "fused"}}
+FACTS: dict[str, Any] = {
+    "plan": {"base": {"seed": 2**64 - 1}},
+    "chunks": CHUNKS,
+    "engine": {"backend": "fused"},
+}
 
 
 def open_run(out: Path, fresh: bool = False, **changes: Any) -> RunFolder:
@@ -32,12 +36,17 @@ def open_run(out: Path, fresh: bool = False, **changes: Any) -> RunFolder:
 
 def results(rows: list[int], seed: int = 0) -> tuple[dict[str, Any], pd.DataFrame]:
     rng = np.random.default_rng([seed, *rows])
-    tensors = {"W": rng.random((len(rows), 5, 2), dtype=np.float32), "b": rng.random((len(rows), 5), dtype=np.float32)}
+    tensors = {
+        "W": rng.random((len(rows), 5, 2), dtype=np.float32),
+        "b": rng.random((len(rows), 5), dtype=np.float32),
+    }
     return tensors, pd.DataFrame({"model": rows, "loss": rng.random(len(rows))})
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
 
 
 def test_open_makes_the_folder_and_seals_the_manifest(tmp_path: Path) -> None:
@@ -45,7 +54,11 @@ def test_open_makes_the_folder_and_seals_the_manifest(tmp_path: Path) -> None:
     assert run.path == tmp_path / "demo" / "0123456789ab"
     written = json.loads((run.path / "manifest.json").read_text())
     assert written["schema_version"] == 1
-    assert (written["name"], written["run_id"], written["command"]) == ("demo", "0123456789ab", ["train"])
+    assert (written["name"], written["run_id"], written["command"]) == (
+        "demo",
+        "0123456789ab",
+        ["train"],
+    )
     assert written["plan"] == FACTS["plan"]
     assert written["created"].endswith("+00:00")
     # [first, count, step]: 0 2 4; then 1 3 5 and 6
@@ -57,7 +70,9 @@ def test_open_makes_the_folder_and_seals_the_manifest(tmp_path: Path) -> None:
 def test_manifest_is_canonical(tmp_path: Path) -> None:
     first = open_run(tmp_path / "a", created="then", plan={"b": 1, "a": [1, 2]})
     second = open_run(tmp_path / "b", plan={"a": (1, np.int64(2)), "b": 1}, created="then")
-    assert (first.path / "manifest.json").read_bytes() == (second.path / "manifest.json").read_bytes()
+    assert (first.path / "manifest.json").read_bytes() == (
+        second.path / "manifest.json"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize("rows", [[], [7], [3, 1, 2], [0, 1, 2, 3], [5, 5, 5], [9, 7, 5, 0, 100]])
@@ -75,9 +90,15 @@ def test_the_same_plan_continues_and_keeps_the_first_manifest(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("plan", {"base": {"seed": 1}}), ("chunks", [list(range(7))]), ("engine", {"backend": "reference"})],
+    [
+        ("plan", {"base": {"seed": 1}}),
+        ("chunks", [list(range(7))]),
+        ("engine", {"backend": "reference"}),
+    ],
 )
-def test_another_plan_is_refused_and_changes_nothing(tmp_path: Path, key: str, value: object) -> None:
+def test_another_plan_is_refused_and_changes_nothing(
+    tmp_path: Path, key: str, value: object
+) -> None:
     run = open_run(tmp_path)
     before = names(tmp_path), (run.path / "manifest.json").read_bytes()
     with pytest.raises(PlanMismatchError, match=f"{key}: there .*, now .*--fresh") as caught:
@@ -162,7 +183,9 @@ def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path, fresh: bool)
     foreign = tmp_path / "demo" / "0123456789ab"
     foreign.mkdir(parents=True)
     (foreign / "thesis.tex").write_text("mine")
-    with pytest.raises(SuperposError, match=r"not a run folder: it holds thesis\.tex but no manifest\.json"):
+    with pytest.raises(
+        SuperposError, match=r"not a run folder: it holds thesis\.tex but no manifest\.json"
+    ):
         open_run(tmp_path, fresh=fresh)
     assert names(tmp_path) == ["demo/0123456789ab/thesis.tex"]
 
@@ -198,7 +221,10 @@ def _read_only_folder() -> Iterator[Path]:
 
 
 def test_a_read_only_output_folder_is_an_error_with_the_reason() -> None:
-    with _read_only_folder() as folder, pytest.raises(SuperposError, match="Permission denied") as caught:
+    with (
+        _read_only_folder() as folder,
+        pytest.raises(SuperposError, match="Permission denied") as caught,
+    ):
         open_run(folder)
     assert str(folder) in str(caught.value)
     assert caught.value.exit_code == 2
@@ -241,14 +267,18 @@ def test_results_that_do_not_fit_the_chunk_are_refused(tmp_path: Path) -> None:
     tensors, table = results(CHUNKS[0])
     with pytest.raises(ValueError, match="not those of chunk 1"):
         run.publish(1, tensors, table)
-    with pytest.raises(ValueError, match=r"tensor W has shape \(2, 5, 2\), expected 3 models first"):
+    with pytest.raises(
+        ValueError, match=r"tensor W has shape \(2, 5, 2\), expected 3 models first"
+    ):
         run.publish(0, {"W": tensors["W"][:2]}, table)
     run.publish(0, {**tensors, "history/step": np.arange(9)}, table)
     assert run.read(0)[0]["history/step"].shape == (9,)
 
 
 @pytest.mark.parametrize("works", [False, True], ids=["no-hard-links", "nfs-error-though-linked"])
-def test_file_systems_with_odd_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, works: bool) -> None:
+def test_file_systems_with_odd_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
     link = os.link
 
     def odd(source: Path, target: Path) -> None:

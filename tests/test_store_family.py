@@ -1,4 +1,6 @@
-"""What a run has from its family: views, columns of settings, formats; and a run whose family nobody knows."""
+"""What a run has from its family: views, columns of settings, formats; and a run whose family
+nobody knows.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,10 @@ FAMILY = Family(
     views={"scaled": scaled},
     exporters={
         "text": lambda run, model: f"{model}: {run.weights(model)['b'].tolist()}".encode(),
-        "files": lambda run, model: {"number.txt": str(model).encode(), "b.bin": run.weights(model)["b"].tobytes()},
+        "files": lambda run, model: {
+            "number.txt": str(model).encode(),
+            "b.bin": run.weights(model)["b"].tobytes(),
+        },
     },
 )
 
@@ -124,7 +129,9 @@ def test_views_of_a_family_are_methods_of_its_runs(tmp_path: Path) -> None:
 
 def test_what_is_no_view_is_an_attribute_error_that_says_what_there_is(tmp_path: Path) -> None:
     run = run_of(tmp_path)
-    with pytest.raises(AttributeError, match="no 'features'; it is for runs of family=sae; its family adds scaled"):
+    with pytest.raises(
+        AttributeError, match="no 'features'; it is for runs of family=sae; its family adds scaled"
+    ):
         run.features(3)
     assert not hasattr(run, "_repr_latex_")
 
@@ -135,7 +142,9 @@ def test_a_run_is_copied_and_pickled_as_before(tmp_path: Path) -> None:
         assert other.scaled(1) == 6.0
 
 
-def test_the_error_of_a_property_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_property_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(_: str) -> Family:
         raise AttributeError("the family's module is broken")
 
@@ -169,7 +178,9 @@ def test_keys_that_were_added_later_have_their_defaults(tmp_path: Path) -> None:
 
 def test_keys_that_were_added_later_change_no_digest(tmp_path: Path) -> None:
     run = run_of(tmp_path)
-    assert run.digest() == run.folder.digest() == run_of(tmp_path / "unknown", family="alien").digest()
+    assert (
+        run.digest() == run.folder.digest() == run_of(tmp_path / "unknown", family="alien").digest()
+    )
 
 
 def test_status_counts_by_the_label_of_the_family(tmp_path: Path) -> None:
@@ -186,7 +197,9 @@ def test_a_model_is_exported_in_a_format_of_its_family(tmp_path: Path) -> None:
     run = run_of(tmp_path)
     path = run.export("text", 2, tmp_path / "new" / "model.txt")
     assert path.read_text() == "2: [2.0, 2.0, 2.0]"
-    with pytest.raises(SuperposError, match="'csv' is no format of the family 'toy'; allowed: text, files"):
+    with pytest.raises(
+        SuperposError, match="'csv' is no format of the family 'toy'; allowed: text, files"
+    ):
         run.export("csv", 2, tmp_path / "model.csv")
     folder = run.export("files", 1, tmp_path / "folder")
     assert {path.name for path in folder.iterdir()} == {"number.txt", "b.bin"}
@@ -211,7 +224,9 @@ def test_what_needs_an_unknown_family_is_refused(tmp_path: Path) -> None:
     run = run_of(tmp_path, family="alien")
     with pytest.raises(AttributeError, match="a run of the unknown family 'alien' has no 'scaled'"):
         run.scaled(0)
-    with pytest.raises(SuperposError, match="is a run of the family 'alien', which this program does not know"):
+    with pytest.raises(
+        SuperposError, match="is a run of the family 'alien', which this program does not know"
+    ):
         run.export("text", 0, tmp_path / "x")
     for command in ("plot", "report"):
         told = CliRunner().invoke(app, [command, str(run.path)])

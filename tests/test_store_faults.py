@@ -26,7 +26,8 @@ FACTS: dict[str, Any] = {
     "chunks": [range(first, first + MODELS) for first in range(0, MODELS * CHUNKS, MODELS)],
 }
 
-# A process that publishes chunks. Argument 4 is added to the numbers: writers may differ, as on two kinds of processor.
+# A process that publishes chunks. Argument 4 is added to the numbers: writers may differ, as on two
+# kinds of processor.
 WRITER = """
 import sys
 from pathlib import Path
@@ -42,14 +43,16 @@ models, chunks, offset = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 rows = [range(first, first + models) for first in range(0, models * chunks, models)]
 print("ready", flush=True)
 sys.stdin.readline()
-run = RunFolder.open(Path(sys.argv[1]), "demo", "0123456789ab", {"plan": "p", "engine": "e", "chunks": rows})
+facts = {"plan": "p", "engine": "e", "chunks": rows}
+run = RunFolder.open(Path(sys.argv[1]), "demo", "0123456789ab", facts)
 for chunk in range(chunks):
     run.save_checkpoint(chunk, {"step": np.array(chunk)})
     print(int(run.publish(chunk, *results(run.rows[chunk], offset))), flush=True)
     run.drop_checkpoints(chunk)
 """
 
-# The same chunk published in one folder after another, each time killed at the next call that touches the disk.
+# The same chunk published in one folder after another, each time killed at the next call that
+# touches the disk.
 DIES_EVERYWHERE = (
     WRITER.split("models, chunks")[0]
     + """
@@ -83,11 +86,15 @@ print(kills - 1)
 
 
 def expected(rows: np.ndarray, offset: float = 0.0) -> tuple[dict[str, Any], pd.DataFrame]:
-    W = np.random.default_rng(int(rows[0])).random((len(rows), 100, 20), dtype=np.float32) + np.float32(offset)
+    W = np.random.default_rng(int(rows[0])).random(
+        (len(rows), 100, 20), dtype=np.float32
+    ) + np.float32(offset)
     return {"W": W}, pd.DataFrame({"model": rows, "loss": W.sum((1, 2), dtype=np.float64)})
 
 
-def start(script: str, out: Path, *, models: int = MODELS, offset: float = 0.0) -> subprocess.Popen[str]:
+def start(
+    script: str, out: Path, *, models: int = MODELS, offset: float = 0.0
+) -> subprocess.Popen[str]:
     paths = [str(Path(superpos.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(
         [sys.executable, "-c", script, str(out), str(models), str(CHUNKS), str(offset)],
@@ -145,7 +152,9 @@ def test_kill_at_random_moments_leaves_whole_chunks_or_none(tmp_path: Path) -> N
             assert "corrupt" not in run.states(verify=True)
             for chunk, state in enumerate(run.states()):
                 if state == "done":
-                    np.testing.assert_array_equal(run.read(chunk)[0]["W"], expected(run.rows[chunk])[0]["W"])
+                    np.testing.assert_array_equal(
+                        run.read(chunk)[0]["W"], expected(run.rows[chunk])[0]["W"]
+                    )
     with start(WRITER, tmp_path) as process:
         process.communicate("\n")
     run = RunFolder.at(path)
@@ -162,7 +171,9 @@ def test_kill_at_every_touch_of_the_disk(tmp_path: Path) -> None:
         path = tmp_path / str(number) / "demo" / "0123456789ab"
         if (path / "manifest.json").exists():
             assert RunFolder.at(path).state(0, verify=True) in ("missing", "done"), number
-        run = RunFolder.open(tmp_path / str(number), "demo", "0123456789ab", {**FACTS, "chunks": [range(3)]})
+        run = RunFolder.open(
+            tmp_path / str(number), "demo", "0123456789ab", {**FACTS, "chunks": [range(3)]}
+        )
         run.publish(0, *expected(run.rows[0]))
         assert run.digest() == digest, number
 
@@ -176,7 +187,8 @@ def test_two_writers_at_once(tmp_path: Path, offset: float) -> None:
             release(process)
         wins = [process.communicate()[0].split() for process in (one, two)]
     assert one.returncode == two.returncode == 0
-    # Every chunk has exactly one first writer; where writers differ, one may move the other's unsealed parts aside.
+    # Every chunk has exactly one first writer; where writers differ, one may move the other's
+    # unsealed parts aside.
     assert all("1" in pair for pair in zip(*wins, strict=True))
     assert offset or all(set(pair) == {"0", "1"} for pair in zip(*wins, strict=True))
     run = RunFolder.at(tmp_path / "demo" / "0123456789ab")
@@ -193,7 +205,9 @@ def test_two_writers_at_once(tmp_path: Path, offset: float) -> None:
 
 @pytest.mark.parametrize("how", ["truncated", "flipped", "empty"])
 @pytest.mark.parametrize("suffix", ["safetensors", "parquet", "json"])
-def test_a_damaged_chunk_is_found_moved_aside_and_replaced(tmp_path: Path, suffix: str, how: str) -> None:
+def test_a_damaged_chunk_is_found_moved_aside_and_replaced(
+    tmp_path: Path, suffix: str, how: str
+) -> None:
     run = published(tmp_path)
     digest = run.digest()
     [path] = (run.path / "chunks").glob(f"*00000.{suffix}")
@@ -241,7 +255,9 @@ def test_a_missing_part_makes_a_chunk_corrupt(tmp_path: Path, suffix: str) -> No
     assert run.state(0, verify=True) == "done"
 
 
-def test_loose_parts_of_a_killed_writer_do_not_enter_a_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loose_parts_of_a_killed_writer_do_not_enter_a_chunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(file_group, "ABANDONED_SECONDS", 0.05)
     run = published(tmp_path)
     (run.path / "chunks" / "00000.json").unlink()
@@ -253,11 +269,15 @@ def test_loose_parts_of_a_killed_writer_do_not_enter_a_chunk(tmp_path: Path, mon
     assert run.publish(0, *expected(run.rows[0]))
     assert (run.path / "chunks" / "00000.parquet").read_bytes() == loose
     np.testing.assert_array_equal(run.read(0)[0]["W"], expected(run.rows[0])[0]["W"])
-    assert [path.name for path in (run.path / "chunks" / "corrupt" / "00000-1").iterdir()] == ["00000.safetensors"]
+    assert [path.name for path in (run.path / "chunks" / "corrupt" / "00000-1").iterdir()] == [
+        "00000.safetensors"
+    ]
 
 
 def test_a_living_writer_is_waited_for(tmp_path: Path) -> None:
-    """A writer stops for a moment between its first and its second link; another one has different results."""
+    """A writer stops for a moment between its first and its second link; another one has different
+    results.
+    """
     slow = published(tmp_path / "slow")
     run = RunFolder.open(tmp_path, "demo", "0123456789ab", {**FACTS, "chunks": [range(3)]})
     names = ["00000.safetensors", "00000.parquet", "00000.json"]
@@ -275,7 +295,9 @@ def test_a_living_writer_is_waited_for(tmp_path: Path) -> None:
     assert sorted(path.name for path in (run.path / "chunks").iterdir()) == sorted(names)
 
 
-def test_a_run_with_a_damaged_table_loads_without_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_with_a_damaged_table_loads_without_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     run = undisturbed(tmp_path)
     damage(run.path / "chunks" / "00002.parquet", "flipped")
     loaded = load(run.path)
@@ -302,7 +324,9 @@ def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
     assert run.load_checkpoint(0) is None
     run.save_checkpoint(1, {"step": np.array(99)})
     for step in range(5):
-        run.save_checkpoint(0, {"step": np.array(step), "params/W": np.full((2, 3), step, dtype=np.float32)})
+        run.save_checkpoint(
+            0, {"step": np.array(step), "params/W": np.full((2, 3), step, dtype=np.float32)}
+        )
         loaded = run.load_checkpoint(0)
         assert loaded is not None
         assert loaded["step"] == step
@@ -315,7 +339,9 @@ def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["truncated", "flipped", "empty"])
-def test_a_damaged_checkpoint_falls_back_to_the_older_then_to_none(tmp_path: Path, how: str) -> None:
+def test_a_damaged_checkpoint_falls_back_to_the_older_then_to_none(
+    tmp_path: Path, how: str
+) -> None:
     run = published(tmp_path)
     for step in (1, 2):
         run.save_checkpoint(0, {"step": np.array(step)})

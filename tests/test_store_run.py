@@ -36,7 +36,10 @@ def results(chunk: int) -> tuple[dict[str, Any], pd.DataFrame]:
         "history/loss": model[:, None] + np.array([0.5, 0.25, 0.125], dtype=np.float32),
     }
     if chunk == 1:
-        tensors |= {"snapshots/step": STEPS[:2], "snapshots/W": model[:, None, None, None] + np.zeros((2, 2, n, m))}
+        tensors |= {
+            "snapshots/step": STEPS[:2],
+            "snapshots/W": model[:, None, None, None] + np.zeros((2, 2, n, m)),
+        }
     table = pd.DataFrame(
         {
             "model": rows,
@@ -52,7 +55,9 @@ def results(chunk: int) -> tuple[dict[str, Any], pd.DataFrame]:
     return tensors, table
 
 
-def make(out: Path, chunks: tuple[int, ...] = (0, 1, 2), name: str = "demo", run_id: str = "0123456789ab") -> RunFolder:
+def make(
+    out: Path, chunks: tuple[int, ...] = (0, 1, 2), name: str = "demo", run_id: str = "0123456789ab"
+) -> RunFolder:
     folder = RunFolder.open(out, name, run_id, {"plan": "p", "engine": "e", "chunks": CHUNKS})
     for chunk in chunks:
         folder.publish(chunk, *results(chunk))
@@ -73,7 +78,8 @@ def test_the_table_is_in_model_order(run: Run) -> None:
     assert table["seed"][6] == 2**64 - 7
     assert table["diverged_at"].dtype == pd.Int64Dtype()
     assert table["diverged_at"].dropna().to_dict() == {4: 7}
-    assert table["data.n_points"].dtype == pd.Int64Dtype()  # null in all of chunk 0, integers elsewhere
+    # null in all of chunk 0, integers elsewhere
+    assert table["data.n_points"].dtype == pd.Int64Dtype()
     assert table["data.n_points"].isna().tolist() == [True, False, False, True, False, False, True]
     assert table["data.sparsity"][2].tolist() == [0.5, 0.5, 0.5]
     assert (run.name, run.n_models, run.complete) == ("demo", 7, True)
@@ -92,8 +98,14 @@ def test_a_tensor_gathers_rows_of_several_chunks_in_the_order_asked(run: Run) ->
     assert found.shape == (5, 5, 2)
     assert found.dtype == np.float32
     assert found[:, 2, 1].tolist() == [4.25, 0.25, 6.25, 1.25, 4.25]
-    np.testing.assert_array_equal(run.tensor("W", run.table.index[[2, 5]]), np.full((2, 3, 1), [[[2.25]], [[5.25]]]))
-    assert run.tensor("W", run.table["data.n_points"].isna())[:, 0, 0].tolist() == [0.25, 3.25, 6.25]
+    np.testing.assert_array_equal(
+        run.tensor("W", run.table.index[[2, 5]]), np.full((2, 3, 1), [[[2.25]], [[5.25]]])
+    )
+    assert run.tensor("W", run.table["data.n_points"].isna())[:, 0, 0].tolist() == [
+        0.25,
+        3.25,
+        6.25,
+    ]
 
 
 def test_truth_values_with_gaps_choose_what_is_true(run: Run) -> None:
@@ -103,7 +115,10 @@ def test_truth_values_with_gaps_choose_what_is_true(run: Run) -> None:
 
 
 def test_rows_of_different_shapes_are_refused(run: Run) -> None:
-    with pytest.raises(ValueError, match=r"W has different shapes \[\(3, 1\), \(5, 2\)\]: choose rows of equal shape"):
+    with pytest.raises(
+        ValueError,
+        match=r"W has different shapes \[\(3, 1\), \(5, 2\)\]: choose rows of equal shape",
+    ):
         run.tensor("W")
     assert run.tensor("history/loss").shape == (7, 3)
 
@@ -133,10 +148,18 @@ def test_history_and_snapshots(run: Run, tmp_path: Path) -> None:
     np.testing.assert_array_equal(weights["W"], np.full((2, 5, 2), 4.0))
     steps, weights = run.snapshots(0)
     assert (steps.tolist(), weights) == ([], {})
-    bare = RunFolder.open(tmp_path / "bare", "demo", "b", {"plan": {}, "engine": 1, "chunks": [[0]]})
-    bare.publish(0, {"W": np.zeros((1, 2, 1)), "history/loss": np.zeros((1, 0))}, pd.DataFrame({"model": [0]}))
+    bare = RunFolder.open(
+        tmp_path / "bare", "demo", "b", {"plan": {}, "engine": 1, "chunks": [[0]]}
+    )
+    bare.publish(
+        0,
+        {"W": np.zeros((1, 2, 1)), "history/loss": np.zeros((1, 0))},
+        pd.DataFrame({"model": [0]}),
+    )
     assert load(bare.path).tensor("history/loss").shape == (1, 0)
-    bare = RunFolder.open(tmp_path / "bare", "demo", "c", {"plan": {}, "engine": 1, "chunks": [[0]]})
+    bare = RunFolder.open(
+        tmp_path / "bare", "demo", "c", {"plan": {}, "engine": 1, "chunks": [[0]]}
+    )
     bare.publish(0, {"W": np.zeros((1, 2, 1))}, pd.DataFrame({"model": [0]}))
     assert [part.tolist() for part in load(bare.path).history(0)] == [[], []]
 
@@ -164,12 +187,16 @@ def test_load_takes_a_run_its_link_or_its_name(tmp_path: Path) -> None:
 def test_load_names_the_nearest_runs(tmp_path: Path) -> None:
     make(tmp_path, chunks=(), name="phase_change")
     make(tmp_path, chunks=(), name="intro")
-    with pytest.raises(SuperposError, match=r"phase_chang/latest does not exist; there is \S*phase_change/latest"):
+    with pytest.raises(
+        SuperposError, match=r"phase_chang/latest does not exist; there is \S*phase_change/latest"
+    ):
         load(tmp_path / "phase_chang" / "latest")
     with pytest.raises(SuperposError, match=r"is not a run folder; there is \S*/latest"):
         load(tmp_path)
     (tmp_path / "intro" / "latest").unlink()
-    with pytest.raises(SuperposError, match=r"intros does not exist; there is \S*intro/0123456789ab"):
+    with pytest.raises(
+        SuperposError, match=r"intros does not exist; there is \S*intro/0123456789ab"
+    ):
         load(tmp_path / "intros")
 
 
@@ -195,7 +222,8 @@ def test_find_runs_and_the_latest(tmp_path: Path) -> None:
     (tmp_path / "a" / "notes").mkdir()
     assert find_runs(tmp_path) == [second.path, first.path]
     os.utime(tmp_path / "a" / "latest", ns=(0, 0), follow_symlinks=False)
-    for number, name in enumerate(("b", "a", "b")):  # links set one after another, whatever the clock's grain
+    # links set one after another, whatever the clock's grain
+    for number, name in enumerate(("b", "a", "b")):
         os.utime(tmp_path / name / "latest", ns=(0, number + 1), follow_symlinks=False)
         assert latest_run(tmp_path) == {"a": second, "b": first}[name].path.resolve()
 
@@ -213,13 +241,17 @@ def test_find_runs_needs_a_run(tmp_path: Path) -> None:
         latest_run(tmp_path)
 
 
-def test_the_digest_does_not_depend_on_order_place_or_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_does_not_depend_on_order_place_or_storage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     digest = make(tmp_path / "a").digest()
     assert make(tmp_path / "b", chunks=(2, 0, 1)).digest() == digest
     assert load(tmp_path / "b" / "demo").digest() == digest
     with monkeypatch.context() as patch:
         write = formats.pq.write_table
-        patch.setattr(formats.pq, "write_table", lambda table, sink: write(table, sink, compression="zstd"))
+        patch.setattr(
+            formats.pq, "write_table", lambda table, sink: write(table, sink, compression="zstd")
+        )
         other = make(tmp_path / "c")
     assert other.digest() == digest
     assert (other.path / "chunks/00000.parquet").read_bytes() != (
@@ -240,7 +272,12 @@ def test_the_digest_sees_every_bit_of_a_tensor() -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"V": np.zeros(6, np.float32)}, {"W": np.zeros((2, 3), np.float32)}, {"W": np.zeros(6, np.int32)}, {}],
+    [
+        {"V": np.zeros(6, np.float32)},
+        {"W": np.zeros((2, 3), np.float32)},
+        {"W": np.zeros(6, np.int32)},
+        {},
+    ],
     ids=["name", "shape", "dtype", "absent"],
 )
 def test_the_digest_sees_names_shapes_and_types(changed: dict[str, Any]) -> None:
@@ -249,8 +286,9 @@ def test_the_digest_sees_names_shapes_and_types(changed: dict[str, Any]) -> None
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("row_id", "x"), ("seed", np.uint64(1)), ("data.sparsity", [0.5, 0.25]), ("data.n_points", 11), ("status", "ok "),
-     ("diverged_at", 8), ("diverged_at", pd.NA), ("loss", 0.5 + 2**-53)],
+    [("row_id", "x"), ("seed", np.uint64(1)), ("data.sparsity", [0.5, 0.25]),
+     ("data.n_points", 11), ("status", "ok "), ("diverged_at", 8), ("diverged_at", pd.NA),
+     ("loss", 0.5 + 2**-53)],
 )  # fmt: skip
 def test_the_digest_sees_every_value_of_a_table(column: str, value: object) -> None:
     _, table = results(1)
@@ -280,7 +318,12 @@ def test_the_digest_of_the_run_sees_one_changed_chunk(tmp_path: Path) -> None:
     assert len(digests) == 4
 
 
-DTYPES = st.one_of(hnp.floating_dtypes(), hnp.integer_dtypes(), hnp.unsigned_integer_dtypes(), st.just(np.dtype(bool)))
+DTYPES = st.one_of(
+    hnp.floating_dtypes(),
+    hnp.integer_dtypes(),
+    hnp.unsigned_integer_dtypes(),
+    st.just(np.dtype(bool)),
+)
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12).filter(
     lambda name: name != "__metadata__"
 )
@@ -312,7 +355,11 @@ COLUMNS = {
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.integers(0, 5), st.dictionaries(NAMES, st.sampled_from(sorted(COLUMNS)), max_size=4), st.data())
+@given(
+    st.integers(0, 5),
+    st.dictionaries(NAMES, st.sampled_from(sorted(COLUMNS)), max_size=4),
+    st.data(),
+)
 def test_tables_survive_the_file(n_rows: int, kinds: dict[str, str], data: st.DataObject) -> None:
     frame = pd.DataFrame({"model": np.arange(n_rows)})
     for name, kind in kinds.items():
@@ -324,7 +371,9 @@ def test_tables_survive_the_file(n_rows: int, kinds: dict[str, str], data: st.Da
     for name, kind in {"model": "int64", **kinds}.items():
         assert found[name].dtype == frame[name].dtype or (kind == "list" and not n_rows), name
         pairs = zip(found[name].tolist(), frame[name].tolist(), strict=True)
-        assert all(np.array_equal(a, b) if kind == "list" else a is b is pd.NA or a == b for a, b in pairs), name
+        assert all(
+            np.array_equal(a, b) if kind == "list" else a is b is pd.NA or a == b for a, b in pairs
+        ), name
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 33)])
@@ -343,7 +392,10 @@ def test_the_formats_outlive_the_code(tmp_path: Path) -> None:
     for record in sorted((folder / "chunks").glob("*.json")):
         for name, facts in json.loads(record.read_text())["files"].items():
             data = (record.parent / name).read_bytes()
-            assert (len(data), hashlib.sha256(data).hexdigest()) == (facts["bytes"], facts["sha256"])
+            assert (len(data), hashlib.sha256(data).hexdigest()) == (
+                facts["bytes"],
+                facts["sha256"],
+            )
     table = pd.read_parquet(sorted((folder / "chunks").glob("*.parquet")))
     assert table["model"].tolist() == [0, 3, 6, 1, 4, 2, 5]
     W = safetensors.numpy.load_file(folder / "chunks" / "00001.safetensors")["W"]
@@ -352,7 +404,14 @@ def test_the_formats_outlive_the_code(tmp_path: Path) -> None:
 
 def test_loading_executes_nothing(tmp_path: Path) -> None:
     path, seen = make(tmp_path).path, []
-    watched = ("pickle.find_class", "marshal.loads", "exec", "os.system", "os.exec", "subprocess.Popen")
+    watched = (
+        "pickle.find_class",
+        "marshal.loads",
+        "exec",
+        "os.system",
+        "os.exec",
+        "subprocess.Popen",
+    )
     watching = True
 
     def hook(event: str, _: object) -> None:

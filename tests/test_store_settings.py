@@ -30,7 +30,10 @@ def test_best_spread_and_geometries_by_hand() -> None:
     assert list(found.columns[:3]) == ["data.density", "models", "diverged"]
     assert found["data.density"].tolist() == [0.5, 0.1]
     assert found[["models", "diverged", "best"]].to_numpy().tolist() == [[3, 0, 2], [3, 1, 3]]
-    assert found[["loss_best", "loss_median", "loss_worst"]].to_numpy().tolist() == [[1, 2, 3], [8, 8.5, 9]]
+    assert found[["loss_best", "loss_median", "loss_worst"]].to_numpy().tolist() == [
+        [1, 2, 3],
+        [8, 8.5, 9],
+    ]
     assert found["geometries"].tolist() == ["digon 2, pentagon 1", "a 1, b 1"]
 
 
@@ -44,7 +47,9 @@ def test_one_setting_and_one_whose_models_all_diverged() -> None:
 
 def test_lists_are_settings_too() -> None:
     lists = [np.array([1.0, 2.0]), np.array([2.0, 1.0])] * 3
-    changed = table().assign(**{"importance.values": pd.Series(lists, index=range(6)), "data.density": 0.5})
+    changed = table().assign(
+        **{"importance.values": pd.Series(lists, index=range(6)), "data.density": 0.5}
+    )
     found = by_setting(changed, ["importance.values", "seed"], LABEL)
     assert found["models"].tolist() == [3, 3]
     assert list(found["importance.values"].iloc[1]) == [2, 1]

@@ -1,4 +1,6 @@
-"""Files that a run keeps for all of its models: whole or absent, the first writer wins, damage is found."""
+"""Files that a run keeps for all of its models: whole or absent, the first writer wins, damage is
+found.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ FACTS: dict[str, Any] = {
 
 
 def tensors(first: float = 0.0) -> dict[str, Any]:
-    return {"W": np.arange(6, dtype=np.float32).reshape(2, 3).T + np.float32(first), "n": np.array(3)}
+    return {
+        "W": np.arange(6, dtype=np.float32).reshape(2, 3).T + np.float32(first),
+        "n": np.array(3),
+    }
 
 
 def folder_of(tmp_path: Path, done: bool = True) -> RunFolder:

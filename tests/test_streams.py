@@ -1,4 +1,6 @@
-"""Philox4x32-10 against published vectors and a second implementation; layout, independence and distribution."""
+"""Philox4x32-10 against published vectors and a second implementation; layout, independence and
+distribution.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,21 @@ ALL = 0xFFFFFFFF
 
 # Random123, examples/kat_vectors, "philox 4x32 10": counter, key, result.
 VECTORS = [
-    ("00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
-    ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "408f276d 41c83b0e a20bc7c6 6d5451fd"),
-    ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
+    (
+        "00000000 00000000 00000000 00000000",
+        "00000000 00000000",
+        "6627e8d5 e169c58d bc57ac4c 9b00dbd8",
+    ),
+    (
+        "ffffffff ffffffff ffffffff ffffffff",
+        "ffffffff ffffffff",
+        "408f276d 41c83b0e a20bc7c6 6d5451fd",
+    ),
+    (
+        "243f6a88 85a308d3 13198a2e 03707344",
+        "a4093822 299f31d0",
+        "d16cfe09 94fdcceb 5001e420 24126ea1",
+    ),
 ]
 
 
@@ -29,7 +43,9 @@ def words(text: str) -> list[int]:
 
 
 def philox_of_the_paper(counter: list[int], key: list[int]) -> list[int]:
-    """Salmon et al. 2011, section 3.3, on Python's integers: a round maps L0 R0 L1 R1 by two multiplications."""
+    """Salmon et al. 2011, section 3.3, on Python's integers: a round maps L0 R0 L1 R1 by two
+    multiplications.
+    """
     (c0, c1, c2, c3), (k0, k1) = counter, key
     for _ in range(10):
         high0, low0 = divmod(0xD2511F53 * c0, 2**32)
@@ -40,8 +56,12 @@ def philox_of_the_paper(counter: list[int], key: list[int]) -> list[int]:
 
 
 def expected_draw(seed: int, purpose: int, step: int, sample: int, feature: int) -> int:
-    """The promise of the design: key = seed, counter = (sample // 4, feature, step, purpose), word sample % 4."""
-    return philox_of_the_paper([sample // 4, feature, step, purpose], [seed % 2**32, seed // 2**32])[sample % 4]
+    """The promise of the design: key = seed, counter = (sample // 4, feature, step, purpose), word
+    sample % 4.
+    """
+    return philox_of_the_paper(
+        [sample // 4, feature, step, purpose], [seed % 2**32, seed // 2**32]
+    )[sample % 4]
 
 
 def seeds(*values: int) -> np.ndarray:
@@ -88,12 +108,16 @@ def test_both_words_of_the_seed_count() -> None:
     assert high.tolist() == [0, 0, 1, ALL]
     found = draws(seeds(0, 1, 2**32, 2**63, 2**64 - 1), Purpose.TRAIN, 0, range(64), 2).flatten(1)
     for one, other in itertools.combinations(found, 2):
-        assert not torch.isin(one, other).any()  # 128 draws each: a common word has probability 4e-6
+        # 128 draws each: a common word has probability 4e-6
+        assert not torch.isin(one, other).any()
 
 
 def test_largest_counters_and_seed() -> None:
     found = draws(seeds(2**64 - 1), Purpose.EVALUATE, ALL, range(2**34 - 3, 2**34), 1)
-    expected = [expected_draw(2**64 - 1, Purpose.EVALUATE, ALL, sample, 0) for sample in range(2**34 - 3, 2**34)]
+    expected = [
+        expected_draw(2**64 - 1, Purpose.EVALUATE, ALL, sample, 0)
+        for sample in range(2**34 - 3, 2**34)
+    ]
     assert found.flatten().tolist() == expected
 
 
@@ -114,7 +138,8 @@ def test_steps_features_samples_and_purposes_are_different_streams() -> None:
         [draws(seeds(1), purpose, step, range(40), 5) for purpose in Purpose for step in range(3)]
     ).flatten()
     assert len(everything) == len(Purpose) * 3 * 40 * 5
-    assert len(everything.unique()) == len(everything)  # 3600 draws: a repeat has probability 1e-3, and none is fixed
+    # 3600 draws: a repeat has probability 1e-3, and none is fixed
+    assert len(everything.unique()) == len(everything)
 
 
 def test_purposes_stay_apart_from_the_draws_of_sets() -> None:
@@ -126,7 +151,9 @@ def test_purposes_stay_apart_from_the_draws_of_sets() -> None:
 def test_purposes_keep_within_their_family_s_block() -> None:
     """0 to 31 are the toy models', also with what is added to a purpose."""
     added = (0, Purpose.SETS, Purpose.SPARSE)
-    assert {purpose + more for purpose in Purpose for more in added if purpose not in added[1:]} <= set(range(32))
+    assert {
+        purpose + more for purpose in Purpose for more in added if purpose not in added[1:]
+    } <= set(range(32))
 
 
 def test_a_draw_is_active_from_the_threshold_on() -> None:
@@ -144,7 +171,9 @@ def test_every_byte_is_uniform() -> None:
 
 def test_neighbouring_counters_are_uncorrelated() -> None:
     found = draws(seeds(20, 21), Purpose.TRAIN, 0, range(2**14), 2).double().numpy() / 2**32 - 0.5
-    after = draws(seeds(20), Purpose.TRAIN, 1, range(2**14), 1).double().numpy().ravel() / 2**32 - 0.5
+    after = (
+        draws(seeds(20), Purpose.TRAIN, 1, range(2**14), 1).double().numpy().ravel() / 2**32 - 0.5
+    )
     here = found[0, :, 0]
     neighbours = {
         "feature": found[0, :, 1],

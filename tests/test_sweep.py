@@ -38,22 +38,37 @@ def test_the_last_axis_is_the_fastest() -> None:
     assert MIXED.column("model.n_hidden").tolist() == [2] * 12 + [3] * 12
     # Row 12 + 4 + 3: second n_hidden, second zipped point, last seed.
     found = MIXED.row(19)
-    assert (found["model.n_hidden"], found["model.output"], found["data.density"], found["seed"]) == (3, "relu", 1.0, 3)
+    assert (
+        found["model.n_hidden"],
+        found["model.output"],
+        found["data.density"],
+        found["seed"],
+    ) == (3, "relu", 1.0, 3)
 
 
-@pytest.mark.parametrize("key", ["model.n_hidden", "model.output", "data.density", "seed", "train.lr", "data.n_points"])
+@pytest.mark.parametrize(
+    "key", ["model.n_hidden", "model.output", "data.density", "seed", "train.lr", "data.n_points"]
+)
 def test_columns_hold_what_rows_hold(key: str) -> None:
     assert MIXED.column(key).tolist() == [MIXED.row(i)[key] for i in range(MIXED.n_models)]
     rows = np.array([3, 17, 4])
     assert MIXED.column(key, rows).tolist() == [MIXED.row(i)[key] for i in rows.tolist()]
 
 
-LISTS = Axis(("data.sparsity", "data.density"), ((None, 0.25), (0.9, None), (None, (1.0, 0.1)), ((0.5, 0.0), None)))
+LISTS = Axis(
+    ("data.sparsity", "data.density"),
+    ((None, 0.25), (0.9, None), (None, (1.0, 0.1)), ((0.5, 0.0), None)),
+)
 
 
 @pytest.mark.parametrize("points", [LISTS.values, LISTS.values[:2]])
 def test_the_table_has_both_probabilities_of_every_row(points: tuple[tuple[Any, ...], ...]) -> None:
-    mixed = sweep(axis("seed", 0, 1), Axis(LISTS.keys, points), axis("train.lr", 0.1, 0.2), model__n_features=2)
+    mixed = sweep(
+        axis("seed", 0, 1),
+        Axis(LISTS.keys, points),
+        axis("train.lr", 0.1, 0.2),
+        model__n_features=2,
+    )
     rows = np.array([15, 0, 3, 9, 6, 1]) % mixed.n_models
     table = mixed.table(rows)
     for i, row in enumerate(rows.tolist()):
@@ -61,12 +76,19 @@ def test_the_table_has_both_probabilities_of_every_row(points: tuple[tuple[Any, 
         s, p = (given[key] for key in LISTS.keys)
         density = 1 - np.asarray(s) if p is None else np.asarray(p)
         alone = density.ndim == 0 and len(points) == 2
-        np.testing.assert_allclose(table["data.density"][i], density if alone else np.broadcast_to(density, 2))
-        np.testing.assert_allclose(table["data.sparsity"][i], 1 - (density if alone else np.broadcast_to(density, 2)))
+        np.testing.assert_allclose(
+            table["data.density"][i], density if alone else np.broadcast_to(density, 2)
+        )
+        np.testing.assert_allclose(
+            table["data.sparsity"][i], 1 - (density if alone else np.broadcast_to(density, 2))
+        )
 
 
 def test_columns_have_narrow_types() -> None:
-    types = {key: MIXED.column(key).dtype for key in ("seed", "train.steps", "train.lr", "model.tied", "model.output")}
+    types = {
+        key: MIXED.column(key).dtype
+        for key in ("seed", "train.steps", "train.lr", "model.tied", "model.output")
+    }
     assert [str(types[key]) for key in types] == ["uint64", "int64", "float64", "bool", "object"]
 
 
@@ -95,15 +117,25 @@ def test_chunks_are_bounded_in_models_and_even() -> None:
 
 
 def test_chunks_are_bounded_in_work() -> None:
-    # n=200, m=20, 10,000 steps of 1024: 1e4 * 1024 * (10 * 200 * 20 + 60 * 200) = 5.3e11 a model, 18 in 1e13.
-    sizes = [len(c) for c in sweep(axis("seed", *range(20)), model__n_features=200, model__n_hidden=20).plan.rows]
+    # n=200, m=20, 10,000 steps of 1024: 1e4 * 1024 * (10 * 200 * 20 + 60 * 200) = 5.3e11 a model,
+    # 18 in 1e13.
+    sizes = [
+        len(c)
+        for c in sweep(
+            axis("seed", *range(20)), model__n_features=200, model__n_hidden=20
+        ).plan.rows
+    ]
     assert sizes == [10, 10]
-    huge = sweep(axis("seed", 0, 1), model__n_features=5000, model__n_hidden=500, train__steps=100_000)
+    huge = sweep(
+        axis("seed", 0, 1), model__n_features=5000, model__n_hidden=500, train__steps=100_000
+    )
     assert [len(chunk) for chunk in huge.plan.rows] == [1, 1]
 
 
 def test_a_fixed_data_set_is_its_own_batch() -> None:
-    few = sweep(axis("seed", *range(1000)), data__n_points=10, model__n_features=100, model__n_hidden=10)
+    few = sweep(
+        axis("seed", *range(1000)), data__n_points=10, model__n_features=100, model__n_hidden=10
+    )
     # 1e4 steps * 10 points * (10 * 100 * 10 + 60 * 100) = 1.6e9 a model: all 1000 fit in 1e13.
     assert len(few.plan.rows) == 1
 
@@ -112,7 +144,11 @@ def test_a_fixed_data_set_is_its_own_batch() -> None:
 @settings(max_examples=20, deadline=None)
 def test_every_row_is_in_one_chunk(sizes: list[int]) -> None:
     keys = ("model.n_hidden", "data.density", "train.steps")
-    values = {"model.n_hidden": (1, 2, 3, 4), "data.density": (0.1, 0.2, 0.3, 0.4), "train.steps": (0, 1, 2, 3)}
+    values = {
+        "model.n_hidden": (1, 2, 3, 4),
+        "data.density": (0.1, 0.2, 0.3, 0.4),
+        "train.steps": (0, 1, 2, 3),
+    }
     made = sweep(*(axis(key, *values[key][:size]) for key, size in zip(keys, sizes, strict=False)))
     chunks = made.plan.rows
     assert sorted(np.concatenate(chunks).tolist()) == list(range(made.n_models))
@@ -121,7 +157,10 @@ def test_every_row_is_in_one_chunk(sizes: list[int]) -> None:
 
 def test_task_holds_one_row_a_model() -> None:
     made = sweep(
-        axis("data.sparsity", 0.9, [0.1, 0.2, 0.3]), axis("seed", 5, 2**64 - 1), model__n_features=3, train__lr=0.01
+        axis("data.sparsity", 0.9, [0.1, 0.2, 0.3]),
+        axis("seed", 5, 2**64 - 1),
+        model__n_features=3,
+        train__lr=0.01,
     )
     task = made.task(np.arange(4))
     assert task.seed.tolist() == [5, 2**64 - 1, 5, 2**64 - 1]
@@ -133,13 +172,18 @@ def test_task_holds_one_row_a_model() -> None:
 
 def test_task_importance() -> None:
     made = sweep(
-        axis("importance.last", 1, 3), axis("importance.decay", 0.5, 1), model__n_features=3, model__init_std=0.2
+        axis("importance.last", 1, 3),
+        axis("importance.decay", 0.5, 1),
+        model__n_features=3,
+        model__init_std=0.2,
     )
     task = made.task(np.arange(4))
     # decay^i with the last factor: [1, .5, .25], [1, 1, 1], [1, .5, .75], [1, 1, 3]
     assert task.importance.tolist() == [[1, 0.5, 0.25], [1, 1, 1], [1, 0.5, 0.75], [1, 1, 3]]
     assert task.init_std.tolist() == [0.2] * 4
-    listed = sweep(axis("importance.values", [4, 5, 6], None), model__n_features=3).task(np.array([1, 0]))
+    listed = sweep(axis("importance.values", [4, 5, 6], None), model__n_features=3).task(
+        np.array([1, 0])
+    )
     assert listed.importance.tolist() == [[1, 1, 1], [4, 5, 6]]
 
 
@@ -151,7 +195,11 @@ def test_task_density_of_the_last_feature() -> None:
 
 def test_density_and_sparsity_give_the_same_task() -> None:
     dense, sparse = sweep(data__density=0.1), sweep(data__sparsity=0.9)
-    assert dense.task(np.array([0])).sparsity.tolist() == sparse.task(np.array([0])).sparsity.tolist() == [[0.9] * 5]
+    assert (
+        dense.task(np.array([0])).sparsity.tolist()
+        == sparse.task(np.array([0])).sparsity.tolist()
+        == [[0.9] * 5]
+    )
 
 
 def test_table_has_every_key_and_both_probabilities() -> None:
@@ -178,13 +226,16 @@ def test_a_mixed_column_holds_lists() -> None:
     table = made.table(np.array([0, 2]))
     assert table["data.density"].tolist() == [[0.5, 0.5], [0.25, 0.5]]
     assert table["data.sparsity"].tolist() == [[0.5, 0.5], [0.75, 0.5]]
-    assert made.table(np.array([1]))["data.density"].tolist() == [[0.5, 0.5]]  # also where the chunk has no list
+    # also where the chunk has no list
+    assert made.table(np.array([1]))["data.density"].tolist() == [[0.5, 0.5]]
 
 
 def test_some_rows_are_as_in_the_whole_table() -> None:
     """Also where rows that are left out decide the kind of a column."""
     lists = axis("data.density", (0.1, 0.2, 0.3), 0.5)
-    mixed = sweep(lists, axis("data.n_points", None, 7), axis("seed", 5, 2**64 - 1), model__n_features=3)
+    mixed = sweep(
+        lists, axis("data.n_points", None, 7), axis("seed", 5, 2**64 - 1), model__n_features=3
+    )
     whole = mixed.table()
     for rows in (np.array([6, 7]), np.array([0]), np.array([7, 1, 4])):
         some = mixed.table(rows)
@@ -200,7 +251,9 @@ def test_importance_lists_in_the_table() -> None:
 
 
 def test_plan_survives_a_file() -> None:
-    made = sweep(ZIPPED, axis("data.sparsity", [0.1] * 5, None), axis("seed", 0, 2**64 - 1), train__steps=5)
+    made = sweep(
+        ZIPPED, axis("data.sparsity", [0.1] * 5, None), axis("seed", 0, 2**64 - 1), train__steps=5
+    )
     read = Sweep.from_json(json.loads(json.dumps(made.to_json())))
     assert read == made
     assert read.run_id == made.run_id
@@ -210,7 +263,12 @@ def test_plan_survives_a_file() -> None:
 def test_run_id_is_of_what_decides_results() -> None:
     same = sweep(engine__device="cuda", engine__threads=3, engine__memory_gb=2, name="other")
     assert same.run_id == sweep().run_id
-    others = [sweep(seed=1), sweep(engine__backend="reference"), sweep(axis("seed", 0, 1)), sweep(axis("seed", 1, 0))]
+    others = [
+        sweep(seed=1),
+        sweep(engine__backend="reference"),
+        sweep(axis("seed", 0, 1)),
+        sweep(axis("seed", 1, 0)),
+    ]
     assert len({made.run_id for made in [*others, sweep()]}) == 5
     assert len(sweep().run_id) == 12
 
@@ -254,7 +312,9 @@ def test_spaced_values(kind: str, numbers: list[float], expected: list[float]) -
 @example(1e6, 1e-6, 2)  # the last one is no rounding noise of the first
 @settings(max_examples=50, deadline=None)
 def test_geomspace_is_numpys_to_12_digits(start: float, stop: float, count: int) -> None:
-    np.testing.assert_allclose(spaced("geomspace", [start, stop, count]), np.geomspace(start, stop, count), rtol=1e-11)
+    np.testing.assert_allclose(
+        spaced("geomspace", [start, stop, count]), np.geomspace(start, stop, count), rtol=1e-11
+    )
 
 
 @pytest.mark.parametrize(

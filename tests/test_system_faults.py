@@ -1,4 +1,6 @@
-"""Paths that the system refuses, on every option that takes one: one message, exit code 2, nothing written."""
+"""Paths that the system refuses, on every option that takes one: one message, exit code 2, nothing
+written.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,13 @@ from superpos.cli import app
 from superpos.errors import SuperposError
 
 PACKAGE = Path(superpos.__file__).parents[1]
-TINY = ["train.steps=2", "model.n_features=2", "model.n_hidden=1", "engine.backend=reference", "name=demo"]
+TINY = [
+    "train.steps=2",
+    "model.n_features=2",
+    "model.n_hidden=1",
+    "engine.backend=reference",
+    "name=demo",
+]
 LONG = "x" * 256  # a name may have 255 bytes
 SHORT_OF_ROOM = "No space left on device"
 
@@ -34,8 +42,18 @@ PATHS = {
     "what only root may enter": ("closed/a", "Permission denied"),
     "a file system of the kernel": ("/proc/superpos", "No such file or directory"),
 }
-RUNS = (["train", *TINY, "--out"], ["verify", "intro", "--quick", "--out"], ["list", "--runs", "--out"])
-READS = (["status"], ["plot"], ["report"], ["train", *TINY, "--config-dir"], ["config", "--config-dir"])
+RUNS = (
+    ["train", *TINY, "--out"],
+    ["verify", "intro", "--quick", "--out"],
+    ["list", "--runs", "--out"],
+)
+READS = (
+    ["status"],
+    ["plot"],
+    ["report"],
+    ["train", *TINY, "--config-dir"],
+    ["config", "--config-dir"],
+)
 WRITES = (["report", "RUN", "--to"], ["plot", "RUN", "--figure", "loss", "--to"])
 
 
@@ -65,13 +83,26 @@ def try_every_option(kind: str, here: Path, run: Path) -> None:
     before = sorted(here.iterdir())
     for command in (*RUNS, *READS, *WRITES):
         # Links are followed, and a path ends before it gets a suffix.
-        is_page = command[0] == "report" and "--to" in command and kind not in ("a loop of links", "a long path")
+        is_page = (
+            command[0] == "report"
+            and "--to" in command
+            and kind not in ("a loop of links", "a long path")
+        )
         arguments = [str(run) if text == "RUN" else text for text in command]
-        done = CliRunner().invoke(app, [*arguments, f"{path}.html" if is_page else path], prog_name="superpos")
-        assert done.exception is None or isinstance(done.exception, SystemExit), (command, done.exception)
-        if command[0] != "list" or kind != "a file system of the kernel":  # nor need a folder of runs be there
+        done = CliRunner().invoke(
+            app, [*arguments, f"{path}.html" if is_page else path], prog_name="superpos"
+        )
+        assert done.exception is None or isinstance(done.exception, SystemExit), (
+            command,
+            done.exception,
+        )
+        # nor need a folder of runs be there
+        if command[0] != "list" or kind != "a file system of the kernel":
             assert (done.exit_code, done.stdout) == (2, ""), command
-            assert any(words in done.stderr for words in (reason, "is not a folder", "does not exist", "allowed: a f"))
+            assert any(
+                words in done.stderr
+                for words in (reason, "is not a folder", "does not exist", "allowed: a f")
+            )
         assert len(done.stderr.splitlines()) <= 2
         assert sorted(here.iterdir()) == before
 
@@ -110,7 +141,9 @@ def test_a_path_with_a_zero_byte(here: Path) -> None:
 def python(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "superpos", *arguments]
     environment = os.environ | {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture
@@ -118,7 +151,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=False
+    ).returncode:
         pytest.skip("may not mount a file system")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
@@ -126,7 +161,10 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk(disk: Path, run: Path) -> None:
     (disk / "other").write_bytes(bytes(2**20 - 3 * 4096))
-    for arguments in (["report", str(run), "--to", "page.html"], ["plot", str(run), "--figure", "loss", "--to", "a"]):
+    for arguments in (
+        ["report", str(run), "--to", "page.html"],
+        ["plot", str(run), "--figure", "loss", "--to", "a"],
+    ):
         done = python(*arguments, cwd=disk)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
         assert len(done.stderr.splitlines()) == 1
@@ -157,7 +195,12 @@ def test_results_that_do_not_arrive(arguments: list[str], run: Path) -> None:
     (run.parents[1] / "outputs").exists() or (run.parents[1] / "outputs").symlink_to(".")
     cwd = run.parents[1]
     done = subprocess.run(
-        ["bash", "-c", command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+        ["bash", "-c", command],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
@@ -168,18 +211,34 @@ def test_whoever_has_read_enough_is_told_nothing(run: Path) -> None:
     command = f"{sys.executable} -m superpos config | true"
     environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
     done = subprocess.run(
-        ["bash", "-c", command], cwd=run, env=environment, capture_output=True, text=True, check=False
+        ["bash", "-c", command],
+        cwd=run,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_working_folder_that_is_gone(tmp_path: Path, run: Path) -> None:
-    for arguments in ("status", "list --runs", f"train {' '.join(TINY)}", f"report {run} --to a.html", "config"):
+    for arguments in (
+        "status",
+        "list --runs",
+        f"train {' '.join(TINY)}",
+        f"report {run} --to a.html",
+        "config",
+    ):
         (tmp_path / "gone").mkdir()
         command = f"rmdir ../gone; exec {sys.executable} -m superpos {arguments}"
         environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
         done = subprocess.run(
-            ["bash", "-c", command], cwd=tmp_path / "gone", env=environment, capture_output=True, text=True, check=False
+            ["bash", "-c", command],
+            cwd=tmp_path / "gone",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert "Traceback" not in done.stderr
         assert done.returncode in (0, 2)

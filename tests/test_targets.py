@@ -1,4 +1,6 @@
-"""Where `--to` leads: a file is made or replaced, nothing else is taken away, and a name must fit what is written."""
+"""Where `--to` leads: a file is made or replaced, nothing else is taken away, and a name must fit
+what is written.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,13 @@ from superpos.errors import SuperposError
 from superpos.report.document import write
 from superpos.store import Run, write_file
 
-TINY = ["train.steps=2", "model.n_features=2", "model.n_hidden=1", "engine.backend=reference", "name=demo"]
+TINY = [
+    "train.steps=2",
+    "model.n_features=2",
+    "model.n_hidden=1",
+    "engine.backend=reference",
+    "name=demo",
+]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +71,9 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 def special(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Path, str]]:
-    """Something at page.html that is no file, and its name in words; it is still there after the test."""
+    """Something at page.html that is no file, and its name in words; it is still there after the
+    test.
+    """
     monkeypatch.chdir(tmp_path)  # paths of sockets are short
     path = tmp_path / "page.html"
     MAKERS[request.param](path)
@@ -76,7 +86,9 @@ def special(
 
 def test_nothing_but_a_file_is_replaced(special: tuple[Path, str]) -> None:
     path, words = special
-    with pytest.raises(SuperposError, match=f"cannot write {path}: .*{words}; allowed: a file") as caught:
+    with pytest.raises(
+        SuperposError, match=f"cannot write {path}: .*{words}; allowed: a file"
+    ) as caught:
         write_file(path, b"x")
     assert caught.value.exit_code == 2
 
@@ -140,10 +152,15 @@ def test_behind_a_link_the_file_is_replaced(tmp_path: Path) -> None:
         assert (tmp_path / "deep" / name).read_text() == "new"
 
 
-@pytest.mark.parametrize("arguments", [["train", *TINY], ["list", "--runs"], ["verify", "intro", "--quick"]])
+@pytest.mark.parametrize(
+    "arguments", [["train", *TINY], ["list", "--runs"], ["verify", "intro", "--quick"]]
+)
 @pytest.mark.parametrize("make", [pipe, device, listening])
 def test_runs_go_into_folders_alone(
-    arguments: list[str], make: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    make: Callable[[Path], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "out")

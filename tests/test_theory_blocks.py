@@ -18,7 +18,8 @@ from superpos.families.tms.theory import (
 from superpos.families.tms.theory.active import Correlation
 from superpos.families.tms.theory.blocks import polytopes
 
-SMALL = ("dedicated", "digon", "triangle", "tetrahedron", "pentagon")  # whose exact loss takes milliseconds
+# whose exact loss takes milliseconds
+SMALL = ("dedicated", "digon", "triangle", "tetrahedron", "pentagon")
 
 
 def test_a_dedicated_feature_is_exact_and_worth_its_variance() -> None:
@@ -46,7 +47,10 @@ def test_the_loss_is_that_of_the_model_and_cannot_be_improved(name: str) -> None
     blocks, shape = block_optima(p), polytopes()[name]
     at = blocks.names.index(name)
     assert shape.shape == (blocks.features[at], blocks.dimensions[at])
-    W, b = blocks.norm[:, at, None, None] * shape, np.repeat(blocks.bias[:, at, None], len(shape), axis=1)
+    W, b = (
+        blocks.norm[:, at, None, None] * shape,
+        np.repeat(blocks.bias[:, at, None], len(shape), axis=1),
+    )
     found = loss_and_gradient(W, b, p[:, None], 1.0)
     np.testing.assert_allclose(found.loss, blocks.loss[:, at], rtol=1e-9, atol=1e-14)
     # Stationary in norm and bias; a shape may still want to bend.
@@ -61,7 +65,9 @@ def test_larger_blocks_are_models_too() -> None:
     for name in ("hexagon", "heptagon"):
         at = blocks.names.index(name)
         W = blocks.norm[at] * polytopes()[name]
-        np.testing.assert_allclose(expected_loss(W, blocks.bias[at], 0.1, 1.0), blocks.loss[at], rtol=1e-9)
+        np.testing.assert_allclose(
+            expected_loss(W, blocks.bias[at], 0.1, 1.0), blocks.loss[at], rtol=1e-9
+        )
 
 
 def test_the_square_antiprism_by_sampling() -> None:
@@ -81,19 +87,23 @@ def test_a_free_pentagon_stays_as_it_is() -> None:
 
 
 def test_d_star_takes_the_greatest_gain() -> None:
-    # Nearly a dimension each when dense, digons at a half, then pentagons: d / (k s^2), s > 1, so below 2/5.
+    # Nearly a dimension each when dense, digons at a half, then pentagons: d / (k s^2), s > 1, so
+    # below 2/5.
     p = np.array([[1.0, 0.3], [0.205, 0.1]])
     (dense, plateau), (pentagon, sparse) = d_star(p)
     assert 0.97 < dense < 1
     np.testing.assert_allclose(plateau, 0.49, atol=0.002)
     assert 0.35 < pentagon < 0.4
     assert np.isnan(sparse)  # the square antiprism is better: larger blocks may be better still
-    assert np.isnan(d_star([0.18, 0.01, 0.001])).all()  # also where the hexagon or the heptagon is best of those tried
+    # also where the hexagon or the heptagon is best of those tried
+    assert np.isnan(d_star([0.18, 0.01, 0.001])).all()
     blocks = block_optima(p)
     assert blocks.gain.shape == (2, 2, len(polytopes()))
     best = blocks.names.index("pentagon")
     assert blocks.gain[1, 0].argmax() == best
-    np.testing.assert_allclose(pentagon, 2 / np.sum((blocks.norm[1, 0, best] * polygon(5)) ** 2), rtol=1e-9)
+    np.testing.assert_allclose(
+        pentagon, 2 / np.sum((blocks.norm[1, 0, best] * polygon(5)) ** 2), rtol=1e-9
+    )
 
 
 def test_densities_outside_the_unit_interval_are_refused() -> None:
@@ -102,7 +112,8 @@ def test_densities_outside_the_unit_interval_are_refused() -> None:
 
 
 def test_the_linear_floor_drops_the_smallest_products() -> None:
-    # I V(p) = V(0.9), 2 V(0.1), V(0.5): V = 0.0975, 0.0308333, 0.1041667; so 2 * 0.0308333 is dropped first.
+    # I V(p) = V(0.9), 2 V(0.1), V(0.5): V = 0.0975, 0.0308333, 0.1041667; so 2 * 0.0308333 is
+    # dropped first.
     density, importance = [0.9, 0.1, 0.5], [1.0, 2.0, 1.0]
     products = variance(density) * importance
     np.testing.assert_allclose(
@@ -118,14 +129,20 @@ def test_the_linear_floor_of_sets_is_reached_and_not_passed(correlation: Correla
     density, importance = np.repeat([0.3, 0.8], 2), np.repeat([2.0, 1.0], 2)
     kind = {"correlation": correlation, "set_size": 2}
     floor = linear_floor(density, importance, 2, **kind)
-    # Of each pair the principal component: the sum where both are active, the difference where only one is.
+    # Of each pair the principal component: the sum where both are active, the difference where only
+    # one is.
     other = 1 if correlation == "correlated" else -1
-    options = [np.array([[1, other, 0, 0], [0, 0, 1, other]]), np.array([[1, 1, 0, 0], [1, -1, 0, 0]])]
+    options = [
+        np.array([[1, other, 0, 0], [0, 0, 1, other]]),
+        np.array([[1, 1, 0, 0], [1, -1, 0, 0]]),
+    ]
     losses = []
     for rows in options:
         W = rows.T / np.sqrt(2)
         mean = density / 2 if correlation == "correlated" else density / 4
-        losses.append(expected_loss(W, mean - W @ W.T @ mean, density, importance, "linear", **kind))
+        losses.append(
+            expected_loss(W, mean - W @ W.T @ mean, density, importance, "linear", **kind)
+        )
     np.testing.assert_allclose(min(losses), floor, rtol=1e-12)
     rng = np.random.default_rng(0)
     W, b = rng.normal(size=(2000, 4, 2)) * 0.6, 0.1 * rng.normal(size=(2000, 4))

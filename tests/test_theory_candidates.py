@@ -50,27 +50,34 @@ def test_digon_boundary_and_triple_point() -> None:
     np.testing.assert_allclose(ignore, digon, rtol=1e-13)
     _, dedicate, digon = (c.loss for c in candidate_losses(p, 1 / digon_boundary(p), 2))
     np.testing.assert_allclose(dedicate, digon, rtol=1e-13)
-    np.testing.assert_allclose([c.loss for c in candidate_losses(*TRIPLE_POINT, 2)], variance(4 / 7), rtol=1e-13)
+    np.testing.assert_allclose(
+        [c.loss for c in candidate_losses(*TRIPLE_POINT, 2)], variance(4 / 7), rtol=1e-13
+    )
     assert np.isinf(digon_boundary([0.8, 1.0])).all()
 
 
 def test_candidate_phases_around_the_triple_point() -> None:
     phases = candidate_phase([0.9, 0.9, 0.1, 0.1, 0.1], [0.5, 2.0, 1.0, 0.02, 50.0], 2)
     assert [PHASES[k] for k in phases] == [PHASES[0], PHASES[1], PHASES[2], PHASES[0], PHASES[1]]
-    # With a third feature it is cheaper to pair the two others once the last counts for more: p^2/3 < (1+r) p^2/6.
+    # With a third feature it is cheaper to pair the two others once the last counts for more: p^2/3
+    # < (1+r) p^2/6.
     assert list(candidate_phase(0.1, [0.9, 1.1], 3)) == [2, 1]
     with pytest.raises(ValueError, match="at least 2"):
         candidate_losses(0.5, 1.0, 1)
 
 
 def test_phase_labels_of_weights() -> None:
-    weights = np.array([[[1.0], [0.5]], [[0.0], [-1.0]], [[1.0], [-1.0]], [[0.4], [-1.0]], [[0.6], [-1.0]]])
-    # Norm exactly 1/2 is not represented; interference 0.4^2 = 0.16 is dedicated, 0.6^2 = 0.36 superposed.
+    weights = np.array(
+        [[[1.0], [0.5]], [[0.0], [-1.0]], [[1.0], [-1.0]], [[0.4], [-1.0]], [[0.6], [-1.0]]]
+    )
+    # Norm exactly 1/2 is not represented; interference 0.4^2 = 0.16 is dedicated, 0.6^2 = 0.36
+    # superposed.
     assert list(phase_label(weights)) == [0, 1, 2, 1, 2]
 
 
 def test_triangle_counts_as_superposed_and_an_orthogonal_pair_does_not() -> None:
-    # Triangle: 2 cos^2(120 deg) = 1/2. The last feature alone matters: a digon of the others leaves it dedicated.
+    # Triangle: 2 cos^2(120 deg) = 1/2. The last feature alone matters: a digon of the others leaves
+    # it dedicated.
     assert phase_label(polygon(3)) == 2
     assert phase_label([[0, 1.0], [0, -1.0], [1.0, 0]]) == 1
     assert phase_label([[1.0, 0], [0, 1.0], [0.3, 0.3]]) == 0  # norm 0.3 sqrt 2 < 1/2
@@ -82,13 +89,15 @@ def test_weights_that_diverged_are_not_represented() -> None:
 
 
 def test_clear_of_boundary_by_hand() -> None:
-    # The label changes between columns 1.05 and 1.25, so at sqrt(1.05 * 1.25) = 1.1456. The columns' ratios to it are
-    # 1.1456, 1.091 (near), 1.091 (near), 1.397.
+    # The label changes between columns 1.05 and 1.25, so at sqrt(1.05 * 1.25) = 1.1456. The
+    # columns' ratios to it are 1.1456, 1.091 (near), 1.091 (near), 1.397.
     columns = np.array([1.0, 1.05, 1.25, 1.6])
     labels = np.array([[0, 0, 1, 1]] * 2)
     clear = clear_of_boundary(labels, [1.0, 2.0], columns)
     np.testing.assert_array_equal(clear, [[True, False, False, True]] * 2)
-    np.testing.assert_array_equal(clear_of_boundary(labels[:, ::-1], [2.0, 1.0], columns[::-1]), clear[:, ::-1])
+    np.testing.assert_array_equal(
+        clear_of_boundary(labels[:, ::-1], [2.0, 1.0], columns[::-1]), clear[:, ::-1]
+    )
     np.testing.assert_array_equal(clear_of_boundary(labels.T, columns, [1.0, 2.0]), clear.T)
 
 

@@ -1,4 +1,6 @@
-"""Capacity of quadratic models: by hand, published numbers, descent from many starts, and a simulated loss."""
+"""Capacity of quadratic models: by hand, published numbers, descent from many starts, and a
+simulated loss.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,17 @@ def descended(values: np.ndarray, m: int, kurtosis: float) -> tuple[float, np.nd
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
         W = x.reshape(n, m)
         gram = W @ W.T
-        slope = 8 * (gram - np.diag(np.diag(gram))) + np.diag(4 * (kurtosis - 1) * (np.diag(gram) - values))
+        slope = 8 * (gram - np.diag(np.diag(gram))) + np.diag(
+            4 * (kurtosis - 1) * (np.diag(gram) - values)
+        )
         return float(quadratic_loss(W, values, kurtosis)), (slope @ W).ravel()
 
     rng = np.random.default_rng(0)
     options = {"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-9}
     found = [
-        minimize(objective, 0.5 * rng.normal(size=n * m), jac=True, method="L-BFGS-B", options=options)
+        minimize(
+            objective, 0.5 * rng.normal(size=n * m), jac=True, method="L-BFGS-B", options=options
+        )
         for _ in range(12)
     ]
     best = min(found, key=lambda one: one.fun)
@@ -81,7 +87,9 @@ def test_the_loss_is_that_of_a_simulated_model() -> None:
     x = rng.choice([-1, 0, 1], size=(400_000, 4), p=[p / 2, 1 - p, p / 2]) / np.sqrt(p)
     residual = (x**2) @ values - ((x @ W) ** 2).sum(axis=1)
     sampled = residual.var()
-    error = residual.var() * np.sqrt(((residual - residual.mean()) ** 4).mean() / sampled**2 / len(x))
+    error = residual.var() * np.sqrt(
+        ((residual - residual.mean()) ** 4).mean() / sampled**2 / len(x)
+    )
     assert abs(quadratic_loss(W, values, 1 / p) - sampled) < 4 * error
     assert error < 0.02 * sampled
 

@@ -1,4 +1,6 @@
-"""The exact expected loss: hand-computed values, two independent methods, Monte Carlo, finite differences."""
+"""The exact expected loss: hand-computed values, two independent methods, Monte Carlo, finite
+differences.
+"""
 
 from __future__ import annotations
 
@@ -23,29 +25,39 @@ from superpos.families.tms.theory.cross_check import MAX_ACTIVE, box_integral
 from superpos.families.tms.theory.exact import MAX_BLOCK, Output
 
 
-def random_model(seed: int, n: int, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def random_model(
+    seed: int, n: int, m: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """W, b, density, importance of one model, of ordinary size."""
     rng = np.random.default_rng(seed)
-    return rng.normal(size=(n, m)), 0.3 * rng.normal(size=n), rng.uniform(0.05, 1, n), rng.uniform(0.1, 2, n)
+    return (
+        rng.normal(size=(n, m)),
+        0.3 * rng.normal(size=n),
+        rng.uniform(0.05, 1, n),
+        rng.uniform(0.1, 2, n),
+    )
 
 
 def test_digon_errs_by_the_smaller_value_when_both_are_active() -> None:
-    # W = (1, -1), b = 0: x' = relu(x_0 - x_1), relu(x_1 - x_0); with both active each output misses min(x_0, x_1), and
-    # E min^2 = integral of m^2 * 2 (1 - m) = 2/3 - 2/4 = 1/6. Importances 1 and 3, p = 0.4: (1 + 3) * 0.16 / 6.
+    # W = (1, -1), b = 0: x' = relu(x_0 - x_1), relu(x_1 - x_0); with both active each output misses
+    # min(x_0, x_1), and E min^2 = integral of m^2 * 2 (1 - m) = 2/3 - 2/4 = 1/6. Importances 1 and
+    # 3, p = 0.4: (1 + 3) * 0.16 / 6.
     loss = expected_loss([[1.0], [-1.0]], [0.0, 0.0], 0.4, [1.0, 3.0])
     np.testing.assert_allclose(loss, 4 * 0.4**2 / 6, rtol=1e-14)
 
 
 def test_a_dropped_feature_with_its_mean_as_bias_costs_its_variance() -> None:
-    # x'_1 = b_1 = p / 2 always: E (x - p/2)^2 = p/3 - p^2/4; feature 0 is dedicated and exact. p = 0.6, I_1 = 0.7.
+    # x'_1 = b_1 = p / 2 always: E (x - p/2)^2 = p/3 - p^2/4; feature 0 is dedicated and exact. p =
+    # 0.6, I_1 = 0.7.
     loss = expected_loss([[1.0], [0.0]], [0.0, 0.3], 0.6, [1.0, 0.7])
     np.testing.assert_allclose(loss, 0.7 * (0.6 / 3 - 0.36 / 4), rtol=1e-14)
     np.testing.assert_allclose(variance(0.6), 0.2 - 0.09, rtol=1e-14)
 
 
 def test_pentagon_with_one_feature_active() -> None:
-    # Only feature 0 is ever active: it is exact, and each of its two neighbours shows cos(72 deg) x, which costs
-    # cos^2(72 deg) / 3; the far ones are negative, so 0. cos(72 deg) = (sqrt 5 - 1) / 4.
+    # Only feature 0 is ever active: it is exact, and each of its two neighbours shows cos(72 deg)
+    # x, which costs cos^2(72 deg) / 3; the far ones are negative, so 0. cos(72 deg) = (sqrt 5 - 1)
+    # / 4.
     loss = expected_loss(polygon(5), np.zeros(5), [0.05, 0, 0, 0, 0], 1.0)
     np.testing.assert_allclose(loss, 0.05 * 2 * ((sqrt(5) - 1) / 4) ** 2 / 3, rtol=1e-13)
 
@@ -57,20 +69,22 @@ def test_triangle_costs_nothing_when_features_come_one_at_a_time() -> None:
 
 
 def test_a_shrunk_dedicated_feature() -> None:
-    # x' = 0.81 x: (1 - 0.81)^2 p / 3 = 0.0361 * 0.5 / 3, for each of 20 features that do not interact.
+    # x' = 0.81 x: (1 - 0.81)^2 p / 3 = 0.0361 * 0.5 / 3, for each of 20 features that do not
+    # interact.
     loss = expected_loss(0.9 * np.eye(20), np.zeros(20), 0.5, 1.0)
     np.testing.assert_allclose(loss, 20 * 0.0361 * 0.5 / 3, rtol=1e-13)
 
 
 def test_linear_output_by_hand() -> None:
-    # W = (1, 0), b = (0, 0.1): x'_1 = 0.1. E (x_1 - 0.1)^2 = V + (p/2 - 0.1)^2, p = 0.5: 5/48 + 0.15^2; I_1 = 2.
-    # A negative bias shows: relu would clip it. b_0 = -0.2 costs 0.04.
+    # W = (1, 0), b = (0, 0.1): x'_1 = 0.1. E (x_1 - 0.1)^2 = V + (p/2 - 0.1)^2, p = 0.5: 5/48 +
+    # 0.15^2; I_1 = 2. A negative bias shows: relu would clip it. b_0 = -0.2 costs 0.04.
     loss = expected_loss([[1.0], [0.0]], [-0.2, 0.1], 0.5, [1.0, 2.0], "linear")
     np.testing.assert_allclose(loss, 0.04 + 2 * (5 / 48 + 0.0225), rtol=1e-14)
 
 
 def test_box_integral_by_hand() -> None:
-    # integral of relu(x - y)^2 over the unit square = 1/12; of relu(x - 1/2) = 1/8; without features relu(b)^2.
+    # integral of relu(x - y)^2 over the unit square = 1/12; of relu(x - 1/2) = 1/8; without
+    # features relu(b)^2.
     np.testing.assert_allclose(box_integral(np.array([1.0, -1.0]), 0.0, 2), 1 / 12, rtol=1e-14)
     np.testing.assert_allclose(box_integral(np.array([1.0, 0.0]), -0.5, 1), 1 / 8, rtol=1e-14)
     assert box_integral(np.array([]), 0.5, 2) == 0.25
@@ -83,9 +97,12 @@ def test_three_methods_agree(seed: int, n: int, m: int) -> None:
     exact = float(expected_loss(*model))
     np.testing.assert_allclose(exact, quadrature_loss(*model), rtol=1e-12)
     coefficients = np.abs(model[0] @ model[0].T)
-    # The closed form loses a digit for each factor 10 in 1 / prod |a_j|; the sums have up to 2^n * 2^n terms.
+    # The closed form loses a digit for each factor 10 in 1 / prod |a_j|; the sums have up to 2^n *
+    # 2^n terms.
     tolerance = 1e-16 * 4**n / coefficients.prod(axis=1).min() + 1e-12
-    np.testing.assert_allclose(exact, closed_form_loss(*model), rtol=min(tolerance, 1e-3), atol=tolerance)
+    np.testing.assert_allclose(
+        exact, closed_form_loss(*model), rtol=min(tolerance, 1e-3), atol=tolerance
+    )
 
 
 @settings(max_examples=25, deadline=None)
@@ -95,16 +112,22 @@ def test_tiny_coefficients_lose_nothing(seed: int, exponent: float, n: int) -> N
     W[-1] *= 10**exponent
     b *= seed % 2  # without a bias the kinks meet in the corner 0
     np.testing.assert_allclose(
-        expected_loss(W, b, density, importance), quadrature_loss(W, b, density, importance), rtol=1e-12
+        expected_loss(W, b, density, importance),
+        quadrature_loss(W, b, density, importance),
+        rtol=1e-12,
     )
 
 
-@pytest.mark.parametrize("W", [polygon(4), simplex(3), np.ones((3, 1)), np.zeros((2, 2)), polygon(5)[:, :1]])
+@pytest.mark.parametrize(
+    "W", [polygon(4), simplex(3), np.ones((3, 1)), np.zeros((2, 2)), polygon(5)[:, :1]]
+)
 def test_degenerate_kinks(W: np.ndarray) -> None:
     # Equal, opposite and zero coefficients; b = 0 puts kinks on the corners of the cube.
     n = len(W)
     arguments = W, np.zeros(n), np.full(n, 0.3), np.ones(n)
-    np.testing.assert_allclose(expected_loss(*arguments), quadrature_loss(*arguments), rtol=1e-12, atol=1e-16)
+    np.testing.assert_allclose(
+        expected_loss(*arguments), quadrature_loss(*arguments), rtol=1e-12, atol=1e-16
+    )
 
 
 def test_a_small_loss_keeps_its_digits() -> None:
@@ -124,7 +147,9 @@ def test_monte_carlo(n: int, m: int, output: Output) -> None:
     z = x @ (W @ W.T) + b
     losses = (x - (np.maximum(z, 0) if output == "relu" else z)) ** 2 @ importance
     standard_error = losses.std() / 1000
-    assert abs(losses.mean() - expected_loss(W, b, density, importance, output)) < 4 * standard_error
+    assert (
+        abs(losses.mean() - expected_loss(W, b, density, importance, output)) < 4 * standard_error
+    )
 
 
 @pytest.mark.parametrize("output", ["relu", "linear"])
@@ -137,15 +162,20 @@ def test_gradient_against_central_differences(n: int, m: int, output: Output) ->
         step = np.zeros_like(W)
         step[k] = h
         up, down = (expected_loss(W + s, b, density, importance, output) for s in (step, -step))
-        np.testing.assert_allclose(got.W[k], (up - down) / (2 * h), rtol=1e-7, atol=1e-8, err_msg=f"W{k}")
+        np.testing.assert_allclose(
+            got.W[k], (up - down) / (2 * h), rtol=1e-7, atol=1e-8, err_msg=f"W{k}"
+        )
     for i in range(n):
         step = np.eye(n)[i] * h
         up, down = (expected_loss(W, b + s, density, importance, output) for s in (step, -step))
-        np.testing.assert_allclose(got.b[i], (up - down) / (2 * h), rtol=1e-7, atol=1e-8, err_msg=f"b[{i}]")
+        np.testing.assert_allclose(
+            got.b[i], (up - down) / (2 * h), rtol=1e-7, atol=1e-8, err_msg=f"b[{i}]"
+        )
 
 
 def test_gradient_reaches_across_blocks_that_do_not_interact() -> None:
-    # Two digons in orthogonal dimensions: G_02 = 0 drops out of the loss, but not out of the gradient.
+    # Two digons in orthogonal dimensions: G_02 = 0 drops out of the loss, but not out of the
+    # gradient.
     W = np.array([[1.0, 0], [-0.9, 0], [0, 1.0], [0, -1.1]])
     b = np.full(4, -0.1)
     nearby = W + 1e-13 * np.random.default_rng(0).normal(size=W.shape)
@@ -158,14 +188,20 @@ def test_gradient_reaches_across_blocks_that_do_not_interact() -> None:
 
 def test_batched_equals_single() -> None:
     models = [random_model(seed, 3, 2) for seed in range(6)]
-    W, b, density, importance = (np.stack(parts).reshape(2, 3, *parts[0].shape) for parts in zip(*models, strict=True))
+    W, b, density, importance = (
+        np.stack(parts).reshape(2, 3, *parts[0].shape) for parts in zip(*models, strict=True)
+    )
     losses = expected_loss(W, b, density, importance)
     assert losses.shape == (2, 3)
-    np.testing.assert_allclose(losses.ravel(), [expected_loss(*model) for model in models], rtol=1e-14)
+    np.testing.assert_allclose(
+        losses.ravel(), [expected_loss(*model) for model in models], rtol=1e-14
+    )
 
 
 @pytest.mark.parametrize("elements", [1, 2, 3, 7])
-def test_models_do_not_depend_on_how_many_are_computed_together(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_do_not_depend_on_how_many_are_computed_together(
+    elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     models = [random_model(seed, 4, 2) for seed in range(9)]
     W, b, density, importance = (np.stack(parts) for parts in zip(*models, strict=True))
     whole = loss_and_gradient(W, b, density, importance)
@@ -178,12 +214,16 @@ def test_density_and_importance_broadcast() -> None:
     W, b, _, importance = random_model(0, 3, 2)
     densities = np.array([0.1, 0.5, 1.0])
     losses = expected_loss(W, b, densities[:, None], importance)
-    np.testing.assert_allclose(losses, [expected_loss(W, b, p, importance) for p in densities], rtol=1e-14)
+    np.testing.assert_allclose(
+        losses, [expected_loss(W, b, p, importance) for p in densities], rtol=1e-14
+    )
 
 
 @pytest.mark.parametrize("output", ["relu", "linear"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_weights_that_are_not_finite_give_nan_and_disturb_nobody(bad: float, output: Output) -> None:
+def test_weights_that_are_not_finite_give_nan_and_disturb_nobody(
+    bad: float, output: Output
+) -> None:
     W = np.stack([random_model(seed, 3, 2)[0] for seed in range(3)])
     clean = loss_and_gradient(W, np.zeros(3), 0.3, 1.0, output)
     W[1, 0, 0] = bad

@@ -1,4 +1,6 @@
-"""Levels of families of shapes: their minimum is the global one, branches end, and levels cross where they should."""
+"""Levels of families of shapes: their minimum is the global one, branches end, and levels cross
+where they should.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,13 @@ import numpy as np
 import pytest
 
 from superpos.families.tms import geometry
-from superpos.families.tms.theory import crossing, expected_loss, family_minimum, minimise_loss, variance
+from superpos.families.tms.theory import (
+    crossing,
+    expected_loss,
+    family_minimum,
+    minimise_loss,
+    variance,
+)
 
 LAST_DEDICATED = "1 dedicated + 1 not represented"
 OF_THREE = ("digon + 1 dedicated", "triangle", "2 dedicated + 1 not represented")
@@ -33,7 +41,8 @@ def test_the_best_family_is_the_minimum() -> None:
 
 
 def test_dropping_the_less_important_feature_costs_its_variance() -> None:
-    # n = 2, m = 1: the other feature is exact, the dropped one costs r V, and the better placement is taken.
+    # n = 2, m = 1: the other feature is exact, the dropped one costs r V, and the better placement
+    # is taken.
     r = np.array([0.05, 20.0])
     found = family_minimum(LAST_DEDICATED, np.full((2, 2), 0.6), importance(2, r), 1)
     np.testing.assert_allclose(found.loss, np.minimum(r, 1) * variance(0.6), rtol=1e-9)
@@ -41,7 +50,8 @@ def test_dropping_the_less_important_feature_costs_its_variance() -> None:
 
 
 def test_a_branch_ends_where_its_shape_is_no_minimum() -> None:
-    # A digon of features that are nearly always active is worth nothing when one of them hardly counts.
+    # A digon of features that are nearly always active is worth nothing when one of them hardly
+    # counts.
     r = np.geomspace(0.01, 1, 9)
     found = family_minimum("digon", np.full((9, 2), 0.7), importance(2, r), 1)
     exists = np.isfinite(found.loss)
@@ -65,9 +75,13 @@ def test_the_minimum_changes_its_family_at_the_crossing() -> None:
 
 
 def test_pentagon_and_two_digons_cross_where_the_last_feature_is_sparser() -> None:
-    # n = 5, m = 2, p = 0.05 (TMS, "Non-uniform superposition"): equal at 0.269081 of the others' density.
+    # n = 5, m = 2, p = 0.05 (TMS, "Non-uniform superposition"): equal at 0.269081 of the others'
+    # density.
     density = 0.05 * np.array([1, 1, 1, 1, 0.269081153])
-    levels = [family_minimum(name, density, 1.0, 2).loss for name in ("pentagon", "2 digons + 1 not represented")]
+    levels = [
+        family_minimum(name, density, 1.0, 2).loss
+        for name in ("pentagon", "2 digons + 1 not represented")
+    ]
     np.testing.assert_allclose(levels[0], levels[1], rtol=1e-8)
     np.testing.assert_allclose(levels[0], 0.006103, rtol=1e-4)
 

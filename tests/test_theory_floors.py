@@ -1,4 +1,6 @@
-"""Losses of known codes: worked out by hand, against a least-squares fit and samples, and against training."""
+"""Losses of known codes: worked out by hand, against a least-squares fit and samples, and against
+training.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,15 @@ DENSITIES = st.floats(0.001, 1)
 
 
 def sampled_loss(
-    W1: NDArray[np.float64], W2: NDArray[np.float64], b: NDArray[np.float64], x: NDArray[np.float64], tied: bool = False
+    W1: NDArray[np.float64],
+    W2: NDArray[np.float64],
+    b: NDArray[np.float64],
+    x: NDArray[np.float64],
+    tied: bool = False,
 ) -> tuple[float, float]:
-    """Mean loss and its standard error, importance 1, with a ReLU hidden layer; |x| for untied weights."""
+    """Mean loss and its standard error, importance 1, with a ReLU hidden layer; |x| for untied
+    weights.
+    """
     n, m = W1.shape
     task = make_task(n, m, hidden="relu", tied=tied, target="identity" if tied else "abs")
     named = {"W": W1, "b": b} if tied else {"W1": W1, "W2": W2, "b": b}
@@ -40,18 +48,24 @@ def test_dense_floors_by_hand() -> None:
     assert theory.absolute_value_floor(1, [1, 4, 2], 2) == pytest.approx(3 / 12)
     # three neurons: the odd one brings feature 1 from 1/12 to 1/15
     assert theory.absolute_value_floor(1, [1, 4, 2], 3) == pytest.approx(2 / 15 + 1 / 12)
-    assert theory.absolute_value_floor(1, [1, 4, 2], 6) == theory.dedicated_floor(1, [1, 4, 2], 3) == 0
+    assert (
+        theory.absolute_value_floor(1, [1, 4, 2], 6) == theory.dedicated_floor(1, [1, 4, 2], 3) == 0
+    )
     assert theory.absolute_value_floor(1, [1, 4, 2], 9) == 0
 
 
 def test_one_output_by_hand() -> None:
-    assert [theory.absolute_value_loss(1, k) for k in (0, 1, 2)] == pytest.approx([1 / 12, 1 / 15, 0])
+    assert [theory.absolute_value_loss(1, k) for k in (0, 1, 2)] == pytest.approx(
+        [1 / 12, 1 / 15, 0]
+    )
     with pytest.raises(ValueError, match="0, 1 or 2, got 3"):
         theory.absolute_value_loss(1, 3)
 
 
 @pytest.mark.parametrize("density", [1.0, 0.3])
-def test_one_neuron_is_the_least_squares_fit_of_the_absolute_value_on_its_half(density: float) -> None:
+def test_one_neuron_is_the_least_squares_fit_of_the_absolute_value_on_its_half(
+    density: float,
+) -> None:
     p = density  # moments of u = relu(x) and t = |x|, integrated by hand
     u, uu, t, tt, tu = p / 4, p / 6, p / 2, p / 3, p / 6
     slope, bias = np.linalg.solve([[uu, u], [u, 1]], [tu, t])
@@ -59,12 +73,16 @@ def test_one_neuron_is_the_least_squares_fit_of_the_absolute_value_on_its_half(d
     assert slope > 0
     assert bias > 0
     assert theory.absolute_value_loss(p, 1) == pytest.approx(expected, rel=1e-12)
-    found, error = sampled_loss(np.ones((1, 1)), slope * np.ones((1, 1)), np.full(1, bias), signed(p, (200_000, 1)))
+    found, error = sampled_loss(
+        np.ones((1, 1)), slope * np.ones((1, 1)), np.full(1, bias), signed(p, (200_000, 1))
+    )
     assert abs(found - expected) < 4 * error
     # nothing on a grid of slopes of either sign and biases, cut-off outputs among them, is better
     x = np.linspace(0, 1, 201)
     for w, c in product(np.linspace(-2, 2, 41), np.linspace(-1, 1, 41)):
-        active = np.mean((x - np.maximum(w * x + c, 0)) ** 2) / 2 + np.mean((x - max(c, 0)) ** 2) / 2
+        active = (
+            np.mean((x - np.maximum(w * x + c, 0)) ** 2) / 2 + np.mean((x - max(c, 0)) ** 2) / 2
+        )
         assert p * active + (1 - p) * max(c, 0) ** 2 > expected - 1e-4
 
 
@@ -81,11 +99,16 @@ def test_the_absolute_value_floor_is_the_best_of_all_ways_to_give_out_neurons(
 ) -> None:
     ways = product((0, 1, 2), repeat=len(importance))
     cost = [
-        sum(weight * theory.absolute_value_loss(density, k) for weight, k in zip(importance, way, strict=True))
+        sum(
+            weight * theory.absolute_value_loss(density, k)
+            for weight, k in zip(importance, way, strict=True)
+        )
         for way in ways
         if sum(way) <= n_neurons
     ]
-    assert theory.absolute_value_floor(density, importance, n_neurons) == pytest.approx(min(cost), abs=1e-15)
+    assert theory.absolute_value_floor(density, importance, n_neurons) == pytest.approx(
+        min(cost), abs=1e-15
+    )
 
 
 @pytest.mark.parametrize("n_neurons", [2, 3, 4, 5])

@@ -1,4 +1,6 @@
-"""Tight frames: the Welch bound, the loss of many features against sampling, and memorised data points."""
+"""Tight frames: the Welch bound, the loss of many features against sampling, and memorised data
+points.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,21 @@ from superpos.families.tms.theory import (
 
 
 def tight_frame(n: int, m: int) -> np.ndarray:
-    """Unit vectors [n, m], n a power of two: m columns of a Hadamard matrix, not the constant one."""
+    """Unit vectors [n, m], n a power of two: m columns of a Hadamard matrix, not the constant
+    one.
+    """
     columns = 1 + np.random.default_rng(0).permutation(n - 1)[:m]
     return hadamard(n)[:, columns] / np.sqrt(m)
 
 
-@pytest.mark.parametrize("frame", [polygon(3), polygon(7), simplex(4), tight_frame(64, 8), np.eye(3)])
+@pytest.mark.parametrize(
+    "frame", [polygon(3), polygon(7), simplex(4), tight_frame(64, 8), np.eye(3)]
+)
 def test_tight_frames_are_on_the_bound(frame: np.ndarray) -> None:
     lengths = np.random.default_rng(0).uniform(0.5, 2, len(frame))[:, None]
-    np.testing.assert_allclose(mean_squared_cosine(lengths * frame), welch_bound(*frame.shape), atol=1e-14)
+    np.testing.assert_allclose(
+        mean_squared_cosine(lengths * frame), welch_bound(*frame.shape), atol=1e-14
+    )
 
 
 def test_random_directions_are_above_it() -> None:
@@ -53,7 +61,8 @@ def test_the_symmetric_loss_is_that_of_a_sampled_tight_frame(n: int, m: int, p: 
     x = np.where(rng.random((2000, n)) < p, rng.random((2000, n)), 0)
     sampled = ((x - np.maximum(x @ gram + bias, 0)) ** 2).mean(axis=1)
     error = sampled.std() / np.sqrt(len(x))
-    assert abs(best.loss - sampled.mean()) < 4 * error + 0.005 * best.loss  # a finite n is not quite normal
+    # a finite n is not quite normal
+    assert abs(best.loss - sampled.mean()) < 4 * error + 0.005 * best.loss
     assert error < 0.01 * best.loss
 
 
@@ -79,7 +88,9 @@ def test_a_polygon_of_points_memorises_them(n_points: int) -> None:
 def test_norms_of_five_points_by_hand() -> None:
     # cos 72° = (sqrt 5 - 1) / 4, so that r^2 = 4 / (5 - sqrt 5) = 1 + 1/sqrt 5.
     square = 1 + 1 / np.sqrt(5)
-    np.testing.assert_allclose(data_polygon_norms(5), (np.sqrt(square), np.sqrt(5 * square), 1.0), rtol=1e-12)
+    np.testing.assert_allclose(
+        data_polygon_norms(5), (np.sqrt(square), np.sqrt(5 * square), 1.0), rtol=1e-12
+    )
 
 
 def test_wrong_arguments() -> None:

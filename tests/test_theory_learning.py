@@ -1,4 +1,6 @@
-"""The local learning coefficient against published values, a regular model, and points that are no minimum."""
+"""The local learning coefficient against published values, a regular model, and points that are no
+minimum.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ def one_hot(n_features: int) -> dict[str, object]:
     return {"correlation": "anticorrelated", "set_size": n_features}
 
 
-@pytest.mark.parametrize(("n_features", "name", "published"), [(5, "5", 7.0), (6, "5+", 8.5), (6, "6", 8.5)])
+@pytest.mark.parametrize(
+    ("n_features", "name", "published"), [(5, "5", 7.0), (6, "5+", 8.5), (6, "6", 8.5)]
+)
 def test_published_coefficients(n_features: int, name: str, published: float) -> None:
     at = level(n_features, name)
     found = learning_coefficient(at.W, at.b, 1e6, **one_hot(n_features))
@@ -26,7 +30,8 @@ def test_published_coefficients(n_features: int, name: str, published: float) ->
 
 
 def test_a_degenerate_minimum_has_less() -> None:
-    # Twelve parameters and one rotation, but the square has flat directions: the page lists 4 to 5.5.
+    # Twelve parameters and one rotation, but the square has flat directions: the page lists 4 to
+    # 5.5.
     at = level(4, "4")
     found = learning_coefficient(at.W, at.b, 1e6, **one_hot(4))
     assert 4 < found.value < 5.7
@@ -43,7 +48,8 @@ def test_few_samples_see_more_than_the_minimum() -> None:
 
 
 def test_independent_features_at_a_regular_minimum() -> None:
-    # One feature of density 1 in one dimension, W = 1, b = 0: the loss is 0 and regular in both parameters, lambda = 1.
+    # One feature of density 1 in one dimension, W = 1, b = 0: the loss is 0 and regular in both
+    # parameters, lambda = 1.
     found = learning_coefficient([[1.0]], [0.0], 1e6, 1.0)
     assert abs(found.value - 1) < 4 * found.error
     assert found.error < 0.05
@@ -52,7 +58,8 @@ def test_independent_features_at_a_regular_minimum() -> None:
 def test_the_seed_draws_the_chains() -> None:
     at = level(5, "5")
     first, again, other = (
-        learning_coefficient(at.W, at.b, 1e5, **one_hot(5), steps=20, seed=seed) for seed in (0, 0, 1)
+        learning_coefficient(at.W, at.b, 1e5, **one_hot(5), steps=20, seed=seed)
+        for seed in (0, 0, 1)
     )
     assert first == again != other
 

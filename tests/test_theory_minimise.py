@@ -1,4 +1,6 @@
-"""The multi-start minimiser: never above a candidate, never beaten by more starts, and the shapes it must find."""
+"""The multi-start minimiser: never above a candidate, never beaten by more starts, and the shapes
+it must find.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ Floats = NDArray[np.float64]
 
 
 def grid(n: int, size: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """p and r [size, size]; density and importance [size, size, n], as in the phase-change figures."""
+    """p and r [size, size]; density and importance [size, size, n], as in the phase-change
+    figures.
+    """
     p, r = np.meshgrid(np.geomspace(1, 0.01, size), np.geomspace(0.1, 10, size), indexing="ij")
     importance = np.ones((size, size, n))
     importance[..., -1] = r
@@ -50,7 +54,8 @@ def test_bfgs_never_rises_and_keeps_a_start_without_slope() -> None:
 
     found = bfgs(saddle, np.array([[0.0], [0.1]]), 100)
     assert found.x[0, 0] == 0
-    np.testing.assert_allclose(found.value, [0.0, -0.25], atol=1e-14)  # minimum at x^2 = 1/2: 1/4 - 1/2
+    # minimum at x^2 = 1/2: 1/4 - 1/2
+    np.testing.assert_allclose(found.value, [0.0, -0.25], atol=1e-14)
 
 
 @pytest.mark.parametrize("n", [2, 3])
@@ -101,7 +106,9 @@ def test_the_order_round_the_pentagon_is_searched() -> None:
     found = minimise_loss(np.full(5, 0.05), importance, 2)
     angles = 2 * np.pi * np.arange(5) / 5
     orders = [(0, *order) for order in permutations(range(1, 5)) if order[0] < order[-1]]
-    W = np.array([np.stack([np.cos(angles), np.sin(angles)], axis=1)[np.argsort(order)] for order in orders])
+    W = np.array(
+        [np.stack([np.cos(angles), np.sin(angles)], axis=1)[np.argsort(order)] for order in orders]
+    )
     family = refine(W, np.zeros((12, 5)), 0.05, importance).loss
     np.testing.assert_allclose([family.min(), family.max()], [0.0072552, 0.0072765], rtol=1e-5)
     np.testing.assert_allclose(found.loss, family.min(), rtol=1e-9)
@@ -120,7 +127,9 @@ def test_refine_stays_in_its_family_and_never_rises() -> None:
 def test_random_models_never_beat_the_minimum() -> None:
     rng = np.random.default_rng(0)
     found = minimise_loss(np.full(3, 0.2), [1.0, 1.0, 0.5], 2)
-    refined = refine(rng.normal(size=(20, 3, 2)), 0.1 * rng.normal(size=(20, 3)), 0.2, [1.0, 1.0, 0.5])
+    refined = refine(
+        rng.normal(size=(20, 3, 2)), 0.1 * rng.normal(size=(20, 3)), 0.2, [1.0, 1.0, 0.5]
+    )
     assert (refined.loss - found.loss > -1e-9).all()
     np.testing.assert_allclose(refined.loss.min(), found.loss, rtol=1e-9)
 
@@ -144,9 +153,15 @@ def test_cells_without_a_task_are_refused(density: float | list[float], importan
 
 
 def test_ideal_shapes_of_small_models() -> None:
-    # n = 2, m = 1: two ways to dedicate, one digon. n = 3, m = 2: 3 pairs of dedicated features, 3 digons beside a
-    # dedicated one, 1 triangle. n = 5, m = 2: 10 + 30 + 15 pairs of blocks, 10 triangles, 5 x 3 squares, 12 pentagons.
-    assert [len(list(ideal_shapes(n, m))) for n, m in [(1, 1), (2, 1), (3, 2), (5, 2)]] == [1, 3, 7, 92]
+    # n = 2, m = 1: two ways to dedicate, one digon. n = 3, m = 2: 3 pairs of dedicated features, 3
+    # digons beside a dedicated one, 1 triangle. n = 5, m = 2: 10 + 30 + 15 pairs of blocks, 10
+    # triangles, 5 x 3 squares, 12 pentagons.
+    assert [len(list(ideal_shapes(n, m))) for n, m in [(1, 1), (2, 1), (3, 2), (5, 2)]] == [
+        1,
+        3,
+        7,
+        92,
+    ]
     for W in ideal_shapes(4, 3):
         norms = np.linalg.norm(W, axis=1)
         assert np.allclose(norms[norms > 0], 1)

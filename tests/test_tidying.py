@@ -41,11 +41,13 @@ def folder(tmp_path: Path) -> RunFolder:
     return run_on_disk(tmp_path / "outputs", "seed=0,1")
 
 
-# --- notes ------------------------------------------------------------------------------------------------------------
+# --- notes ----------------------------------------------------------------------------------------
 
 
 def test_a_note_is_shown_where_runs_are_shown(tmp_path: Path) -> None:
-    run = superpos.train(["name=noted", "seed=0,1", "train.steps=2", "engine.backend=reference"], out=tmp_path)
+    run = superpos.train(
+        ["name=noted", "seed=0,1", "train.steps=2", "engine.backend=reference"], out=tmp_path
+    )
     digest = run.digest()
     for text in ("first <b>thought</b>", "second\nthought"):
         done = cli("note", run.path, text)
@@ -63,17 +65,32 @@ def test_a_note_is_shown_where_runs_are_shown(tmp_path: Path) -> None:
     assert json.loads(cli("status", run.path, "--json").stdout)["notes"] == told
     listed = cli("list", "--runs", "--out", tmp_path).stdout
     assert "third" in listed
-    assert json.loads(cli("list", "--runs", "--out", tmp_path, "--json").stdout)["runs"][0]["notes"] == told
+    assert (
+        json.loads(cli("list", "--runs", "--out", tmp_path, "--json").stdout)["runs"][0]["notes"]
+        == told
+    )
     assert "first &lt;b&gt;thought" in run._repr_html_()
     assert superpos.load(run.path).digest() == digest
 
 
 def test_runs_without_notes_are_shown_as_ever(folder: RunFolder) -> None:
     listed = cli("list", "--runs", "--out", folder.path.parents[1]).stdout
-    assert listed.splitlines()[0].split() == ["name", "models", "state", "size", "changed", "latest", "run"]
+    assert listed.splitlines()[0].split() == [
+        "name",
+        "models",
+        "state",
+        "size",
+        "changed",
+        "latest",
+        "run",
+    ]
     assert "notes" not in json.loads(cli("status", folder.path, "--json").stdout)
     done = cli("note", folder.path)
-    assert (done.exit_code, done.stdout, done.stderr) == (0, "", f"superpos: no notes on {folder.path}\n")
+    assert (done.exit_code, done.stdout, done.stderr) == (
+        0,
+        "",
+        f"superpos: no notes on {folder.path}\n",
+    )
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "x" * (notes.MAX_LETTERS + 1)])
@@ -96,7 +113,9 @@ def test_many_write_at_the_same_time(folder: RunFolder) -> None:
     assert sorted(texts(folder.path)) == sorted(f"note {number}" for number in range(64))
 
 
-def test_what_is_damaged_or_no_note_is_left_out_with_a_word(folder: RunFolder, tmp_path: Path) -> None:
+def test_what_is_damaged_or_no_note_is_left_out_with_a_word(
+    folder: RunFolder, tmp_path: Path
+) -> None:
     notes.add(folder.path, "good")
     place = folder.path / notes.FOLDER
     [good] = place.iterdir()
@@ -139,13 +158,15 @@ def test_a_note_changes_no_terminal(folder: RunFolder) -> None:
 
 
 def test_notes_are_on_the_page(explore: object, tmp_path: Path) -> None:
-    run = superpos.train(["name=page", "seed=0,1", "train.steps=2", "engine.backend=reference"], out=tmp_path)
+    run = superpos.train(
+        ["name=page", "seed=0,1", "train.steps=2", "engine.backend=reference"], out=tmp_path
+    )
     run.note("<img src=x onerror=alert(1)> seen")
     shown: Explorer = explore(run.report().write())  # type: ignore[operator]
     assert "<img src=x onerror=alert(1)> seen" in shown.find("provenance").inner_text()
 
 
-# --- rm ---------------------------------------------------------------------------------------------------------------
+# --- rm -------------------------------------------------------------------------------------------
 
 
 def test_a_run_goes_and_latest_leads_to_the_newest_other_one(tmp_path: Path) -> None:
@@ -157,12 +178,14 @@ def test_a_run_goes_and_latest_leads_to_the_newest_other_one(tmp_path: Path) -> 
     done = cli("rm", "--purge", "--yes", newest.path)
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr == (
-        f"superpos: removed {newest.path}, {size / 1e3:.3g} kB freed; custom/latest is now {newer.path.name}\n"
+        f"superpos: removed {newest.path}, {size / 1e3:.3g} kB freed; custom/latest is now "
+        f"{newer.path.name}\n"
     )
     assert sorted(path.name for path in newest.path.parent.iterdir()) == sorted(
         [old.path.name, newer.path.name, "latest"]
     )
-    assert cli("rm", "--purge", "--yes", old.path, old.path).exit_code == 0  # twice the same is once
+    # twice the same is once
+    assert cli("rm", "--purge", "--yes", old.path, old.path).exit_code == 0
     assert (newer.path.parent / "latest").resolve() == newer.path
     assert cli("rm", "--purge", "--yes", newer.path.parent / "latest").exit_code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
@@ -175,7 +198,10 @@ def test_a_run_goes_to_the_trash_and_can_be_moved_back(tmp_path: Path) -> None:
     digest, name = run.digest(), run.path.parent
     place = tmp_path / ".trash" / name.name / run.path.name
     done = cli("rm", run.path)
-    assert done.stderr == f"superpos: moved {run.path} to {place}; custom/latest is now {older.path.name}\n"
+    assert (
+        done.stderr
+        == f"superpos: moved {run.path} to {place}; custom/latest is now {older.path.name}\n"
+    )
     assert RunFolder.at(place).digest() == digest
     assert [found.path for found in inventory(tmp_path)] == [older.path]
     assert latest_run(tmp_path) == older.path
@@ -232,7 +258,8 @@ def test_what_is_no_run_folder_is_left_alone(folder: RunFolder, tmp_path: Path) 
         (folder.path / "manifest.json", "is not a run folder"),
         (folder.path.parents[1], "is not a run folder"),
     ]:
-        failed = cli("rm", "--purge", "--yes", "--force", folder.path, path)  # of several, all or none
+        # of several, all or none
+        failed = cli("rm", "--purge", "--yes", "--force", folder.path, path)
         assert failed.exit_code != 0, path
         assert words in failed.stderr, path
         assert len(failed.stderr.splitlines()) == 1
@@ -241,13 +268,18 @@ def test_what_is_no_run_folder_is_left_alone(folder: RunFolder, tmp_path: Path) 
 
 def test_nobody_is_asked_without_a_terminal(folder: RunFolder) -> None:
     failed = cli("rm", "--purge", folder.path)
-    assert (failed.exit_code, failed.stderr) == (2, "superpos: --yes: is needed where nobody can be asked\n")
+    assert (failed.exit_code, failed.stderr) == (
+        2,
+        "superpos: --yes: is needed where nobody can be asked\n",
+    )
     assert folder.path.exists()
 
 
 @pytest.mark.parametrize(("answer", "left"), [("y", False), ("n", True), ("", True)])
 def test_a_terminal_asks(answer: str, left: bool, folder: RunFolder) -> None:
-    with OnTerminal([sys.executable, "-m", "superpos", "rm", "--purge", str(folder.path)], columns=200) as terminal:
+    with OnTerminal(
+        [sys.executable, "-m", "superpos", "rm", "--purge", str(folder.path)], columns=200
+    ) as terminal:
         assert f"this removes\n  {folder.path}, " in terminal.read(until="Go on?")
         terminal.type(f"{answer}\n")
         terminal.read()
@@ -266,7 +298,10 @@ def test_a_run_in_training_is_refused(tmp_path: Path) -> None:
         run = begun[0].parents[1].resolve()
         refused = cli("rm", "--purge", "--yes", run)
         assert refused.exit_code == 2
-        assert f"process {process.pid} of this machine trains it; --force removes it all the same" in refused.stderr
+        assert (
+            f"process {process.pid} of this machine trains it; --force removes it all the same"
+            in refused.stderr
+        )
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -1,4 +1,6 @@
-"""`superpos export --as tensorboard|wandb`: read back as these tools read it; nothing is sent, nothing lost."""
+"""`superpos export --as tensorboard|wandb`: read back as these tools read it; nothing is sent,
+nothing lost.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ def recorded(run: Run, model: int) -> list[tuple[int, float]]:
     return list(zip(steps.tolist(), losses.tolist(), strict=True))
 
 
-# --- TensorBoard ------------------------------------------------------------------------------------------------------
+# --- TensorBoard ----------------------------------------------------------------------------------
 
 READ_BOARD = """\
 import json, sys
@@ -60,7 +62,9 @@ events = EventMultiplexer().AddRunsFromDirectory(sys.argv[1])
 events.Reload()
 found = {}
 for run, kinds in events.Runs().items():
-    scalars = {tag: [[e.step, e.value] for e in events.Scalars(run, tag)] for tag in kinds["scalars"]}
+    scalars = {}
+    for tag in kinds["scalars"]:
+        scalars[tag] = [[e.step, e.value] for e in events.Scalars(run, tag)]
     content = events.SummaryMetadata(run, metadata.SESSION_START_INFO_TAG).plugin_data.content
     start = metadata.parse_session_start_info_plugin_data(content)
     told = {name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()}
@@ -80,14 +84,19 @@ def test_tensorboard_reads_losses_settings_and_results(run: Run, tmp_path: Path)
     for name, shown in found.items():
         row = run.table.loc[int(name[-5:])]
         assert shown["group"] == name
-        assert shown["scalars"]["train/loss"] == [[s, pytest.approx(x)] for s, x in recorded(run, row["model"])]
+        assert shown["scalars"]["train/loss"] == [
+            [s, pytest.approx(x)] for s, x in recorded(run, row["model"])
+        ]
         [[step, loss]] = shown["scalars"]["final/loss"]
         assert (step, loss) == (4, pytest.approx(row["loss"]))  # single precision
         assert shown["told"]["seed"] == row["seed"]
         assert shown["told"]["model.tied"] is True
         assert shown["told"]["geometry"] == row["geometry"]
         assert json.loads(shown["told"]["data.sparsity"]) == list(row["data.sparsity"])
-        assert not {"diverged_at", "final/diverged_at", "model"} & {*shown["told"], *shown["scalars"]}
+        assert not {"diverged_at", "final/diverged_at", "model"} & {
+            *shown["told"],
+            *shown["scalars"],
+        }
 
 
 READ_TABLE = """\
@@ -125,11 +134,13 @@ def test_tensorboards_table_of_hyperparameters_has_every_model(run: Run, tmp_pat
     assert found == pytest.approx(losses, rel=1e-6)  # single precision
 
 
-# --- W&B --------------------------------------------------------------------------------------------------------------
+# --- W&B ------------------------------------------------------------------------------------------
 
 
 def records(path: Path) -> Iterator[bytes]:
-    """The records of a .wandb file: a header of 7 bytes, then LevelDB's log format in blocks of 32 KiB."""
+    """The records of a .wandb file: a header of 7 bytes, then LevelDB's log format in blocks of 32
+    KiB.
+    """
     data = path.read_bytes()
     assert data[:4] == b":W&B"
     at, parts = 7, b""
@@ -155,15 +166,29 @@ def read_wandb(path: Path) -> dict[str, Any]:
         record = Record.FromString(data)
         kind = record.WhichOneof("record_type")
         if kind == "run":
-            found |= {"id": record.run.run_id, "group": record.run.run_group, "name": record.run.display_name}
-            found["config"] |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+            found |= {
+                "id": record.run.run_id,
+                "group": record.run.run_group,
+                "name": record.run.display_name,
+            }
+            found["config"] |= {
+                item.key: json.loads(item.value_json) for item in record.run.config.update
+            }
         elif kind == "config":
-            found["config"] |= {item.key: json.loads(item.value_json) for item in record.config.update}
+            found["config"] |= {
+                item.key: json.loads(item.value_json) for item in record.config.update
+            }
         elif kind == "history":
-            items = {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item}
+            items = {
+                "/".join(item.nested_key) or item.key: json.loads(item.value_json)
+                for item in record.history.item
+            }
             found["history"].append(items)
         elif kind == "summary":
-            items = {"/".join(item.nested_key) or item.key: item.value_json for item in record.summary.update}
+            items = {
+                "/".join(item.nested_key) or item.key: item.value_json
+                for item in record.summary.update
+            }
             found["summary"] |= {key: json.loads(value) for key, value in items.items()}
         elif kind is not None:
             found.setdefault("other", set()).add(kind)
@@ -171,20 +196,42 @@ def read_wandb(path: Path) -> dict[str, Any]:
 
 
 @needs("wandb")
-def test_wandb_reads_losses_settings_and_results_and_hears_nothing(run: Run, tmp_path: Path) -> None:
+def test_wandb_reads_losses_settings_and_results_and_hears_nothing(
+    run: Run, tmp_path: Path
+) -> None:
     """An environment that asks for uploads, and a server that would take them."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        told = {"WANDB_MODE": "online", "WANDB_BASE_URL": url, "WANDB_API_KEY": "0" * 40, "WANDB_DIR": str(tmp_path)}
-        command = ["-m", "superpos", "export", run.path, "--as=wandb", f"--to={tmp_path / 'bee'}", "--models=best"]
+        told = {
+            "WANDB_MODE": "online",
+            "WANDB_BASE_URL": url,
+            "WANDB_API_KEY": "0" * 40,
+            "WANDB_DIR": str(tmp_path),
+        }
+        command = [
+            "-m",
+            "superpos",
+            "export",
+            run.path,
+            "--as=wandb",
+            f"--to={tmp_path / 'bee'}",
+            "--models=best",
+        ]
         done = subprocess.run(
-            [sys.executable, *command], env=os.environ | told, capture_output=True, text=True, check=False
+            [sys.executable, *command],
+            env=os.environ | told,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'bee'}\n"), done.stderr
         with pytest.raises(BlockingIOError):
             server.accept()
-    assert f"nothing was sent; upload them with: wandb sync {tmp_path / 'bee'}/wandb/offline-run-*" in done.stderr
+    assert (
+        f"nothing was sent; upload them with: wandb sync {tmp_path / 'bee'}/wandb/offline-run-*"
+        in done.stderr
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["bee"]
     files = sorted((tmp_path / "bee" / "wandb").glob("offline-run-*/*.wandb"))
     losses = run.table["loss"]
@@ -205,32 +252,42 @@ def test_wandb_reads_losses_settings_and_results_and_hears_nothing(run: Run, tmp
         assert "diverged_at" not in shown["summary"]
 
 
-# --- both -------------------------------------------------------------------------------------------------------------
+# --- both -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_folder_that_holds_something_is_left_as_it_is(tool: str, run: Run, tmp_path: Path) -> None:
+def test_a_folder_that_holds_something_is_left_as_it_is(
+    tool: str, run: Run, tmp_path: Path
+) -> None:
     (tmp_path / "to").mkdir()
     (tmp_path / "to" / "mine.txt").write_text("mine")
     failed = export(run, f"--as={tool}", f"--to={tmp_path / 'to'}")
     assert failed.exit_code == 2
     assert failed.stderr == (
-        f"superpos: cannot write {tmp_path / 'to'}: it is there already; remove it, or give another --to\n"
+        f"superpos: cannot write {tmp_path / 'to'}: it is there already; remove it, or give "
+        "another --to\n"
     )
     assert [path.name for path in tmp_path.rglob("*")] == ["to", "mine.txt"]
 
 
 @needs("tensorboard")
-def test_an_empty_folder_is_filled_and_a_run_has_a_place_for_exports(run: Run, tmp_path: Path) -> None:
+def test_an_empty_folder_is_filled_and_a_run_has_a_place_for_exports(
+    run: Run, tmp_path: Path
+) -> None:
     (tmp_path / "to").mkdir()
     assert export(run, "--as=tensorboard", f"--to={tmp_path / 'to'}", "--models=0").exit_code == 0
     assert [path.name for path in (tmp_path / "to").iterdir()] == ["model-00000"]
-    assert export(run, "--as=tensorboard", "--models=1").stdout == f"{run.path / 'export' / 'tensorboard'}\n"
+    assert (
+        export(run, "--as=tensorboard", "--models=1").stdout
+        == f"{run.path / 'export' / 'tensorboard'}\n"
+    )
     assert superpos.load(run.path).complete
 
 
 @needs("tensorboard")
-def test_nothing_is_left_where_writing_fails(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_where_writing_fails(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -259,15 +316,22 @@ def test_more_models_than_a_tool_can_show_are_refused(
 
 @pytest.mark.parametrize("tool", trackers.TRACKERS)
 @pytest.mark.parametrize("arguments", [["--by-setting"], ["--model=1"]])
-def test_options_of_other_formats_are_refused(tool: str, arguments: list[str], run: Run, tmp_path: Path) -> None:
+def test_options_of_other_formats_are_refused(
+    tool: str, arguments: list[str], run: Run, tmp_path: Path
+) -> None:
     failed = export(run, f"--as={tool}", f"--to={tmp_path / 'to'}", *arguments)
     assert failed.exit_code == 2
-    assert failed.stderr == f"superpos: --as={tool}: takes --models: all, best of each setting, or 0,3,10:20\n"
+    assert (
+        failed.stderr
+        == f"superpos: --as={tool}: takes --models: all, best of each setting, or 0,3,10:20\n"
+    )
     assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize("tool", trackers.TRACKERS)
-def test_a_tool_that_is_missing_is_named(tool: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tool_that_is_missing_is_named(
+    tool: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where a folder of the tool's name lies about, as W&B leaves one."""
     (tmp_path / tool).mkdir()
     monkeypatch.chdir(tmp_path)
@@ -285,7 +349,11 @@ sys.argv = ["superpos", "export", {str(run.path)!r}, "--as={tool}", "--to=to"]
 from superpos.cli import main
 main()
 """
-    failed = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True, check=False)
+    failed = subprocess.run(
+        [sys.executable, "-c", hidden], capture_output=True, text=True, check=False
+    )
     assert failed.returncode == 2
-    assert failed.stderr == f"superpos: --as={tool}: needs a package: pip install 'superpos[{tool}]'\n"
+    assert (
+        failed.stderr == f"superpos: --as={tool}: needs a package: pip install 'superpos[{tool}]'\n"
+    )
     assert not (tmp_path / "to").exists()

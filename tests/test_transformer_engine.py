@@ -1,8 +1,9 @@
 """The fused engine of transformers against the reference, tensor by tensor, by name.
 
-Both compute in float32, in orders of their own. The truth is the reference's mathematics in float64: sums of some
-thousand terms in float32 are some units in the last place of their largest results off, so the bound is 32 of these
-of the largest element of a tensor, for both engines; a wrong term is some percent.
+Both compute in float32, in orders of their own. The truth is the reference's mathematics in
+float64: sums of some thousand terms in float32 are some units in the last place of their largest
+results off, so the bound is 32 of these of the largest element of a tensor, for both engines; a
+wrong term is some percent.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ from transformer_tasks import KINDS, make_task, start_of
 import superpos
 from superpos.engines import choose
 from superpos.engines.compiled import exponentials
-from superpos.engines.compiled.vectors import WIDTH, Floats, Value, integer, load, store, vector_pass
+from superpos.engines.compiled.vectors import (
+    WIDTH,
+    Floats,
+    Value,
+    integer,
+    load,
+    store,
+    vector_pass,
+)
 from superpos.engines.reference import ReferenceEngine
 from superpos.engines.task import State
 from superpos.families.transformer import FAMILY
@@ -33,19 +42,25 @@ EPS = float(np.finfo(np.float32).eps)
 BOUND = 32 * EPS
 REFERENCE, FUSED = ReferenceEngine(FAMILY, threads=1), FusedTransformerEngine(threads=1)
 POSITIONS = ["none", "stream", "scores", "relative", "pointer"]
-# T, d, k, H, B, layers: around whole vectors, tiles of 4 positions, blocks of 8, groups of 16 sequences
+# T, d, k, H, B, layers: around whole vectors, tiles of 4 positions, blocks of 8, groups of 16
+# sequences
 SHAPES = [
-    (2, 1, 1, 1, 1, 1), (3, 2, 3, 2, 16, 2), (8, 16, 4, 1, 17, 1), (9, 17, 5, 3, 15, 2), (12, 33, 16, 1, 32, 3),
-    (21, 18, 7, 2, 40, 4), (33, 7, 9, 1, 3, 2),
+    (2, 1, 1, 1, 1, 1), (3, 2, 3, 2, 16, 2), (8, 16, 4, 1, 17, 1), (9, 17, 5, 3, 15, 2),
+    (12, 33, 16, 1, 32, 3), (21, 18, 7, 2, 40, 4), (33, 7, 9, 1, 3, 2),
 ]  # fmt: skip
 
 
 def exact(task: Task, state: State, step: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Losses [M] and gradients of one step in float64."""
-    leaves = {name: torch.from_numpy(value).double().requires_grad_() for name, value in state.params.items()}
+    leaves = {
+        name: torch.from_numpy(value).double().requires_grad_()
+        for name, value in state.params.items()
+    }
     losses = FAMILY.losses(task, leaves, batch(task, step), {}, step).mean(-1)
     grads = torch.autograd.grad(losses.sum(), list(leaves.values()))
-    return losses.detach().numpy(), {name: grad.numpy() for name, grad in zip(leaves, grads, strict=True)}
+    return losses.detach().numpy(), {
+        name: grad.numpy() for name, grad in zip(leaves, grads, strict=True)
+    }
 
 
 def check_gradients(task: Task, step: int = 3) -> None:
@@ -114,7 +129,9 @@ def test_gradients_on_every_language(name: str) -> None:
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("step", [0, 5])
 def test_a_step_of_every_optimiser(optimizer: str, step: int) -> None:
-    """Moments are as far apart as gradients are; the step is that of the optimiser's formula for these moments."""
+    """Moments are as far apart as gradients are; the step is that of the optimiser's formula for
+    these moments.
+    """
     schedule = {"lr_schedule": "linear", "decay_share": 0.5, "warmup_steps": 4}
     rates = {"lr": [0.01, 0.03], "weight_decay": [0, 0.1]}
     task = make_task(optimizer=optimizer, smear=True, **schedule, **rates)
@@ -133,7 +150,10 @@ def test_a_step_of_every_optimiser(optimizer: str, step: int) -> None:
         largest = np.abs(grads[name] + coupled * old).max()
         for group, power in (("first", 1), ("second", 2)):
             one, other = (getattr(state, group)[name] for state in (found, expected))
-            assert np.abs(one - other).max() <= 4 * BOUND * largest**power + BOUND * np.abs(other).max(), name
+            assert (
+                np.abs(one - other).max()
+                <= 4 * BOUND * largest**power + BOUND * np.abs(other).max()
+            ), name
         m, v = (getattr(found, group)[name].astype(np.float64) for group in ("first", "second"))
         if optimizer == "sgd":
             step_of = rate * (grads[name] + coupled * old)
@@ -189,13 +209,18 @@ def both(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def test_exp_and_log_are_right_to_two_units_in_the_last_place() -> None:
     random = np.random.default_rng(0)
-    below = -np.concatenate([random.uniform(0, 87, 4096), random.uniform(0, 1e-3, 2032), np.zeros(16)])
+    below = -np.concatenate(
+        [random.uniform(0, 87, 4096), random.uniform(0, 1e-3, 2032), np.zeros(16)]
+    )
     x = below.astype(np.float32)
     exact_exp = np.exp(x.astype(np.float64))
     assert (np.abs(both(x)[0] - exact_exp) <= 2 * np.spacing(exact_exp.astype(np.float32))).all()
     x = np.exp(random.uniform(0, 10, 4096)).astype(np.float32)
     exact_log = np.log(x.astype(np.float64))
-    assert (np.abs(both(x)[1] - exact_log) <= 2 * np.spacing(np.maximum(exact_log, 2**-4).astype(np.float32))).all()
+    assert (
+        np.abs(both(x)[1] - exact_log)
+        <= 2 * np.spacing(np.maximum(exact_log, 2**-4).astype(np.float32))
+    ).all()
 
 
 def test_exp_and_log_at_their_ends() -> None:
@@ -227,8 +252,16 @@ def test_stops_behind_the_end_are_refused() -> None:
 
 def test_a_fused_engine_is_taken_by_default(tmp_path: Path) -> None:
     """Its runs keep histories and snapshots as those of the reference do."""
-    sizes = ["model.d_model=8", "model.d_head=4", "language.context=8", "train.steps=4", "train.warmup_steps=1"]
-    run = superpos.train(["family=transformer", *sizes, "record.snapshots=3", "record.loss_every=1"], out=tmp_path)
+    sizes = [
+        "model.d_model=8",
+        "model.d_head=4",
+        "language.context=8",
+        "train.steps=4",
+        "train.warmup_steps=1",
+    ]
+    run = superpos.train(
+        ["family=transformer", *sizes, "record.snapshots=3", "record.loss_every=1"], out=tmp_path
+    )
     assert run.table["backend"].tolist() == ["fused"]
     assert np.isfinite(run.history(0)[1]).all()
     steps, kept = run.snapshots(0)

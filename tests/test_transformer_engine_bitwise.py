@@ -1,5 +1,5 @@
-"""What may not change a single bit of a transformer: batch-mates, order, threads, stretches, restarts of the program,
-memory that holds garbage, the divergence of others.
+"""What may not change a single bit of a transformer: batch-mates, order, threads, stretches,
+restarts of the program, memory that holds garbage, the divergence of others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from superpos.families.transformer.structure import Task
 FUSED, REFERENCE = FusedTransformerEngine(threads=1), ReferenceEngine(FAMILY, threads=1)
 OPTIONS: dict[str, dict[str, Any]] = {
     "relative": {"context": 13, "d_model": 18, "d_head": 6, "n_heads": 2, "batch_size": 21},
-    "smeared": {"smear": True, "positions": "scores", "direct": False, "n_layers": 1, **KINDS["triggers"]},
+    "smeared": {
+        "smear": True,
+        "positions": "scores",
+        "direct": False,
+        "n_layers": 1,
+        **KINDS["triggers"],
+    },
     "pointer": {"positions": "pointer", "context": 11, **KINDS["distinct"]},
     "no layers": {"n_layers": 0, "positions": "none", "optimizer": "adamw", **KINDS["chain"]},
 }
@@ -30,7 +36,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def varied(name: str, models: int) -> Task:
     """Models that differ in everything that may."""
     random = np.random.default_rng(5)
-    rates = {"lr": random.uniform(1e-3, 1e-2, models), "weight_decay": random.uniform(0, 0.1, models)}
+    rates = {
+        "lr": random.uniform(1e-3, 1e-2, models),
+        "weight_decay": random.uniform(0, 0.1, models),
+    }
     return make_task(models, languages=min(models, 3), **rates, **OPTIONS[name])
 
 
@@ -55,7 +64,9 @@ def everything(engine: Any, task: Task, stops: Sequence[int] = (12,)) -> dict[st
     return arrays | {"loss": loss, "mean": mean, "se": error}
 
 
-def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], rows: Any = slice(None)) -> None:
+def assert_same(
+    found: dict[str, np.ndarray], expected: dict[str, np.ndarray], rows: Any = slice(None)
+) -> None:
     for name, value in expected.items():
         assert np.array_equal(found[name], value[rows], equal_nan=True), name
 
@@ -86,7 +97,9 @@ def test_stretches_and_checkpoints(name: str) -> None:
     task = varied(name, 3)
     expected = everything(FUSED, task)
     assert_same(everything(FUSED, task, [1, 1, 6, 12]), expected)
-    kept = {name: value.copy(order="C") for name, value in train(FUSED, task, [5]).to_arrays().items()}
+    kept = {
+        name: value.copy(order="C") for name, value in train(FUSED, task, [5]).to_arrays().items()
+    }
     again = State.from_arrays(kept)
     FUSED.advance(task, again, 12)
     found = arrays_of(again)
@@ -94,9 +107,20 @@ def test_stretches_and_checkpoints(name: str) -> None:
 
 
 @pytest.mark.parametrize("positions", ["none", "stream", "scores", "relative", "pointer"])
-def test_memory_that_holds_nan_is_never_read(positions: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of sizes that fill vectors and tiles; else zeros that fill up are read, which nothing writes."""
-    options = {"smear": True, "direct": False, "context": 8, "d_model": 16, "d_head": 4, "n_heads": 2}
+def test_memory_that_holds_nan_is_never_read(
+    positions: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of sizes that fill vectors and tiles; else zeros that fill up are read, which nothing
+    writes.
+    """
+    options = {
+        "smear": True,
+        "direct": False,
+        "context": 8,
+        "d_model": 16,
+        "d_head": 4,
+        "n_heads": 2,
+    }
     task = make_task(3, positions=positions, **options)
     clean = everything(FUSED, task)
     rooms = 0
@@ -138,7 +162,9 @@ def test_a_diverging_model_freezes_and_disturbs_nobody(engine: Any, name: str) -
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_an_infinite_loss_is_a_divergence(name: str) -> None:
-    """Weights whose logits are beyond float32; what a thread then holds disturbs no model that it trains next."""
+    """Weights whose logits are beyond float32; what a thread then holds disturbs no model that it
+    trains next.
+    """
     for engine in (FUSED, REFERENCE):
         task = varied(name, 2)
         expected = arrays_of(train(engine, task))

@@ -30,9 +30,25 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """A run of each kind that a figure needs, barely trained."""
     out = tmp_path_factory.mktemp("runs")
     overrides = {
-        "chain": ["language.kind=chain", "language.tokens=5", "model.n_layers=0", "model.d_model=2,8", "seed=0,1"],
-        "pairs": ["model.d_model=8", "language.context=8", "record.snapshots=3", "model.n_layers=1,2"],
-        "markov": ["language.kind=markov", "model.d_model=8", "language.context=12", "record.snapshots=3"],
+        "chain": [
+            "language.kind=chain",
+            "language.tokens=5",
+            "model.n_layers=0",
+            "model.d_model=2,8",
+            "seed=0,1",
+        ],
+        "pairs": [
+            "model.d_model=8",
+            "language.context=8",
+            "record.snapshots=3",
+            "model.n_layers=1,2",
+        ],
+        "markov": [
+            "language.kind=markov",
+            "model.d_model=8",
+            "language.context=12",
+            "record.snapshots=3",
+        ],
         "source": [
             "language.kind=source",
             "language.tokens=6",
@@ -46,7 +62,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
             "model.positions=none",
         ],
     }
-    return {name: superpos.train([*SMALL, *own, f"name={name}"], out=out) for name, own in overrides.items()}
+    return {
+        name: superpos.train([*SMALL, *own, f"name={name}"], out=out)
+        for name, own in overrides.items()
+    }
 
 
 SHOWN = {
@@ -104,7 +123,9 @@ class TableRun:
 
     def __init__(self, **columns: Any) -> None:
         models = len(next(iter(columns.values())))
-        self.table = table(model=range(models), status=["ok"] * models, loss=[1.0] * models, **columns)
+        self.table = table(
+            model=range(models), status=["ok"] * models, loss=[1.0] * models, **columns
+        )
 
 
 def test_circuits_are_measured_over_solved_models() -> None:
@@ -138,13 +159,18 @@ def test_measures_of_bigrams(runs: dict[str, Run]) -> None:
 
 
 def test_markov_models_are_held_against_two_predictors(runs: dict[str, Run]) -> None:
-    """Shares of what followed, at the best of many scales; a predictor of nothing is the scale 0."""
+    """Shares of what followed, at the best of many scales; a predictor of nothing is the scale
+    0.
+    """
     run = runs["markov"]
     one = task(run, 0)
     given = asked(one, 0, SEQUENCES)
     follows, _ = counts(one.structure, given.tokens)
     shares = follows / np.maximum(follows.sum(-1, keepdims=True), 1)
-    at = {scale: given.excess(torch.from_numpy(scale * shares)[None]) for scale in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)}
+    at = {
+        scale: given.excess(torch.from_numpy(scale * shares)[None])
+        for scale in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+    }
     best = of_shares(one)
     assert at[0.0] > min(at.values()) >= best > 0.9 * min(at.values())
     excess = run.table["excess"].to_numpy()
@@ -163,6 +189,9 @@ def test_one_layer_is_held_against_the_best_additive_table(runs: dict[str, Run])
     np.testing.assert_allclose(over, run.table["excess"] / best.excess)
     bugs = find_measure(FAMILY, "tables.bugs_over_additive")(run).values
     np.testing.assert_allclose(bugs, (run.table["bug_ratio"] - 1) / (best.bug_ratio - 1))
-    read = [find_measure(FAMILY, "tables.read")(run, what=what).values for what in ("precision", "naive", "bugs")]
+    read = [
+        find_measure(FAMILY, "tables.read")(run, what=what).values
+        for what in ("precision", "naive", "bugs")
+    ]
     np.testing.assert_allclose(read[0], run.table["planted_precision"])
     assert all(np.isfinite(values).all() for values in read)

@@ -1,4 +1,6 @@
-"""Languages of transformers: sequences as functions of random words, the law of every next token, exact floors."""
+"""Languages of transformers: sequences as functions of random words, the law of every next token,
+exact floors.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from superpos.families.transformer.data.languages import Sequences, n_words, sequences
-from superpos.families.transformer.data.tables import chain, law_of, stationary, tables, thresholds_of
+from superpos.families.transformer.data.tables import (
+    chain,
+    law_of,
+    stationary,
+    tables,
+    thresholds_of,
+)
 from superpos.families.transformer.keys import CONTEXT, KINDS, PLANTED_P, TOKENS
 from superpos.families.transformer.structure import Structure
 from superpos.families.transformer.theory import floors, laws
@@ -39,7 +47,9 @@ def made(structure: Structure, seed: int = 0) -> dict[str, NDArray[Any]]:
 def drawn(structure: Structure, samples: int = 400, seed: int = 5, language: int = 0) -> Sequences:
     """Sequences of one model and language."""
     words = draws(np.array([seed], dtype=np.uint64), 72, 0, range(samples), n_words(structure))
-    found = {name: torch.from_numpy(value)[None] for name, value in made(structure, language).items()}
+    found = {
+        name: torch.from_numpy(value)[None] for name, value in made(structure, language).items()
+    }
     return sequences(structure, found, words)
 
 
@@ -164,7 +174,9 @@ def test_triggers_by_hand() -> None:
 
 
 def test_markov_rows_are_uniform_on_the_simplex() -> None:
-    """Of Dirichlet(1) rows of 4 states, two steps from one state go to the same with probability 2/5."""
+    """Of Dirichlet(1) rows of 4 states, two steps from one state go to the same with probability
+    2/5.
+    """
     s = Structure(kind="markov", context=2, states=4)
     words = draws(np.array([1], dtype=np.uint64), 72, 0, range(40_000), n_words(s))
     tokens = sequences(s, {}, words).tokens[0].numpy()
@@ -196,7 +208,7 @@ def test_languages_follow_from_their_seed() -> None:
     np.testing.assert_array_equal(both[1], made(s, 2)["next"])
 
 
-# --- laws ------------------------------------------------------------------------------------------------------------
+# --- laws -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("distinct", [False, True])
@@ -205,7 +217,11 @@ def test_bayes_over_the_period_by_enumeration(distinct: bool) -> None:
     s = Structure(kind="repeats", tokens=3, context=5, period=(2, 3), distinct=distinct)
     whole: dict[tuple[int, ...], float] = {}
     for length in (2, 3):
-        every = itertools.permutations(range(3), length) if distinct else itertools.product(range(3), repeat=length)
+        every = (
+            itertools.permutations(range(3), length)
+            if distinct
+            else itertools.product(range(3), repeat=length)
+        )
         blocks = list(every)
         for block in blocks:
             body = tuple(block[i % length] for i in range(5))
@@ -216,7 +232,9 @@ def test_bayes_over_the_period_by_enumeration(distinct: bool) -> None:
         for t in range(5):
             alike = {other: p for other, p in whole.items() if other[:t] == body[:t]}
             for token in range(3):
-                expected = sum(p for other, p in alike.items() if other[t] == token) / sum(alike.values())
+                expected = sum(p for other, p in alike.items() if other[t] == token) / sum(
+                    alike.values()
+                )
                 assert law[row, t, token] == pytest.approx(expected, abs=1e-12)
 
 
@@ -224,7 +242,8 @@ def test_markov_laws_by_hand() -> None:
     s = Structure(kind="markov", context=4, states=2)
     tokens = np.array([[0, 0, 1, 0, 1]])
     law = laws.law(s, {}, tokens)[0]
-    np.testing.assert_allclose(law[:, 0], [1 / 2, 2 / 3, 1 / 2, 1 / 2])  # 0→: none; 0; 1→: none; 0→: 0, 1
+    # 0→: none; 0; 1→: none; 0→: 0, 1
+    np.testing.assert_allclose(law[:, 0], [1 / 2, 2 / 3, 1 / 2, 1 / 2])
     np.testing.assert_allclose(laws.unigram(s, tokens)[0][:, 0], [2 / 3, 3 / 4, 3 / 5, 4 / 6])
 
 
@@ -235,7 +254,7 @@ def test_divergence_and_entropy_by_hand() -> None:
     assert laws.divergence(p, np.array([*np.log([0.5, 0.5]), -np.inf])) == 0
 
 
-# --- floors ----------------------------------------------------------------------------------------------------------
+# --- floors ---------------------------------------------------------------------------------------
 
 
 def test_the_entropy_rate_is_the_mean_over_sequences() -> None:
@@ -245,7 +264,9 @@ def test_the_entropy_rate_is_the_mean_over_sequences() -> None:
 
 
 def test_the_latin_square_cannot_be_added_up() -> None:
-    """Each table alone says nothing: log 8 exactly; the floor is the entropy of 0.825 and seven times 0.025."""
+    """Each table alone says nothing: log 8 exactly; the floor is the entropy of 0.825 and seven
+    times 0.025.
+    """
     s = STRUCTURES["latin"]
     there = floors.occupancy(s, made(s))
     floor = -0.825 * np.log(0.825) - 7 * 0.025 * np.log(0.025)
@@ -273,7 +294,8 @@ def test_the_additive_optimum_lies_between_bigrams_and_the_floor() -> None:
     best = floors.additive(there)
     assert 0.24 < best.loss - floors.bayes(there) < 0.31
     assert best.loss < floors.bigrams(there) - 0.05
-    # A convex optimum: what is predicted of each token, and of each source, is what comes on average.
+    # A convex optimum: what is predicted of each token, and of each source, is what comes on
+    # average.
     wrong = there.often[..., None] * (best.probabilities - there.follows)
     assert np.abs(wrong.sum(0)).max() < 1e-7
     assert np.abs(wrong.sum(1)).max() < 1e-7

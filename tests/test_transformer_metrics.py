@@ -96,7 +96,9 @@ def test_composition_of_models_made_by_hand() -> None:
     for name in ("induction_k", "induction_q"):
         model = superpos.known(name, tokens=10, context=24)
         by_name[name] = metrics.compositions(model.weights, (0, 0), (1, 0))
-    assert by_name["induction_k"] == pytest.approx({"q": 0, "k": np.sqrt(10 / (11 * 12.5)), "v": 0}, abs=1e-12)
+    assert by_name["induction_k"] == pytest.approx(
+        {"q": 0, "k": np.sqrt(10 / (11 * 12.5)), "v": 0}, abs=1e-12
+    )
     assert by_name["induction_q"]["q"] == pytest.approx(0.21, abs=0.01)
     assert by_name["induction_q"]["k"] == by_name["induction_q"]["v"] == 0
 
@@ -133,11 +135,15 @@ def test_positivity_of_the_full_circuit_is_that_of_the_small_one() -> None:
     rng = np.random.default_rng(1)
     left, right = rng.normal(size=(9, 3)), rng.normal(size=(3, 9))
     values = np.linalg.eigvals(left @ right)
-    assert metrics.positivity(left, right) == pytest.approx(values.real.sum() / np.abs(values).sum())
+    assert metrics.positivity(left, right) == pytest.approx(
+        values.real.sum() / np.abs(values).sum()
+    )
 
 
 def test_attention_scores_by_hand() -> None:
-    """Tokens a b a: the last a attends to b, after the first a; the offset -1 would be the first token."""
+    """Tokens a b a: the last a attends to b, after the first a; the offset -1 would be the first
+    token.
+    """
     tokens = np.array([[7, 8, 7]])
     everywhere = np.ones((1, 3), dtype=bool)
     pattern = np.array([[[1.0, 0, 0], [0.25, 0.75, 0], [0.1, 0.7, 0.2]]])
@@ -185,9 +191,14 @@ def test_formation_by_hand() -> None:
 
 
 def test_models_that_diverged_are_measured() -> None:
-    structure = Structure(kind="pairs", keys=2, values=2, context=6, d_model=4, d_head=2, steps=3, snapshots=2)
+    structure = Structure(
+        kind="pairs", keys=2, values=2, context=6, d_model=4, d_head=2, steps=3, snapshots=2
+    )
     task = task_of(structure)
-    params = {name: np.full((1, *shape), np.nan, np.float32) for name, shape in structure.param_shapes.items()}
+    params = {
+        name: np.full((1, *shape), np.nan, np.float32)
+        for name, shape in structure.param_shapes.items()
+    }
     state = State.initial(task, params)
     state.snapshots = {name: np.stack([value, value], axis=1) for name, value in params.items()}
     found = results.measure(task, state, lambda: None)
@@ -208,4 +219,6 @@ def test_excess_is_zero_for_the_law_itself() -> None:
     everywhere = torch.zeros(1, 50, 10, 3)
     everywhere[0, torch.from_numpy(given.where)] = torch.from_numpy(given.bayes).float()
     assert given.excess(everywhere) == pytest.approx(0, abs=1e-6)
-    assert given.excess(torch.zeros(1, 50, 10, 3)) == pytest.approx(np.log(3) - given.floor, abs=1e-6)
+    assert given.excess(torch.zeros(1, 50, 10, 3)) == pytest.approx(
+        np.log(3) - given.floor, abs=1e-6
+    )

@@ -15,18 +15,44 @@ from superpos.store import Run
 from superpos.training import runner
 
 SMALL = [
-    "family=transformer", "model.d_model=8", "model.d_head=4", "train.batch_size=4", "train.steps=12",
-    "train.warmup_steps=4", "record.loss_every=4", "record.snapshots=3", "language.context=8",
+    "family=transformer", "model.d_model=8", "model.d_head=4", "train.batch_size=4",
+    "train.steps=12", "train.warmup_steps=4", "record.loss_every=4", "record.snapshots=3",
+    "language.context=8",
 ]  # fmt: skip
 KINDS: dict[str, list[str]] = {
     "chain": ["language.kind=chain", "model.n_layers=0", "language.concentration=0.5,2"],
-    "source": ["language.kind=source", "model.n_layers=1", "model.n_heads=2", "model.positions=none", "train.lr=0,0.1"],
+    "source": [
+        "language.kind=source",
+        "model.n_layers=1",
+        "model.n_heads=2",
+        "model.positions=none",
+        "train.lr=0,0.1",
+    ],
     "latin": ["language.kind=latin", "model.n_layers=1", "model.direct=false", "train.lr=0.01,0.1"],
     "conditional": ["language.kind=conditional", "model.n_layers=1", "language.seed=3,4"],
-    "repeats": ["language.kind=repeats", "language.period=[2,3]", "model.positions=stream", "model.init_std=0.1,0.2"],
-    "pairs": ["language.kind=pairs", "model.smear=true", "language.targets=determined", "train.lr=0.01,0.1"],
-    "markov": ["language.kind=markov", "model.positions=scores", "model.n_layers=3", "train.lr=0.01,0.1"],
-    "triggers": ["language.kind=triggers", "model.positions=pointer", "language.concentration=0.5,2"],
+    "repeats": [
+        "language.kind=repeats",
+        "language.period=[2,3]",
+        "model.positions=stream",
+        "model.init_std=0.1,0.2",
+    ],
+    "pairs": [
+        "language.kind=pairs",
+        "model.smear=true",
+        "language.targets=determined",
+        "train.lr=0.01,0.1",
+    ],
+    "markov": [
+        "language.kind=markov",
+        "model.positions=scores",
+        "model.n_layers=3",
+        "train.lr=0.01,0.1",
+    ],
+    "triggers": [
+        "language.kind=triggers",
+        "model.positions=pointer",
+        "language.concentration=0.5,2",
+    ],
 }
 
 
@@ -53,12 +79,17 @@ def assert_same(run: Run, model: int, other: Run, row: int) -> None:
     np.testing.assert_array_equal(run.history(model)[1], other.history(row)[1])
     results = [name for name in other.table.columns if "." not in name and name != "model"]
     pd.testing.assert_series_equal(
-        run.table.loc[model, results], other.table.loc[row, results], check_names=False, check_dtype=False
+        run.table.loc[model, results],
+        other.table.loc[row, results],
+        check_names=False,
+        check_dtype=False,
     )
 
 
 @pytest.mark.parametrize("kind", ["pairs", "triggers"])
-def test_stops_and_shards_change_nothing(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stops_and_shards_change_nothing(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sweep = [*SMALL, *KINDS[kind], "model.n_heads=1,2"]
     whole = superpos.train(sweep, out=tmp_path / "whole")
     with monkeypatch.context() as patch:
@@ -73,8 +104,9 @@ def test_stops_and_shards_change_nothing(kind: str, tmp_path: Path, monkeypatch:
 
 
 COLUMNS = [
-    "floor", "excess", "solved", "formed_at", "width", "prefix", "previous", "path_q", "path_k", "path_v",
-    "path_logits", "circuit", "composition_q", "composition_k", "composition_v", "ov_positivity",
+    "floor", "excess", "solved", "formed_at", "width", "prefix", "previous", "path_q", "path_k",
+    "path_v", "path_logits", "circuit", "composition_q", "composition_k", "composition_v",
+    "ov_positivity",
 ]  # fmt: skip
 
 
@@ -82,8 +114,9 @@ COLUMNS = [
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two small transformers that learn four keys and four values, and one that cannot."""
     overrides = [
-        "family=transformer", "language.keys=4", "language.values=4", "language.context=16", "model.n_layers=1,2",
-        "model.smear=true", "train.steps=300", "record.snapshots=11", "model.d_model=16", "model.d_head=8", "seed=0,1",
+        "family=transformer", "language.keys=4", "language.values=4", "language.context=16",
+        "model.n_layers=1,2", "model.smear=true", "train.steps=300", "record.snapshots=11",
+        "model.d_model=16", "model.d_head=8", "seed=0,1",
     ]  # fmt: skip
     return superpos.train(overrides, out=tmp_path_factory.mktemp("pairs"))
 

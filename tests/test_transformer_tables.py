@@ -1,4 +1,6 @@
-"""Circuits as tables: read off weights through the softmax, planted triples, bugs, optima of rank d, other tools."""
+"""Circuits as tables: read off weights through the softmax, planted triples, bugs, optima of rank
+d, other tools.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,8 @@ from superpos.store import Run
 
 REFEREE = python_with("transformer_lens")
 SOURCE = Structure(
-    kind="source", tokens=6, sources=3, planted=9, pool=3, context=12, n_layers=1, n_heads=2, d_model=12, d_head=4,
-    positions="none",
+    kind="source", tokens=6, sources=3, planted=9, pool=3, context=12, n_layers=1, n_heads=2,
+    d_model=12, d_head=4, positions="none",
 )  # fmt: skip
 
 
@@ -54,8 +56,14 @@ def weights_of(structure: Structure, scale: float) -> dict[str, np.ndarray]:
 
 
 def test_tables_by_hand() -> None:
-    """Tokens are unit vectors: the tables are the matrices themselves, without the means of their rows."""
-    qk, ov, direct = np.diag([3.0, 0.0]), np.array([[0.0, 2.0], [0.0, 0.0]]), np.array([[1.0, 0.0], [0.0, 5.0]])
+    """Tokens are unit vectors: the tables are the matrices themselves, without the means of their
+    rows.
+    """
+    qk, ov, direct = (
+        np.diag([3.0, 0.0]),
+        np.array([[0.0, 2.0], [0.0, 0.0]]),
+        np.array([[1.0, 0.0], [0.0, 5.0]]),
+    )
     weights = {
         "W_E": np.eye(2),
         "W_Q": 2**0.5 * qk[None, None],
@@ -72,7 +80,9 @@ def test_tables_by_hand() -> None:
 
 
 def test_reading_through_the_softmax_foretells_the_running_model() -> None:
-    """Of weights as sharp as trained ones; the product of QK and OV knows nothing of other tokens."""
+    """Of weights as sharp as trained ones; the product of QK and OV knows nothing of other
+    tokens.
+    """
     task = source_task()
     weights = weights_of(SOURCE, 0.5)
     given = asked(task, 0, 3000)
@@ -134,11 +144,11 @@ def test_rank_v_minus_1_is_exactly_enough() -> None:
     assert least_excess(often, rows, 9) < 1e-12  # of more dimensions than tokens
 
 
-# --- runs ------------------------------------------------------------------------------------------------------------
+# --- runs -----------------------------------------------------------------------------------------
 
 SMALL = [
-    "family=transformer", "model.d_model=8", "model.d_head=4", "train.batch_size=4", "train.steps=12",
-    "train.warmup_steps=4", "language.context=8", "record.snapshots=3",
+    "family=transformer", "model.d_model=8", "model.d_head=4", "train.batch_size=4",
+    "train.steps=12", "train.warmup_steps=4", "language.context=8", "record.snapshots=3",
 ]  # fmt: skip
 
 
@@ -149,7 +159,9 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def positions(out: Path) -> Run:
-    return superpos.train([*SMALL, "model.positions=none,stream,scores,relative", "model.n_heads=2"], out=out)
+    return superpos.train(
+        [*SMALL, "model.positions=none,stream,scores,relative", "model.n_heads=2"], out=out
+    )
 
 
 def test_circuits_are_a_method_of_runs(positions: Run) -> None:
@@ -159,7 +171,12 @@ def test_circuits_are_a_method_of_runs(positions: Run) -> None:
 
 
 def test_triples_are_columns_of_what_can_be_read(out: Path) -> None:
-    source = ["language.kind=source", "language.context=12", "model.n_layers=1", "model.positions=none,relative"]
+    source = [
+        "language.kind=source",
+        "language.context=12",
+        "model.n_layers=1",
+        "model.positions=none,relative",
+    ]
     run = superpos.train([*SMALL[:-2], SMALL[-1], *source], out=out)
     assert run.table["planted_precision"].notna().tolist() == [True, False]
     assert (run.table["bug_ratio"] > 0).all()
@@ -173,12 +190,16 @@ def test_every_token_has_a_name(kind: Kind) -> None:
 
 
 def test_what_is_read_of_a_model(positions: Run) -> None:
-    """Of two layers of two heads: four paths, four heads, four pairs of them; nine tables of tokens."""
+    """Of two layers of two heads: four paths, four heads, four pairs of them; nine tables of
+    tokens.
+    """
     found = positions.read_circuits(1, top=3)
     assert list(found) == ["model", "paths", "orders", "heads", "compositions", "entries"]
     row, weights = positions.table.loc[1], positions.weights(1)
     assert found["model"]["excess"].tolist() == [row["excess"]]
-    assert found["paths"]["cost"].tolist() == [row[f"path_{into}"] for into in ("q", "k", "v", "logits")]
+    assert found["paths"]["cost"].tolist() == [
+        row[f"path_{into}"] for into in ("q", "k", "v", "logits")
+    ]
     assert found["heads"]["head"].tolist() == ["0.0", "0.1", "1.0", "1.1"]
     pairs = found["compositions"].set_index(["from", "to"])
     assert len(pairs) == 4
@@ -187,16 +208,21 @@ def test_what_is_read_of_a_model(positions: Run) -> None:
     assert pairs.loc[("0.1", "1.0"), "v"] == pytest.approx(scores["v"] - 8**-0.5)
     entries = found["entries"].groupby("table", sort=False)
     assert entries.size().to_dict() == dict.fromkeys(
-        ["direct", *(f"{what} {head}" for what in ("OV", "QK") for head in found["heads"]["head"])], 3
+        ["direct", *(f"{what} {head}" for what in ("OV", "QK") for head in found["heads"]["head"])],
+        3,
     )
     direct = found["entries"].iloc[0]
     names = reading.token_names(Structure(kind="pairs"))
     place = names.index(direct["row"]), names.index(direct["column"])
-    assert positions.circuits(1).direct[place] == positions.circuits(1).direct.max() == direct["value"]
+    assert (
+        positions.circuits(1).direct[place] == positions.circuits(1).direct.max() == direct["value"]
+    )
 
 
 def test_orders_of_paths_by_hand() -> None:
-    """Whatever heads of layer 0 write, values of layer 1 do not read it: then no path goes through two heads."""
+    """Whatever heads of layer 0 write, values of layer 1 do not read it: then no path goes through
+    two heads.
+    """
     structure = replace(SOURCE, n_layers=2)
     zero = np.zeros(1)
     one = replace(source_task(), structure=structure, lr=zero)
@@ -204,7 +230,9 @@ def test_orders_of_paths_by_hand() -> None:
     given = asked(one, 0, 50)
     params = {name: torch.from_numpy(value)[None] for name, value in weights.items()}
     orders = reading.orders(one, weights, given).set_index("heads")["excess"]
-    assert orders["any number"] == pytest.approx(given.excess(forward(one, params, given.inputs)[0]), abs=1e-6)
+    assert orders["any number"] == pytest.approx(
+        given.excess(forward(one, params, given.inputs)[0]), abs=1e-6
+    )
     direct = torch.from_numpy(weights["W_E"] @ weights["W_U"])[given.inputs.tokens[..., :-1]]
     assert orders["none"] == pytest.approx(given.excess(direct), abs=1e-5)
     assert abs(orders["at most one"] - orders["any number"]) > 1e-3
@@ -222,7 +250,9 @@ def test_heads_that_are_read_are_those_of_the_table(positions: Run) -> None:
 
 
 def test_the_command_prints_what_is_read(positions: Run) -> None:
-    done = CliRunner().invoke(app, ["circuits", str(positions.path), "--model", "1", "--top", "2", "--json"])
+    done = CliRunner().invoke(
+        app, ["circuits", str(positions.path), "--model", "1", "--top", "2", "--json"]
+    )
     found = json.loads(done.stdout)
     assert (done.exit_code, found["model"]) == (0, 1)
     read = positions.read_circuits(1, 2)
@@ -233,7 +263,12 @@ def test_the_command_prints_what_is_read(positions: Run) -> None:
 
 
 def test_skip_trigrams_are_read_where_they_can_be(out: Path) -> None:
-    source = ["language.kind=source", "language.context=12", "model.n_layers=1", "model.positions=none,relative"]
+    source = [
+        "language.kind=source",
+        "language.context=12",
+        "model.n_layers=1",
+        "model.positions=none,relative",
+    ]
     run = superpos.train([*SMALL[:-2], SMALL[-1], *source, "name=read"], out=out)
     triples = run.read_circuits(0, top=48)["skip_trigrams"]
     assert triples["planted"].mean() == pytest.approx(run.table["planted_precision"][0])
@@ -244,7 +279,10 @@ def test_skip_trigrams_are_read_where_they_can_be(out: Path) -> None:
 def test_what_has_no_circuits_is_refused(out: Path) -> None:
     gates = superpos.train(["family=circuit", "name=gates"], out=out)
     for arguments, message in (
-        ([str(gates.path)], "is a run of family=circuit, without circuits to read; allowed: transformer"),
+        (
+            [str(gates.path)],
+            "is a run of family=circuit, without circuits to read; allowed: transformer",
+        ),
         ([str(gates.path), "--model", "x"], "Invalid value"),
     ):
         done = CliRunner().invoke(app, ["circuits", *arguments])
@@ -254,7 +292,10 @@ def test_what_has_no_circuits_is_refused(out: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(["--model=4"], "--model: got 4; allowed: 0 to 3"), (["--top=0"], "--top: got 0; allowed: 1 or more")],
+    [
+        (["--model=4"], "--model: got 4; allowed: 0 to 3"),
+        (["--top=0"], "--top: got 0; allowed: 1 or more"),
+    ],
 )
 def test_wrong_options_of_circuits(options: list[str], message: str, positions: Run) -> None:
     done = CliRunner().invoke(app, ["circuits", str(positions.path), *options])
@@ -275,18 +316,23 @@ def test_models_that_transformer_lens_does_not_have_are_refused(
     overrides: list[str], reason: str, out: Path, tmp_path: Path
 ) -> None:
     run = superpos.train([*SMALL, *overrides], out=out)
-    with pytest.raises(SuperposError, match=f"model 0 cannot be exported to TransformerLens: .*{reason}"):
+    with pytest.raises(
+        SuperposError, match=f"model 0 cannot be exported to TransformerLens: .*{reason}"
+    ):
         run.export("transformer_lens", 0, tmp_path / "lens")
     assert not (tmp_path / "lens").exists()
 
 
 @pytest.mark.skipif(
-    REFEREE is None, reason="TransformerLens is installed neither here nor where SUPERPOS_REFEREES says"
+    REFEREE is None,
+    reason="TransformerLens is installed neither here nor where SUPERPOS_REFEREES says",
 )
 def test_transformer_lens_loads_what_is_exported(positions: Run, tmp_path: Path) -> None:
     tokens = torch.from_numpy(np.random.default_rng(0).integers(0, 17, (5, 8)))
     torch.save(tokens, tmp_path / "tokens.pt")
-    folders = [positions.export("transformer_lens", model, tmp_path / f"lens{model}") for model in range(3)]
+    folders = [
+        positions.export("transformer_lens", model, tmp_path / f"lens{model}") for model in range(3)
+    ]
     script = Path(__file__).parent / "support" / "transformer_lens_load.py"
     assert REFEREE is not None
     command = [REFEREE, script, tmp_path / "tokens.pt", tmp_path / "logits.pt", *folders]
@@ -296,6 +342,8 @@ def test_transformer_lens_loads_what_is_exported(positions: Run, tmp_path: Path)
 
     kinds: list[attention.Positions] = ["none", "stream", "scores"]
     for model, theirs in enumerate(torch.load(tmp_path / "logits.pt", weights_only=True)):
-        params = {name: torch.from_numpy(value)[None] for name, value in positions.weights(model).items()}
+        params = {
+            name: torch.from_numpy(value)[None] for name, value in positions.weights(model).items()
+        }
         ours, _ = attention.forward(params, tokens, positions=kinds[model])
         torch.testing.assert_close(ours[0], theirs, rtol=0, atol=1e-5)

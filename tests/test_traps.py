@@ -1,4 +1,6 @@
-"""The seven traps found in public implementations (docs/science.md, Traps), a test each, through what users run."""
+"""The seven traps found in public implementations (docs/science.md, Traps), a test each, through
+what users run.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def test_trap_1_initial_std_does_not_depend_on_the_number_of_models(models: int)
 
 @BOTH
 def test_trap_2_the_batch_does_not_change_a_model(engine: Engine) -> None:
-    """A mean over models would divide gradients as small as Adam's eps; one RNG for all would shift the draws."""
+    """A mean over models would divide gradients as small as Adam's eps; one RNG for all would shift
+    the draws.
+    """
     options: dict[str, Any] = {"steps": 20, "batch_size": 64, "density": 0.5, "importance": 1e-7}
     many, alone = make_task(4, 2, models=200, **options), make_task(4, 2, **options)
     states = [start(many), start(alone)]
@@ -60,8 +64,12 @@ def test_trap_2_the_batch_does_not_change_a_model(engine: Engine) -> None:
 
 @BOTH
 def test_trap_3_a_tied_weight_is_stepped_once(engine: Engine) -> None:
-    """One step of gradient descent moves W by -lr dL/dW, the gradient being that of both uses of W, taken once."""
-    task = make_task(3, 2, steps=1, batch_size=50, optimizer="sgd", reduction="sum", lr=0.1, weight_decay=0.0)
+    """One step of gradient descent moves W by -lr dL/dW, the gradient being that of both uses of W,
+    taken once.
+    """
+    task = make_task(
+        3, 2, steps=1, batch_size=50, optimizer="sgd", reduction="sum", lr=0.1, weight_decay=0.0
+    )
     state = start(task)
     before = state.params["W"].astype(np.float64)
     assert list(state.params) == ["W", "b"]  # one tensor, not two that share memory
@@ -82,19 +90,26 @@ def test_trap_3_a_tied_weight_is_stepped_once(engine: Engine) -> None:
 def test_trap_4_features_and_samples_are_masked_one_by_one() -> None:
     """A mask broadcast over the batch or over features would make them active together."""
     active = inputs.batch(make_task(2, 1, density=0.5, batch_size=2**14), 0)[0].numpy() > 0
-    both = [np.mean((active[:, 0] == first) & (active[:, 1] == second)) for first in (0, 1) for second in (0, 1)]
+    both = [
+        np.mean((active[:, 0] == first) & (active[:, 1] == second))
+        for first in (0, 1)
+        for second in (0, 1)
+    ]
     assert both == pytest.approx([0.25] * 4, abs=4 * np.sqrt(0.25 * 0.75 / 2**14))
     assert np.mean(active[1:] == active[:-1]) == pytest.approx(0.5, abs=4 * np.sqrt(0.25 / 2**15))
 
 
 @BOTH
 def test_trap_4_losses_see_independent_features(engine: Engine) -> None:
-    """A model that tells nothing but sums: features that were always active together would give another loss."""
+    """A model that tells nothing but sums: features that were always active together would give
+    another loss.
+    """
     task = make_task(2, 1, density=0.3)
     params = {"W": np.array([[[1.0], [-1.0]]], np.float32), "b": np.zeros((1, 2), np.float32)}
     mean, error = engine.evaluate(task, params, 2**17)
     exact = theory.expected_loss(params["W"], params["b"], 0.3, 1.0)
-    # an antipodal pair fails only where both are active: p^2 E((x - (x - y)^+)^2 + (y - (y - x)^+)^2) = 2 p^2 E min^2
+    # an antipodal pair fails only where both are active: p^2 E((x - (x - y)^+)^2 + (y - (y -
+    # x)^+)^2) = 2 p^2 E min^2
     assert exact[0] == pytest.approx(2 * 0.3**2 / 6)
     assert abs(mean[0] - exact[0]) < 4 * error[0]
 
@@ -105,7 +120,8 @@ def test_trap_5_runs_do_not_overwrite_each_other(tmp_path: Path) -> None:
     variants = [[text] if text else [] for text in given]
     runs = [superpos.train([*base, *more], out=tmp_path) for more in variants]
     assert len({run.path for run in runs}) == len(variants)
-    assert len(list((tmp_path / "custom").glob("*/manifest.json"))) == len(variants) + 1  # and the link `latest`
+    # and the link `latest`
+    assert len(list((tmp_path / "custom").glob("*/manifest.json"))) == len(variants) + 1
     for run, more in zip(runs, variants, strict=True):
         assert run.path.name == compose([*base, *more]).sweep.run_id
         assert superpos.load(run.path).digest() == run.digest()
@@ -132,8 +148,9 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two features in one dimension; the importance of the last one is swept."""
     return superpos.train(
         [
-            "model.n_features=2", "model.n_hidden=1", "importance.last=0.1,0.5,10", "data.density=1,0.9,0.8",
-            "train.steps=400", "train.lr=0.02", "train.batch_size=256", "seed=range(0,4)",
+            "model.n_features=2", "model.n_hidden=1", "importance.last=0.1,0.5,10",
+            "data.density=1,0.9,0.8", "train.steps=400", "train.lr=0.02", "train.batch_size=256",
+            "seed=range(0,4)",
         ],
         out=tmp_path_factory.mktemp("trap_6"),
     )  # fmt: skip
@@ -165,11 +182,22 @@ def test_trap_6_the_figure_changes_with_the_order_of_the_features(swept: Run) ->
 
 @BOTH
 def test_trap_7_a_feature_without_gradient_is_not_zero_and_not_represented(engine: Engine) -> None:
-    """It keeps e^(-lr wd steps) of its length: (1 - 0.02 * 0.05)^100 = 0.90479, e^(-0.1) = 0.90484."""
+    """It keeps e^(-lr wd steps) of its length: (1 - 0.02 * 0.05)^100 = 0.90479, e^(-0.1) =
+    0.90484.
+    """
     task = make_task(
-        2, 1, density=[0.5, 2.0**-32], importance=[1.0, 0.0], lr=0.02, weight_decay=0.05, steps=100, batch_size=32
+        2,
+        1,
+        density=[0.5, 2.0**-32],
+        importance=[1.0, 0.0],
+        lr=0.02,
+        weight_decay=0.05,
+        steps=100,
+        batch_size=32,
     )  # the second feature is never anything but 0
-    state = State.initial(task, {"W": np.array([[[1.0], [0.52]]], np.float32), "b": np.zeros((1, 2), np.float32)})
+    state = State.initial(
+        task, {"W": np.array([[[1.0], [0.52]]], np.float32), "b": np.zeros((1, 2), np.float32)}
+    )
     engine.advance(task, state, 100)
     left = state.params["W"][0, 1, 0]
     assert left == pytest.approx(0.52 * (1 - 0.02 * 0.05) ** 100, rel=1e-5)

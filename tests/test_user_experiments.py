@@ -1,4 +1,6 @@
-"""A user's folder of experiments: names and values that a grammar reads as something else, files that are none."""
+"""A user's folder of experiments: names and values that a grammar reads as something else, files
+that are none.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ def faults(folder: Path, *overrides: str) -> list[str]:
     return caught.value.faults
 
 
-# --- values --------------------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 VALUES = [
     "0", "7", "-0", "+5", "010", "0o10", "0x10", "0b11", "1_000", "1__0", "08", "1:30",
@@ -63,7 +65,10 @@ def test_a_text_is_one_value_or_is_refused(tmp_path: Path, key: str) -> None:
         in_yaml = outcome(["experiment=mine"], folder, key)
         on_line = outcome([f"{key}={text}"], None, key)
         for found in (in_yaml, on_line):
-            assert not isinstance(found, list) or (len(found) == 1 and "\n" not in found[0]), (text, found)
+            assert not isinstance(found, list) or (len(found) == 1 and "\n" not in found[0]), (
+                text,
+                found,
+            )
         if not isinstance(in_yaml, list) and not isinstance(on_line, list):
             assert in_yaml == on_line, text
             assert isinstance(in_yaml, bool) == isinstance(on_line, bool), text
@@ -72,8 +77,14 @@ def test_a_text_is_one_value_or_is_refused(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("seed: 010\n", "line 1: 010 is 8 in YAML and a text on the command line; write 8, or '010' in quotes"),
-        ("model:\n  tied: yes\n", "line 2: yes is true in YAML and a text on the command line; write true, or 'yes'"),
+        (
+            "seed: 010\n",
+            "line 1: 010 is 8 in YAML and a text on the command line; write 8, or '010' in quotes",
+        ),
+        (
+            "model:\n  tied: yes\n",
+            "line 2: yes is true in YAML and a text on the command line; write true, or 'yes'",
+        ),
         ("sweep:\n  seed: [1, 1:30]\n", "line 2: 1:30 is 90 in YAML"),
         ("sweep: {seed: {range: [0, 0x10]}}\n", "line 1: 0x10 is 16 in YAML"),
         ("on: 3\n", "line 1: on is true in YAML"),
@@ -81,16 +92,24 @@ def test_a_text_is_one_value_or_is_refused(tmp_path: Path, key: str) -> None:
         ("seed: ~\n", "line 1: ~ is null in YAML"),
         ("seed: &a 0b1\nname: *a\n", "line 1: 0b1 is 1 in YAML"),
         ("model: {tied: tRUE}\n", "tRUE is a text in YAML and true on the command line"),
-        ("name: 1.10\n", "name: got 1.1; allowed: letters, digits and ._- (1 to 100 of them, not . or ..), in quotes"),
+        (
+            "name: 1.10\n",
+            "name: got 1.1; allowed: letters, digits and ._- (1 to 100 of them, not . or ..), in "
+            "quotes",
+        ),
     ],
 )
-def test_what_yaml_reads_otherwise_is_named_with_its_line(tmp_path: Path, text: str, words: str) -> None:
+def test_what_yaml_reads_otherwise_is_named_with_its_line(
+    tmp_path: Path, text: str, words: str
+) -> None:
     [fault] = faults(folder_of(tmp_path, mine=text), "experiment=mine")
     assert words in fault
 
 
 def test_extended_experiments_are_read_too(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, base="seed: 1:30\n", mine="defaults: [base, _self_]\ntrain: {lr: .1}\n")
+    folder = folder_of(
+        tmp_path, base="seed: 1:30\n", mine="defaults: [base, _self_]\ntrain: {lr: .1}\n"
+    )
     [fault] = faults(folder, "experiment=mine")
     assert fault.startswith("experiment base: line 1: 1:30 is 90")
 
@@ -99,7 +118,7 @@ def test_shipped_experiments_say_nothing_that_is_ambiguous() -> None:
     assert [fault for name in shipped_files() for fault in ambiguous(name, shipped_files())] == []
 
 
-# --- names ---------------------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 NAMES = [
     "1",
@@ -126,7 +145,11 @@ def test_a_name_is_its_text(tmp_path: Path, name: str) -> None:
     folder = folder_of(tmp_path, **{name: "seed: 7\n"})
     for override in (f"experiment={name}", f"experiment='{name}'"):
         found = compose([override], folder)
-        assert (found.experiment, found.sweep.base["name"], found.sweep.base["seed"]) == (name, name, 7)
+        assert (found.experiment, found.sweep.base["name"], found.sweep.base["seed"]) == (
+            name,
+            name,
+            7,
+        )
 
 
 @pytest.mark.parametrize("name", ["1.10", "true", "null", "1e3", "False", "007"])
@@ -158,11 +181,14 @@ def test_a_name_that_cannot_be_used_is_named_and_the_others_work(tmp_path: Path,
     assert compose(["experiment=mine"], folder).sweep.base["seed"] == 3
     _, passed_over = survey(folder)
     assert passed_over == [
-        f"{folder}/experiment/{name}.yaml has a name that cannot be used; allowed: up to 100 letters, digits and ._-"
+        (
+            f"{folder}/experiment/{name}.yaml has a name that cannot be used; allowed: up to 100 "
+            "letters, digits and ._-"
+        )
     ]
 
 
-# --- files ---------------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 def clutter(folder: Path) -> dict[str, str]:
@@ -172,24 +198,40 @@ def clutter(folder: Path) -> dict[str, str]:
         (place / name).write_bytes(b"\x00\xff")
     for name in ("._mine.yaml", ".mine.yaml.swp", ".mine.yaml"):
         (place / name).write_bytes(b"\x00\x05\x16\x07\xff\xfe")
-    for name in ("mine.yaml~", "mine.yaml.bak", "#mine.yaml#", "other.yml", "mine.YAML", "mine.yaml.txt"):
+    for name in (
+        "mine.yaml~",
+        "mine.yaml.bak",
+        "#mine.yaml#",
+        "other.yml",
+        "mine.YAML",
+        "mine.yaml.txt",
+    ):
         (place / name).write_text("seed: [")
     (place / "gone.yaml").symlink_to("nowhere.yaml")
     (place / ".#mine.yaml").symlink_to("user@host.1234")
     (place / "folder.yaml").mkdir()
     os.mkfifo(place / "pipe.yaml")
     (place / "intro.yaml").write_text("seed: 3\n")
-    words = dict.fromkeys(("._mine.yaml", ".mine.yaml.swp", ".mine.yaml", ".#mine.yaml"), "is a hidden file")
+    words = dict.fromkeys(
+        ("._mine.yaml", ".mine.yaml.swp", ".mine.yaml", ".#mine.yaml"), "is a hidden file"
+    )
     suffix = "does not end in .yaml; rename it if it is an experiment"
     words |= dict.fromkeys(
-        ("mine.yaml~", "mine.yaml.bak", "#mine.yaml#", "other.yml", "mine.YAML", "mine.yaml.txt"), suffix
+        ("mine.yaml~", "mine.yaml.bak", "#mine.yaml#", "other.yml", "mine.YAML", "mine.yaml.txt"),
+        suffix,
     )
-    words |= {"gone.yaml": "is a link that leads nowhere", "folder.yaml": "is no file", "pipe.yaml": "is no file"}
+    words |= {
+        "gone.yaml": "is a link that leads nowhere",
+        "folder.yaml": "is no file",
+        "pipe.yaml": "is no file",
+    }
     return words | {"intro.yaml": "has the name of a shipped experiment; rename it"}
 
 
 def test_what_is_no_experiment_does_no_harm_and_is_listed(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, mine="seed: 3\n", broken="seed: [\n", wrong="sead: 3\n", binary="\x00")
+    folder = folder_of(
+        tmp_path, mine="seed: 3\n", broken="seed: [\n", wrong="sead: 3\n", binary="\x00"
+    )
     words = clutter(folder)
     assert compose(["experiment=mine"], folder).sweep.base["seed"] == 3
     assert {info.name for info in experiments(folder)} == {*shipped_files(), "mine"}
@@ -202,7 +244,9 @@ def test_what_is_no_experiment_does_no_harm_and_is_listed(tmp_path: Path) -> Non
         assert f"superpos: passed over: {folder}/experiment/{name} {reason}" in done.stderr
     assert len(listed["passed_over"]) == len(words) + 3
     for name in ("broken", "wrong", "binary"):
-        assert [fault for fault in listed["passed_over"] if fault.startswith(f"experiment {name}: ")]
+        assert [
+            fault for fault in listed["passed_over"] if fault.startswith(f"experiment {name}: ")
+        ]
 
 
 def test_a_file_that_cannot_be_read_does_no_harm(open_folder: Path) -> None:
@@ -210,7 +254,10 @@ def test_a_file_that_cannot_be_read_does_no_harm(open_folder: Path) -> None:
     (folder / "experiment" / "secret.yaml").chmod(0)
     with as_another_user():
         assert set(experiment_files(folder)) - set(shipped_files()) == {"mine"}
-        assert "secret.yaml cannot be read: permission denied" in faults(folder, "experiment=secret")[0]
+        assert (
+            "secret.yaml cannot be read: permission denied"
+            in faults(folder, "experiment=secret")[0]
+        )
 
 
 @pytest.mark.parametrize(
@@ -221,7 +268,9 @@ def test_a_file_that_cannot_be_read_does_no_harm(open_folder: Path) -> None:
         ("a b.yaml", "'a b'", "a b.yaml has a name that cannot be used"),
     ],
 )
-def test_an_experiment_that_is_asked_for_says_why_it_is_none(tmp_path: Path, name: str, asked: str, words: str) -> None:
+def test_an_experiment_that_is_asked_for_says_why_it_is_none(
+    tmp_path: Path, name: str, asked: str, words: str
+) -> None:
     folder = folder_of(tmp_path, other="seed: 3\n")
     (folder / "experiment" / name).write_text("seed: 4\n")
     [fault] = faults(folder, f"experiment={asked}")
@@ -233,14 +282,20 @@ def test_an_experiment_of_a_shipped_name_is_refused_where_it_is_asked_for(tmp_pa
     assert compose(["experiment=mine"], folder).sweep.base["seed"] == 3
     assert compose(["experiment=pentagon"], folder).experiment == "pentagon"
     for overrides in ([], ["experiment=intro"]):
-        assert "intro.yaml has the name of a shipped experiment; rename it" in faults(folder, *overrides)[0]
+        assert (
+            "intro.yaml has the name of a shipped experiment; rename it"
+            in faults(folder, *overrides)[0]
+        )
 
 
 def test_where_all_are_faulty_each_fault_is_said(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, broken="seed: [\n", wrong="sead: 3\n")
     with pytest.raises(ConfigError) as caught:
         survey(folder)
-    assert [fault.partition(":")[0] for fault in caught.value.faults] == ["experiment broken", "experiment wrong"]
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == [
+        "experiment broken",
+        "experiment wrong",
+    ]
 
 
 def test_shipped_yaml_is_read_by_any_parser() -> None:

@@ -1,4 +1,6 @@
-"""Wrong input of forty kinds and more: exit code 2, one short helpful message, no traceback, nothing written."""
+"""Wrong input of forty kinds and more: exit code 2, one short helpful message, no traceback,
+nothing written.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,10 @@ TRAIN = {
     "unknown choice": (["model.output=gelu"], "allowed: relu or linear"),
     "not a number": (["train.lr=nan"], "train.lr: got nan"),
     "infinity": (["importance.last=inf"], "importance.last: got inf"),
-    "learning rate beyond float32": (["train.lr=1e39"], "train.lr: got 1e+39; allowed: a number, 0 to 1e+30"),
+    ("learning rate beyond float32"): (
+        ["train.lr=1e39"],
+        "train.lr: got 1e+39; allowed: a number, 0 to 1e+30",
+    ),
     "negative learning rate": (["train.lr=-0.1"], "0 to 1e+30"),
     "negative steps": (["train.steps=-1"], "0 to 2147483647"),
     "no features": (["model.n_features=0"], "1 to 65536"),
@@ -66,18 +71,36 @@ TRAIN = {
     "name of dots": (["name=.."], "name: got '..'"),
     "name with a newline": (['name="a\nb"'], "name: got"),
     "short list": (["data.sparsity=[0.1,0.2]"], "a list of 2; allowed: 5 numbers"),
-    "short list in a sweep of sizes": (["model.n_features=2,3", "importance.values=[1,2]"], "allowed: 3 numbers"),
-    "text in a list": (["importance.values=[1,a,3,4,5]"], "importance.values: got [1, 'a', 3, 4, 5]"),
+    ("short list in a sweep of sizes"): (
+        ["model.n_features=2,3", "importance.values=[1,2]"],
+        "allowed: 3 numbers",
+    ),
+    ("text in a list"): (
+        ["importance.values=[1,a,3,4,5]"],
+        "importance.values: got [1, 'a', 3, 4, 5]",
+    ),
     "sparsity and density": (["data.sparsity=0.1", "data.density=0.9"], "the same quantity"),
     "density above one": (["data.density=0.5", "data.last=3"], "at most 1"),
     "factor beside a list": (["data.density=[1,1,1,1,1]", "data.last=0.5"], "beside a list"),
-    "importances twice": (["importance.values=[1,2,3,4,5]", "importance.decay=0.5"], "importance.decay=0.5"),
-    "sets that do not divide": (["data.correlation=correlated", "data.set_size=2"], "does not divide"),
+    ("importances twice"): (
+        ["importance.values=[1,2,3,4,5]", "importance.decay=0.5"],
+        "importance.decay=0.5",
+    ),
+    ("sets that do not divide"): (
+        ["data.correlation=correlated", "data.set_size=2"],
+        "does not divide",
+    ),
     "sets of one": (["data.correlation=anticorrelated"], "2 or more features in a set"),
     "set size without sets": (["data.set_size=5"], "set data.correlation"),
-    "warm-up longer than training": (["train.steps=10", "train.warmup_steps=11"], "more than train.steps=10"),
+    ("warm-up longer than training"): (
+        ["train.steps=10", "train.warmup_steps=11"],
+        "more than train.steps=10",
+    ),
     "batch of a fixed data set": (["data.n_points=9", "train.batch_size=4"], "full batch"),
-    "absolute value of a tied model": (["model.target=abs", "data.signed=true"], "needs model.tied=false"),
+    ("absolute value of a tied model"): (
+        ["model.target=abs", "data.signed=true"],
+        "needs model.tied=false",
+    ),
     "signed data and relu": (["data.signed=true"], "a relu output cannot be negative"),
     "unresolved reference": (["seed=${nothing}"], "'nothing' not found"),
     "unknown option": (["--sead", "3"], "No such option"),
@@ -102,9 +125,15 @@ OTHER = {
     "config of an unknown key": (["config", "model.n_hiden=3"], "did you mean model.n_hidden?"),
     "missing shards as json": (["status", "--missing-shards", "4", "--json"], "leave out --json"),
     "list in a folder of runs": (["list", "--out", "x"], "--out: is about runs"),
-    "runs of a config folder": (["list", "--runs", "--config-dir", "."], "--config-dir: is about experiments"),
+    ("runs of a config folder"): (
+        ["list", "--runs", "--config-dir", "."],
+        "--config-dir: is about experiments",
+    ),
     "completion of an unknown shell": (["--show-completion", "tcsh"], "'bash', 'zsh', 'fish'"),
-    "list of a missing config folder": (["list", "--config-dir", "missing"], "missing is not a folder"),
+    ("list of a missing config folder"): (
+        ["list", "--config-dir", "missing"],
+        "missing is not a folder",
+    ),
     "bench without a run": (["bench", "--repeat", "0"], "--repeat: got 0; allowed: 1 or more"),
     "bench of an unknown case": (["bench", "--case", "20/6"], "did you mean 20/5?"),
     "bench on an unknown device": (["bench", "--device", "tpu"], "'cpu', 'cuda'"),
@@ -137,13 +166,20 @@ def test_wrong_input(name: str, foreign: Path) -> None:
     check(done.exit_code, done.stdout, done.stderr, words, foreign)
 
 
-@pytest.mark.parametrize("name", ["unknown key", "name with a path", "status of a foreign folder", "unknown option"])
+@pytest.mark.parametrize(
+    "name", ["unknown key", "name with a path", "status of a foreign folder", "unknown option"]
+)
 def test_wrong_input_of_a_process(name: str, foreign: Path) -> None:
     arguments, words = ALL[name]
     root = Path(__file__).parents[1]
     command = [sys.executable, "-m", "superpos", *arguments]
     done = subprocess.run(
-        command, cwd=foreign, env={"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False
+        command,
+        cwd=foreign,
+        env={"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     check(done.returncode, done.stdout, done.stderr, words, foreign)
 
@@ -159,7 +195,14 @@ def test_all_faults_in_one_message(foreign: Path) -> None:
 
 
 def test_a_file_where_the_runs_should_go(foreign: Path) -> None:
-    arguments = ["train", "train.steps=0", "model.n_features=2", "model.n_hidden=1", "--out", "notes.txt"]
+    arguments = [
+        "train",
+        "train.steps=0",
+        "model.n_features=2",
+        "model.n_hidden=1",
+        "--out",
+        "notes.txt",
+    ]
     done = CliRunner().invoke(app, arguments, prog_name="superpos")
     check(done.exit_code, done.stdout, done.stderr, "notes.txt", foreign)
 
@@ -168,7 +211,9 @@ def test_a_faulty_file_of_the_user(foreign: Path) -> None:
     (foreign / "notes.txt").unlink()
     (foreign / "experiment").mkdir()
     (foreign / "experiment" / "mine.yaml").write_text("model:\n  n_hiden: 3\nseed: [1\n")
-    done = CliRunner().invoke(app, ["train", "experiment=mine", "--config-dir", "."], prog_name="superpos")
+    done = CliRunner().invoke(
+        app, ["train", "experiment=mine", "--config-dir", "."], prog_name="superpos"
+    )
     assert done.exit_code == 2
     assert "mine.yaml" in done.stderr
     assert "line 3" in done.stderr

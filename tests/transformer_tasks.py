@@ -17,7 +17,13 @@ KINDS: dict[str, dict[str, Any]] = {
     "latin": {"kind": "latin", "tokens": 5, "sources": 3},
     "conditional": {"kind": "conditional", "tokens": 6, "planted_p": 0.9},
     "repeats": {"kind": "repeats", "tokens": 9, "period": (2, 5)},
-    "distinct": {"kind": "repeats", "tokens": 9, "period": (2, 5), "distinct": True, "targets": "determined"},
+    "distinct": {
+        "kind": "repeats",
+        "tokens": 9,
+        "period": (2, 5),
+        "distinct": True,
+        "targets": "determined",
+    },
     "pairs": {"kind": "pairs", "keys": 3, "values": 4},
     "seen pairs": {"kind": "pairs", "keys": 3, "values": 4, "targets": "determined"},
     "markov": {"kind": "markov", "states": 4},
@@ -38,7 +44,14 @@ def make_task(
     **structure: Any,
 ) -> Task:
     """M models on languages that take turns; what may differ between models is broadcast."""
-    small = {"context": 9, "d_model": 8, "d_head": 4, "batch_size": 16, "steps": 12, "loss_every": 1}
+    small = {
+        "context": 9,
+        "d_model": 8,
+        "d_head": 4,
+        "batch_size": 16,
+        "steps": 12,
+        "loss_every": 1,
+    }
     found = Structure(**({"optimizer": "adam"} | small | KINDS["pairs"] | structure))
     return Task(
         found,

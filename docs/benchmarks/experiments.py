@@ -1,4 +1,5 @@
-"""Time whole commands: `superpos train experiment=NAME` for every NAME given, each in a process and folder of its own.
+"""Time whole commands: `superpos train experiment=NAME` for every NAME given, each in a process and
+folder of its own.
 
 python docs/benchmarks/experiments.py phase_change geometry > docs/benchmarks/experiments.json
 """
@@ -22,12 +23,21 @@ def timed(experiment: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as out:
         command = [*SUPERPOS, "train", f"experiment={experiment}", "--out", out, "--quiet"]
         start = time.perf_counter()
-        folder = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+        folder = subprocess.run(
+            command, check=True, capture_output=True, text=True
+        ).stdout.splitlines()[-1]
         wall = time.perf_counter() - start
         told = json.loads(
-            subprocess.run([*SUPERPOS, "status", folder, "--json"], check=True, capture_output=True, text=True).stdout
+            subprocess.run(
+                [*SUPERPOS, "status", folder, "--json"], check=True, capture_output=True, text=True
+            ).stdout
         )
-    return {"experiment": experiment, "models": told["models"]["total"], "wall": wall, "seconds": told["seconds"]}
+    return {
+        "experiment": experiment,
+        "models": told["models"]["total"],
+        "wall": wall,
+        "seconds": told["seconds"],
+    }
 
 
 if __name__ == "__main__":

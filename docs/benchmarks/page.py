@@ -1,4 +1,5 @@
-"""Make the tables and figures of docs/benchmarks.md from what was measured: NAME.json of every section.
+"""Make the tables and figures of docs/benchmarks.md from what was measured: NAME.json of every
+section.
 
     python docs/benchmarks/page.py
 
@@ -56,7 +57,11 @@ def sections() -> dict[str, str]:
         "experiments": experiments,
     }
     files = {name: HERE / f"{name}.json" for name in makers}
-    return {name: make(json.loads(files[name].read_text())) for name, make in makers.items() if files[name].exists()}
+    return {
+        name: make(json.loads(files[name].read_text()))
+        for name, make in makers.items()
+        if files[name].exists()
+    }
 
 
 def table(data: dict[str, Any]) -> str:
@@ -73,7 +78,10 @@ def phase_diagram(data: dict[str, Any]) -> str:
         side: {name: median(row[name] for row in rows) for name in ("wall", "right", "gap")}
         for side, rows in runs.items()
     }
-    head = "| side | whole process | times superpos | right phase | loss above the least |\n|---|--:|--:|--:|--:|\n"
+    head = (
+        "| side | whole process | times superpos | right phase | loss above the least "
+        "|\n|---|--:|--:|--:|--:|\n"
+    )
     lines = [
         f"| {side} | {duration(found['wall'])} | {found['wall'] / middle['superpos']['wall']:.3g}× "
         f"| {found['right']:.1%} | {found['gap']:.2%} |"
@@ -81,7 +89,10 @@ def phase_diagram(data: dict[str, Any]) -> str:
     ]
     facts = ", ".join(f"{name} {value}" for name, value in data["machine"].items())
     many = len(data["rows"]) // len(runs)
-    about = f"{data['models']:,} models, {data['steps']:,} steps; {many} run{'s' if many > 1 else ''} of each side."
+    about = (
+        f"{data['models']:,} models, {data['steps']:,} steps; {many} run{'s' if many > 1 else ''} "
+        "of each side."
+    )
     return head + "\n".join(lines) + f"\n\n{about} Machine: {facts}."
 
 
@@ -98,7 +109,9 @@ def transformers(data: dict[str, Any]) -> str:
 def scaling(data: dict[str, Any]) -> str:
     """Links to the figures, and where they were measured."""
     report = Report.from_json(data, Case)
-    pictures = "\n".join(f"![Cost over {label}](benchmarks/{field}.png)" for field, label in LABELS.items())
+    pictures = "\n".join(
+        f"![Cost over {label}](benchmarks/{field}.png)" for field, label in LABELS.items()
+    )
     return f"{pictures}\n\n{machine(report)}"
 
 
@@ -106,11 +119,18 @@ def experiments(data: dict[str, Any]) -> str:
     """A line for every experiment."""
     head = "| command | models | wall time | training |\n|---|--:|--:|--:|\n"
     lines = [
-        f"| `superpos train experiment={row['experiment']}` | {row['models']:,} | {duration(row['wall'])} "
+        f"| `superpos train experiment={row['experiment']}` | {row['models']:,} | "
+        f"{duration(row['wall'])} "
         f"| {row['seconds']['training'] / row['wall']:.0%} |"
         for row in data["rows"]
     ]
-    return head + "\n".join(lines) + "\n\nMachine: " + ", ".join(f"{k} {v}" for k, v in data["machine"].items()) + "."
+    return (
+        head
+        + "\n".join(lines)
+        + "\n\nMachine: "
+        + ", ".join(f"{k} {v}" for k, v in data["machine"].items())
+        + "."
+    )
 
 
 def rewritten(page: str, parts: dict[str, str]) -> str:
@@ -118,7 +138,10 @@ def rewritten(page: str, parts: dict[str, str]) -> str:
     for name, text in parts.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)"
         page, count = re.subn(
-            pattern, lambda match, text=text: f"{match[1]}\n{text}\n\n{match[2]}", page, flags=re.DOTALL
+            pattern,
+            lambda match, text=text: f"{match[1]}\n{text}\n\n{match[2]}",
+            page,
+            flags=re.DOTALL,
         )
         if count != 1:
             raise ValueError(f"the page has {count} sections {name}, expected 1")
@@ -131,7 +154,9 @@ def draw(report: Report, field: str) -> Figure:
         figure = style.new_figure(style.HALF, 2.9)
         axes = figure.add_subplot()
         for (side, sampler), (label, colour, marker) in CURVES.items():
-            rows = sorted(along(report, field, side, sampler), key=lambda row: position(row.case, field))
+            rows = sorted(
+                along(report, field, side, sampler), key=lambda row: position(row.case, field)
+            )
             if len(rows) > 1:
                 x = [position(row.case, field) for row in rows]
                 axes.plot(x, [row.ns for row in rows], marker=marker, color=colour, label=label)
@@ -145,7 +170,11 @@ def draw(report: Report, field: str) -> Figure:
 def along(report: Report, field: str, side: str, sampler: str) -> list[Row]:
     """The rows of a side where only `field` differs from `BASE`."""
     base = BASE._replace(sampler=sampler)  # type: ignore[arg-type]
-    return [r for r in report.rows if r.side == side and r.case._replace(**{field: getattr(base, field)}) == base]
+    return [
+        r
+        for r in report.rows
+        if r.side == side and r.case._replace(**{field: getattr(base, field)}) == base
+    ]
 
 
 def position(case: Case, field: str) -> float:
@@ -161,9 +190,17 @@ def extent(row: Row) -> tuple[float, float]:
 
 def finish(axes: Axes, field: str) -> None:
     """Both axes logarithmic, with plain numbers; what does not vary is the title."""
-    fixed = {"n_features": "n", "n_hidden": "m", "models": "models", "sparsity": "S", "batch_size": "batch"}
+    fixed = {
+        "n_features": "n",
+        "n_hidden": "m",
+        "models": "models",
+        "sparsity": "S",
+        "batch_size": "batch",
+    }
     axes.set(xscale="log", yscale="log", xlabel=LABELS[field], ylabel="ns a sample of a model")
-    axes.set_title(", ".join(f"{name} {getattr(BASE, key):g}" for key, name in fixed.items() if key != field))
+    axes.set_title(
+        ", ".join(f"{name} {getattr(BASE, key):g}" for key, name in fixed.items() if key != field)
+    )
     style.plain_log_numbers(axes.xaxis)
     style.plain_log_numbers(axes.yaxis)
     if field == "sparsity":

@@ -1,4 +1,5 @@
-"""Where the fused CPU engine's time goes: nanoseconds a sample of each pass over a full block, on one thread.
+"""Where the fused CPU engine's time goes: nanoseconds a sample of each pass over a full block, on
+one thread.
 
     python docs/benchmarks/passes.py 20 5 0.1
 
@@ -33,10 +34,23 @@ NAMES = (
 
 @njit  # type: ignore[untyped-decorator]
 def repeat(
-    which: int, blocks: int, shape: Any, s: Any, models: Any, state: Any, work: Any, adam: Any, scan: Any
+    which: int,
+    blocks: int,
+    shape: Any,
+    s: Any,
+    models: Any,
+    state: Any,
+    work: Any,
+    adam: Any,
+    scan: Any,
 ) -> int:
     """One pass, `blocks` times; the samples it was made for."""
-    at, n, m, samples = kernel.group_at(models, state, work, 0, 1), shape.n_features, shape.n_hidden, 0
+    at, n, m, samples = (
+        kernel.group_at(models, state, work, 0, 1),
+        shape.n_features,
+        shape.n_hidden,
+        0,
+    )
     scan[:] = 0
     samples = kernel.next_sparse(shape, s, at, 1, 0, scan, kernel.SEGMENT) if shape.sparse else 128
     if not shape.sparse:
@@ -62,7 +76,9 @@ def repeat(
             products.outer_pair((at.grad, s.g, s.h, s.x, s.dh, n, m, vectors))
         elif which == 8:
             rules = (at.low, at.span, at.shift, at.scale, at.offset)
-            gaps.locate((s.u, s.sample, s.column, s.value, *rules, at.rate, -1, kernel.SEGMENT * n, n))
+            gaps.locate(
+                (s.u, s.sample, s.column, s.value, *rules, at.rate, -1, kernel.SEGMENT * n, n)
+            )
             total = 64 * blocks
         elif which == 9:
             total -= samples
@@ -80,8 +96,24 @@ def repeat(
         elif which == 14:
             moments = (state.first.ctypes.data, state.second.ctypes.data, at.grad)
             constants = kernel.adam_constants(adam)
-            rates = (np.float32(0), np.float32(0), kernel.ONE, np.float32(1e-3), kernel.ONE, *constants)
-            steps.step_adam((at.theta, *moments, work.proposed.ctypes.data, work.check.ctypes.data, at.params, *rates))
+            rates = (
+                np.float32(0),
+                np.float32(0),
+                kernel.ONE,
+                np.float32(1e-3),
+                kernel.ONE,
+                *constants,
+            )
+            steps.step_adam(
+                (
+                    at.theta,
+                    *moments,
+                    work.proposed.ctypes.data,
+                    work.check.ctypes.data,
+                    at.params,
+                    *rates,
+                )
+            )
             total = 1024 * blocks
     kernel.clear_block(shape, s, scan[kernel.ACTIVE])
     return total
@@ -89,7 +121,10 @@ def repeat(
 
 def main(n: int, m: int, density: float) -> None:
     """Print one line per pass."""
-    for sampler, numbers in (("dense", (0, 1, 2, 3, 4, 5, 7, 14)), ("sparse", (8, 9, 10, 11, 12, 13, 6))):
+    for sampler, numbers in (
+        ("dense", (0, 1, 2, 3, 4, 5, 7, 14)),
+        ("sparse", (8, 9, 10, 11, 12, 13, 6)),
+    ):
         ones = np.ones(1)
         task = Task(
             Structure(n_features=n, n_hidden=m, sampler=sampler),
@@ -107,7 +142,15 @@ def main(n: int, m: int, density: float) -> None:
         call.state.theta[:] = task.structure.flat(model.initial_params(task), WIDTH)
         call.state.first[:], call.state.second[:] = 0, 1
         work, scan = call.work(np.array([0, 1])), np.zeros(4, np.int64)
-        given = (call.shape, buffers.addresses, call.models, call.state, work, call.rates.adam, scan)
+        given = (
+            call.shape,
+            buffers.addresses,
+            call.models,
+            call.state,
+            work,
+            call.rates.adam,
+            scan,
+        )
         for number in numbers:
             times = []
             for _ in range(REPEATS + 1):  # the first one compiles

@@ -1,11 +1,13 @@
-"""Time the same phase diagram by superpos and by what one would use without it, each in a process of its own.
+"""Time the same phase diagram by superpos and by what one would use without it, each in a process
+of its own.
 
     python docs/benchmarks/phase_diagram.py --repeat 3 > docs/benchmarks/phase_diagram.json
     python docs/benchmarks/page.py
 
-Two features in one dimension, 32 importances x 32 densities x 10 seeds, trained alike. What is timed is the
-whole process: imports, compilation, training and the weights on disk. Of every cell the seed of the lowest exact
-loss counts; its phase is compared with that of the exact minimum, in the cells that are clear of a boundary.
+Two features in one dimension, 32 importances x 32 densities x 10 seeds, trained alike. What is
+timed is the whole process: imports, compilation, training and the weights on disk. Of every cell
+the seed of the lowest exact loss counts; its phase is compared with that of the exact minimum, in
+the cells that are clear of a boundary.
 """
 
 from __future__ import annotations
@@ -50,7 +52,16 @@ Weights = dict[str, NDArray[Any]]
 
 def by_superpos(folder: Path) -> Weights:
     """`superpos train`, in the order of the grid."""
-    command = [sys.executable, "-m", "superpos", "train", *SETTINGS, "--out", str(folder), "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "superpos",
+        "train",
+        *SETTINGS,
+        "--out",
+        str(folder),
+        "--quiet",
+    ]
     told = subprocess.run(command, check=True, capture_output=True, text=True)
     import superpos
 
@@ -77,7 +88,9 @@ def by_jax(_: Path) -> Weights:
 def _by_side(make: Callable[[Any, str], Any]) -> Weights:
     from superpos.families.tms.bench.cases import Case
 
-    importance, density, _ = (axis.ravel() for axis in np.meshgrid(IMPORTANCE, DENSITY, range(SEEDS), indexing="ij"))
+    importance, density, _ = (
+        axis.ravel() for axis in np.meshgrid(IMPORTANCE, DENSITY, range(SEEDS), indexing="ij")
+    )
     models = len(importance)
     plain = Case(N, M, models, batch_size=BATCH).task()
     task = replace(
@@ -93,7 +106,9 @@ def _by_side(make: Callable[[Any, str], Any]) -> Weights:
 
 
 def by_model_grid(_: Path) -> Weights:
-    """occhio's ModelGrid: every model an object, stacked by `torch.func`; models of a density share their draws."""
+    """occhio's ModelGrid: every model an object, stacked by `torch.func`; models of a density share
+    their draws.
+    """
     import torch
     from occhio.autoencoder import TiedLinearRelu
     from occhio.distributions.sparse import SparseUniform
@@ -137,7 +152,9 @@ NEEDS = {"JAX": "jax", "ModelGrid": "occhio"}
 
 
 def quality(weights: Weights) -> dict[str, float]:
-    """Share of cells in the right phase, and their mean exact loss over the least there is, minus 1."""
+    """Share of cells in the right phase, and their mean exact loss over the least there is, minus
+    1.
+    """
     from superpos import theory
 
     shape = (CELLS, CELLS, N)
@@ -177,7 +194,9 @@ def main() -> None:
     """All sides that are installed, in turn."""
     from superpos.bench import machine
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeat", type=int, default=1, metavar="RUNS")
     parser.add_argument("--side", nargs=2, metavar=("SIDE", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -191,7 +210,11 @@ def main() -> None:
         for side in there:
             rows.append(timed(side))
             sys.stderr.write(f"{turn + 1}/{options.repeat} {rows[-1]}\n")
-    sys.stdout.write(json.dumps({"machine": facts, "models": CELLS**2 * SEEDS, "steps": STEPS, "rows": rows}, indent=1))
+    sys.stdout.write(
+        json.dumps(
+            {"machine": facts, "models": CELLS**2 * SEEDS, "steps": STEPS, "rows": rows}, indent=1
+        )
+    )
     sys.stdout.write("\n")
 
 

@@ -40,4 +40,8 @@ def main(
     chosen = cases.chosen(known, shapes)
     sides = bench.for_scaling if scaling else bench.for_table
     report = measure.run(find(family), bench, chosen, sides, repeat, device, note)
-    return json.dumps(report.to_json(), indent=1) if as_json else table.markdown(report, bench.standard)
+    return (
+        json.dumps(report.to_json(), indent=1)
+        if as_json
+        else table.markdown(report, bench.standard)
+    )

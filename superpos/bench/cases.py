@@ -75,8 +75,12 @@ class Bench:
     """Those of the table, by the device that they keep busy: "cpu", "cuda"."""
     baselines: Mapping[str, Maker] = field(default_factory=dict)
     """Who trains the same models beside the engine, in the order of the table's columns."""
-    together: Mapping[str, Callable[[Any], Any]] = field(default_factory=lambda: {ONE_SEED: one_seed})
-    """The engine once more, as "engine, ...", with tasks whose models have their draws in common."""
+    together: Mapping[str, Callable[[Any], Any]] = field(
+        default_factory=lambda: {ONE_SEED: one_seed}
+    )
+    """The engine once more, as "engine, ...", with tasks whose models have their draws in
+    common.
+    """
     standard: Standard | None = None
     own_rules: Collection[str] = ()
     """Baselines that train by rules of their own: their losses are shown and not compared."""
@@ -102,7 +106,9 @@ def bench_of(name: str) -> Bench:
     try:
         make = find(name).shows.bench
     except UnknownFamilyError:
-        raise ConfigError(f"--family: there is no {name!r}; {did_you_mean(name, names())}") from None
+        raise ConfigError(
+            f"--family: there is no {name!r}; {did_you_mean(name, names())}"
+        ) from None
     if make is None:
         raise ConfigError(f"--family: {name} has no benchmark")
     bench: Bench = make()

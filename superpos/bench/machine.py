@@ -20,7 +20,9 @@ _PEAK_SECONDS = 0.2
 def require(device: str) -> None:
     """Raises `ConfigError` where the device is not there."""
     if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device: cuda was asked for, but torch finds no CUDA device; allowed here: cpu")
+        raise ConfigError(
+            "--device: cuda was asked for, but torch finds no CUDA device; allowed here: cpu"
+        )
 
 
 def facts(device: str) -> dict[str, str]:
@@ -58,7 +60,10 @@ def synchronise(device: str) -> None:
 
 
 def _processor() -> str:
-    """Name, family and model as Linux tells them: virtual machines often hide the rest. Elsewhere the name alone."""
+    """Name, family and model as Linux tells them: virtual machines often hide the rest.
+
+    Elsewhere the name alone.
+    """
     cpus = Path("/proc/cpuinfo")
     lines = cpus.read_text().split("\n\n")[0].splitlines() if cpus.exists() else []
     told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}

@@ -1,4 +1,6 @@
-"""All sides train the same models for the same steps and reach the same loss; then their steps are timed, in turn."""
+"""All sides train the same models for the same steps and reach the same loss; then their steps are
+timed, in turn.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ from numpy.typing import NDArray
 
 from superpos.bench import machine
 from superpos.bench.cases import PART_STEPS, Bench, Case
-from superpos.bench.sides import EngineSide, Maker, MissingError, Side, has_draws_of_its_own, sides_of
+from superpos.bench.sides import (
+    EngineSide,
+    Maker,
+    MissingError,
+    Side,
+    has_draws_of_its_own,
+    sides_of,
+)
 from superpos.family import Family
 
 EVALUATION_SAMPLES: Final = 2**14
@@ -26,8 +35,10 @@ class Row(NamedTuple):
     case: Case
     side: str
     engine: str | None  # "fused" or "reference", where the side is an engine
-    ms: list[float]  # a step of all models, in milliseconds: one number a run, the median of its blocks
-    loss: float | None  # mean over the models after the case's `compared_steps`; None where models share their draws
+    # a step of all models, in milliseconds: one number a run, the median of its blocks
+    ms: list[float]
+    # mean over the models after the case's `compared_steps`; None where models share their draws
+    loss: float | None
     z: float | None  # its distance from the standard's, model by model, in standard errors
 
     @property
@@ -48,7 +59,9 @@ class Row(NamedTuple):
     def from_json(cls, row: Mapping[str, Any], case: Callable[..., Case]) -> Row:
         """The inverse of `to_json`, for the family's type of case."""
         own = {field: row[field] for field in cls._fields[1:]}
-        return cls(case(**{field: value for field, value in row.items() if field not in own}), **own)
+        return cls(
+            case(**{field: value for field, value in row.items() if field not in own}), **own
+        )
 
 
 class Report(NamedTuple):
@@ -89,12 +102,16 @@ class _Racer:
 class _Race:
     """All sides of a case."""
 
-    def __init__(self, case: Case, sides: Mapping[str, Side], judge: EngineSide, bench: Bench) -> None:
+    def __init__(
+        self, case: Case, sides: Mapping[str, Side], judge: EngineSide, bench: Bench
+    ) -> None:
         steps = judge.task.structure.steps
         self.case = case
         self.standard = bench.standard.name if bench.standard else None
         self.not_compared = {self.standard, *bench.own_rules}
-        self.racers = [_Racer(name, side, case.compared_steps, steps) for name, side in sides.items()]
+        self.racers = [
+            _Racer(name, side, case.compared_steps, steps) for name, side in sides.items()
+        ]
         self.losses = _losses(judge, self.racers)
 
     def run(self) -> None:
@@ -126,7 +143,9 @@ def run(
     device: str = "cpu",
     note: Callable[[str], object] = lambda _: None,
 ) -> Report:
-    """Time these sides of every case `repeat` times; a run goes through all cases, so that runs are minutes apart."""
+    """Time these sides of every case `repeat` times; a run goes through all cases, so that runs are
+    minutes apart.
+    """
     facts, peak, skipped, races = machine.facts(device), 0.0, dict[str, str](), list[_Race]()
     makers = sides_of(family, bench.baselines, bench.together)
     for case in cases:
@@ -136,12 +155,15 @@ def run(
     for number in range(repeat):
         for race in races:
             note(f"{race.case.label}: run {number + 1} of {repeat}")
-            peak = max(peak, machine.peak_gflops(device))  # other work on the machine can only lower it
+            # other work on the machine can only lower it
+            peak = max(peak, machine.peak_gflops(device))
             race.run()
     return Report(facts, peak, skipped, [row for race in races for row in race.rows()])
 
 
-def _start(case: Case, makers: Mapping[str, Maker], device: str, skipped: dict[str, str]) -> dict[str, Side]:
+def _start(
+    case: Case, makers: Mapping[str, Maker], device: str, skipped: dict[str, str]
+) -> dict[str, Side]:
     """The sides by name; those that cannot train here are left out and join `skipped`."""
     started = {}
     for name, make in makers.items():
@@ -157,13 +179,18 @@ def standard_errors(differences: NDArray[np.float64]) -> float | None:
     """How far the mean [M] is from zero, in its standard errors; None for a single model."""
     if len(differences) < 2:
         return None
-    return float(differences.mean() / max(differences.std(ddof=1) / len(differences) ** 0.5, 1e-300))
+    return float(
+        differences.mean() / max(differences.std(ddof=1) / len(differences) ** 0.5, 1e-300)
+    )
 
 
 def _losses(judge: EngineSide, racers: list[_Racer]) -> dict[str, NDArray[np.float64]]:
     """Loss of every model [M] of every side with draws of its own, all on the same samples."""
     own = [racer for racer in racers if has_draws_of_its_own(racer.name)]
-    return {racer.name: judge.engine.evaluate(judge.task, racer.params, EVALUATION_SAMPLES)[0] for racer in own}
+    return {
+        racer.name: judge.engine.evaluate(judge.task, racer.params, EVALUATION_SAMPLES)[0]
+        for racer in own
+    }
 
 
 def _seconds(action: Callable[[], object]) -> float:

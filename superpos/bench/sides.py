@@ -20,7 +20,9 @@ ONE_SEED: Final = "engine, one seed"
 
 
 def has_draws_of_its_own(side: str) -> bool:
-    """Whether a side draws for every model apart: not so the engine with one seed, or one world, for all."""
+    """Whether a side draws for every model apart: not so the engine with one seed, or one world,
+    for all.
+    """
     return not side.startswith(f"{ENGINE}, ")
 
 
@@ -84,4 +86,8 @@ def sides_of(
     def sharing(change: Callable[[Any], Any]) -> Maker:
         return lambda task, device: engine(change(task), device)
 
-    return {**baselines, ENGINE: engine, **{name: sharing(change) for name, change in together.items()}}
+    return {
+        **baselines,
+        ENGINE: engine,
+        **{name: sharing(change) for name, change in together.items()},
+    }

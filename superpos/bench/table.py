@@ -27,7 +27,11 @@ def markdown(report: Report, standard: Standard | None) -> str:
     own = [side for side in sides if has_draws_of_its_own(side)]
     baselines = [side for side in own if side != ENGINE]
     together = [side for side in sides if side not in own]
-    speed = "How many times faster the engine is than each baseline" if baselines else "Speed of the engine"
+    speed = (
+        "How many times faster the engine is than each baseline"
+        if baselines
+        else "Speed of the engine"
+    )
     steps = " or ".join(map(str, sorted({case.compared_steps for case in cases})))
     losses = f"Loss after {steps} steps, mean over the models"
     if standard is not None:
@@ -55,11 +59,15 @@ def machine(report: Report) -> str:
 def _about_engine(
     baselines: Sequence[str], together: Sequence[str], standard: Standard | None, peak: float
 ) -> dict[str, _Column]:
-    """Columns about the engine with draws of its own, and how it fares where models share theirs."""
+    """Columns about the engine with draws of its own, and how it fares where models share
+    theirs.
+    """
     columns = {f"than {side}": _ratio(side, ENGINE) for side in baselines}
     if standard is not None:
         for side in together:
-            columns[f"{side.removeprefix(f'{ENGINE}, ')}, than {standard.name}"] = _ratio(standard.name, side)
+            columns[f"{side.removeprefix(f'{ENGINE}, ')}, than {standard.name}"] = _ratio(
+                standard.name, side
+            )
     return columns | {
         "ns a sample": _of_side(ENGINE, lambda row: _number(row.ns)),
         "GFLOP/s": _of_side(ENGINE, lambda row: f"{row.gflops:,.0f}"),
@@ -89,14 +97,24 @@ def _loss(row: Row) -> str:
 
 
 def _other_work(rows: Sequence[Row]) -> list[str]:
-    apart = [f"{row.side} at {row.case.label}" for row in rows if row.z is not None and abs(row.z) > _EQUAL]
-    return [f"**Trained something else, so that times do not compare**: {'; '.join(apart)}."] if apart else []
+    apart = [
+        f"{row.side} at {row.case.label}"
+        for row in rows
+        if row.z is not None and abs(row.z) > _EQUAL
+    ]
+    return (
+        [f"**Trained something else, so that times do not compare**: {'; '.join(apart)}."]
+        if apart
+        else []
+    )
 
 
 def _spread(values: Sequence[float], unit: str = "") -> str:
     """ "58× (55–63)": median, smallest and largest."""
     middle = _number(median(values)) + unit
-    return middle if len(values) == 1 else f"{middle} ({_number(min(values))}–{_number(max(values))})"
+    return (
+        middle if len(values) == 1 else f"{middle} ({_number(min(values))}–{_number(max(values))})"
+    )
 
 
 def _number(value: float) -> str:
@@ -111,8 +129,14 @@ def _of(runs: int) -> str:
 def _table(cases: dict[Case, _Rows], columns: dict[str, _Column]) -> str:
     """One line per case; columns are as wide as their widest cell."""
     head = [*next(iter(cases)).columns, *columns]
-    body = [[*case.columns.values(), *(column(rows) for column in columns.values())] for case, rows in cases.items()]
+    body = [
+        [*case.columns.values(), *(column(rows) for column in columns.values())]
+        for case, rows in cases.items()
+    ]
     widths = [max(map(len, cells)) for cells in zip(head, *body, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = [[cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])] for cells in (head, *body)]
+    lines = [
+        [cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])]
+        for cells in (head, *body)
+    ]
     return "\n".join("| " + " | ".join(line) + " |" for line in (lines[0], rule, *lines[1:]))

@@ -1,1 +1,3 @@
-"""Claims about the experiments: read from YAML, measured on trained models, judged beside a negative control."""
+"""Claims about the experiments: read from YAML, measured on trained models, judged beside a
+negative control.
+"""

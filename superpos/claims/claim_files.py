@@ -1,14 +1,17 @@
-"""Claims about experiments, read from `configs/claims/*.yaml`: data with a source, a band and a negative control.
+"""Claims about experiments, read from `configs/claims/*.yaml`: data with a source, a band and a
+negative control.
 
-A file holds the claims of one experiment; its name begins with the row of the experiment, in the order of the paper; in
-a user's own folder it may do without.
-`family` is the kind of its models (without it, the default one), whose measures the claims name. `runs` names the
-sweeps that are measured: overrides on top of the experiment, at full size and, where it is cheap enough, a quick one.
-An override "KEY=@EXPERIMENT" names the run folder of another experiment, which is trained first.
-A claim names a measure (module.function) with its arguments, the statistic that makes one number of its values, the
-expected number and the band in which the number must lie, with the reason for the band, and a run that must fall
-outside of it. Where a claim is about something that its control lacks, such as pentagons, `empty` says so: a control in
-which nothing can be measured is a fault without it.
+A file holds the claims of one experiment; its name begins with the row of the experiment, in the
+order of the paper; in a user's own folder it may do without.
+`family` is the kind of its models (without it, the default one), whose measures the claims name.
+`runs` names the sweeps that are measured: overrides on top of the experiment, at full size and,
+where it is cheap enough, a quick one. An override "KEY=@EXPERIMENT" names the run folder of another
+experiment, which is trained first.
+A claim names a measure (module.function) with its arguments, the statistic that makes one number of
+its values, the expected number and the band in which the number must lie, with the reason for the
+band, and a run that must fall outside of it. Where a claim is about something that its control
+lacks, such as pentagons, `empty` says so: a control in which nothing can be measured is a fault
+without it.
 """
 
 from __future__ import annotations
@@ -61,7 +64,8 @@ class Band:
 class Claim:
     """One statement about an experiment, and how it is checked."""
 
-    row: int | None  # of the experiment, in the order of the paper; None where the name of its file has none
+    # of the experiment, in the order of the paper; None where the name of its file has none
+    row: int | None
     experiment: str
     text: str
     source: str
@@ -78,7 +82,8 @@ class Claim:
 
 
 def load_claims(*folders: Path, own: Path | None = None) -> list[Claim]:
-    """All claims of some folders, those of each in the order of its paper; then those of a user's own folder.
+    """All claims of some folders, those of each in the order of its paper; then those of a user's
+    own folder.
 
     The files measures/*.py of the latter are run.
 
@@ -116,11 +121,14 @@ def _read(path: Path, measures: find_measure.Own, needs_row: bool) -> list[Claim
         raise ConfigError(f"cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict) or set(content) - {"family"} != _FILE_KEYS:
         raise ConfigError(
-            f"a file of claims holds {', '.join(sorted(_FILE_KEYS))}, and family where it is not {DEFAULT}"
+            f"a file of claims holds {', '.join(sorted(_FILE_KEYS))}, and family where it is not "
+            f"{DEFAULT}"
         )
     family = _family(content.get("family", DEFAULT))
     if not _are_runs(content["runs"]) or not isinstance(content["claims"], list):
-        raise ConfigError("runs: and claims: of a file are {NAME: {full: [OVERRIDE, ...]}} and a list of claims")
+        raise ConfigError(
+            "runs: and claims: of a file are {NAME: {full: [OVERRIDE, ...]}} and a list of claims"
+        )
     runs = {name: {size: tuple(run[size]) for size in run} for name, run in content["runs"].items()}
     faults = [
         f"runs.{name}: holds {', '.join(run)}; allowed: {FULL} and {QUICK}"
@@ -147,17 +155,23 @@ def _are_runs(runs: Any) -> bool:
     if not isinstance(runs, dict) or not all(isinstance(run, dict) for run in runs.values()):
         return False
     lists = [overrides for run in runs.values() for overrides in run.values()]
-    return all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists)
+    return all(
+        isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists
+    )
 
 
 def _family(name: Any) -> Family:
     """The family of a name. ConfigError: there is none."""
     if name not in family_names():
-        raise ConfigError(f"family: there is no {show(name)}; {did_you_mean(str(name), family_names())}")
+        raise ConfigError(
+            f"family: there is no {show(name)}; {did_you_mean(str(name), family_names())}"
+        )
     return find_family(name)
 
 
-def _faults(entry: Any, runs: Mapping[str, Any], family: Family, own: find_measure.Own) -> list[str]:
+def _faults(
+    entry: Any, runs: Mapping[str, Any], family: Family, own: find_measure.Own
+) -> list[str]:
     """What is wrong with one claim as it is written."""
     if not isinstance(entry, dict):
         return [f"got {show(entry)}; allowed: keys with values"]

@@ -12,7 +12,8 @@ from superpos.maths.types import Floats
 
 
 class Measured(NamedTuple):
-    """Values [K], one an independent trial (a seed, a cell), and the exact value where theory computes it.
+    """Values [K], one an independent trial (a seed, a cell), and the exact value where theory
+    computes it.
 
     What a claim itself expects comes first.
     """

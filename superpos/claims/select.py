@@ -15,9 +15,10 @@ from superpos.store.rows import healthy
 def where(run: Run, conditions: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """Healthy rows whose columns have the given values, numbers to a relative 1e-9.
 
-    A list of values allows any of them; two numbers under `{"from": a, "to": b}` a range with both ends.
-    A model of infinite loss is left out just as one that diverged: its weights have blown up too, only not beyond
-    what their type can hold. A verdict is shown with the number of its trials, which says how many models are left.
+    A list of values allows any of them; two numbers under `{"from": a, "to": b}` a range with both
+    ends. A model of infinite loss is left out just as one that diverged: its weights have blown up
+    too, only not beyond what their type can hold. A verdict is shown with the number of its trials,
+    which says how many models are left.
     """
     table = healthy(run.table)
     for key, wanted in (conditions or {}).items():
@@ -31,4 +32,7 @@ def _match(column: pd.Series, wanted: Any) -> pd.Series:
     wanted = wanted if isinstance(wanted, list) else [wanted]
     if isinstance(wanted[0], str | bool):
         return column.isin(wanted)
-    return pd.Series(np.isclose(column.astype(float).to_numpy()[:, None], wanted, rtol=1e-9).any(axis=1), column.index)
+    return pd.Series(
+        np.isclose(column.astype(float).to_numpy()[:, None], wanted, rtol=1e-9).any(axis=1),
+        column.index,
+    )

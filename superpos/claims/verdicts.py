@@ -1,4 +1,6 @@
-"""Published and exact claims about the experiments: each measured on trained models and on a negative control."""
+"""Published and exact claims about the experiments: each measured on trained models and on a
+negative control.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ Train = Callable[[str, Overrides], Run]
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a claim; `measured` is the statistic of the values, NaN where nothing could be measured."""
+    """What became of a claim; `measured` is the statistic of the values, NaN where nothing could be
+    measured.
+    """
 
     claim: Claim
     verdict: Literal["holds", "fails", "skipped"]
@@ -55,7 +59,10 @@ class Result:
             "control": self.control,
         }
         text = {"experiment": claim.experiment, "claim": claim.text, "source": claim.source}
-        plain = {key: _finite(value) if isinstance(value, float) else value for key, value in numbers.items()}
+        plain = {
+            key: _finite(value) if isinstance(value, float) else value
+            for key, value in numbers.items()
+        }
         return text | plain | {"verdict": self.verdict, "reason": claim.reason, "why": self.why}
 
 
@@ -64,7 +71,9 @@ def _finite(value: float) -> float | None:
 
 
 def check(claims: Iterable[Claim], train: Train, quick: bool = False) -> Iterator[Result]:
-    """The claims in order, each as soon as its runs are trained; `quick` skips those that have no quick runs."""
+    """The claims in order, each as soon as its runs are trained; `quick` skips those that have no
+    quick runs.
+    """
     trained = cache(train)
     for claim in claims:
         size = QUICK if quick else FULL
@@ -87,7 +96,9 @@ def check(claims: Iterable[Claim], train: Train, quick: bool = False) -> Iterato
 
 
 def _with_folders(overrides: Overrides, train: Train) -> Overrides:
-    """Overrides with the folder of an experiment, trained as it is, where one is "KEY=@EXPERIMENT"."""
+    """Overrides with the folder of an experiment, trained as it is, where one is
+    "KEY=@EXPERIMENT".
+    """
 
     def given(override: str) -> str:
         key, at, experiment = override.partition("=@")
@@ -97,9 +108,11 @@ def _with_folders(overrides: Overrides, train: Train) -> Overrides:
 
 
 def _judged(claim: Claim, found: Measured, control: Measured) -> Result:
-    """The verdict: the number lies in the band, and the control's does not, and is one unless the claim says why not.
+    """The verdict: the number lies in the band, and the control's does not, and is one unless the
+    claim says why not.
 
-    A band relative to what theory computes is that of the run: the control is held against the same numbers.
+    A band relative to what theory computes is that of the run: the control is held against the same
+    numbers.
     """
     expected = found.expected if claim.expected is None else claim.expected
     low, high = claim.band.ends(expected)

@@ -1,4 +1,6 @@
-"""The command line. The only importer of typer; what takes long to import is imported inside the commands.
+"""The command line.
+
+The only importer of typer; what takes long to import is imported inside the commands.
 
 stdout carries results only; progress, warnings and errors go to stderr.
 """
@@ -53,9 +55,13 @@ class _Commands(TyperGroup):
         except BrokenPipeError:  # whoever read the output has enough: nobody is to be told
             sys.stdout = _nowhere()  # or Python tries again as it ends
             raise SystemExit(1) from None
-        except OSError as error:  # a full disk behind stdout, or a path of which no module expects it
+        # a full disk behind stdout, or a path of which no module expects it
+        except OSError as error:
             sys.stdout = _nowhere()
-            say(f"superpos: {'stdout' if error.filename is None else error.filename}: {error.strerror or error}")
+            say(
+                f"superpos: {'stdout' if error.filename is None else error.filename}: "
+                f"{error.strerror or error}"
+            )
             raise SystemExit(SuperposError.exit_code) from error
 
     def invoke(self, ctx: Any) -> Any:
@@ -64,7 +70,11 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except SuperposError as error:
             lines = str(error).splitlines()
-            say(f"superpos: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"superpos: {len(lines)} faults", *lines]))
+            say(
+                f"superpos: {lines[0]}"
+                if len(lines) == 1
+                else "\n  ".join([f"superpos: {len(lines)} faults", *lines])
+            )
             raise typer.Exit(error.exit_code) from error
 
 
@@ -75,7 +85,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Train toy models of superposition, thousands at once, and draw the figures of the papers.",
+    help="Train toy models of superposition, thousands at once, and draw the figures of the "
+    "papers.",
 )
 
 
@@ -83,10 +94,12 @@ app = typer.Typer(
 def completions(
     ctx: typer.Context,
     show: Annotated[
-        completion.Shell | None, typer.Option("--show-completion", help="Print the completion script of a shell.")
+        completion.Shell | None,
+        typer.Option("--show-completion", help="Print the completion script of a shell."),
     ] = None,
     install: Annotated[
-        completion.Shell | None, typer.Option("--install-completion", help="Have a shell read it from its next start.")
+        completion.Shell | None,
+        typer.Option("--install-completion", help="Have a shell read it from its next start."),
     ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
@@ -97,7 +110,10 @@ def completions(
     if show is not None:
         typer.echo(completion.SCRIPTS[show], nl=False)
     elif install is not None:
-        say(f"superpos: {completion.install(install)}: {install} completes superpos from its next start")
+        say(
+            f"superpos: {completion.install(install)}: {install} completes superpos from its next "
+            "start"
+        )
     if show is not None or install is not None:
         raise typer.Exit
     if ctx.invoked_subcommand is None:
@@ -125,12 +141,16 @@ app.command()(measuring.bench)
 
 
 def _encoded(error: UnicodeError) -> tuple[bytes, int]:
-    """Bytes of a path that are no text go out as they came in; what a terminal cannot show, such as "×", is a "?"."""
+    """Bytes of a path that are no text go out as they came in; what a terminal cannot show, such as
+    "×", is a "?".
+    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letters = error.object[error.start : error.end]
     # Python reads the byte 0xE9 as the character U+DCE9.
-    return b"".join(bytes([ord(x) - 0xDC00]) if "\udc80" <= x <= "\udcff" else b"?" for x in letters), error.end
+    return b"".join(
+        bytes([ord(x) - 0xDC00]) if "\udc80" <= x <= "\udcff" else b"?" for x in letters
+    ), error.end
 
 
 _AS_IT_CAME = "superpos"
@@ -144,7 +164,8 @@ def _nowhere() -> TextIO:
 def main() -> None:
     """Entry point of `superpos`."""
     environment.settle()
-    gc.set_threshold(100_000)  # what is imported stays: looking for garbage in it takes a tenth of the start
+    # what is imported stays: looking for garbage in it takes a tenth of the start
+    gc.set_threshold(100_000)
     sys.stdout = sys.stdout or _nowhere()  # a shell's >&- leaves none
     sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):

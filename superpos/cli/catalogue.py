@@ -23,18 +23,22 @@ if TYPE_CHECKING:
 
 
 def list_(
-    runs: Annotated[bool, typer.Option("--runs", help="Runs on disk instead: models, state, size.")] = False,
+    runs: Annotated[
+        bool, typer.Option("--runs", help="Runs on disk instead: models, state, size.")
+    ] = False,
     json_: Json = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", parser=given, help="With --runs: folder of all runs; default: outputs."),
+        typer.Option(
+            metavar="PATH", parser=given, help="With --runs: folder of all runs; default: outputs."
+        ),
     ] = None,
     config_dir: ConfigDir = None,
 ) -> None:
     """Experiments and figures, or runs.
 
-    Experiments have the number of models and the expected time on this machine. A run is complete when every chunk is
-    there with its size; `superpos status` checks every byte.
+    Experiments have the number of models and the expected time on this machine. A run is complete
+    when every chunk is there with its size; `superpos status` checks every byte.
     """
     if runs:
         if config_dir is not None:
@@ -46,7 +50,11 @@ def list_(
     found, passed_over = _experiments(config_dir)
     drawn = _figures()
     if json_:
-        typer.echo(json.dumps({"experiments": found, "figures": drawn, "passed_over": passed_over}, indent=2))
+        typer.echo(
+            json.dumps(
+                {"experiments": found, "figures": drawn, "passed_over": passed_over}, indent=2
+            )
+        )
     else:
         tables.show(listing.of_experiments(found), listing.of_figures(drawn))
     for fault in passed_over:
@@ -100,7 +108,9 @@ def _needs_runs(sweep: Sweep) -> bool:
 def _figures() -> list[dict[str, str]]:
     from superpos.figures.registry import every_figure
 
-    return [{"name": name, "description": figure.description} for name, figure in every_figure().items()]
+    return [
+        {"name": name, "description": figure.description} for name, figure in every_figure().items()
+    ]
 
 
 def _list_runs(out: Path, json_: bool) -> None:
@@ -122,9 +132,12 @@ def _list_runs(out: Path, json_: bool) -> None:
 
 
 def keys(
-    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only keys that begin so, such as train.")] = "",
+    prefix: Annotated[
+        str, typer.Argument(metavar="PREFIX", help="Only keys that begin so, such as train.")
+    ] = "",
     family: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Kind of models; default: the first that has such keys.")
+        str | None,
+        typer.Option(metavar="NAME", help="Kind of models; default: the first that has such keys."),
     ] = None,
     json_: Json = False,
 ) -> None:
@@ -138,7 +151,9 @@ def keys(
     schema = next((own for own in schemas if any(key.startswith(prefix) for key in own.keys)), None)
     if schema is None:
         begun = dict.fromkeys(key.partition(".")[0] for own in schemas for key in own.keys)
-        raise ConfigError(f"PREFIX: no key begins with {prefix!r}; {did_you_mean(prefix, list(begun))}")
+        raise ConfigError(
+            f"PREFIX: no key begins with {prefix!r}; {did_you_mean(prefix, list(begun))}"
+        )
     specs = (spec for key, spec in schema.keys.items() if key.startswith(prefix))
     found = [_key(spec, spec.key in schema.axis_keys) for spec in specs]
     if json_:
@@ -150,12 +165,24 @@ def keys(
 def _key(spec: KeySpec, swept: bool) -> dict[str, Any]:
     """What there is to say of a key; `swept`: whether it may be."""
     facts = {
-        name: getattr(spec, name) for name in ("key", "kind", "default", "unit", "choices", "low", "high", "below")
+        name: getattr(spec, name)
+        for name in ("key", "kind", "default", "unit", "choices", "low", "high", "below")
     }
-    return {**facts, "null": spec.null or None, "allowed": spec.described, "meaning": spec.doc, "swept": swept}
+    return {
+        **facts,
+        "null": spec.null or None,
+        "allowed": spec.described,
+        "meaning": spec.doc,
+        "swept": swept,
+    }
 
 
-def config(overrides: Overrides = None, json_: Json = False, out: Out = OUTPUTS, config_dir: ConfigDir = None) -> None:
+def config(
+    overrides: Overrides = None,
+    json_: Json = False,
+    out: Out = OUTPUTS,
+    config_dir: ConfigDir = None,
+) -> None:
     """Print config and size of a sweep.
 
     Every key, the number of models, and the run folder.

@@ -21,21 +21,24 @@ _VIEW = "read_circuits"
 def circuits(
     run: RunPath = None,
     model: Annotated[int, typer.Option(metavar="N", help="Number of the model.")] = 0,
-    top: Annotated[int, typer.Option(metavar="N", help="Greatest entries of each table of tokens.")] = 5,
+    top: Annotated[
+        int, typer.Option(metavar="N", help="Greatest entries of each table of tokens.")
+    ] = 5,
     json_: Json = False,
 ) -> None:
     """Read the circuits of a transformer off its weights.
 
     Prints its class and what each path costs when it is removed, what its heads attend to and copy,
-    composition of heads minus that of random ones, and the greatest entries of its tables of tokens:
-    the direct path, what heads write (OV) and attend to (QK).
+    composition of heads minus that of random ones, and the greatest entries of its tables of
+    tokens: the direct path, what heads write (OV) and attend to (QK).
     """
     loaded = common.load(run)
     family = loaded.require_family()
     if _VIEW not in family.views:
         having = " and ".join(name for name in names() if _VIEW in find(name).views)
         raise ConfigError(
-            f"{loaded.path} is a run of family={family.name}, without circuits to read; allowed: {having}"
+            f"{loaded.path} is a run of family={family.name}, without circuits to read; allowed: "
+            f"{having}"
         )
     if not 0 <= model < loaded.n_models:
         raise ConfigError(f"--model: got {model}; allowed: 0 to {loaded.n_models - 1}")

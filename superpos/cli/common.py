@@ -26,18 +26,24 @@ if TYPE_CHECKING:
 
 _KEY = re.compile(r"\w+(\.\w+)*=")
 OUTPUTS = Path("outputs")
-_OVERRIDES_HELP = "experiment=NAME, KEY=VALUE or KEY=V1,V2 (Hydra's grammar); without any, experiment=intro"
+_OVERRIDES_HELP = (
+    "experiment=NAME, KEY=VALUE or KEY=V1,V2 (Hydra's grammar); without any, experiment=intro"
+)
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="OVERRIDE", help=_OVERRIDES_HELP, autocompletion=completion.overrides),
 ]
 Out = Annotated[Path, typer.Option(metavar="PATH", parser=given, help="Folder of all runs.")]
 ConfigDir = Annotated[
-    Path | None, typer.Option(metavar="PATH", parser=given, help="Folder of your own experiments and functions.")
+    Path | None,
+    typer.Option(
+        metavar="PATH", parser=given, help="Folder of your own experiments and functions."
+    ),
 ]
 _RUN_HELP = "Run folder; default: the latest in outputs."
 RunPath = Annotated[
-    Path | None, typer.Argument(metavar="RUN", parser=given, help=_RUN_HELP, autocompletion=completion.runs)
+    Path | None,
+    typer.Argument(metavar="RUN", parser=given, help=_RUN_HELP, autocompletion=completion.runs),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRunJson = Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")]
@@ -63,7 +69,9 @@ def load(run: Path | None) -> Run:
 
 
 def run_and_overrides(words: list[str]) -> tuple[Path | None, list[str]]:
-    """The run, which stands first where it stands at all, and the overrides of `superpos explain` and `patch`."""
+    """The run, which stands first where it stands at all, and the overrides of `superpos explain`
+    and `patch`.
+    """
     if words and not _KEY.match(words[0]):
         return given(words[0]), words[1:]
     return None, words
@@ -88,18 +96,25 @@ def asked(overrides: list[str], schema: Schema, command: str) -> dict[str, Any]:
 
 
 def print_path(path: Path) -> None:
-    """A line on stdout that other programs can open, whatever bytes are in it and whatever a terminal can show."""
+    """A line on stdout that other programs can open, whatever bytes are in it and whatever a
+    terminal can show.
+    """
     typer.echo(os.fsencode(path))
 
 
 def check_json(json_: bool, dry_run: bool) -> None:
     """Raises `ConfigError` for --json without --dry-run."""
     if json_ and not dry_run:
-        raise ConfigError("--json: is about --dry-run; of a run, `superpos status --json` prints what is done")
+        raise ConfigError(
+            "--json: is about --dry-run; of a run, `superpos status --json` prints what is done"
+        )
 
 
 def check_names(
-    where: str, names: list[str], known: list[str], offered: Callable[[Family], Collection[str]] = lambda _: ()
+    where: str,
+    names: list[str],
+    known: list[str],
+    offered: Callable[[Family], Collection[str]] = lambda _: (),
 ) -> None:
     """Raises `ConfigError` for every name that is not known, with the nearest one.
 
@@ -108,6 +123,10 @@ def check_names(
     wrong = [name for name in names if name not in known]
     if wrong:
         faults = [
-            f"{where}: there is no {name!r}; {of_others(name, offered) or did_you_mean(name, known)}" for name in wrong
+            (
+                f"{where}: there is no {name!r}; "
+                f"{of_others(name, offered) or did_you_mean(name, known)}"
+            )
+            for name in wrong
         ]
         raise ConfigError([fault.removesuffix("; ") for fault in faults])

@@ -21,8 +21,8 @@ _Second = Annotated[Path, typer.Argument(help="Another one.", **_RUN)]
 def diff(first: _First, second: _Second, json_: Json = False) -> None:
     """Compare two runs.
 
-    Settings, engines and versions where they differ, and the results of models of equal settings, which have the same
-    row id in both.
+    Settings, engines and versions where they differ, and the results of models of equal settings,
+    which have the same row id in both.
     """
     from superpos.store.compare import compare
     from superpos.terminal import comparison
@@ -32,7 +32,11 @@ def diff(first: _First, second: _Second, json_: Json = False) -> None:
         typer.echo(json.dumps(found, indent=2))
         return
     typer.echo(tables.fields(comparison.fields_of(found)))
-    drawn = [table for table in (comparison.of_settings(found), comparison.of_results(found)) if table is not None]
+    drawn = [
+        table
+        for table in (comparison.of_settings(found), comparison.of_results(found))
+        if table is not None
+    ]
     if drawn:
         typer.echo()
         tables.show(*drawn)

@@ -1,8 +1,9 @@
 """Completion in bash, zsh and fish.
 
-A shell calls superpos with the line so far in the environment (`SHELL_VARIABLE` names the shell) and gets a word a
-line; the exit code 1 says that paths may stand there. Typer's own completion is not used: its bash script completes
-nothing behind "=", where bash breaks words, and adds a blank after "KEY=".
+A shell calls superpos with the line so far in the environment (`SHELL_VARIABLE` names the shell)
+and gets a word a line; the exit code 1 says that paths may stand there. Typer's own completion is
+not used: its bash script completes nothing behind "=", where bash breaks words, and adds a blank
+after "KEY=".
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any, Literal
 
 import typer
 
-Suggestions = list[tuple[str, str]]  # as in superpos.cli.suggestions, which only a completion imports
+# as in superpos.cli.suggestions, which only a completion imports
+Suggestions = list[tuple[str, str]]
 SHELL_VARIABLE = "_SUPERPOS_COMPLETE"
 Shell = Literal["bash", "zsh", "fish"]
 SCRIPTS: dict[Shell, str] = {
@@ -35,7 +37,10 @@ complete -F _superpos_complete superpos
 _superpos() {
     local line="${(j: :)words[1,CURRENT-1]} $PREFIX" word
     local -a found whole open
-    found=( "${(@f)$(_SUPERPOS_COMPLETE=zsh COMP_LINE="$line" $words[1] 2> /dev/null)}" ) || { _files; return }
+    found=( "${(@f)$(_SUPERPOS_COMPLETE=zsh COMP_LINE="$line" $words[1] 2> /dev/null)}" ) || {
+        _files
+        return
+    }
     for word in $found; do
         [[ ${word%%:*} == *= ]] && open+=( "$word" ) || whole+=( "$word" )
     done
@@ -60,7 +65,9 @@ def overrides(ctx: typer.Context, incomplete: str) -> Suggestions:
     """Override keys, and the values of those that have a list of them."""
     from superpos.cli import suggestions
 
-    return suggestions.overrides(incomplete, ctx.params.get("overrides") or (), ctx.params.get("config_dir"))
+    return suggestions.overrides(
+        incomplete, ctx.params.get("overrides") or (), ctx.params.get("config_dir")
+    )
 
 
 def runs() -> Suggestions:
@@ -96,14 +103,20 @@ def answer(app: typer.Typer) -> int:
     shell, line = os.environ[SHELL_VARIABLE], os.environ.get("COMP_LINE", "")
     words = split(line)
     found = suggest(typer.main.get_command(app), words[1:])
-    kept = _kept_by_bash(words[-1], open_quote(line), os.environ.get("COMP_WORDBREAKS", "")) if shell == "bash" else 0
+    kept = (
+        _kept_by_bash(words[-1], open_quote(line), os.environ.get("COMP_WORDBREAKS", ""))
+        if shell == "bash"
+        else 0
+    )
     for word, meaning in found or []:
         sys.stdout.write(f"{_FORMATS[shell](word[kept:], meaning)}\n")
     return 1 if found is None else 0
 
 
 def split(line: str) -> list[str]:
-    """The words of a line without their quotes, the one that is being typed last; its quote may be open."""
+    """The words of a line without their quotes, the one that is being typed last; its quote may be
+    open.
+    """
     quote = open_quote(line)
     try:
         words = shlex.split(line + quote[:1])
@@ -113,13 +126,19 @@ def split(line: str) -> list[str]:
 
 
 def open_quote(line: str) -> str:
-    """The quote that is open at the end of a line, with what stands behind it; empty where none is."""
-    opened = re.fullmatch(r"""(?:[^'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*+(['"].*)""", line, re.DOTALL)
+    """The quote that is open at the end of a line, with what stands behind it; empty where none
+    is.
+    """
+    opened = re.fullmatch(
+        r"""(?:[^'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*+(['"].*)""", line, re.DOTALL
+    )
     return opened[1] if opened else ""
 
 
 def _kept_by_bash(typed: str, quote: str, breaks: str) -> int:
-    """How much of the typed word bash leaves as it is: up to an open quote, or else to the last break, such as "="."""
+    """How much of the typed word bash leaves as it is: up to an open quote, or else to the last
+    break, such as "=".
+    """
     if quote:
         return len(typed) - len(quote) + 1
     return 1 + max((typed.rfind(character) for character in breaks), default=-1)
@@ -129,7 +148,10 @@ def suggest(group: Any, words: Sequence[str]) -> Suggestions | None:
     """What the last word can become, after the words before it; None where paths may stand."""
     *before, word = words or [""]
     if not before:
-        return _like(word, _options(group, typer.Context(group)) if word.startswith("-") else _commands(group))
+        return _like(
+            word,
+            _options(group, typer.Context(group)) if word.startswith("-") else _commands(group),
+        )
     command = group.commands.get(before[0])
     if command is None:
         return []
@@ -137,7 +159,9 @@ def suggest(group: Any, words: Sequence[str]) -> Suggestions | None:
     expecting = _expecting(command, context, before)
     if expecting is None and word.startswith("-"):
         return _like(word, _options(command, context))
-    parameter = expecting or next((p for p in command.params if p.param_type_name == "argument"), None)
+    parameter = expecting or next(
+        (p for p in command.params if p.param_type_name == "argument"), None
+    )
     if parameter is None:
         return []
     items = [(item.value, item.help or "") for item in parameter.shell_complete(context, word)]
@@ -149,14 +173,20 @@ def _commands(group: Any) -> Suggestions:
 
 
 def _options(command: Any, context: typer.Context) -> Suggestions:
-    options = [option for option in command.get_params(context) if option.param_type_name == "option"]
+    options = [
+        option for option in command.get_params(context) if option.param_type_name == "option"
+    ]
     return [(name, option.help or "") for option in options for name in option.opts]
 
 
 def _expecting(command: Any, context: typer.Context, before: Sequence[str]) -> Any | None:
     """The option whose value is being typed."""
-    options = (option for option in command.get_params(context) if option.param_type_name == "option")
-    return next((option for option in options if before[-1] in option.opts and not option.is_flag), None)
+    options = (
+        option for option in command.get_params(context) if option.param_type_name == "option"
+    )
+    return next(
+        (option for option in options if before[-1] in option.opts and not option.is_flag), None
+    )
 
 
 def _like(word: str, found: Suggestions) -> Suggestions:
@@ -175,7 +205,8 @@ _FORMATS: dict[str, Callable[[str, str], str]] = {
 
 
 def install(shell: Shell) -> Path:
-    """Write the script of a shell, and where the shell is to read it at its start; returns the script's path.
+    """Write the script of a shell, and where the shell is to read it at its start; returns the
+    script's path.
 
     Raises `SuperposError`.
     """
@@ -183,9 +214,15 @@ def install(shell: Shell) -> Path:
 
     home, script = Path.home(), SCRIPTS[shell].encode()
     if shell == "fish":
-        return write_file(_folder("XDG_CONFIG_HOME", ".config") / "fish" / "completions" / "superpos.fish", script)
-    path = write_file(_folder("XDG_DATA_HOME", ".local/share") / "superpos" / f"completion.{shell}", script)
-    start = home / ".bashrc" if shell == "bash" else Path(os.environ.get("ZDOTDIR") or home) / ".zshrc"
+        return write_file(
+            _folder("XDG_CONFIG_HOME", ".config") / "fish" / "completions" / "superpos.fish", script
+        )
+    path = write_file(
+        _folder("XDG_DATA_HOME", ".local/share") / "superpos" / f"completion.{shell}", script
+    )
+    start = (
+        home / ".bashrc" if shell == "bash" else Path(os.environ.get("ZDOTDIR") or home) / ".zshrc"
+    )
     line = f"source {shlex.quote(str(path))}"
     check_target(start)
     with explained("write", start):

@@ -18,20 +18,25 @@ def explain(
         list[str] | None,
         typer.Argument(
             metavar="[RUN] [KEY=VALUE]...",
-            help="Run folder (default: the latest in outputs), and explain.* keys: docs/explain.md lists them.",
+            help="Run folder (default: the latest in outputs), and explain.* keys: docs/explain.md "
+            "lists them.",
             autocompletion=completion.runs,
         ),
     ] = None,
     models: Annotated[
-        str, typer.Option(metavar="all|best|ROWS", help="Which models: all, best of each setting, or 0,3,10:20.")
+        str,
+        typer.Option(
+            metavar="all|best|ROWS", help="Which models: all, best of each setting, or 0,3,10:20."
+        ),
     ] = "all",
     json_: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Grade explanations of a run's models.
 
-    Every method against what is true of each model; nothing is trained. Grades are kept in RUN/explain and not made
-    again; a table of them is printed, one line per setting, method and question.
+    Every method against what is true of each model; nothing is trained. Grades are kept in
+    RUN/explain and not made again; a table of them is printed, one line per setting, method and
+    question.
     """
     from superpos.explain.keys import schema
     from superpos.explain.runs import Asked, graded
@@ -44,13 +49,22 @@ def explain(
     with reporter(quiet) as report:
 
         def progress(done: int, total: int) -> None:
-            report(Progress(models_total=total, models_done=done, work_total=float(total), work_done=float(done)))
+            report(
+                Progress(
+                    models_total=total,
+                    models_done=done,
+                    work_total=float(total),
+                    work_done=float(done),
+                )
+            )
 
         found = graded(loaded, asked, models, progress)
     if found["error"].notna().any():
         say("superpos: some values were sampled; the column error is their mean standard error")
     summary = blocks.by_setting(loaded, found)
     if json_:
-        typer.echo(json.dumps({"path": str(loaded.path), "grades": blocks.to_json(summary)}, indent=2))
+        typer.echo(
+            json.dumps({"path": str(loaded.path), "grades": blocks.to_json(summary)}, indent=2)
+        )
     else:
         tables.show(blocks.table(summary))

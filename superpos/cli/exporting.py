@@ -21,25 +21,39 @@ def export(
     to: Annotated[
         Path | None,
         typer.Option(
-            "--to", metavar="PATH", parser=given, help="File (.csv, .parquet, .md, .tex, .npz) or, of tools, folder."
+            "--to",
+            metavar="PATH",
+            parser=given,
+            help="File (.csv, .parquet, .md, .tex, .npz) or, of tools, folder.",
         ),
     ] = None,
     models: Annotated[
-        str, typer.Option(metavar="all|best|ROWS", help="Which models: all, best of each setting, or 0,3,10:20.")
+        str,
+        typer.Option(
+            metavar="all|best|ROWS", help="Which models: all, best of each setting, or 0,3,10:20."
+        ),
     ] = "all",
     by_setting: Annotated[
-        bool, typer.Option("--by-setting", help="One row per setting: best and spread over its seeds.")
+        bool,
+        typer.Option("--by-setting", help="One row per setting: best and spread over its seeds."),
     ] = False,
     format_: Annotated[
         str | None,
-        typer.Option("--as", metavar="FORMAT", help="Format, whatever --to is called; of another tool: see above."),
+        typer.Option(
+            "--as",
+            metavar="FORMAT",
+            help="Format, whatever --to is called; of another tool: see above.",
+        ),
     ] = None,
-    model: Annotated[int | None, typer.Option(metavar="N", help="With --as: number of the model.")] = None,
+    model: Annotated[
+        int | None, typer.Option(metavar="N", help="With --as: number of the model.")
+    ] = None,
 ) -> None:
     """Write results as one file that other programs read.
 
-    The table as .csv or .parquet, for people as .md or .tex, or table and tensors as .npz; with --as=tensorboard or
-    --as=wandb, models as runs of these tools; with another --as and --model, one model as a tool loads it.
+    The table as .csv or .parquet, for people as .md or .tex, or table and tensors as .npz; with
+    --as=tensorboard or --as=wandb, models as runs of these tools; with another --as and --model,
+    one model as a tool loads it.
     """
     if by_setting and models != "all":
         raise ConfigError("--by-setting: is about all models; leave out --models")
@@ -48,7 +62,9 @@ def export(
 
     if format_ in TRACKERS:
         if by_setting or model is not None:
-            raise ConfigError(f"--as={format_}: takes --models: all, best of each setting, or 0,3,10:20")
+            raise ConfigError(
+                f"--as={format_}: takes --models: all, best of each setting, or 0,3,10:20"
+            )
         _export_tracked(run, format_, models, to)
     elif format_ is not None and f".{format_}" not in SUFFIXES:
         if models != "all" or by_setting:
@@ -70,7 +86,10 @@ def _export_tracked(run: Path | None, format_: str, models: str, to: Path | None
     place = loaded.path / "export" / format_ if to is None else to
     common.print_path(trackers.export(loaded, format_, exporting.chosen(loaded, models), place))
     folder = shlex.quote(os.fspath(place))
-    shown = {"tensorboard": f"tensorboard --logdir {folder}", "wandb": f"wandb sync {folder}/wandb/offline-run-*"}
+    shown = {
+        "tensorboard": f"tensorboard --logdir {folder}",
+        "wandb": f"wandb sync {folder}/wandb/offline-run-*",
+    }
     verb = {"tensorboard": "look at them", "wandb": "nothing was sent; upload them"}
     say(f"superpos: {verb[format_]} with: {shown[format_]}")
 
@@ -91,7 +110,9 @@ def _export_model(run: Path | None, format_: str, model: int | None, to: Path | 
     common.print_path(loaded.export(format_, model, path))
 
 
-def _export_table(run: Path | None, to: Path | None, models: str | None, format_: str | None) -> None:
+def _export_table(
+    run: Path | None, to: Path | None, models: str | None, format_: str | None
+) -> None:
     """One row per model, or without `models` one per setting."""
     from superpos.store import check_target, write_file
     from superpos.store import export as exporting
@@ -102,13 +123,18 @@ def _export_table(run: Path | None, to: Path | None, models: str | None, format_
         raise ConfigError(f"--to: is missing; allowed: a file name that ends in {suffixes}")
     suffix = exporting.suffix_of(to) if format_ is None else f".{format_}"
     if format_ is not None and suffix not in allowed:
-        raise ConfigError(f"--as: got {format_}; allowed: {', '.join(name[1:] for name in allowed)}")
+        raise ConfigError(
+            f"--as: got {format_}; allowed: {', '.join(name[1:] for name in allowed)}"
+        )
     if suffix not in allowed:
         raise ConfigError(f"--to: got {str(to)!r}; allowed: a file name that ends in {suffixes}")
     check_target(to)
     loaded = common.load(run)
     if not loaded.complete and not loaded.table.empty:
-        say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are written")
+        say(
+            f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models "
+            "are written"
+        )
     if models is None:
         content = exporting.settings(loaded, suffix)
     else:

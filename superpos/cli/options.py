@@ -8,8 +8,12 @@ from typing import Any, Final
 from typer.core import TyperCommand
 
 _HYDRAS: Final = {
-    **dict.fromkeys(("-m", "--multirun"), "all models of a sweep are trained as it is; leave it out"),
-    **dict.fromkeys(("--cfg", "-c", "--info", "--resolve"), "`superpos config` prints what is composed"),
+    **dict.fromkeys(
+        ("-m", "--multirun"), "all models of a sweep are trained as it is; leave it out"
+    ),
+    **dict.fromkeys(
+        ("--cfg", "-c", "--info", "--resolve"), "`superpos config` prints what is composed"
+    ),
     **dict.fromkeys(("--config-name", "-cn"), "experiment=NAME says where to start from"),
 }
 """Options of Hydra's own programs, and what there is here instead."""

@@ -28,20 +28,29 @@ def plot(
     run: RunPath = None,
     figure: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Only this figure; repeatable.", autocompletion=completion.figures),
+        typer.Option(
+            metavar="NAME", help="Only this figure; repeatable.", autocompletion=completion.figures
+        ),
     ] = None,
     kind: Annotated[
-        Literal["png", "svg", "pdf"], typer.Option("--format", help="Kind of file; a movie is always a GIF.")
+        Literal["png", "svg", "pdf"],
+        typer.Option("--format", help="Kind of file; a movie is always a GIF."),
     ] = "png",
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="DIR", parser=given, help="Write NAME_FIGURE files into this folder instead."),
+        typer.Option(
+            "--to",
+            metavar="DIR",
+            parser=given,
+            help="Write NAME_FIGURE files into this folder instead.",
+        ),
     ] = None,
     config_dir: ConfigDir = None,
 ) -> None:
     """Draw the figures of a run.
 
-    They go into RUN/figures; their paths are printed. With --config-dir those of that folder are among them.
+    They go into RUN/figures; their paths are printed. With --config-dir those of that folder are
+    among them.
     """
     from superpos.compose.experiments import own_folder
     from superpos.figures import registry
@@ -59,11 +68,18 @@ def plot(
     if loaded.table.empty:
         raise IncompleteError(f"{loaded.path} has no finished models; train it first")
     if not loaded.complete:
-        say(f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models are drawn")
+        say(
+            f"superpos: the run is incomplete: {len(loaded.table):,} of {loaded.n_models:,} models "
+            "are drawn"
+        )
     reasons = registry.reasons(loaded, own)
-    names = figure or [name for name, reason in reasons.items() if reason is None and not figures[name].movie]
+    names = figure or [
+        name for name, reason in reasons.items() if reason is None and not figures[name].movie
+    ]
     if not names:
-        because = "; ".join(f"{name} {reason or 'is drawn by --figure only'}" for name, reason in reasons.items())
+        because = "; ".join(
+            f"{name} {reason or 'is drawn by --figure only'}" for name, reason in reasons.items()
+        )
         raise SuperposError(f"no figure can show {loaded.path}: {because}")
     drawn = [registry.picture(loaded, name, kind, own) for name in dict.fromkeys(names)]
     for name, data in drawn:
@@ -74,7 +90,9 @@ def plot(
 
 @contextmanager
 def _or_elsewhere(to: Path | None, place: str) -> Iterator[None]:
-    """Says of a run folder that cannot be written, such as a colleague's, that `--to` takes another place."""
+    """Says of a run folder that cannot be written, such as a colleague's, that `--to` takes another
+    place.
+    """
     try:
         yield
     except SuperposError as error:
@@ -91,7 +109,9 @@ def _check_folder(to: Path) -> None:
         if to.is_dir():
             return
         if to.exists() or to.suffix.lower() in _PICTURES:
-            raise ConfigError(f"--to: got {to}; allowed: a folder, in which figures have names of their own")
+            raise ConfigError(
+                f"--to: got {to}; allowed: a folder, in which figures have names of their own"
+            )
 
 
 def report(
@@ -106,13 +126,18 @@ def report(
     ] = None,
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="FILE", parser=given, help="Write this file instead, or into this folder."),
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            parser=given,
+            help="Write this file instead, or into this folder.",
+        ),
     ] = None,
 ) -> None:
     """Write the explorer of a run, or of several on one page.
 
-    One HTML file, RUN/report.html, that opens from disk without a network; its path is printed. In another folder it
-    is NAME_report.html. Several runs need --to FILE.html.
+    One HTML file, RUN/report.html, that opens from disk without a network; its path is printed. In
+    another folder it is NAME_report.html. Several runs need --to FILE.html.
     """
     from superpos import report as explorer
 
@@ -121,7 +146,10 @@ def report(
         run.require_family()
         if not run.complete and not run.table.empty:
             which = "the run" if len(loaded) == 1 else str(run.path)
-            say(f"superpos: {which} is incomplete: {len(run.table):,} of {run.n_models:,} models are shown")
+            say(
+                f"superpos: {which} is incomplete: {len(run.table):,} of {run.n_models:,} models "
+                "are shown"
+            )
     with _or_elsewhere(to, "FILE.html"):
         common.print_path(explorer.write(loaded, to))
 
@@ -131,13 +159,17 @@ def status(
     json_: Json = False,
     missing_shards: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Print only which of N shards need a job, as sbatch --array has it."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Print only which of N shards need a job, as sbatch --array has it.",
+        ),
     ] = None,
 ) -> None:
     """What of a run is done.
 
-    Chunks done, missing and corrupt, diverged models, one digest over all results, and what the seeds of each setting
-    found; the exit code is 4 unless all is done and whole.
+    Chunks done, missing and corrupt, diverged models, one digest over all results, and what the
+    seeds of each setting found; the exit code is 4 unless all is done and whole.
     """
     if missing_shards is not None and json_:
         raise ConfigError("--missing-shards: prints one line for sbatch --array; leave out --json")
@@ -160,7 +192,9 @@ def status(
         raise typer.Exit(IncompleteError.exit_code)
 
 
-def _show_status(facts: dict[str, Any], settings: list[dict[str, Any]], label: Label | None) -> None:
+def _show_status(
+    facts: dict[str, Any], settings: list[dict[str, Any]], label: Label | None
+) -> None:
     from superpos.terminal import findings
     from superpos.terminal import status as states
 

@@ -33,7 +33,9 @@ def catch() -> None:
 
 
 def ignore() -> None:
-    """After a command: the interpreter takes its time to end; what it did must not look like a failure."""
+    """After a command: the interpreter takes its time to end; what it did must not look like a
+    failure.
+    """
     for number in (*STOP, *SAVE):
         signal.signal(number, signal.SIG_IGN)
 
@@ -55,12 +57,17 @@ def noting(*signals: signal.Signals) -> Iterator[list[int]]:
 
 
 def _handle(signals: Iterable[signal.Signals], handler: Handler) -> dict[signal.Signals, Any]:
-    """Set a handler; the handlers before. A hang-up that is ignored stays so: that is what `nohup` asks for."""
+    """Set a handler; the handlers before.
+
+    A hang-up that is ignored stays so: that is what `nohup` asks for.
+    """
     ignored = [number for number in _there("SIGHUP") if signal.getsignal(number) is signal.SIG_IGN]
     return {number: signal.signal(number, handler) for number in signals if number not in ignored}
 
 
 def _leave(_number: int, _frame: object) -> None:
-    """What a signal of `STOP` does while there is nothing to save: before training, and in the other commands."""
+    """What a signal of `STOP` does while there is nothing to save: before training, and in the
+    other commands.
+    """
     say("superpos: interrupted")
     raise SystemExit(TrainingInterruptedError.exit_code)

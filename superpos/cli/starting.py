@@ -24,8 +24,9 @@ def new(
 ) -> None:
     """Write an experiment to start from.
 
-    A commented YAML file in the folder's experiment/, that trains in seconds, and one in claims/ with a
-    claim about it and the control that must fail. It prints their paths; no file is ever overwritten.
+    A commented YAML file in the folder's experiment/, that trains in seconds, and one in claims/
+    with a claim about it and the control that must fail. It prints their paths; no file is ever
+    overwritten.
     """
     from superpos.compose.experiments import new_experiment
     from superpos.store.files import explained, publish
@@ -39,4 +40,6 @@ def new(
         common.print_path(path)
     folder = shlex.quote(os.fspath(config_dir))
     say(f"superpos: train it with: superpos train experiment={name} --config-dir {folder}")
-    say(f"superpos: check its claim with: superpos verify {shlex.quote(name)} --config-dir {folder}")
+    say(
+        f"superpos: check its claim with: superpos verify {shlex.quote(name)} --config-dir {folder}"
+    )

@@ -19,27 +19,44 @@ from superpos.terminal.progress import say
 def submit(
     overrides: Overrides = None,
     shards: Annotated[
-        int, typer.Option(metavar="N", help="Parts that run side by side, each a task of one array.")
+        int,
+        typer.Option(metavar="N", help="Parts that run side by side, each a task of one array."),
     ] = 16,
     cluster: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Site options: configs/cluster/NAME.yaml.", autocompletion=completion.clusters
+            metavar="NAME",
+            help="Site options: configs/cluster/NAME.yaml.",
+            autocompletion=completion.clusters,
         ),
     ] = "default",
     partition: Annotated[str | None, typer.Option(help="SLURM's partition.")] = None,
     account: Annotated[str | None, typer.Option(help="Account to charge.")] = None,
-    time: Annotated[str | None, typer.Option(help="Limit of a shard: [days-]hours:minutes:seconds.")] = None,
+    time: Annotated[
+        str | None, typer.Option(help="Limit of a shard: [days-]hours:minutes:seconds.")
+    ] = None,
     cpus: Annotated[int | None, typer.Option(help="Cores of a shard.")] = None,
     memory: Annotated[str | None, typer.Option(help="Memory of a shard, such as 4G.")] = None,
-    gpus: Annotated[str | None, typer.Option(help="GPUs of a shard: a number, or type:number.")] = None,
-    max_parallel: Annotated[int | None, typer.Option(help="Shards that run at the same time.")] = None,
+    gpus: Annotated[
+        str | None, typer.Option(help="GPUs of a shard: a number, or type:number.")
+    ] = None,
+    max_parallel: Annotated[
+        int | None, typer.Option(help="Shards that run at the same time.")
+    ] = None,
     qos: Annotated[str | None, typer.Option(help="Quality of service.")] = None,
     constraint: Annotated[str | None, typer.Option(help="Features that nodes must have.")] = None,
-    mem_per_cpu: Annotated[str | None, typer.Option(help="Memory of a core, in place of --memory.")] = None,
-    mail_user: Annotated[str | None, typer.Option(help="Who gets mail when the run ends or fails.")] = None,
-    mail_type: Annotated[str | None, typer.Option(help="Of what mail tells, such as BEGIN,END,FAIL.")] = None,
-    print_: Annotated[bool, typer.Option("--print", help="Print the batch scripts; write and submit nothing.")] = False,
+    mem_per_cpu: Annotated[
+        str | None, typer.Option(help="Memory of a core, in place of --memory.")
+    ] = None,
+    mail_user: Annotated[
+        str | None, typer.Option(help="Who gets mail when the run ends or fails.")
+    ] = None,
+    mail_type: Annotated[
+        str | None, typer.Option(help="Of what mail tells, such as BEGIN,END,FAIL.")
+    ] = None,
+    print_: Annotated[
+        bool, typer.Option("--print", help="Print the batch scripts; write and submit nothing.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print time and cost of each shard; submit nothing.")
     ] = False,
@@ -49,8 +66,8 @@ def submit(
 ) -> None:
     """Train a sweep on a SLURM cluster.
 
-    Writes an array of shards and a finishing job into the run folder and submits both; what is done is not trained
-    again. The last line on stdout is the run folder.
+    Writes an array of shards and a finishing job into the run folder and submits both; what is done
+    is not trained again. The last line on stdout is the run folder.
     """
     from superpos.cluster import site as sites
     from superpos.cluster import submit as submission
@@ -64,7 +81,13 @@ def submit(
     files = sites.site_files(config_dir, shipped_folder())
     common.check_names("--cluster", [cluster], list(files))
     changes = {
-        **{"partition": partition, "account": account, "qos": qos, "constraint": constraint, "time": time},
+        **{
+            "partition": partition,
+            "account": account,
+            "qos": qos,
+            "constraint": constraint,
+            "time": time,
+        },
         **{"cpus": cpus, "memory": memory, "mem_per_cpu": mem_per_cpu, "gpus": gpus},
         **{"max_parallel": max_parallel, "mail_user": mail_user, "mail_type": mail_type},
     }
@@ -100,6 +123,7 @@ def _require_shipped(family: str) -> None:
     """Raises `ConfigError` for a family that a job would not know."""
     if not ships(family):
         raise ConfigError(
-            f"family: {family} is registered in this process alone, and a job would not know it; write a batch script "
+            f"family: {family} is registered in this process alone, and a job would not know it; "
+            "write a batch script "
             "that runs your own launcher (docs/slurm.md)"
         )

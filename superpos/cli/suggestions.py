@@ -1,4 +1,7 @@
-"""What can stand at a place of the command line, for completion in a shell. Imports nothing that takes long."""
+"""What can stand at a place of the command line, for completion in a shell.
+
+Imports nothing that takes long.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,11 @@ Suggestions = list[tuple[str, str]]
 """(word, what it means), in the order in which they are shown."""
 
 
-def overrides(word: str, given: Collection[str] = (), config_dir: Path | None = None) -> Suggestions:
-    """Whole words KEY= or KEY=VALUE that begin like `word`; keys of the overrides that are given already are left out.
+def overrides(
+    word: str, given: Collection[str] = (), config_dir: Path | None = None
+) -> Suggestions:
+    """Whole words KEY= or KEY=VALUE that begin like `word`; keys of the overrides that are given
+    already are left out.
 
     A value may be one of several: model.output=relu,<TAB> goes on with what is not in the list yet.
     """
@@ -42,7 +48,11 @@ def overrides(word: str, given: Collection[str] = (), config_dir: Path | None = 
         return [(f"{key}={path}", "") for path, _ in runs()]
     start, comma, _ = values.rpartition(",")
     listed = start.split(",") if comma else []
-    return [(f"{key}={start}{comma}{value}", "") for value in _values(schema.keys[key]) if value not in listed]
+    return [
+        (f"{key}={start}{comma}{value}", "")
+        for value in _values(schema.keys[key])
+        if value not in listed
+    ]
 
 
 def experiments(config_dir: Path | None = None) -> Suggestions:
@@ -67,7 +77,9 @@ def claimed() -> Suggestions:
 def clusters(config_dir: Path | None = None) -> Suggestions:
     """Sites of `submit --cluster`."""
     folders = [folder for folder in (config_dir, shipped_folder()) if folder is not None]
-    return sorted({(path.stem, "") for folder in folders for path in (folder / "cluster").glob("*.yaml")})
+    return sorted(
+        {(path.stem, "") for folder in folders for path in (folder / "cluster").glob("*.yaml")}
+    )
 
 
 def figures() -> Suggestions:

@@ -22,10 +22,16 @@ if TYPE_CHECKING:
     from superpos.store.notes import Note
 
 _Run = Annotated[
-    Path, typer.Argument(metavar="RUN", parser=given, help="A run folder.", autocompletion=completion.runs)
+    Path,
+    typer.Argument(
+        metavar="RUN", parser=given, help="A run folder.", autocompletion=completion.runs
+    ),
 ]
 _Runs = Annotated[
-    list[Path], typer.Argument(metavar="RUN...", parser=given, help="Run folders.", autocompletion=completion.runs)
+    list[Path],
+    typer.Argument(
+        metavar="RUN...", parser=given, help="Run folders.", autocompletion=completion.runs
+    ),
 ]
 _Text = Annotated[str | None, typer.Argument(metavar="TEXT", help="What to note.")]
 
@@ -101,7 +107,9 @@ def _refuse_training(folders: Iterable[RunFolder]) -> None:
         states = [state for state in ("running", "pending") if state in jobs]
         queued = " and ".join(f"{jobs[state]} shards {state}" for state in states)
         if reason := remove.training(folder) or queued:
-            faults.append(f"{folder.path} is in training: {reason}; --force removes it all the same")
+            faults.append(
+                f"{folder.path} is in training: {reason}; --force removes it all the same"
+            )
     if faults:
         raise ConfigError(faults)
 

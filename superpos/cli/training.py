@@ -24,13 +24,20 @@ if TYPE_CHECKING:
 
 def train(
     overrides: Overrides = None,
-    shard: Annotated[str | None, typer.Option(metavar="K/N", help="Train part K of N, from 0.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print size and expected time; train nothing.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Move an existing run aside and start again.")] = False,
+    shard: Annotated[
+        str | None, typer.Option(metavar="K/N", help="Train part K of N, from 0.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print size and expected time; train nothing.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Move an existing run aside and start again.")
+    ] = False,
     out: Out = OUTPUTS,
     config_dir: ConfigDir = None,
     run_id: Annotated[
-        str | None, typer.Option("--run-id", metavar="ID", help="Refuse to train any other run than this.")
+        str | None,
+        typer.Option("--run-id", metavar="ID", help="Refuse to train any other run than this."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     json_: DryRunJson = False,
@@ -42,16 +49,21 @@ def train(
     part = _shard(shard)
     alone = [name for name, given in (("--shard", part), ("--fresh", fresh)) if given]
     if dry_run and alone:
-        raise ConfigError(f"--dry-run: is about the whole sweep and changes nothing; leave out {' and '.join(alone)}")
+        raise ConfigError(
+            "--dry-run: is about the whole sweep and changes nothing; leave out "
+            f"{' and '.join(alone)}"
+        )
     common.check_json(json_, dry_run)
     if fresh and part:
         raise ConfigError(
-            "--fresh: with --shard every shard would move aside what the others train; give one of the two"
+            "--fresh: with --shard every shard would move aside what the others train; give one of "
+            "the two"
         )
     sweep = common.compose(overrides, config_dir).sweep
     if run_id is not None and run_id != sweep.run_id:
         raise ConfigError(
-            f"--run-id: {run_id} was asked for, but this is now {sweep.run_id}: an experiment or a function of one's "
+            f"--run-id: {run_id} was asked for, but this is now {sweep.run_id}: an experiment or a "
+            "function of one's "
             "own has changed since; put it back, or start what it is now without --run-id"
         )
     if dry_run:
@@ -68,14 +80,21 @@ def train(
 
 
 def trained(
-    sweep: Sweep, out: Path, shard: tuple[int, int] | None, fresh: bool, progress: Reporter, began: float | None = None
+    sweep: Sweep,
+    out: Path,
+    shard: tuple[int, int] | None,
+    fresh: bool,
+    progress: Reporter,
+    began: float | None = None,
 ) -> Path:
     """The run folder of a sweep, once it is trained; `began`: see `runner.train`."""
     from superpos.training.already_trained import finished
 
     folder = None if fresh else finished(sweep, out, shard)
     if folder is not None:
-        progress.note(f"superpos: nothing to train: {'this shard' if shard else 'the run'} is complete")
+        progress.note(
+            f"superpos: nothing to train: {'this shard' if shard else 'the run'} is complete"
+        )
         return folder
     from superpos.training import runner
 
@@ -94,7 +113,8 @@ def trained(
             )
     except TrainingInterruptedError as error:
         if came and came[0] in signals.SAVE:
-            with signals.noting(*signals.STOP):  # SLURM ends a job that goes back to the queue at once
+            # SLURM ends a job that goes back to the queue at once
+            with signals.noting(*signals.STOP):
                 _requeue(sweep, out, error.progress)
         raise
 
@@ -104,7 +124,9 @@ def _conclude(folder: Path, progress: Reporter) -> None:
     from superpos import store
     from superpos.terminal import findings
 
-    fields = findings.training_fields(store.load(folder), folder, progress, time.monotonic() - BEGAN)
+    fields = findings.training_fields(
+        store.load(folder), folder, progress, time.monotonic() - BEGAN
+    )
     say(tables.fields(fields, sys.stderr))
 
 
@@ -113,7 +135,9 @@ def _shard(text: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     if not match or int(match[1]) >= int(match[2]):
-        raise ConfigError(f"--shard: got {text!r}; allowed: K/N with K from 0 to N - 1, such as 0/4")
+        raise ConfigError(
+            f"--shard: got {text!r}; allowed: K/N with K from 0 to N - 1, such as 0/4"
+        )
     return int(match[1]), int(match[2])
 
 

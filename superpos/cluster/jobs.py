@@ -38,7 +38,9 @@ def note(folder: RunFolder, job: str, what: int | Literal["finishes"]) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(f"{job} {what}\n")
     except OSError as error:
-        raise SuperposError(f"job {job} was submitted, but {path} cannot be written: {error.strerror}") from error
+        raise SuperposError(
+            f"job {job} was submitted, but {path} cannot be written: {error.strerror}"
+        ) from error
 
 
 def arrays(folder: RunFolder) -> list[tuple[str, int]]:
@@ -52,7 +54,9 @@ def waiting(folder: RunFolder) -> list[Waiting]:
     found = []
     for job, count in arrays(folder):
         states = slurm.tasks(job).items()
-        left = sorted(int(index) for index, state in states if index.isdigit() and state != "COMPLETING")
+        left = sorted(
+            int(index) for index, state in states if index.isdigit() and state != "COMPLETING"
+        )
         if left:
             found.append(Waiting(job, count, tuple(left)))
     return found

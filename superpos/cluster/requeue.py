@@ -1,4 +1,6 @@
-"""SLURM warns a shard before its time is up (USR1): once its checkpoint is kept, the shard goes back to the queue."""
+"""SLURM warns a shard before its time is up (USR1): once its checkpoint is kept, the shard goes
+back to the queue.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from superpos.errors import SuperposError
 from superpos.store import RunFolder
 
 PATIENCE = 3
-"""A job that comes back so often without a step of progress gives up; whoever submits it again starts from 0."""
+"""A job that comes back so often without a step of progress gives up; whoever submits it again
+starts from 0.
+"""
 
 
 def job_of(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -24,16 +28,19 @@ def job_of(environment: Mapping[str, str] = os.environ) -> str | None:
 
 
 def again(folder: RunFolder, progress: tuple[int, int]) -> str:
-    """Put this job back into the queue, unless it made no progress for too long; says in words what was done.
+    """Put this job back into the queue, unless it made no progress for too long; says in words what
+    was done.
 
-    `progress` is (finished chunks of this shard, step of the chunk in training). To be called when all is saved: the
-    signal that ends the job comes within the same second.
+    `progress` is (finished chunks of this shard, step of the chunk in training). To be called when
+    all is saved: the signal that ends the job comes within the same second.
     """
     job = job_of()
     if job is None:
         return "USR1 requeues a SLURM job, and this is none"
     record = {"requeued": job, "progress": list(progress)}
-    earlier = [attempt.get("progress") for attempt in folder.attempts() if attempt.get("requeued") == job]
+    earlier = [
+        attempt.get("progress") for attempt in folder.attempts() if attempt.get("requeued") == job
+    ]
     if earlier[-PATIENCE:] == [record["progress"]] * PATIENCE:
         return f"job {job} came back {PATIENCE} times without a step of progress: not requeued"
     folder.record_attempt(record)

@@ -12,12 +12,17 @@ from superpos.cluster.site import Site, limit_minutes, one_word
 from superpos.errors import ConfigError
 
 JOBS = "submit/jobs"
-"""A line of this file is "JOB N", an array of shards K/N, or "JOB finishes"; JOB may end in ";CLUSTER"."""
+"""A line of this file is "JOB N", an array of shards K/N, or "JOB finishes"; JOB may end in
+";CLUSTER".
+"""
 ROUNDS = 3
 """How often the finishing job submits again what is missing."""
 COMPETING = ("SBATCH_ARRAY_INX", "SBATCH_ERROR", "SBATCH_WAIT")
-"""Variables of sbatch that would change what superpos needs: one array, one log a task, an answer at once."""
-_WARNING_SECONDS, _WARNING_SHARE = 120, 0.2  # before the time limit; SLURM may send it up to 60 s early
+"""Variables of sbatch that would change what superpos needs: one array, one log a task, an answer
+at once.
+"""
+# before the time limit; SLURM may send it up to 60 s early
+_WARNING_SECONDS, _WARNING_SHARE = 120, 0.2
 _FINISH_MINUTES = 60
 _NUMBER_IN_SED = r"^(Submitted batch job )?([0-9]+(;[^ ]+)?)( on cluster .*)?[[:space:]]*$"
 _AMOUNTS = {  # of one option alone: SLURM refuses, or adds, what its variables ask beside it
@@ -57,7 +62,8 @@ def array_options(site: Site, job: Job, shards: str) -> list[str]:
 def finish_options(site: Site, job: Job) -> list[str]:
     """Options of sbatch for the finishing job, but for what it waits for.
 
-    It asks for what a shard asks for, without GPUs, and for an hour at most: a site that lets a shard run lets it run.
+    It asks for what a shard asks for, without GPUs, and for an hour at most: a site that lets a
+    shard run lets it run.
     """
     minutes = limit_minutes(site.time) if site.time else 0
     smaller = replace(
@@ -81,7 +87,8 @@ def array(site: Site, job: Job, shards: str) -> str:
     return _script(
         array_options(site, job, shards),
         site.setup,
-        "# Until python has a handler of its own, the signal must not end the job; exec makes python receive it.",
+        "# Until python has a handler of its own, the signal must not end the job; exec makes "
+        "python receive it.",
         "trap '' USR1",
         f"exec {shlex.join([*job.program, 'train', *job.train])} \\",
         f'    --shard "$SLURM_ARRAY_TASK_ID/{job.shards}"',
@@ -89,7 +96,9 @@ def array(site: Site, job: Job, shards: str) -> str:
 
 
 def finish(site: Site, job: Job) -> str:
-    """Starts when the array has ended, however it ended; submits missing shards again, then draws the figures."""
+    """Starts when the array has ended, however it ended; submits missing shards again, then draws
+    the figures.
+    """
     array, finish = (f'"$run"/submit/{name}.sbatch' for name in ("array", "finish"))
     return _script(
         finish_options(site, job),
@@ -118,16 +127,27 @@ def finish(site: Site, job: Job) -> str:
 
 
 def competing(site: Site) -> list[str]:
-    """Variables of sbatch that would rule out, or add to, what is asked for; all others give way to its options."""
-    asked = [name for name in _AMOUNTS if any(option.startswith(f"--{name}=") for option in _resources(site))]
-    return sorted({*COMPETING, *(f"SBATCH_{name}" for option in asked for name in _AMOUNTS[option].split())})
+    """Variables of sbatch that would rule out, or add to, what is asked for; all others give way to
+    its options.
+    """
+    asked = [
+        name
+        for name in _AMOUNTS
+        if any(option.startswith(f"--{name}=") for option in _resources(site))
+    ]
+    return sorted(
+        {*COMPETING, *(f"SBATCH_{name}" for option in asked for name in _AMOUNTS[option].split())}
+    )
 
 
 def check_path(path: Path) -> None:
-    """Raises `ConfigError` for a run folder that SLURM cannot write logs into, or no script can hold."""
+    """Raises `ConfigError` for a run folder that SLURM cannot write logs into, or no script can
+    hold.
+    """
     if not str(path).isprintable() or "\\" in str(path):
         raise ConfigError(
-            f"--out: {str(path)!r} cannot stand in a batch script; allowed: no backslashes or control characters, and "
+            f"--out: {str(path)!r} cannot stand in a batch script; allowed: no backslashes or "
+            "control characters, and "
             "UTF-8"
         )
 
@@ -166,6 +186,9 @@ def _warning(site: Site) -> int:
 
 
 def _script(options: Sequence[str], setup: Sequence[str], *lines: str) -> str:
-    told = "# On sbatch's command line, too: there no variable such as SBATCH_PARTITION wins over them."
+    told = (
+        "# On sbatch's command line, too: there no variable such as SBATCH_PARTITION wins over "
+        "them."
+    )
     asked = [f"#SBATCH {shlex.quote(option)}" for option in options]
     return "\n".join(["#!/bin/bash", told, *asked, "", *setup, *lines, ""])

@@ -14,7 +14,15 @@ from superpos.store import RunFolder
 
 State = Literal["done", "running", "pending", "failed", "unknown"]
 
-_RUNNING = ("RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT")
+_RUNNING = (
+    "RUNNING",
+    "COMPLETING",
+    "CONFIGURING",
+    "SUSPENDED",
+    "STOPPED",
+    "SIGNALING",
+    "STAGE_OUT",
+)
 _TAIL_LINES, _TAIL_BYTES = 3, 4096
 
 
@@ -36,7 +44,10 @@ class Pace:
 
 
 def shards(folder: RunFolder) -> list[Shard]:
-    """The shards of the last submission; none where nothing was submitted. Raises `IncompleteError`."""
+    """The shards of the last submission; none where nothing was submitted.
+
+    Raises `IncompleteError`.
+    """
     submitted = jobs.arrays(folder)
     if not submitted:
         return []
@@ -51,7 +62,9 @@ def counts(found: list[Shard]) -> dict[str, int]:
 
 
 def pace(folder: RunFolder) -> Pace | None:
-    """Models finished a second since the last submission, and the time for the rest; None before the first chunk."""
+    """Models finished a second since the last submission, and the time for the rest; None before
+    the first chunk.
+    """
     if not jobs.arrays(folder):
         return None
     script = folder.path / "submit" / "array.sbatch"

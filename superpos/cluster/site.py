@@ -37,15 +37,24 @@ class Site:
 
 
 _MAIL = "END,FAIL"  # SLURM's own default is no mail, whoever is named
-_NAME = (re.compile(r"[^\s'\"`$;&|<>()\\#-][^\s'\"`$;&|<>()\\#]*"), "a name without blanks, quotes and $;&|<>()\\#")
-_AMOUNT = (re.compile(r"\d+([KMGT]B?)?", re.IGNORECASE), "a number with K, M, G or T; 0: all that there is")
+_NAME = (
+    re.compile(r"[^\s'\"`$;&|<>()\\#-][^\s'\"`$;&|<>()\\#]*"),
+    "a name without blanks, quotes and $;&|<>()\\#",
+)
+_AMOUNT = (
+    re.compile(r"\d+([KMGT]B?)?", re.IGNORECASE),
+    "a number with K, M, G or T; 0: all that there is",
+)
 _PATTERNS = {  # key: (pattern of the whole value, in words)
     "partition": _NAME,
     "account": _NAME,
     "qos": _NAME,
     "mail_user": _NAME,
     "mail_type": (re.compile(r"\w+(,\w+)*"), "kinds of mail such as END,FAIL"),
-    "constraint": (re.compile(r"[^\s'\"`$;<>\\#-][^\s'\"`$;<>\\#]*"), "features such as icelake, or [a|b]&c"),
+    "constraint": (
+        re.compile(r"[^\s'\"`$;<>\\#-][^\s'\"`$;<>\\#]*"),
+        "features such as icelake, or [a|b]&c",
+    ),
     "time": (
         re.compile(r"\d+(:\d{1,2}){0,2}|\d+-\d*(:\d{1,2}){0,2}|unlimited|infinite", re.IGNORECASE),
         "a text such as '1:30:00', [days-]hours:minutes:seconds, minutes, or UNLIMITED",
@@ -58,14 +67,18 @@ _PATTERNS = {  # key: (pattern of the whole value, in words)
 }
 _NUMBERS = ("cpus", "max_parallel")
 _EXCLUSIVE = ("memory", "mem_per_cpu")
-_EXTRA = re.compile(r"(--[A-Za-z][A-Za-z0-9-]*|-[A-Za-z])(?:([= ])([^`$;<>\\]+)|([^\s'\"`$;&|<>\\=]*))")
+_EXTRA = re.compile(
+    r"(--[A-Za-z][A-Za-z0-9-]*|-[A-Za-z])(?:([= ])([^`$;<>\\]+)|([^\s'\"`$;&|<>\\=]*))"
+)
 
 _TAG = "tag:yaml.org,2002:"
 _KEPT_TAGS = (f"{_TAG}null", f"{_TAG}bool")
 
 
 def site_files(config_dir: Path | None, shipped: Path) -> dict[str, Path]:
-    """{name: YAML file} of the sites that ship with superpos and of a user's own in `config_dir`/cluster."""
+    """{name: YAML file} of the sites that ship with superpos and of a user's own in
+    `config_dir`/cluster.
+    """
     folders = [shipped, *([config_dir] if config_dir else [])]
     paths = [path for folder in folders for path in sorted((folder / "cluster").glob("*.yaml"))]
     return {path.stem: path for path in paths if not path.name.startswith(".")}
@@ -82,17 +95,23 @@ def read_site(path: Path, changes: Mapping[str, Any]) -> Site:
     """The options in a YAML file with some of them changed; None in `changes` changes nothing.
 
     Raises:
-        ConfigError: a file that cannot be read, every wrong key and value, and every value that could be more than it
-            says.
+        ConfigError: a file that cannot be read, every wrong key and value, and every value that
+            could be more than it says.
     """
     content = _content(path)
     known = [field.name for field in fields(Site)]
-    faults = [f"{path}: unknown key {key}; {did_you_mean(str(key), known)}" for key in content if key not in known]
+    faults = [
+        f"{path}: unknown key {key}; {did_you_mean(str(key), known)}"
+        for key in content
+        if key not in known
+    ]
     asked = {key: value for key, value in changes.items() if value is not None}
     given = {key: value for key, value in content.items() if key in known and value is not None}
     if not asked.keys().isdisjoint(_EXCLUSIVE):  # what is asked for takes the place of either
         given = {key: value for key, value in given.items() if key not in _EXCLUSIVE}
-    where = {key: f"{path}: {key}" for key in given} | {key: f"--{key.replace('_', '-')}" for key in asked}
+    where = {key: f"{path}: {key}" for key in given} | {
+        key: f"--{key.replace('_', '-')}" for key in asked
+    }
     values: dict[str, Any] = {}
     for key, value in (given | asked).items():
         try:
@@ -107,7 +126,9 @@ def read_site(path: Path, changes: Mapping[str, Any]) -> Site:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML whose numbers are those of people: 1:30:00 is a time, and 010 a text, not a number to another base."""
+    """YAML whose numbers are those of people: 1:30:00 is a time, and 010 a text, not a number to
+    another base.
+    """
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -147,7 +168,9 @@ def _lines(value: Any, key: str) -> tuple[str, ...]:
         raise ValueError(f"got {show(value)}; allowed: a list of texts")
     for line in value:
         if not line.isprintable():  # a newline would begin another line of the script
-            raise ValueError(f"got {show(line)}; allowed: one line each, without control characters")
+            raise ValueError(
+                f"got {show(line)}; allowed: one line each, without control characters"
+            )
         if key == "extra":
             one_word(line)
     return tuple(value)
@@ -156,11 +179,14 @@ def _lines(value: Any, key: str) -> tuple[str, ...]:
 def one_word(line: str) -> str:
     """An option of sbatch as one word: "--qos low" and "-q low" are "--qos=low" and "-qlow".
 
-    A value that begins with ~ is a path: no shell puts the home folder in its place. Raises `ValueError`.
+    A value that begins with ~ is a path: no shell puts the home folder in its place. Raises
+    `ValueError`.
     """
     found = _EXTRA.fullmatch(line)
     if not found:
-        raise ValueError(f"got {show(line)}; allowed: an option of sbatch such as --constraint=icelake")
+        raise ValueError(
+            f"got {show(line)}; allowed: an option of sbatch such as --constraint=icelake"
+        )
     name, _, value, attached = found.groups()
     if value is None:
         return f"{name}{attached}"
@@ -181,7 +207,8 @@ def _path(text: str) -> Path:
 def limit_minutes(time: str) -> float:
     """A time of SLURM in whole minutes, rounded up; infinity for 0, UNLIMITED and INFINITE.
 
-    "90", "90:00", "1:30:00", "1-12", "1-12:30" and "1-12:30:00" are minutes, and days-hours:minutes:seconds.
+    "90", "90:00", "1:30:00", "1-12", "1-12:30" and "1-12:30:00" are minutes, and
+    days-hours:minutes:seconds.
     """
     if not time[:1].isdigit():
         return math.inf
@@ -198,6 +225,8 @@ def limit_minutes(time: str) -> float:
 
 
 def memory_bytes(amount: str) -> float:
-    """Memory as SLURM has it, "4G", "500mb" or a number of MB, in bytes; infinity for 0, all that there is."""
+    """Memory as SLURM has it, "4G", "500mb" or a number of MB, in bytes; infinity for 0, all that
+    there is.
+    """
     number, unit = re.fullmatch(r"(\d+)(\w?)\w?", amount).groups()  # type: ignore[union-attr]  # it was checked
     return int(number) * 1024.0 ** ("KMGT".index(unit.upper() or "M") + 1) or math.inf

@@ -43,7 +43,10 @@ def call(program: str, *arguments: str, without: Sequence[str] = ()) -> str:
 
 
 def sbatch(
-    script: str, *options: str, without: Sequence[str] = (), tell: Callable[[str], None] = lambda _: None
+    script: str,
+    *options: str,
+    without: Sequence[str] = (),
+    tell: Callable[[str], None] = lambda _: None,
 ) -> str:
     """Submit a script file; the number of the job, followed by ;CLUSTER where sbatch names one.
 
@@ -57,13 +60,18 @@ def sbatch(
         answer = _run("sbatch", "--parsable", *options, script, without=without)
     except SuperposError as error:
         hints = [hint for words, hint in _REFUSED.items() if words.lower() in str(error).lower()]
-        raise type(error)(f"{error}. {hints[0][0].upper()}{hints[0][1:]}" if hints else str(error)) from error
+        raise type(error)(
+            f"{error}. {hints[0][0].upper()}{hints[0][1:]}" if hints else str(error)
+        ) from error
     numbers = _numbers_of_jobs(answer.stdout)
     for line in answer.stderr.splitlines():
         tell(line)
     if not numbers:
         said = "; ".join(answer.stdout.split("\n")).strip("; ") or "nothing"
-        raise SuperposError(f"sbatch printed no number of a job but {said!r}: see whether there is one by squeue --me")
+        raise SuperposError(
+            f"sbatch printed no number of a job but {said!r}: see whether there is one by squeue "
+            "--me"
+        )
     return numbers[-1]
 
 
@@ -72,7 +80,8 @@ def _numbers_of_jobs(printed: str) -> list[str]:
 
 
 def tasks(job: str) -> dict[str, str]:
-    """{array index, or "N/A" of a job that is no array: state, such as "RUNNING"} of what has not ended.
+    """{array index, or "N/A" of a job that is no array: state, such as "RUNNING"} of what has not
+    ended.
 
     Raises:
         SuperposError: SLURM cannot be asked.
@@ -98,23 +107,32 @@ def check_limits(site: Site, highest_shard: int) -> None:
     """
     if any(option.startswith(("--clusters", "--cluster=", "-M")) for option in site.extra):
         return  # what is asked here would be the limits of another cluster
-    settings = dict(re.findall(r"^(\w+)\s*= (.*?)\s*$", call("scontrol", "show", "config"), flags=re.MULTILINE))
+    settings = dict(
+        re.findall(r"^(\w+)\s*= (.*?)\s*$", call("scontrol", "show", "config"), flags=re.MULTILINE)
+    )
     size = settings.get("MaxArraySize", "")
     if size.isdigit() and 0 < int(size) <= highest_shard:
         raise SuperposError(
-            f"--shards: this site numbers the tasks of an array up to {int(size) - 1} (MaxArraySize={size})"
+            f"--shards: this site numbers the tasks of an array up to {int(size) - 1} "
+            f"(MaxArraySize={size})"
         )
     partitions = _partitions()
     names = site.partition.split(",") if site.partition else _default(partitions)
     for name in names:
         if name not in partitions:
-            raise SuperposError(f"partition: there is no {name!r}; {did_you_mean(name, partitions)}")
-    if site.time is None or not names or site.qos:  # a quality of service may have limits of its own
+            raise SuperposError(
+                f"partition: there is no {name!r}; {did_you_mean(name, partitions)}"
+            )
+    # a quality of service may have limits of its own
+    if site.time is None or not names or site.qos:
         return
-    longest = max((partitions[name].get("MaxTime", "UNLIMITED") for name in names), key=limit_minutes)
+    longest = max(
+        (partitions[name].get("MaxTime", "UNLIMITED") for name in names), key=limit_minutes
+    )
     if limit_minutes(site.time) > limit_minutes(longest):
         raise SuperposError(
-            f"time: got {site.time}; jobs in partition {site.partition or names[0]} end after {longest}: "
+            f"time: got {site.time}; jobs in partition {site.partition or names[0]} end after "
+            f"{longest}: "
             "ask for less with --time"
         )
 
@@ -137,7 +155,8 @@ def _default(partitions: Mapping[str, Mapping[str, str]]) -> list[str]:
 def _run(program: str, *arguments: str, without: Sequence[str]) -> subprocess.CompletedProcess[str]:
     if shutil.which(program) is None:
         raise RefusedError(
-            f"{program} is not here: submit where SLURM is, or train without it by superpos train ... --shard K/N"
+            f"{program} is not here: submit where SLURM is, or train without it by superpos train "
+            "... --shard K/N"
         )
     environment = {name: value for name, value in os.environ.items() if name not in without}
     try:

@@ -1,4 +1,6 @@
-"""From a sweep to jobs: scripts in the run folder, an array of shards, and a job that finishes the run."""
+"""From a sweep to jobs: scripts in the run folder, an array of shards, and a job that finishes the
+run.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from superpos.store import RunFolder, remove
 from superpos.units import quantity
 
 PROGRAM = (sys.executable, "-P", "-m", "superpos")
-"""How a job starts superpos. -P: a module in the folder of the user, such as random.py, is none of Python's."""
+"""How a job starts superpos. -P: a module in the folder of the user, such as random.py, is none of
+Python's.
+"""
 
 
 @dataclass(frozen=True)
@@ -57,25 +61,40 @@ class Submission:
 
 
 def plan(
-    sweep: Sweep, site: Site, shards: int, out: Path, overrides: Sequence[str], config_dir: Path | None
+    sweep: Sweep,
+    site: Site,
+    shards: int,
+    out: Path,
+    overrides: Sequence[str],
+    config_dir: Path | None,
 ) -> Submission:
-    """What would be submitted; nothing is written. More shards than chunks are as many as there are chunks.
+    """What would be submitted; nothing is written.
+
+    More shards than chunks are as many as there are chunks.
 
     Raises:
-        ConfigError: a number of shards below 1 or beyond reason, a path that a batch script cannot hold.
+        ConfigError: a number of shards below 1 or beyond reason, a path that a batch script cannot
+        hold.
     """
     if not 1 <= shards <= jobs.MAX_SHARDS:
         raise ConfigError(f"--shards: got {shards}; allowed: 1 to {jobs.MAX_SHARDS:,}")
     run = out.resolve() / str(sweep.base["name"]) / sweep.run_id
     scripts.check_path(run)
-    threads = [] if any(text.lstrip("+").startswith("engine.threads=") for text in overrides) else _threads(site)
+    threads = (
+        []
+        if any(text.lstrip("+").startswith("engine.threads=") for text in overrides)
+        else _threads(site)
+    )
     # A file that is edited while the shards wait would have each train a run of its own.
     train = [*overrides, *threads, "--run-id", sweep.run_id, "--out", str(out.resolve())]
     folder = ["--config-dir", str(config_dir.resolve())] if config_dir else []
     train += folder
     if faulty := [text for text in train if not text.isprintable()]:
         raise ConfigError(
-            [f"{text!r}: cannot stand in a batch script; allowed: no control characters" for text in faulty]
+            [
+                f"{text!r}: cannot stand in a batch script; allowed: no control characters"
+                for text in faulty
+            ]
         )
     name = str(sweep.base["name"])
     n_shards = min(shards, len(sweep.plan.rows))
@@ -94,7 +113,9 @@ def unused(sweep: Sweep, site: Site) -> list[str]:
     others = any("gpu" in option or "gres" in option for option in site.extra)
     told = []
     if gpus and device != "cuda":
-        told.append(f"gpus {site.gpus}: nothing uses them; add engine.device=cuda, or leave them out")
+        told.append(
+            f"gpus {site.gpus}: nothing uses them; add engine.device=cuda, or leave them out"
+        )
     if gpus > 1 and device == "cuda":
         told.append(f"gpus {site.gpus}: a shard trains on one; ask for one, and for more shards")
     if device == "cuda" and not gpus and not others:
@@ -102,18 +123,27 @@ def unused(sweep: Sweep, site: Site) -> list[str]:
     if site.cpus and threads and threads < site.cpus and device != "cuda":
         told.append(f"cpus {site.cpus}: engine.threads={threads} leaves some of them idle")
     if site.cpus and threads and threads > site.cpus:
-        told.append(f"engine.threads={threads}: a shard has cpus {site.cpus}; ask for more with --cpus")
+        told.append(
+            f"engine.threads={threads}: a shard has cpus {site.cpus}; ask for more with --cpus"
+        )
     return told
 
 
 def require_asked(site: Site, needed: float) -> None:
-    """Raises `ConfigError` where a shard needs more bytes than are asked for: its job would refuse to train."""
-    key, text, count = ("memory", site.memory, 1) if site.memory else ("mem_per_cpu", site.mem_per_cpu, site.cpus or 1)
+    """Raises `ConfigError` where a shard needs more bytes than are asked for: its job would refuse
+    to train.
+    """
+    key, text, count = (
+        ("memory", site.memory, 1)
+        if site.memory
+        else ("mem_per_cpu", site.mem_per_cpu, site.cpus or 1)
+    )
     asked = count * memory_bytes(text) if text else math.inf
     if asked < needed:
         option = key.replace("_", "-")
         raise ConfigError(
-            f"{key}: got {text}; a shard needs about {quantity(needed, 'B')}: ask for more with --{option}"
+            f"{key}: got {text}; a shard needs about {quantity(needed, 'B')}: ask for more with "
+            f"--{option}"
         )
 
 
@@ -128,11 +158,15 @@ class Outcome:
     """Shards that waited or ran already: they are not submitted a second time."""
 
 
-def submit(submission: Submission, folder: RunFolder, tell: Callable[[str], None] = lambda _: None) -> Outcome:
-    """Submit the shards that are not done and that no job holds, and the finishing job; `tell` hears warnings.
+def submit(
+    submission: Submission, folder: RunFolder, tell: Callable[[str], None] = lambda _: None
+) -> Outcome:
+    """Submit the shards that are not done and that no job holds, and the finishing job; `tell`
+    hears warnings.
 
     Raises:
-        SuperposError: SLURM is missing or refuses; the number of a job that it took is in the message.
+        SuperposError: SLURM is missing or refuses; the number of a job that it took is in the
+        message.
     """
     site, job = submission.site, submission.job
     if not missing(folder, job.shards):
@@ -141,7 +175,9 @@ def submit(submission: Submission, folder: RunFolder, tell: Callable[[str], None
     todo = missing(folder, job.shards, covered(held, folder.n_chunks))
     if finishing and not todo:
         return Outcome(False, None, None, held)
-    script = folder.write("submit/array.sbatch", submission.array(todo or range(job.shards)).encode())
+    script = folder.write(
+        "submit/array.sbatch", submission.array(todo or range(job.shards)).encode()
+    )
     finish = folder.write("submit/finish.sbatch", submission.finish().encode())
     without = scripts.competing(site)
     array = None
@@ -155,7 +191,8 @@ def submit(submission: Submission, folder: RunFolder, tell: Callable[[str], None
         last = slurm.sbatch(str(finish), *options, without=without, tell=tell)
     except SuperposError as error:
         raise SuperposError(
-            f"the array is job {' and '.join(before)}, but its finishing job was refused: {error}. The shards train "
+            f"the array is job {' and '.join(before)}, but its finishing job was refused: {error}. "
+            "The shards train "
             "all the same; the same command again submits what finishes the run alone"
         ) from error
     jobs.note(folder, last, "finishes")
@@ -164,7 +201,8 @@ def submit(submission: Submission, folder: RunFolder, tell: Callable[[str], None
 
 @contextmanager
 def gone_if_refused(run: Path) -> Iterator[None]:
-    """Where SLURM refuses what the block submits, a run folder `run` that the block made is gone again.
+    """Where SLURM refuses what the block submits, a run folder `run` that the block made is gone
+    again.
 
     So are the folders around it that it made. A run that something else began to train stays.
     """
@@ -197,12 +235,18 @@ def missing(folder: RunFolder, shards: int, covered: Collection[int] = ()) -> li
 
     Raises `IncompleteError`.
     """
-    parts = {k: [c for c in part(folder.n_chunks, (k, shards)) if c not in covered] for k in range(shards)}
+    parts = {
+        k: [c for c in part(folder.n_chunks, (k, shards)) if c not in covered]
+        for k in range(shards)
+    }
     return [k for k, chunks in parts.items() if chunks and not folder.whole(chunks)]
 
 
 def unclaimed(folder: RunFolder, shards: int) -> list[int]:
-    """The shards that are not done and that no job holds, as far as SLURM can be asked. Raises `IncompleteError`."""
+    """The shards that are not done and that no job holds, as far as SLURM can be asked.
+
+    Raises `IncompleteError`.
+    """
     held, _ = _in_queue(folder, lambda _: None)
     return missing(folder, shards, covered(held, folder.n_chunks))
 

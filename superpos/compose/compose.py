@@ -1,4 +1,7 @@
-"""From a command line to a sweep: Hydra composes the YAML once, the schema checks every value. All faults at once."""
+"""From a command line to a sweep: Hydra composes the YAML once, the schema checks every value.
+
+All faults at once.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,8 @@ DEFAULT_EXPERIMENT = "intro"
 _HYDRA = threading.RLock()  # there is one of it in a process: threads compose one after the other
 _UNREADABLE = (
     *(HydraException, OmegaConfBaseException, yaml.YAMLError, OSError),
-    *(ValueError, TypeError, AssertionError),  # what Hydra raises for a `defaults:` or package that makes no sense
+    # what Hydra raises for a `defaults:` or package that makes no sense
+    *(ValueError, TypeError, AssertionError),
 )
 
 
@@ -64,11 +68,15 @@ class ExperimentInfo:
     sweep: Sweep
 
 
-def compose(overrides: Sequence[str], config_dir: Path | None = None, own: Own | None = None) -> Composed:
-    """The sweep that the overrides ask for, with functions of a user's own; without any, the experiment `intro`.
+def compose(
+    overrides: Sequence[str], config_dir: Path | None = None, own: Own | None = None
+) -> Composed:
+    """The sweep that the overrides ask for, with functions of a user's own; without any, the
+    experiment `intro`.
 
     Raises:
-        ConfigError: with every fault of the overrides, the YAML and their combination, one line each.
+        ConfigError: with every fault of the overrides, the YAML and their combination, one line
+        each.
     """
     with _HYDRA:
         return _composed(overrides, config_dir, own)
@@ -86,14 +94,17 @@ def _composed(overrides: Sequence[str], config_dir: Path | None, own: Own | None
         loaded = _load(experiment, files, users, config_dir)
     except ConfigError as error:
         raise ConfigError(given.faults + error.faults) from error
-    family = _family(given, loaded)  # a fault of its own: the keys of an unknown family cannot be judged
+    # a fault of its own: the keys of an unknown family cannot be judged
+    family = _family(given, loaded)
     if family.name != _named_family(overrides):  # the experiment names another
         given = read_overrides(asked, files, schema_of(family), users)
     try:
         tree = _complete(loaded, given, schema_of(family), experiment)
         named = own_functions.own_of(tree.pop(own_functions.GROUP, None), functions, config_dir)
         if named is not None and own is not None:
-            raise ConfigError(f"own: {named}, beside the arguments {own} of superpos.train; give one of the two")
+            raise ConfigError(
+                f"own: {named}, beside the arguments {own} of superpos.train; give one of the two"
+            )
         own = named or own
     except ConfigError as error:
         raise ConfigError(given.faults + error.faults) from error
@@ -102,13 +113,17 @@ def _composed(overrides: Sequence[str], config_dir: Path | None, own: Own | None
 
 
 def meant(words: Sequence[str], overrides: Sequence[str]) -> str | None:
-    """The override that words of a command line may stand for, beside other overrides; None where for none."""
+    """The override that words of a command line may stand for, beside other overrides; None where
+    for none.
+    """
     with _HYDRA:
         return overriding.meant(words, shipped_files(), schema_of(find(_named_family(overrides))))
 
 
 def _check_shadow(experiment: str | None, config_dir: Path | None, users: Experiments) -> None:
-    """ConfigError: the user has an experiment of the same name, and it is not clear which is meant."""
+    """ConfigError: the user has an experiment of the same name, and it is not clear which is
+    meant.
+    """
     if config_dir is None or experiment is None:
         return
     path = config_dir / "experiment" / f"{experiment}.yaml"
@@ -123,7 +138,10 @@ def _named_family(overrides: Sequence[str]) -> str:
 
 
 def _family(given: Given, loaded: DictConfig) -> Family:
-    """The kind of models that the overrides or the experiment name. ConfigError: there is none of that name."""
+    """The kind of models that the overrides or the experiment name.
+
+    ConfigError: there is none of that name.
+    """
     name = given.values.get("family", loaded.get("family", DEFAULT))
     if name not in names():
         raise ConfigError(f"family: there is no {show(name)}; {did_you_mean(str(name), names())}")
@@ -140,7 +158,10 @@ def _with_functions(family: Family, own: Own | None) -> Family:
 
 
 def experiments(config_dir: Path | None = None) -> list[ExperimentInfo]:
-    """Every experiment, in the order of the paper; those that say no place in it last, by name. Raises as `survey`."""
+    """Every experiment, in the order of the paper; those that say no place in it last, by name.
+
+    Raises as `survey`.
+    """
     infos, _ = survey(config_dir)
     return infos
 
@@ -178,9 +199,15 @@ def _sweep_of(experiment: str, config_dir: Path | None) -> Sweep:
         raise ConfigError([told + fault.removeprefix(told) for fault in error.faults]) from error
 
 
-def _load(experiment: str | None, files: Mapping[str, Path], users: Experiments, config_dir: Path | None) -> DictConfig:
-    """The YAML of an experiment and of those that it extends. ConfigError: it cannot be read or merged."""
-    overrides = [f"experiment@_global_='{experiment}'"] if experiment else []  # null and 1e3 are names, too
+def _load(
+    experiment: str | None, files: Mapping[str, Path], users: Experiments, config_dir: Path | None
+) -> DictConfig:
+    """The YAML of an experiment and of those that it extends.
+
+    ConfigError: it cannot be read or merged.
+    """
+    # null and 1e3 are names, too
+    overrides = [f"experiment@_global_='{experiment}'"] if experiment else []
     folders = [*config_folders(), *([config_dir] if config_dir else [])]
     if folders:
         overrides.append(f"hydra.searchpath=[{','.join(map(_quoted, folders))}]")
@@ -188,7 +215,10 @@ def _load(experiment: str | None, files: Mapping[str, Path], users: Experiments,
         if experiment:
             _check_mapping(files[experiment])
             _check_scalars(experiment, users.files)
-        with _own_hydra(), initialize_config_dir(str(shipped_folder()), job_name="superpos", version_base="1.3"):
+        with (
+            _own_hydra(),
+            initialize_config_dir(str(shipped_folder()), job_name="superpos", version_base="1.3"),
+        ):
             loaded = hydra_compose("base", overrides)
     except RecursionError as error:
         raise ConfigError(f"experiment {experiment}: its defaults: lead back to itself") from error
@@ -198,11 +228,20 @@ def _load(experiment: str | None, files: Mapping[str, Path], users: Experiments,
     return loaded
 
 
-def _complete(loaded: DictConfig, given: Given, schema: Schema, experiment: str | None) -> dict[str, Any]:
-    """Defaults, experiment and overrides on top of each other, as plain values. ConfigError: they cannot be merged."""
-    groups = [group for group in schema.groups if not isinstance(loaded.get(group, {}), DictConfig | dict)]
+def _complete(
+    loaded: DictConfig, given: Given, schema: Schema, experiment: str | None
+) -> dict[str, Any]:
+    """Defaults, experiment and overrides on top of each other, as plain values.
+
+    ConfigError: they cannot be merged.
+    """
+    groups = [
+        group for group in schema.groups if not isinstance(loaded.get(group, {}), DictConfig | dict)
+    ]
     if groups:
-        raise ConfigError([f"{group}: got {show(loaded[group])}; allowed: a group of keys" for group in groups])
+        raise ConfigError(
+            [f"{group}: got {show(loaded[group])}; allowed: a group of keys" for group in groups]
+        )
     try:
         tree = OmegaConf.merge(_default_tree(schema), loaded)
         for key, value in given.values.items():
@@ -219,7 +258,9 @@ def _quoted(folder: Path) -> str:
 
 
 def _unreadable(experiment: str | None, error: BaseException) -> ConfigError:
-    return ConfigError(f"{f'experiment {experiment}' if experiment else 'overrides'}: {_reason(error)}")
+    return ConfigError(
+        f"{f'experiment {experiment}' if experiment else 'overrides'}: {_reason(error)}"
+    )
 
 
 @contextmanager
@@ -256,7 +297,16 @@ def _check_mapping(path: Path) -> None:
 
 def _reason(error: BaseException) -> str:
     """What a YAML, Hydra or OmegaConf error says, in one line and without Hydra's search path."""
-    lines = [line.strip() for line in str(error).partition("Config search path")[0].splitlines() if line.strip()]
+    lines = [
+        line.strip()
+        for line in str(error).partition("Config search path")[0].splitlines()
+        if line.strip()
+    ]
     if any("Cannot merge" in line for line in lines):
-        lines.append("a swept key must keep the form that it has in the extended experiment: a list, or a spacing")
-    return "; ".join(line.rstrip(":") for line in lines if not line.startswith(("full_key:", "object_type=")))
+        lines.append(
+            "a swept key must keep the form that it has in the extended experiment: a list, or a "
+            "spacing"
+        )
+    return "; ".join(
+        line.rstrip(":") for line in lines if not line.startswith(("full_key:", "object_type="))
+    )

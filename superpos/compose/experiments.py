@@ -1,4 +1,7 @@
-"""The experiments: YAML files that ship with superpos, and a user's own. Imports the standard library only."""
+"""The experiments: YAML files that ship with superpos, and a user's own.
+
+Imports the standard library only.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,22 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _NAMES: Final = "up to 100 letters, digits and ._-"
 _SUFFIX = ".yaml"
 _LIKE_YAML = re.compile(r"\.ya?ml", re.IGNORECASE)
-_ENOUGH: Final = ("cluster/*.y*ml", "claims/*.yaml", "measures/*.py", "figures/*.py", "superpos_functions.py")
+_ENOUGH: Final = (
+    "cluster/*.y*ml",
+    "claims/*.yaml",
+    "measures/*.py",
+    "figures/*.py",
+    "superpos_functions.py",
+)
 """What of a folder of configs can be used without experiments."""
 _HYDRAS = ("_self_", "_global_", "_group_", "_name_", "_here_")  # words of its `defaults:`
 
 
 @dataclass(frozen=True)
 class Experiments:
-    """The YAML files of a folder of configs that are experiments, and what looks like one and is none."""
+    """The YAML files of a folder of configs that are experiments, and what looks like one and is
+    none.
+    """
 
     files: Mapping[str, Path]
     """By name."""
@@ -32,8 +43,12 @@ class Experiments:
     """Why each is none, in words that go on from its path."""
 
     def reason(self, name: str) -> str | None:
-        """Why there is no experiment of this name, where a file was meant to be one: with its path."""
-        meant = (path for path in self.passed_over if name in (path.name, _LIKE_YAML.split(path.name)[0]))
+        """Why there is no experiment of this name, where a file was meant to be one: with its
+        path.
+        """
+        meant = (
+            path for path in self.passed_over if name in (path.name, _LIKE_YAML.split(path.name)[0])
+        )
         path = next(meant, None)
         return None if path is None else f"{path} {self.passed_over[path]}"
 
@@ -42,7 +57,8 @@ NONE: Final = Experiments({}, {})
 
 
 def experiment_files(config_dir: Path | None = None) -> dict[str, Path]:
-    """{name: YAML file} of the experiments that ship with superpos and of those in `config_dir`/experiment.
+    """{name: YAML file} of the experiments that ship with superpos and of those in
+    `config_dir`/experiment.
 
     Raises:
         ConfigError: `config_dir` is no folder of experiments.
@@ -62,7 +78,12 @@ def shipped_files() -> dict[str, Path]:
         own = _experiments_in(folder, {})
         twice = sorted(found.keys() & own.files.keys())
         if twice:
-            raise ConfigError([f"{own.files[name]} has the name of a shipped experiment; rename it" for name in twice])
+            raise ConfigError(
+                [
+                    f"{own.files[name]} has the name of a shipped experiment; rename it"
+                    for name in twice
+                ]
+            )
         found |= own.files
     return found
 
@@ -85,12 +106,19 @@ def own_experiments(config_dir: Path | None, shipped: Collection[str]) -> Experi
                 next(folder.iterdir(), None)
         found = _experiments_in(config_dir, shipped)
     except OSError as error:
-        raise ConfigError(f"--config-dir: cannot read {error.filename or config_dir}: {error.strerror}") from error
+        raise ConfigError(
+            f"--config-dir: cannot read {error.filename or config_dir}: {error.strerror}"
+        ) from error
     if found.files or any(any(config_dir.glob(pattern)) for pattern in _ENOUGH):
         return found
     if found.passed_over:
-        raise ConfigError([f"--config-dir: {path} {reason}" for path, reason in found.passed_over.items()])
-    raise ConfigError(f"--config-dir: {config_dir} holds no experiments; put them in {config_dir}/experiment/*.yaml")
+        raise ConfigError(
+            [f"--config-dir: {path} {reason}" for path, reason in found.passed_over.items()]
+        )
+    raise ConfigError(
+        f"--config-dir: {config_dir} holds no experiments; put them in "
+        f"{config_dir}/experiment/*.yaml"
+    )
 
 
 def own_folder(config_dir: Path) -> Path:
@@ -100,7 +128,10 @@ def own_folder(config_dir: Path) -> Path:
 
 
 def _experiments_in(folder: Path, taken: Collection[str]) -> Experiments:
-    """The experiments in `folder`/experiment. Raises `OSError` where that is there and cannot be read."""
+    """The experiments in `folder`/experiment.
+
+    Raises `OSError` where that is there and cannot be read.
+    """
     place = folder / "experiment"
     files: dict[str, Path] = {}
     passed_over: dict[Path, str] = {}
@@ -115,7 +146,9 @@ def _experiments_in(folder: Path, taken: Collection[str]) -> Experiments:
 
 
 def _no_experiment(path: Path, taken: Collection[str]) -> str | None:
-    """Why a file is no experiment, None where it may be one: the copies and notes of editors and systems are none."""
+    """Why a file is no experiment, None where it may be one: the copies and notes of editors and
+    systems are none.
+    """
     if path.name.startswith("."):
         return "is a hidden file"
     if not path.name.endswith(_SUFFIX):
@@ -140,7 +173,8 @@ def new_experiment(name: str, config_dir: Path) -> dict[Path, str]:
     """Where a new experiment of a user's own and its claims go, and commented ones to start from.
 
     Raises:
-        ConfigError: the name cannot be used or is taken, or `config_dir` is no folder of the user's own.
+        ConfigError: the name cannot be used or is taken, or `config_dir` is no folder of the user's
+        own.
     """
     faults = []
     if not _usable(name):
@@ -156,12 +190,21 @@ def new_experiment(name: str, config_dir: Path) -> dict[Path, str]:
     if not_folders:
         faults.append(f"--config-dir: {not_folders[0]} is not a folder")
     elif config_dir.resolve() == shipped_folder().resolve():
-        faults.append(f"--config-dir: {config_dir} holds the shipped experiments; give a folder of your own")
+        faults.append(
+            f"--config-dir: {config_dir} holds the shipped experiments; give a folder of your own"
+        )
     elif not faults:
-        faults += [f"{path} is there already; give another name" for path in starts if os.path.lexists(path)]
+        faults += [
+            f"{path} is there already; give another name"
+            for path in starts
+            if os.path.lexists(path)
+        ]
     if faults:
         raise ConfigError(faults)
-    texts = {path: (shipped_folder() / start).read_text(encoding="utf-8") for path, start in starts.items()}
+    texts = {
+        path: (shipped_folder() / start).read_text(encoding="utf-8")
+        for path, start in starts.items()
+    }
     return {path: text.replace("NAME", name) for path, text in texts.items()}
 
 
@@ -171,7 +214,14 @@ def forgotten_folder(name: str) -> Path | None:
         return None
     try:
         folders = sorted(Path().iterdir())
-        return next((folder for folder in folders if (folder / "experiment" / f"{name}{_SUFFIX}").is_file()), None)
+        return next(
+            (
+                folder
+                for folder in folders
+                if (folder / "experiment" / f"{name}{_SUFFIX}").is_file()
+            ),
+            None,
+        )
     except OSError:
         return None
 
@@ -206,7 +256,9 @@ def family_name(path: Path) -> str | None:
 
 
 def _text(path: Path) -> str:
-    """What an experiment says, as far as it can be read: what is wrong with it is said when it is composed."""
+    """What an experiment says, as far as it can be read: what is wrong with it is said when it is
+    composed.
+    """
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -214,6 +266,9 @@ def _text(path: Path) -> str:
 
 
 def place(path: Path) -> int:
-    """Place of an experiment in the paper: the number that its description begins with, "4. Geometry ..."."""
+    """Place of an experiment in the paper: the number that its description begins with, "4.
+
+    Geometry ...".
+    """
     number = re.match(r"(\d+)\. ", description(path))
     return int(number[1]) if number else sys.maxsize

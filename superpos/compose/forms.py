@@ -17,12 +17,22 @@ _NUMBER: Final = r"[-+]?[0-9.]+"
 _SLICE: Final = re.compile(rf"({_NUMBER})(?::|\.\.)({_NUMBER})(?::({_NUMBER}))?")
 _CALL: Final = re.compile(r"(?:np\.|numpy\.)?([A-Za-z]\w*)\s*[(\s](.*)\)?", re.DOTALL)
 _SPACING: Final = re.compile(r"\{?\s*(\w+)\s*:\s*\[(.*?)\]?\s*\}?")  # as YAML has it
-_WORDS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false", "none": "null", "nil": "null", "~": "null"}
+_WORDS: Final = {
+    "yes": "true",
+    "on": "true",
+    "no": "false",
+    "off": "false",
+    "none": "null",
+    "nil": "null",
+    "~": "null",
+}
 _BRACKETS: Final = "()[]{}"
 
 
 def forms(text: str, keys: Sequence[str]) -> Iterator[str]:
-    """Overrides KEY=VALUE that `text` may stand for, the most likely ones first; KEY is one of `keys`."""
+    """Overrides KEY=VALUE that `text` may stand for, the most likely ones first; KEY is one of
+    `keys`.
+    """
     found = _OVERRIDE.fullmatch(text)
     key = None if found is None else _key(found["key"], keys)
     if found is None or key is None:
@@ -77,7 +87,9 @@ def _values(value: str) -> Iterator[str]:
 
 
 def _calls(function: str, inside: str) -> Iterator[str]:
-    """A function as it is written, and as what stands alone in its brackets: choice(range(3)) is range(3)."""
+    """A function as it is written, and as what stands alone in its brackets: choice(range(3)) is
+    range(3).
+    """
     yield f"{function}({inside})"
     yield f"{function}({inside.strip(_BRACKETS)})"
     if _CALL.fullmatch(inside):

@@ -34,4 +34,6 @@ def _with_asserts(module: ModuleType) -> ModuleType:
 
 
 if not __debug__:  # Hydra moves on to the next token inside an assert, which -O leaves out
-    vars(overrides_parser)["HydraOverrideVisitor"] = _with_asserts(overrides_visitor).HydraOverrideVisitor
+    vars(overrides_parser)["HydraOverrideVisitor"] = _with_asserts(
+        overrides_visitor
+    ).HydraOverrideVisitor

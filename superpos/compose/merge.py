@@ -1,4 +1,7 @@
-"""What a config file and the overrides say, put together into one sweep. Pure functions; no Hydra here."""
+"""What a config file and the overrides say, put together into one sweep.
+
+Pure functions; no Hydra here.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from superpos.family import Family
 from superpos.plan.sweep import Axis, Sweep
 
 
-def merge(tree: dict[str, Any], given: Given, experiment: str | None, family: Family) -> tuple[Sweep, list[str]]:
+def merge(
+    tree: dict[str, Any], given: Given, experiment: str | None, family: Family
+) -> tuple[Sweep, list[str]]:
     """The checked sweep of a composed config (`tree`) and the overrides, and notices for the user.
 
     Raises:
@@ -32,7 +37,8 @@ def merge(tree: dict[str, Any], given: Given, experiment: str | None, family: Fa
         for key in _swept(axes)
         if values[key] != defaults[key] and key not in given.keys
     ]
-    values |= {key: defaults[key] for key in _swept(given.axes)}  # in place of what the experiment sets
+    # in place of what the experiment sets
+    values |= {key: defaults[key] for key in _swept(given.axes)}
     for key in given.keys & family.instead.keys():
         if family.instead[key] not in given.keys:
             values[family.instead[key]] = None
@@ -48,7 +54,9 @@ def merge(tree: dict[str, Any], given: Given, experiment: str | None, family: Fa
 def _check_values(
     schema: Schema, tree: dict[str, Any], faults: list[str], hints: Mapping[str, str]
 ) -> tuple[dict[str, Any], set[str]]:
-    """Canonical value of every key (the default where it is wrong), and the keys whose values are wrong."""
+    """Canonical value of every key (the default where it is wrong), and the keys whose values are
+    wrong.
+    """
     values, bad = dict(schema.defaults), set()
     for key, value in _leaves(schema, tree):
         if key in schema.groups:
@@ -74,7 +82,9 @@ def _leaves(schema: Schema, tree: dict[str, Any], prefix: str = "") -> list[tupl
 
 
 def _replace_axes(block: Axes, given: Given, instead: Mapping[str, str]) -> tuple[Axes, list[str]]:
-    """The experiment's axes with overridden keys replaced in place, then new axes; seeds are the fastest."""
+    """The experiment's axes with overridden keys replaced in place, then new axes; seeds are the
+    fastest.
+    """
     taken = given.keys | {instead[key] for key in given.keys if key in instead}
     left, axes, notices = dict(given.axes), {}, []
     for keys, points in block.items():
@@ -84,7 +94,8 @@ def _replace_axes(block: Axes, given: Given, instead: Mapping[str, str]) -> tupl
             continue
         if len(keys) > 1:
             notices.append(
-                f"the override of {_cause(hit[0], given, instead)} takes the place of the whole axis {','.join(keys)}"
+                f"the override of {_cause(hit[0], given, instead)} takes the place of the whole "
+                f"axis {','.join(keys)}"
             )
         for key in hit:
             new = (_cause(key, given, instead),)
@@ -94,7 +105,9 @@ def _replace_axes(block: Axes, given: Given, instead: Mapping[str, str]) -> tupl
 
 
 def _cause(key: str, given: Given, instead: Mapping[str, str]) -> str:
-    """The overridden key that takes the place of this one: itself, or the one that says the same."""
+    """The overridden key that takes the place of this one: itself, or the one that says the
+    same.
+    """
     return key if key in given.keys else instead[key]
 
 
@@ -103,7 +116,9 @@ def _swept(axes: Axes) -> list[str]:
 
 
 def _build(values: dict[str, Any], axes: Axes, family: Family) -> Sweep:
-    """The sweep in canonical form: an axis of one point is a value, and one of two keys that say the same is given."""
+    """The sweep in canonical form: an axis of one point is a value, and one of two keys that say
+    the same is given.
+    """
     base = dict(values)
     for keys, points in axes.items():
         if len(points) == 1:
@@ -119,7 +134,11 @@ def _build(values: dict[str, Any], axes: Axes, family: Family) -> Sweep:
 def _sweep_faults(axes: Axes, sweep: Sweep, bad: set[str]) -> list[str]:
     swept = _swept(axes)
     hint = "take the extended experiment's axis out with null, or give one"
-    twice = [f"sweep.{key}: in more than one axis; {hint}" for key in dict.fromkeys(swept) if swept.count(key) > 1]
+    twice = [
+        f"sweep.{key}: in more than one axis; {hint}"
+        for key in dict.fromkeys(swept)
+        if swept.count(key) > 1
+    ]
     if twice:
         return twice
     if sweep.n_models > MAX_MODELS:

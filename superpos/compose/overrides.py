@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, IntervalSweep, Override, OverrideType, QuotedString, RangeSweep
+from hydra.core.override_parser.types import (
+    Glob,
+    IntervalSweep,
+    Override,
+    OverrideType,
+    QuotedString,
+    RangeSweep,
+)
 from hydra.errors import HydraException
 
 from superpos.compose.experiments import NONE, Experiments, forgotten_folder
@@ -20,7 +27,8 @@ from superpos.config.wording import did_you_mean, nearest, show
 from superpos.errors import ConfigError
 
 _EXPERIMENT: Final = "experiment"
-_KEY_AT_ALL: Final = re.compile(r"[+~]*[A-Za-z_]\w*([./@][A-Za-z_]\w*)*", re.ASCII)  # or a package or group of Hydra's
+# or a package or group of Hydra's
+_KEY_AT_ALL: Final = re.compile(r"[+~]*[A-Za-z_]\w*([./@][A-Za-z_]\w*)*", re.ASCII)
 
 
 _FUNCTIONS: Final = {
@@ -38,12 +46,16 @@ class Given:
     """What the overrides say."""
 
     experiment: str | None = None
-    values: dict[str, Any] = field(default_factory=dict)  # single values by key, as Hydra's grammar types them
+    # single values by key, as Hydra's grammar types them
+    values: dict[str, Any] = field(default_factory=dict)
     axes: Axes = field(default_factory=dict)
-    keys: set[str] = field(default_factory=set)  # all that are given, also where the values are at fault
+    # all that are given, also where the values are at fault
+    keys: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
-    hints: dict[str, str] = field(default_factory=dict)  # of values that are at fault: what was probably meant
-    texts: dict[str, list[str]] = field(default_factory=dict)  # every override by key, as it was given
+    # of values that are at fault: what was probably meant
+    hints: dict[str, str] = field(default_factory=dict)
+    # every override by key, as it was given
+    texts: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,9 @@ class _Known:
         return [*self.schema.keys, _EXPERIMENT]
 
 
-def read_overrides(overrides: Sequence[str], files: Iterable[str], schema: Schema, users: Experiments = NONE) -> Given:
+def read_overrides(
+    overrides: Sequence[str], files: Iterable[str], schema: Schema, users: Experiments = NONE
+) -> Given:
     """What the overrides say, with every fault.
 
     `files` are the names of all experiments, and `users` say why a file of the user is none.
@@ -88,7 +102,9 @@ def read_overrides(overrides: Sequence[str], files: Iterable[str], schema: Schem
         given.faults += [fault if "did you mean" in fault else fault + hint for fault in faults]
         if wrong is not None:
             given.hints[wrong] = hint
-    given.faults += [_repeated(key, texts, known) for key, texts in given.texts.items() if len(texts) > 1]
+    given.faults += [
+        _repeated(key, texts, known) for key, texts in given.texts.items() if len(texts) > 1
+    ]
     return given
 
 
@@ -98,7 +114,10 @@ def meant(words: Sequence[str], files: Iterable[str], schema: Schema) -> str | N
 
 
 def _read(text: str, given: Given, known: _Known) -> str | None:
-    """Adds one override to `given`; the key of a single value that is at fault. ConfigError: it is refused."""
+    """Adds one override to `given`; the key of a single value that is at fault.
+
+    ConfigError: it is refused.
+    """
     try:
         [override] = known.parser.parse_overrides([_with_quoted_homes(text, known.schema)])
     except HydraException as error:
@@ -134,7 +153,9 @@ def _is_value(schema: Schema, key: str, value: Any) -> bool:
 
 
 def _joined(text: str, after: Sequence[str], known: _Known) -> tuple[list[str], str] | None:
-    """The words that a shell made of one override with blanks in it, and its form; None where it is none."""
+    """The words that a shell made of one override with blanks in it, and its form; None where it is
+    none.
+    """
     for count in (2, 1):
         words = [text, *after[:count]]
         if len(words) <= count or any("=" in word[1:] for word in words[1:]):
@@ -152,7 +173,9 @@ def _repeated(key: str, texts: Sequence[str], known: _Known) -> str:
 
 
 def _with_quoted_homes(text: str, schema: Schema) -> str:
-    """The override with quotes around folders of runs that begin with `~`, which has no place in Hydra's grammar."""
+    """The override with quotes around folders of runs that begin with `~`, which has no place in
+    Hydra's grammar.
+    """
     key, equals, values = text.partition("=")
     if key not in schema.keys or schema.keys[key].kind != "run" or set(values) & {"'", '"'}:
         return text
@@ -166,10 +189,15 @@ def _grammar_fault(text: str, message: str, known: _Known) -> str:
         if text in known.keys:
             return f"{text}: not KEY=VALUE; write {text}=VALUE"
         guess = nearest(text, known.files)
-        return f"{text or repr(text)}: not KEY=VALUE" + (f"; did you mean experiment={guess}?" if guess else "")
+        return f"{text or repr(text)}: not KEY=VALUE" + (
+            f"; did you mean experiment={guess}?" if guess else ""
+        )
     if evaluated := re.search(r"(\w+) while evaluating '((\w+)\(.*?\))': (.*)", message, re.DOTALL):
         return _function_fault(text, *evaluated.groups())
-    return f"{text}: not Hydra's grammar: {_reason(text, message)}; allowed: KEY=VALUE, KEY=V1,V2, range(START,STOP)"
+    return (
+        f"{text}: not Hydra's grammar: {_reason(text, message)}; allowed: KEY=VALUE, KEY=V1,V2, "
+        "range(START,STOP)"
+    )
 
 
 def _function_fault(text: str, error: str, call: str, name: str, message: str) -> str:
@@ -185,25 +213,39 @@ def _reason(text: str, message: str) -> str:
     """What Hydra's parser says, without the names of its tokens."""
     key = text.partition("=")[0]
     if not _KEY_AT_ALL.fullmatch(key):
-        joined = "; several keys move together in a file, which superpos new begins" if "," in key else ""
+        joined = (
+            "; several keys move together in a file, which superpos new begins"
+            if "," in key
+            else ""
+        )
         return f"{key!r} is no key{joined}"
     if bracket := unclosed(text):
         return f"a bracket {bracket} without its other half"
     if "LexerNoViableAltException" in message:
         return "a character that must stand in quotes (KEY='VALUE'), or a quote that is not closed"
-    lines = [line for line in message.splitlines() if line and not line.startswith(("Error parsing", "See https"))]
-    return re.sub(r" expecting (\{.*\}|<EOF>|[A-Z_]+)", "", "; ".join(lines)).replace("'<EOF>'", "at the end")
+    lines = [
+        line
+        for line in message.splitlines()
+        if line and not line.startswith(("Error parsing", "See https"))
+    ]
+    return re.sub(r" expecting (\{.*\}|<EOF>|[A-Z_]+)", "", "; ".join(lines)).replace(
+        "'<EOF>'", "at the end"
+    )
 
 
 def _read_override(text: str, override: Override, given: Given, known: _Known) -> str | None:
     """As `_read`, of an override in Hydra's form."""
     key, schema = override.key_or_group, known.schema
     if override.type != OverrideType.CHANGE:
-        raise ConfigError(f"{text}: + and ~ are refused; every key has a default: write {key}=VALUE")
+        raise ConfigError(
+            f"{text}: + and ~ are refused; every key has a default: write {key}=VALUE"
+        )
     if not key:
         raise ConfigError(f"{text}: not KEY=VALUE")
     if key == "sweep" or key.startswith("sweep."):
-        raise ConfigError(f"{text}: sweep is for YAML files; on the command line give a key its values: KEY=V1,V2")
+        raise ConfigError(
+            f"{text}: sweep is for YAML files; on the command line give a key its values: KEY=V1,V2"
+        )
     if key in given.texts:
         given.texts[key].append(text)
         return None
@@ -214,7 +256,9 @@ def _read_override(text: str, override: Override, given: Given, known: _Known) -
     _check_key(override, key, schema)
     given.keys.add(key)
     if override.is_sweep_override():
-        given.axes[(key,)] = check_axis(schema, (key,), [(value,) for value in _swept_values(text, override)])
+        given.axes[(key,)] = check_axis(
+            schema, (key,), [(value,) for value in _swept_values(text, override)]
+        )
         return None
     value = override.value()
     if schema.keys[key].kind == "name" and (value is None or isinstance(value, bool | float)):
@@ -225,7 +269,11 @@ def _read_override(text: str, override: Override, given: Given, known: _Known) -
 
 def _check_key(override: Override, key: str, schema: Schema) -> None:
     if override.package or (key not in schema.keys and key not in schema.groups):
-        raise ConfigError(unknown_key(schema, f"{key}@{override.package}" if override.package else key, schema.keys))
+        raise ConfigError(
+            unknown_key(
+                schema, f"{key}@{override.package}" if override.package else key, schema.keys
+            )
+        )
     if key in schema.groups:
         members = ", ".join(name for name in schema.keys if name.startswith(f"{key}."))
         raise ConfigError(f"{key}: a group of keys; allowed: {members}")
@@ -234,7 +282,10 @@ def _check_key(override: Override, key: str, schema: Schema) -> None:
 def _experiment(text: str, override: Override, known: _Known) -> str:
     """The name of an experiment: its text as it stands, as 1e3, null and 007 are names, too."""
     if override.is_sweep_override():
-        raise ConfigError("experiment: one experiment a run, as each has its own folder; run superpos once for each")
+        raise ConfigError(
+            "experiment: one experiment a run, as each has its own folder; run superpos once for "
+            "each"
+        )
     name = text.partition("=")[2].strip()
     if name.startswith(("'", '"')):
         name = str(override.value())
@@ -243,20 +294,32 @@ def _experiment(text: str, override: Override, known: _Known) -> str:
     if reason := known.users.reason(name):
         raise ConfigError(f"experiment: there is no {show(name)}: {reason}")
     if folder := forgotten_folder(name):
-        raise ConfigError(f"experiment: there is no {show(name)} but in {folder}/experiment; add --config-dir {folder}")
+        raise ConfigError(
+            f"experiment: there is no {show(name)} but in {folder}/experiment; add --config-dir "
+            f"{folder}"
+        )
     guess = nearest(name, sorted(known.files))
     meant = f"did you mean {guess}? " if guess else ""
-    raise ConfigError(f"experiment: there is no {show(name)}; {meant}allowed: what `superpos list` shows")
+    raise ConfigError(
+        f"experiment: there is no {show(name)}; {meant}allowed: what `superpos list` shows"
+    )
 
 
 def _swept_values(text: str, override: Override) -> Sequence[Any]:
-    """Values of a sweeping override. ConfigError: a kind of sweep without one fixed list of values."""
+    """Values of a sweeping override.
+
+    ConfigError: a kind of sweep without one fixed list of values.
+    """
     key, sweep = override.key_or_group, override.value()
     if isinstance(sweep, IntervalSweep):
-        raise ConfigError(f"{text}: interval() has no fixed values; allowed: {key}=V1,V2, choice(...) or range(...)")
+        raise ConfigError(
+            f"{text}: interval() has no fixed values; allowed: {key}=V1,V2, choice(...) or "
+            "range(...)"
+        )
     if isinstance(sweep, Glob):
         raise ConfigError(
-            f"{text}: glob() chooses configs, not values; allowed: {key}=V1,V2, choice(...) or range(...)"
+            f"{text}: glob() chooses configs, not values; allowed: {key}=V1,V2, choice(...) or "
+            "range(...)"
         )
     if getattr(sweep, "shuffle", False):
         raise ConfigError(f"{text}: shuffle() would give every run another order; leave it out")

@@ -1,7 +1,7 @@
 """Values without quotes in a user's YAML that mean something else there than on the command line.
 
-YAML 1.1 reads 010 as 8, 1:30 as 90 and yes as true; Hydra's grammar reads all three as text. One text
-is one value, or it is refused.
+YAML 1.1 reads 010 as 8, 1:30 as 90 and yes as true; Hydra's grammar reads all three as text. One
+text is one value, or it is refused.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _TEXT: Final = object()  # of the command line: no single value without quotes
 
 
 def ambiguous(experiment: str, files: Mapping[str, Path]) -> list[str]:
-    """The faults of an experiment and of those that it extends, as far as they are among the `files`.
+    """The faults of an experiment and of those that it extends, as far as they are among the
+    `files`.
 
     Raises `OSError`, `UnicodeError` and `yaml.YAMLError`.
     """
@@ -68,7 +69,9 @@ def _faults(root: yaml.Node) -> Iterator[str]:
 
 
 def _is_plain(node: yaml.ScalarNode) -> bool:
-    """Whether a value stands without quotes and without a tag that says its type; `<<` is no value."""
+    """Whether a value stands without quotes and without a tag that says its type; `<<` is no
+    value.
+    """
     read = _RESOLVER.resolve(yaml.ScalarNode, node.value, (True, False))  # type: ignore[no-untyped-call]
     return node.style is None and node.tag == read != "tag:yaml.org,2002:merge"
 
@@ -91,7 +94,9 @@ def _scalars(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
 
 
 def _on_command_line(grammar: OverridesParser, text: str) -> Any:
-    """What KEY=TEXT gives a key there; `_TEXT` where it must stand in quotes, or gives several values."""
+    """What KEY=TEXT gives a key there; `_TEXT` where it must stand in quotes, or gives several
+    values.
+    """
     try:
         [override] = grammar.parse_overrides([f"x={text}"])
     except HydraException:
@@ -100,7 +105,8 @@ def _on_command_line(grammar: OverridesParser, text: str) -> Any:
 
 
 def _equal(in_yaml: Any, on_line: Any) -> bool:
-    """Whether both are the same value; texts are, as one that stands in quotes is what it is in YAML.
+    """Whether both are the same value; texts are, as one that stands in quotes is what it is in
+    YAML.
 
     Infinity and NaN, however they are written, are values of no key.
     """
@@ -119,4 +125,7 @@ def _words(text: str, in_yaml: Any, on_line: Any) -> str:
     there = "a text" if on_line is _TEXT or isinstance(on_line, str) else show(on_line)
     here = "a text" if isinstance(in_yaml, str) else show(in_yaml)
     plain = show(on_line if isinstance(in_yaml, str) else in_yaml)
-    return f"{text} is {here} in YAML and {there} on the command line; write {plain}, or '{text}' in quotes"
+    return (
+        f"{text} is {here} in YAML and {there} on the command line; write {plain}, or '{text}' in "
+        "quotes"
+    )

@@ -1,1 +1,3 @@
-"""What a user may say: keys and their ranges, which values fit together, values of a sweep, words of messages."""
+"""What a user may say: keys and their ranges, which values fit together, values of a sweep, words
+of messages.
+"""

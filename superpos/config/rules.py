@@ -1,5 +1,7 @@
-"""Which values fit together. Each rule names its keys, so that a sweep checks a rule once for every combination of
-those keys' values and not once for every model. Imports the standard library only.
+"""Which values fit together.
+
+Each rule names its keys, so that a sweep checks a rule once for every combination of those keys'
+values and not once for every model. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ Rules = tuple[tuple[tuple[str, ...], Rule], ...]
 
 
 def _warmup(default: int, warmup_steps: int, steps: int) -> str | None:
-    """A warm-up that somebody asked for fits into training; a family's own is cut where that ends."""
+    """A warm-up that somebody asked for fits into training; a family's own is cut where that
+    ends.
+    """
     if warmup_steps > steps and warmup_steps != default:
         return f"train.warmup_steps: {warmup_steps} is more than train.steps={steps}"
     return None

@@ -1,8 +1,10 @@
-"""Every config key: its type, default, range, unit and meaning. A closed schema: what is not here is an error.
+"""Every config key: its type, default, range, unit and meaning.
 
-The keys that all families share are the dataclasses of this module; a family adds groups of its own, and may add keys
-to a shared group. These dataclasses are the one place where defaults live; a `Schema` is both together, flat.
-Imports the standard library only.
+A closed schema: what is not here is an error.
+
+The keys that all families share are the dataclasses of this module; a family adds groups of its
+own, and may add keys to a shared group. These dataclasses are the one place where defaults live; a
+`Schema` is both together, flat. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -54,16 +56,18 @@ def key(
     later: bool = False,
     also: tuple[str, ...] = (),
 ) -> Any:
-    """A field of a group of keys, with its checks: low <= value <= high, value < below; every value in between must be
-    one that some model may have. With both `high` and `below`, `below` is the bound in words and `high` the last value.
+    """A field of a group of keys, with its checks: low <= value <= high, value < below; every value
+    in between must be one that some model may have. With both `high` and `below`, `below` is the
+    bound in words and `high` the last value.
 
-    `null` says what null means, and forbids it where it is empty; `length` says how long a list is. A key of the kind
-    "value" takes what `parse` makes of it: numbers, texts and tuples of these, in one form for equal values, or None
-    where it is none; `words` say what it may be. A key of the kind "run" may take some words that are no run, its
-    `choices`. `size` marks keys that decide how large a model is. Models of one chunk may differ in keys that are
-    `per_model`. A key that is `later` was added after the first release of its family: it is a column of a run's table
-    only where the plan sets or sweeps it, so that older runs keep their digests. `also` are what papers and their code
-    call it, for suggestions.
+    `null` says what null means, and forbids it where it is empty; `length` says how long a list is.
+    A key of the kind "value" takes what `parse` makes of it: numbers, texts and tuples of these, in
+    one form for equal values, or None where it is none; `words` say what it may be. A key of the
+    kind "run" may take some words that are no run, its `choices`. `size` marks keys that decide how
+    large a model is. Models of one chunk may differ in keys that are `per_model`. A key that is
+    `later` was added after the first release of its family: it is a column of a run's table only
+    where the plan sets or sweeps it, so that older runs keep their digests. `also` are what papers
+    and their code call it, for suggestions.
     """
     metadata = {
         "kind": kind,
@@ -94,7 +98,10 @@ class TrainConfig:
     optimizer: str = key("choice", "adamw", "optimiser", choices=("adam", "adamw", "sgd"))
     lr: float = key("number", 1e-3, "learning rate", low=0.0, high=MAX_SCALE, per_model=True)
     lr_schedule: str = key(
-        "choice", "constant", "learning rate over training", choices=("constant", "linear", "cosine")
+        "choice",
+        "constant",
+        "learning rate over training",
+        choices=("constant", "linear", "cosine"),
     )
     decay_share: float = key(
         "number",
@@ -104,7 +111,9 @@ class TrainConfig:
         high=1.0,
         later=True,
     )
-    warmup_steps: int = key("int", 0, "steps of linear warm-up", low=0, high=MAX_STEPS, unit="steps")
+    warmup_steps: int = key(
+        "int", 0, "steps of linear warm-up", low=0, high=MAX_STEPS, unit="steps"
+    )
     weight_decay: float = key(
         "number",
         0.01,
@@ -113,14 +122,18 @@ class TrainConfig:
         high=MAX_SCALE,
         per_model=True,
     )
-    reduction: str = key("choice", "mean", "over features, in the gradient's loss only", choices=("mean", "sum"))
+    reduction: str = key(
+        "choice", "mean", "over features, in the gradient's loss only", choices=("mean", "sum")
+    )
 
 
 @dataclass(frozen=True)
 class RecordConfig:
     """What is kept of training."""
 
-    loss_every: int = key("int", 100, "steps between recorded losses; 0 is off", low=0, high=MAX_STEPS, unit="steps")
+    loss_every: int = key(
+        "int", 100, "steps between recorded losses; 0 is off", low=0, high=MAX_STEPS, unit="steps"
+    )
     snapshots: int = key("int", 0, "weight snapshots over training; 0 is off", low=0, high=100_000)
 
 
@@ -131,7 +144,9 @@ class EngineConfig:
     backend: str = key("choice", "auto", "engine", choices=("auto", "reference", "fused"))
     device: str = key("choice", "auto", "device", choices=("auto", "cpu", "cuda"))
     threads: int | None = key("int", None, "CPU threads", low=1, high=4096, null="all cores")
-    memory_gb: float | None = key("number", None, "memory that training may use", low=0.001, null="free", unit="GB")
+    memory_gb: float | None = key(
+        "number", None, "memory that training may use", low=0.001, null="free", unit="GB"
+    )
 
 
 @dataclass(frozen=True)
@@ -139,11 +154,20 @@ class RunConfig:
     """The run itself."""
 
     seed: int = key(
-        "int", 0, "key of the model's random streams", low=0, high=MAX_SEED, per_model=True, also=("n_instances",)
+        "int",
+        0,
+        "key of the model's random streams",
+        low=0,
+        high=MAX_SEED,
+        per_model=True,
+        also=("n_instances",),
     )
     name: str = key("name", "custom", "folder of the run: outputs/<name>")
     family: str = key(
-        "name", DEFAULT, "kind of all models of the run", words="the name of a family: tms, or one that is registered"
+        "name",
+        DEFAULT,
+        "kind of all models of the run",
+        words="the name of a family: tms, or one that is registered",
     )
 
 
@@ -176,18 +200,26 @@ class KeySpec:
     also: tuple[str, ...]
 
     def names_run(self, value: Any) -> bool:
-        """Whether a value of a key of the kind "run" is that of one, and not a word that stands for none."""
+        """Whether a value of a key of the kind "run" is that of one, and not a word that stands for
+        none.
+        """
         return value is not None and value not in self.choices
 
     @property
     def allowed(self) -> str:
         """What a value may be, in words: "an integer, at least 1"."""
-        words = self.words or " or ".join(self.choices) or _KIND_WORDS[self.kind].format(length=self.length)
+        words = (
+            self.words
+            or " or ".join(self.choices)
+            or _KIND_WORDS[self.kind].format(length=self.length)
+        )
         if self.low is not None and self.high is not None and self.below is None:
             words += f", {_plain(self.low)} to {_plain(self.high)}"
         else:
             bounds = [("at least", self.low), ("below", self.below)]
-            given = [" and ".join(f"{word} {bound:.12g}" for word, bound in bounds if bound is not None)]
+            given = [
+                " and ".join(f"{word} {bound:.12g}" for word, bound in bounds if bound is not None)
+            ]
             given += [] if self.high is None else [f"at most {self.high:.12g}"]
             words += "".join(f", {bound}" for bound in given if bound)
         return words + (f"; or null ({self.null})" if self.null else "")
@@ -196,7 +228,11 @@ class KeySpec:
     def described(self) -> str:
         """`allowed` with the unit."""
         unit = f" ({self.unit})" if self.unit else ""
-        return self.allowed.replace("; or null", unit + "; or null", 1) if self.null else self.allowed + unit
+        return (
+            self.allowed.replace("; or null", unit + "; or null", 1)
+            if self.null
+            else self.allowed + unit
+        )
 
     @property
     def written_default(self) -> str:
@@ -220,7 +256,9 @@ class Schema:
     words: Mapping[str, str]
     """What each group is about; "" is the group of the keys without one."""
     absent: Mapping[str, str] = field(default_factory=dict)
-    """Names that people look for in such models, and why they are no keys: what `ABSENT` of a group says."""
+    """Names that people look for in such models, and why they are no keys: what `ABSENT` of a group
+    says.
+    """
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
@@ -235,11 +273,15 @@ class Schema:
     @cached_property
     def axis_keys(self) -> tuple[str, ...]:
         """Keys that may be swept."""
-        return tuple(name for name in self.keys if name not in NOT_SWEPT and not name.startswith("engine."))
+        return tuple(
+            name for name in self.keys if name not in NOT_SWEPT and not name.startswith("engine.")
+        )
 
     @cached_property
     def structure_keys(self) -> tuple[str, ...]:
-        """Keys that all models of a chunk share; the last part of each is a field of the family's `Structure`."""
+        """Keys that all models of a chunk share; the last part of each is a field of the family's
+        `Structure`.
+        """
         return tuple(name for name in self.axis_keys if not self.keys[name].per_model)
 
     @cached_property
@@ -251,8 +293,8 @@ class Schema:
         """The one form of a value: 0 and 0.0, 1e4 and 10000, a list and a tuple become the same.
 
         Raises:
-            ValueError: "got ...; allowed: ..." (without the key) for a wrong type or a value out of range.
-            KeyError: `name` is not in the schema.
+            ValueError: "got ...; allowed: ..." (without the key) for a wrong type or a value out of
+            range. KeyError: `name` is not in the schema.
         """
         spec = self.keys[name]
         if value is None and spec.null:
@@ -265,7 +307,9 @@ class Schema:
 
 
 def unknown_key(schema: Schema, name: str, candidates: Iterable[str]) -> str:
-    """What to say of a key that this family does not have: why, who has it, or which of `candidates` was meant."""
+    """What to say of a key that this family does not have: why, who has it, or which of
+    `candidates` was meant.
+    """
     group = name.partition(".")[0]
     if name in schema.absent:
         return f"{name}: not modelled; {schema.absent[name]}"
@@ -284,8 +328,8 @@ def unknown_key(schema: Schema, name: str, candidates: Iterable[str]) -> str:
 def schema_of(family: Family) -> Schema:
     """The schema of a family.
 
-    Raises `ValueError` where the family's keys or defaults are at fault: a key twice, two of one structure whose last
-    parts are the same, a default that is none.
+    Raises `ValueError` where the family's keys or defaults are at fault: a key twice, two of one
+    structure whose last parts are the same, a default that is none.
     """
     return _schema(tuple(family.keys.items()), tuple(family.defaults.items()))
 
@@ -308,7 +352,7 @@ def _schema(own: tuple[tuple[str, type], ...], defaults: tuple[tuple[str, Any], 
         if name not in specs:
             raise ValueError(f"{name}: a default of no key")
         specs[name] = replace(specs[name], default=value)
-    words = {group: str(configs[0].__doc__) for group, configs in groups.items()}
+    words = {group: _words(configs[0]) for group, configs in groups.items()}
     schema = Schema(specs, words, dict(_absent(own)))
     for name, value in defaults:
         schema.canonical(name, value)
@@ -327,13 +371,20 @@ def _absent(own: Iterable[tuple[str, type]]) -> Iterator[tuple[str, str]]:
 
 def schema_of_group(group: str, config: type) -> Schema:
     """The schema of one group of keys that is no part of a sweep."""
-    return Schema(_specs(group, config), {group: str(config.__doc__)})
+    return Schema(_specs(group, config), {group: _words(config)})
+
+
+def _words(config: type) -> str:
+    """The docstring of a group of keys as one line."""
+    return " ".join(str(config.__doc__).split())
 
 
 def _specs(group: str, config: type) -> dict[str, KeySpec]:
     prefix = f"{group}." if group else ""
     return {
-        f"{prefix}{leaf.name}": KeySpec(key=f"{prefix}{leaf.name}", default=leaf.default, **leaf.metadata)
+        f"{prefix}{leaf.name}": KeySpec(
+            key=f"{prefix}{leaf.name}", default=leaf.default, **leaf.metadata
+        )
         for leaf in fields(config)
     }
 

@@ -4,7 +4,8 @@
       seed: {range: [0, 10]}                     # or linspace, geomspace: [start, stop, count]
       train.lr: {logspace: [-4, -2, 3]}          # powers of ten: [first, last, count]
       model.n_hidden: [2, 5]
-      model.output,data.density: [[linear, 1.0], [relu, 0.1]]   # keys zipped into one axis: a list of points
+      model.output,data.density: [[linear, 1.0], [relu, 0.1]]   # keys zipped into one axis: a list
+      of points
 
 Imports the standard library only.
 """
@@ -28,11 +29,14 @@ SPACINGS: Final = ("linspace", "geomspace", "logspace")
 """Spacings by a count; numpy has functions of these names."""
 _LARGEST = 1e100  # so that no difference or ratio of two numbers overflows
 _LARGEST_POWER = 100
-_DIGITS = 12  # of computed values: the last bits of pow differ between C libraries, and values are hashed
+# of computed values: the last bits of pow differ between C libraries, and values are hashed
+_DIGITS = 12
 
 
 def tidy(value: float, scale: float) -> float:
-    """A computed value without its rounding noise: 12 significant digits, and 0 where it is noise beside `scale`."""
+    """A computed value without its rounding noise: 12 significant digits, and 0 where it is noise
+    beside `scale`.
+    """
     return float(f"{value:.{_DIGITS}g}") if abs(value) > scale * 10.0**-_DIGITS else 0.0
 
 
@@ -43,12 +47,14 @@ def _linspace(start: float, stop: float, count: int) -> list[float]:
 
 def _geomspace(start: float, stop: float, count: int) -> list[float]:
     gaps = max(count - 1, 1)
-    return [tidy(start * (stop / start) ** (i / gaps), 0.0) for i in range(count)]  # products are never noise
+    # products are never noise
+    return [tidy(start * (stop / start) ** (i / gaps), 0.0) for i in range(count)]
 
 
 def range_length(start: float, stop: float, step: float) -> int:
     """Number of values of start, start + step, ... before `stop`."""
-    return max(0, math.ceil((stop - start) / step - 1e-9))  # 1e-9: 0.3 / 0.1 is 3, not 2.9999999999999996
+    # 1e-9: 0.3 / 0.1 is 3, not 2.9999999999999996
+    return max(0, math.ceil((stop - start) / step - 1e-9))
 
 
 def range_values(start: float, stop: float, step: float) -> list[float]:
@@ -69,10 +75,16 @@ _VALUES: Final[dict[str, Callable[[float, float, int], list[float]]]] = dict(
 
 
 def spaced(kind: str, numbers: Sequence[Any]) -> list[float]:
-    """Values of {kind: numbers}, kind `range` or one of `SPACINGS`; ValueError says what is wrong."""
+    """Values of {kind: numbers}, kind `range` or one of `SPACINGS`; ValueError says what is
+    wrong.
+    """
     if not all(map(_is_number, numbers)):
         raise ValueError(f"{kind} of {show(numbers)}; allowed: a list of numbers, none above 1e100")
-    form = "[stop], [start, stop] or [start, stop, step]" if kind == "range" else "[start, stop, count]"
+    form = (
+        "[stop], [start, stop] or [start, stop, step]"
+        if kind == "range"
+        else "[start, stop, count]"
+    )
     if len(numbers) not in ((1, 2, 3) if kind == "range" else (3,)):
         raise ValueError(f"{kind} of {len(numbers)} numbers; allowed: {form}")
     if kind == "range":
@@ -85,9 +97,13 @@ def spaced(kind: str, numbers: Sequence[Any]) -> list[float]:
     if count < 1 or count != int(count):
         raise ValueError(f"{kind} with a count of {show(count)}; allowed: an integer, at least 1")
     if kind == "geomspace" and min(start, stop) < 1 / _LARGEST:
-        raise ValueError(f"geomspace from {show(start)} to {show(stop)}; allowed: two numbers above 0")
+        raise ValueError(
+            f"geomspace from {show(start)} to {show(stop)}; allowed: two numbers above 0"
+        )
     if kind == "logspace" and max(abs(start), abs(stop)) > _LARGEST_POWER:
-        raise ValueError(f"logspace from {show(start)} to {show(stop)}; allowed: powers of ten, from -100 to 100")
+        raise ValueError(
+            f"logspace from {show(start)} to {show(stop)}; allowed: powers of ten, from -100 to 100"
+        )
     return _bounded(int(count), lambda: _VALUES[kind](start, stop, int(count)))
 
 
@@ -101,8 +117,11 @@ def _listed(given: Any) -> list[Any]:
     """Values of one axis of a `sweep:` block; ValueError says what is wrong."""
     if isinstance(given, list):
         return given
-    # null takes out the spacing of an experiment that is extended, as Hydra adds the new one beside it.
-    spacings = [item for item in given.items() if item[1] is not None] if isinstance(given, dict) else []
+    # null takes out the spacing of an experiment that is extended, as Hydra adds the new one beside
+    # it.
+    spacings = (
+        [item for item in given.items() if item[1] is not None] if isinstance(given, dict) else []
+    )
     if len(spacings) != 1 or spacings[0][0] not in (*SPACINGS, "range"):
         names = ", ".join((*SPACINGS, "range"))
         raise ValueError(f"got {show(given)}; allowed: a list of values, or one of {names}: [...]")
@@ -144,7 +163,9 @@ def _points(keys: tuple[str, ...], values: list[Any]) -> list[tuple[Any, ...]]:
     return [tuple(value) for value in values]
 
 
-def check_axis(schema: Schema, keys: tuple[str, ...], points: Sequence[tuple[Any, ...]]) -> tuple[tuple[Any, ...], ...]:
+def check_axis(
+    schema: Schema, keys: tuple[str, ...], points: Sequence[tuple[Any, ...]]
+) -> tuple[tuple[Any, ...], ...]:
     """Canonical points of an axis.
 
     Raises:
@@ -158,7 +179,10 @@ def check_axis(schema: Schema, keys: tuple[str, ...], points: Sequence[tuple[Any
         faults.append(f"{name}: no values; allowed: at least one")
     if faults:
         raise ConfigError(faults)
-    columns = [_canonical_column(schema, key, [point[i] for point in points], faults) for i, key in enumerate(keys)]
+    columns = [
+        _canonical_column(schema, key, [point[i] for point in points], faults)
+        for i, key in enumerate(keys)
+    ]
     checked = tuple(zip(*columns, strict=True)) if not faults else ()
     if len(set(checked)) < len(checked):
         [(twice, _)] = Counter(checked).most_common(1)
@@ -171,7 +195,11 @@ def check_axis(schema: Schema, keys: tuple[str, ...], points: Sequence[tuple[Any
 def _key_fault(schema: Schema, key: str) -> str | None:
     if key not in schema.keys:
         return unknown_key(schema, key, schema.axis_keys)
-    return None if key in schema.axis_keys else f"{key}: cannot be swept; it is the same for a whole run"
+    return (
+        None
+        if key in schema.axis_keys
+        else f"{key}: cannot be swept; it is the same for a whole run"
+    )
 
 
 def _canonical_column(schema: Schema, key: str, values: list[Any], faults: list[str]) -> list[Any]:

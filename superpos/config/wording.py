@@ -1,4 +1,6 @@
-"""Words of config messages: values as the user writes them, and the name that was probably meant."""
+"""Words of config messages: values as the user writes them, and the name that was probably
+meant.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,13 @@ def plain(value: Any) -> str:
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that `name` most likely means: of the same last part, begun by it, or spelt most like it."""
+    """The candidate that `name` most likely means: of the same last part, begun by it, or spelt
+    most like it.
+    """
     options = list(candidates)
-    same_leaf = [option for option in options if option.rpartition(".")[2] == name.rpartition(".")[2]]
+    same_leaf = [
+        option for option in options if option.rpartition(".")[2] == name.rpartition(".")[2]
+    ]
     if len(same_leaf) == 1:
         return same_leaf[0]
     begun = [option for option in options if name and option.startswith(name)]
@@ -33,7 +39,9 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     if close:
         return close[0]
     leaves = {option.rpartition(".")[2]: option for option in reversed(options)}
-    close = difflib.get_close_matches(name.rpartition(".")[2].lower(), list(leaves), n=1, cutoff=0.75)
+    close = difflib.get_close_matches(
+        name.rpartition(".")[2].lower(), list(leaves), n=1, cutoff=0.75
+    )
     return leaves[close[0]] if close else None
 
 

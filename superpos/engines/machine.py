@@ -33,7 +33,8 @@ def torch_threads(threads: int) -> Iterator[None]:
 
 
 def machine_bytes(root: Path = Path("/"), environment: Mapping[str, str] = os.environ) -> float:
-    """Memory for models: what the machine, the cgroup and the job allow, without what the program itself takes.
+    """Memory for models: what the machine, the cgroup and the job allow, without what the program
+    itself takes.
 
     Infinite where nothing says how much there is. `root` is that of the file system.
     """
@@ -49,12 +50,15 @@ def _physical() -> Iterator[float]:
 
 
 def _of_cgroups(root: Path) -> Iterator[float]:
-    """Limits of the control groups of this process, whose memory the kernel ends it for; Linux alone has such.
+    """Limits of the control groups of this process, whose memory the kernel ends it for; Linux
+    alone has such.
 
-    A group is bound by those above it. Inside a container its name may be that of the host: what is mounted is then
-    the container's own group.
+    A group is bound by those above it. Inside a container its name may be that of the host: what is
+    mounted is then the container's own group.
     """
-    hierarchies = [line.split(":", 2) for line in _lines(root / "proc/self/cgroup") if line.count(":") >= 2]
+    hierarchies = [
+        line.split(":", 2) for line in _lines(root / "proc/self/cgroup") if line.count(":") >= 2
+    ]
     for line in _lines(root / "proc/self/mounts"):
         mount, kind, options = (*line.split(), "", "", "", "")[1:4]
         if kind == "cgroup2":

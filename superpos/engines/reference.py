@@ -1,7 +1,9 @@
-"""The reference engine: plain torch and autograd, every family, every device. The ground truth of the fused engines.
+"""The reference engine: plain torch and autograd, every family, every device.
 
-Shapes: M models, B samples. Models are stacked but never coupled: their losses are summed, never averaged,
-and the optimiser works elementwise.
+The ground truth of the fused engines.
+
+Shapes: M models, B samples. Models are stacked but never coupled: their losses are summed, never
+averaged, and the optimiser works elementwise.
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ from superpos.maths import optimisers
 from superpos.maths.sampling import mean_and_error
 
 Tensors = dict[str, torch.Tensor]
-_BYTES_PER_CELL = 80  # draws (int64, with intermediate products), inputs, outputs and their gradients, measured
+# draws (int64, with intermediate products), inputs, outputs and their gradients, measured
+_BYTES_PER_CELL = 80
 _DEFAULT_MEMORY_GB = 2.0
-_SHARE = 0.5  # of the memory that there is: the state of the models and their results take the other half
+# of the memory that there is: the state of the models and their results take the other half
+_SHARE = 0.5
 _EVALUATED_AT_ONCE = 8192  # samples
 _CELLS_A_THREAD = 2**17
 
@@ -34,9 +38,13 @@ _CELLS_A_THREAD = 2**17
 def loss_and_gradients(
     family: Family, task: Task, params: Tensors, inputs: Any, extra: Tensors, step: int
 ) -> tuple[torch.Tensor, Tensors]:
-    """Losses [M], means over the batch, and the gradient of each model's training loss by every trained parameter."""
+    """Losses [M], means over the batch, and the gradient of each model's training loss by every
+    trained parameter.
+    """
     frozen = family.frozen(task.structure)
-    leaves = {name: value.detach().requires_grad_(name not in frozen) for name, value in params.items()}
+    leaves = {
+        name: value.detach().requires_grad_(name not in frozen) for name, value in params.items()
+    }
     losses: torch.Tensor = family.losses(task, leaves, inputs, extra, step).mean(-1)
     minimised = losses.sum() * task.structure.gradient_scale
     penalty = None if family.penalty is None else family.penalty(task, leaves)
@@ -69,12 +77,18 @@ class ReferenceEngine:
         return None
 
     def gradients(
-        self, task: Task, params: dict[str, NDArray[np.float32]], step: int, extra: Arrays | None = None
+        self,
+        task: Task,
+        params: dict[str, NDArray[np.float32]],
+        step: int,
+        extra: Arrays | None = None,
     ) -> tuple[Any, dict[str, Any]]:
         """Losses [M] and gradients {name: [M, ...]} of one training step, as numpy arrays."""
         inputs = self.family.batch(task, step, self.device)
         tensors = self._tensors(params)
-        loss, grads = loss_and_gradients(self.family, task, tensors, inputs, self._tensors(extra or {}), step)
+        loss, grads = loss_and_gradients(
+            self.family, task, tensors, inputs, self._tensors(extra or {}), step
+        )
         return loss.cpu().numpy(), {name: grad.cpu().numpy() for name, grad in grads.items()}
 
     def advance(self, task: Task, state: State, stop: int) -> None:
@@ -85,9 +99,15 @@ class ReferenceEngine:
         state.step = stop
 
     def evaluate(
-        self, task: Task, params: dict[str, NDArray[np.float32]], samples: int, extra: Arrays | None = None
+        self,
+        task: Task,
+        params: dict[str, NDArray[np.float32]],
+        samples: int,
+        extra: Arrays | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Loss and its standard error, each [M], on `samples` fresh samples of the evaluation stream."""
+        """Loss and its standard error, each [M], on `samples` fresh samples of the evaluation
+        stream.
+        """
         sums = np.zeros((len(task), 2))
 
         def evaluate_rows(rows: slice) -> None:
@@ -116,9 +136,14 @@ class ReferenceEngine:
         structure = task.structure
         factors = structure.lr_factors
         undecayed = self.family.undecayed(structure)
-        decay = {name: self._column(task.weight_decay * (name not in undecayed)) for name in state.params}
+        decay = {
+            name: self._column(task.weight_decay * (name not in undecayed)) for name in state.params
+        }
         groups = (state.params, state.first, state.second)
-        old = {name: optimisers.Update(*(self._tensor(group[name][rows]) for group in groups)) for name in state.params}
+        old = {
+            name: optimisers.Update(*(self._tensor(group[name][rows]) for group in groups))
+            for name in state.params
+        }
         extra = {name: self._tensor(value[rows]) for name, value in state.extra.items()}
         diverged_at = self._tensor(state.diverged_at[rows])
         inputs = self.family.batch(task, state.step, self.device) if structure.same_inputs else None
@@ -131,7 +156,9 @@ class ReferenceEngine:
                 state.history[rows, step // structure.loss_every] = recorded.cpu().numpy()
             lr = self._column(task.lr * factors[step])
             new = {
-                name: optimisers.update(structure.optimizer, self.family.adam, step, lr, decay[name], old[name], grad)
+                name: optimisers.update(
+                    structure.optimizer, self.family.adam, step, lr, decay[name], old[name], grad
+                )
                 for name, grad in grads.items()
             }
             new, new_extra = self._after_step(task, old, old | new, extra, inputs, step)
@@ -158,13 +185,18 @@ class ReferenceEngine:
         inputs: Any,
         step: int,
     ) -> tuple[dict[str, optimisers.Update], Tensors]:
-        """What the family does to parameters and extra state once the optimiser has made its step."""
+        """What the family does to parameters and extra state once the optimiser has made its
+        step.
+        """
         if self.family.after_step is None:
             return new, extra
         params, first, second = ({name: value[i] for name, value in new.items()} for i in range(3))
-        stepped = self.family.after_step(task, Stepped(params, first, second, extra, _params(old)), inputs, step)
+        stepped = self.family.after_step(
+            task, Stepped(params, first, second, extra, _params(old)), inputs, step
+        )
         changed = {
-            name: optimisers.Update(stepped.params[name], stepped.first[name], stepped.second[name]) for name in new
+            name: optimisers.Update(stepped.params[name], stepped.first[name], stepped.second[name])
+            for name in new
         }
         return changed, stepped.extra
 
@@ -177,10 +209,15 @@ class ReferenceEngine:
         there = machine_bytes() if self.device == "cpu" else math.inf
         if each > there:
             raise MemoryError(
-                f"{samples:,} samples of a model need about {each / 1e9:.3g} GB at once, this process has "
+                f"{samples:,} samples of a model need about {each / 1e9:.3g} GB at once, this "
+                "process has "
                 f"{there / 1e9:.3g} GB"
             )
-        room = self.memory_gb * 1e9 if self.memory_gb else min(_DEFAULT_MEMORY_GB * 1e9, _SHARE * there)
+        room = (
+            self.memory_gb * 1e9
+            if self.memory_gb
+            else min(_DEFAULT_MEMORY_GB * 1e9, _SHARE * there)
+        )
         fit = int(room / each)
         for start in range(0, len(task), max(fit, 1)):
             yield slice(start, min(start + max(fit, 1), len(task)))
@@ -195,7 +232,9 @@ class ReferenceEngine:
         return torch.from_numpy(values.astype(np.float32)).to(self.device)
 
     def _threads(self, task: Task, samples: int) -> AbstractContextManager[None]:
-        """As many as find enough to do: at every operation on a small tensor threads would wait for each other."""
+        """As many as find enough to do: at every operation on a small tensor threads would wait for
+        each other.
+        """
         busy = len(task) * samples * task.structure.n_outputs // _CELLS_A_THREAD
         return torch_threads(self.threads or max(1, min(torch.get_num_threads(), busy)))
 
@@ -209,5 +248,7 @@ def _where(keep_new: torch.Tensor, new: torch.Tensor, old: torch.Tensor) -> torc
     return torch.where(keep_new.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
 
-def _update_where(keep_new: torch.Tensor, new: optimisers.Update, old: optimisers.Update) -> optimisers.Update:
+def _update_where(
+    keep_new: torch.Tensor, new: optimisers.Update, old: optimisers.Update
+) -> optimisers.Update:
     return optimisers.Update(*(_where(keep_new, a, b) for a, b in zip(new, old, strict=True)))

@@ -1,7 +1,7 @@
 """What an engine trains: M models of equal structure, and their state.
 
-A family makes its own `Structure` and `Task` of these. A `Task` never changes; a `State` is everything that must be
-kept to go on training bitwise where it stopped. Shapes: M models.
+A family makes its own `Structure` and `Task` of these. A `Task` never changes; a `State` is
+everything that must be kept to go on training bitwise where it stopped. Shapes: M models.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ SHARED = {"shared": True}
 
 @dataclass(frozen=True, kw_only=True)
 class Structure(ABC):
-    """What all models of a task share. Every field is a number or text, so structures can be compared and hashed."""
+    """What all models of a task share.
+
+    Every field is a number or text, so structures can be compared and hashed.
+    """
 
     steps: int = 10_000
     batch_size: int = 1024
@@ -50,11 +53,15 @@ class Structure(ABC):
     @property
     @abstractmethod
     def width(self) -> int:
-        """Numbers that a sample takes in a model, inputs and activations: memory is planned by it."""
+        """Numbers that a sample takes in a model, inputs and activations: memory is planned by
+        it.
+        """
 
     @property
     def built(self) -> bool:
-        """Whether such models are made by the family's `build`, not trained; their `steps` are 0."""
+        """Whether such models are made by the family's `build`, not trained; their `steps` are
+        0.
+        """
         return False
 
     @property
@@ -84,7 +91,8 @@ class Structure(ABC):
         return sum(math.prod(shape) for shape in self.param_shapes.values())
 
     def flat(self, params: Mapping[str, Array], multiple: int = 1) -> NDArray[np.float32]:
-        """Parameters [M, P] in the order of `param_shapes`, with zeros up to a multiple of so many numbers.
+        """Parameters [M, P] in the order of `param_shapes`, with zeros up to a multiple of so many
+        numbers.
 
         Owns its memory. The inverse of `unflat`.
         """
@@ -93,7 +101,9 @@ class Structure(ABC):
         return np.concatenate([*rows, end], axis=1)
 
     def unflat(self, theta: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """{name: [M, ...]}, views of the parameters [M, P] in the order of `param_shapes`; the end may be filled up."""
+        """{name: [M, ...]}, views of the parameters [M, P] in the order of `param_shapes`; the end
+        may be filled up.
+        """
         params, at = {}, 0
         for name, shape in self.param_shapes.items():
             size = math.prod(shape)
@@ -104,11 +114,15 @@ class Structure(ABC):
     @property
     def loss_steps(self) -> NDArray[np.int64]:
         """Steps whose training loss is recorded."""
-        return np.arange(0, self.steps if self.loss_every else 0, max(self.loss_every, 1), dtype=np.int64)
+        return np.arange(
+            0, self.steps if self.loss_every else 0, max(self.loss_every, 1), dtype=np.int64
+        )
 
     @property
     def snapshot_steps(self) -> NDArray[np.int64]:
-        """Numbers of finished steps after which the weights are kept, from 0 (the initial weights) to `steps`."""
+        """Numbers of finished steps after which the weights are kept, from 0 (the initial weights)
+        to `steps`.
+        """
         if not self.snapshots:
             return np.zeros(0, dtype=np.int64)
         return np.unique(np.linspace(0, self.steps, self.snapshots).round().astype(np.int64))
@@ -116,7 +130,9 @@ class Structure(ABC):
 
 @dataclass(frozen=True)
 class Task:
-    """M models of one structure, with what may differ between them; a family adds fields of its own."""
+    """M models of one structure, with what may differ between them; a family adds fields of its
+    own.
+    """
 
     structure: Any  # a family's `Structure`
     seed: NDArray[np.uint64]  # [M]
@@ -147,7 +163,9 @@ class Task:
 
 
 class Stepped(NamedTuple):
-    """Torch tensors [M, ...] by name, as a step of the optimiser leaves them and a family may change them."""
+    """Torch tensors [M, ...] by name, as a step of the optimiser leaves them and a family may
+    change them.
+    """
 
     params: dict[str, Any]
     first: dict[str, Any]
@@ -168,13 +186,17 @@ class State:
     second: dict[str, NDArray[np.float32]]  # Adam's second moments, as `params`
     diverged_at: NDArray[np.int64]  # [M]; the step at which a model stopped, -1 while it is fine
     history: NDArray[np.float32]  # [M, len(loss_steps)]; NaN where not reached
-    snapshots: dict[str, NDArray[np.float32]] = field(default_factory=dict)  # [M, len(snapshot_steps), ...]
-    extra: dict[str, Array] = field(default_factory=dict)  # [M, ...], of any type; a family's own, such as counters
+    # [M, len(snapshot_steps), ...]
+    snapshots: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    # [M, ...], of any type; a family's own, such as counters
+    extra: dict[str, Array] = field(default_factory=dict)
 
     _GROUPS = ("params", "first", "second", "snapshots", "extra")
 
     @classmethod
-    def initial(cls, task: Task, params: dict[str, NDArray[np.float32]], extra: Mapping[str, Array] = {}) -> State:
+    def initial(
+        cls, task: Task, params: dict[str, NDArray[np.float32]], extra: Mapping[str, Array] = {}
+    ) -> State:
         """State before the first step."""
         models, kept = len(task), task.structure.snapshot_steps
         return cls(

@@ -3,8 +3,9 @@
     from superpos import explain
     explain.shapley(W, b, x)    # W [M, n, m], b [M, n], x [B, n] -> [M, B, n outputs, n inputs]
 
-Every function takes many models at once, in double precision. Weights are W [M, n, m] of tied models, a pair
-(W1 [M, n, h], W2 [M, k, h]) of others, or `of_products(G)`; `hidden="relu"` is for models with a ReLU hidden layer.
+Every function takes many models at once, in double precision. Weights are W [M, n, m] of tied
+models, a pair (W1 [M, n, h], W2 [M, k, h]) of others, or `of_products(G)`; `hidden="relu"` is for
+models with a ReLU hidden layer.
 """
 
 from superpos.explain.attributions import (

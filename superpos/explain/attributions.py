@@ -1,10 +1,13 @@
-"""Attributions by gradients, along lines, and by taking single features away; importances over all data.
+"""Attributions by gradients, along lines, and by taking single features away; importances over all
+data.
 
-All are exact for the models of `layers`: a line through such a model is a few pieces on which it is linear.
-Sundararajan et al. 2017 (integrated gradients); Shrikumar et al. 2017 (DeepLIFT; with its rescale rule it is the same
-for one ReLU); Breiman 2001, Fisher et al. 2019 (permutation importance); Saltelli et al. 2010 (total Sobol indices).
+All are exact for the models of `layers`: a line through such a model is a few pieces on which it is
+linear. Sundararajan et al. 2017 (integrated gradients); Shrikumar et al. 2017 (DeepLIFT; with its
+rescale rule it is the same for one ReLU); Breiman 2001, Fisher et al. 2019 (permutation
+importance); Saltelli et al. 2010 (total Sobol indices).
 
-Shapes: M models, B inputs x [B, n] or [M, B, n], n features, k outputs; densities are a number, [M] or [M, n].
+Shapes: M models, B inputs x [B, n] or [M, B, n], n features, k outputs; densities are a number, [M]
+or [M, n].
 """
 
 from __future__ import annotations
@@ -16,14 +19,27 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from superpos.explain.layers import Activation, Layers, Weights, mean_output, mean_square, pieces, share_on
+from superpos.explain.layers import (
+    Activation,
+    Layers,
+    Weights,
+    mean_output,
+    mean_square,
+    pieces,
+    share_on,
+)
 from superpos.explain.values import MAX_INTEGRATED, baseline_of, rows_of
 from superpos.maths.moments import Monomial, Monomials, half_space_moments, second_order
 from superpos.maths.types import Floats
 
 
 def gradient(
-    W: Weights, b: ArrayLike, x: ArrayLike, *, hidden: Activation = "linear", output: Activation = "relu"
+    W: Weights,
+    b: ArrayLike,
+    x: ArrayLike,
+    *,
+    hidden: Activation = "linear",
+    output: Activation = "relu",
 ) -> Floats:
     """∂f_i/∂x_j [M, B, k, n]; 0 for every input of an output that is off, and at a kink."""
     model = Layers.of(W, b, hidden, output)
@@ -32,7 +48,12 @@ def gradient(
 
 
 def gradient_times_input(
-    W: Weights, b: ArrayLike, x: ArrayLike, *, hidden: Activation = "linear", output: Activation = "relu"
+    W: Weights,
+    b: ArrayLike,
+    x: ArrayLike,
+    *,
+    hidden: Activation = "linear",
+    output: Activation = "relu",
 ) -> Floats:
     """x_j ∂f_i/∂x_j [M, B, k, n]."""
     values = np.asarray(x, dtype=np.float64)
@@ -50,10 +71,12 @@ def integrated_gradients(
     hidden: Activation = "linear",
     output: Activation = "relu",
 ) -> Floats:
-    """The gradient integrated along the straight line from the baseline, times the way: [M, B, k, n], exactly.
+    """The gradient integrated along the straight line from the baseline, times the way: [M, B, k,
+    n], exactly.
 
-    The baseline is [n], [B, n] or [M, B, n], 0 without one; with a `background` [R, n] or [M, R, n] it is each of its
-    rows in turn, and the mean is returned (expected gradients). With a linear hidden layer this is DeepLIFT too.
+    The baseline is [n], [B, n] or [M, B, n], 0 without one; with a `background` [R, n] or [M, R, n]
+    it is each of its rows in turn, and the mean is returned (expected gradients). With a linear
+    hidden layer this is DeepLIFT too.
     """
     model = Layers.of(W, b, hidden, output)
     values = model.inputs(x)
@@ -94,7 +117,9 @@ def occlusion(
         without = z - model.products[:, None] * (values - others)[:, :, None]
         return model.activate(z) - model.activate(without)
     whole = model(values)
-    return np.stack([whole - model(_replaced(values, j, others)) for j in range(model.n_inputs)], axis=-1)
+    return np.stack(
+        [whole - model(_replaced(values, j, others)) for j in range(model.n_inputs)], axis=-1
+    )
 
 
 def resample_effect(
@@ -124,10 +149,12 @@ def sobol_total(
     hidden: Activation = "linear",
     output: Activation = "relu",
 ) -> Floats:
-    """Total Sobol indices, not divided: T_ij = ½ E[(f_i(x) − f_i(x with x_j drawn anew))²], [M, k, n].
+    """Total Sobol indices, not divided: T_ij = ½ E[(f_i(x) − f_i(x with x_j drawn anew))²], [M, k,
+    n].
 
-    Over all data, exactly, without inputs; that needs a linear hidden layer and up to 8 features. With inputs x the
-    mean over the other features is that over x, and only what x_j does is integrated. Raises `ValueError`.
+    Over all data, exactly, without inputs; that needs a linear hidden layer and up to 8 features.
+    With inputs x the mean over the other features is that over x, and only what x_j does is
+    integrated. Raises `ValueError`.
     """
     model = Layers.of(W, b, hidden, output)
     p = model.per_feature(density)
@@ -157,10 +184,11 @@ def permutation_importance(
 ) -> Floats:
     """What permuting feature j does to output i, [M, n, n], of models whose output i should be x_i.
 
-    of="loss": the rise of E (x_i − f_i)²; of="output": E (f_i(x) − f_i(x permuted))². With inputs x their feature j is
-    permuted once, by `seed`, the same for all models. With a `density` it is the exact value over independent
-    features: 2 T_ij of the output, and of the loss 2 Cov(x_i, f_i) for j = i and exactly 0 for every j ≠ i, since
-    x_i and the permuted inputs have the law of the data. Raises `ValueError`.
+    of="loss": the rise of E (x_i − f_i)²; of="output": E (f_i(x) − f_i(x permuted))². With inputs x
+    their feature j is permuted once, by `seed`, the same for all models. With a `density` it is the
+    exact value over independent features: 2 T_ij of the output, and of the loss 2 Cov(x_i, f_i) for
+    j = i and exactly 0 for every j ≠ i, since x_i and the permuted inputs have the law of the data.
+    Raises `ValueError`.
     """
     model = Layers.of(W, b, hidden, output)
     if of not in ("loss", "output"):
@@ -168,7 +196,9 @@ def permutation_importance(
     if (x is None) == (density is None):
         raise ValueError("x, density: allowed: one of them")
     if model.n_inputs != model.n_outputs:
-        raise ValueError(f"got {model.n_inputs} inputs and {model.n_outputs} outputs; allowed: as many")
+        raise ValueError(
+            f"got {model.n_inputs} inputs and {model.n_outputs} outputs; allowed: as many"
+        )
     if density is not None:
         if of == "output":
             return 2 * sobol_total(W, b, density=density, hidden=hidden, output=output)
@@ -208,19 +238,24 @@ def _redrawn(model: Layers, x: Floats, j: int, p: Floats) -> tuple[Floats, Float
 
 def _check_integral(model: Layers) -> None:
     if not model.is_affine:
-        raise ValueError("density: got models with a ReLU hidden layer; allowed: a linear one; give inputs x as well")
+        raise ValueError(
+            "density: got models with a ReLU hidden layer; allowed: a linear one; give inputs x as "
+            "well"
+        )
     if model.n_inputs > MAX_INTEGRATED:
         raise ValueError(
-            f"density: got {model.n_inputs} features; allowed: up to {MAX_INTEGRATED}; give inputs x as well"
+            f"density: got {model.n_inputs} features; allowed: up to {MAX_INTEGRATED}; give inputs "
+            "x as well"
         )
 
 
 def _total(model: Layers, p: Floats, j: int) -> Floats:
     """T_ij [M, k] of one feature j: E f² − E f f', where f' has x_j drawn anew.
 
-    Where both draws of x_j are on, the output is on for both just if it is on for the one that it is lower for. With
-    G_ij < 0 the feature is turned around, 1 − x_j: then the lower draw counts, whose density is 2 (1 − t), and the
-    mean of the other one is (1 + t)/2. All that is left are moments over one half-space, z = c + a·t > 0.
+    Where both draws of x_j are on, the output is on for both just if it is on for the one that it
+    is lower for. With G_ij < 0 the feature is turned around, 1 − x_j: then the lower draw counts,
+    whose density is 2 (1 − t), and the mean of the other one is (1 + t)/2. All that is left are
+    moments over one half-space, z = c + a·t > 0.
     """
     n = model.n_inputs
     order = [*(k for k in range(n) if k != j), j]
@@ -252,7 +287,9 @@ def _total(model: Layers, p: Floats, j: int) -> Floats:
 def _moments(
     a: Floats, b: Floats, chances: Floats, wanted: Monomials, certain: int | None = None
 ) -> dict[Monomial, Floats]:
-    """E[x^w 1(a·x + b > 0)] by monomial, of features [K, E] on with these chances, one of them for certain."""
+    """E[x^w 1(a·x + b > 0)] by monomial, of features [K, E] on with these chances, one of them for
+    certain.
+    """
 
     def chance(active: Monomial) -> Floats:
         if certain is not None and certain not in active:
@@ -267,7 +304,9 @@ def _moments(
     return dict(zip(wanted, values, strict=True))
 
 
-def _power(a: Floats, b: Floats, moments: Mapping[Monomial, Floats], power: int, times: Monomial = ()) -> Floats:
+def _power(
+    a: Floats, b: Floats, moments: Mapping[Monomial, Floats], power: int, times: Monomial = ()
+) -> Floats:
     """E[zᵖ x^times 1(z > 0)] [E] of z = a·x + b."""
     found = b**power * moments[times]
     for k in range(len(a)):

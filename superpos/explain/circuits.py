@@ -150,7 +150,9 @@ KINDS: Final = (*GATES, "backup", "random_gates", "illusion")
 
 
 def wires_of(kind: str, distractors: int, always_on: int) -> Wires:
-    """The nodes of circuits of a kind, one of `KINDS`, with unread gates; of illusions with pairs."""
+    """The nodes of circuits of a kind, one of `KINDS`, with unread gates; of illusions with
+    pairs.
+    """
     of_one_input = {"backup": (1, 2), "illusion": (1, 1)}
     n_inputs, n_gates = {**of_one_input, "random_gates": (4, 3)}.get(kind, (2, 1))
     beside = 2 * distractors if kind == "illusion" else distractors

@@ -1,4 +1,5 @@
-"""Attribution patching: effects of parts and edges estimated by gradients, at one point or along a path.
+"""Attribution patching: effects of parts and edges estimated by gradients, at one point or along a
+path.
 
 An estimate replaces the second run of `patching` by a gradient. It is right where the model is
 linear between the two runs; a softmax that has decided has no gradient. With edges it is edge

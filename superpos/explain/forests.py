@@ -1,8 +1,10 @@
-"""Importances of inputs as random forests see them, which are fitted to a model's outputs (Breiman 2001).
+"""Importances of inputs as random forests see them, which are fitted to a model's outputs (Breiman
+2001).
 
-Impurity importance is what the splits on an input explain of the rows that the trees were fitted to: it is above 0 for
-inputs that say nothing, and the more values an input has, the higher (Strobl et al. 2007). Permutation importance is
-how much worse the forest does on other rows when one input is shuffled. Needs scikit-learn, the extra `forests`.
+Impurity importance is what the splits on an input explain of the rows that the trees were fitted
+to: it is above 0 for inputs that say nothing, and the more values an input has, the higher (Strobl
+et al. 2007). Permutation importance is how much worse the forest does on other rows when one input
+is shuffled. Needs scikit-learn, the extra `forests`.
 
 Shapes: M models, B rows x [B, n] or [M, B, n], n features, k outputs.
 """
@@ -36,10 +38,12 @@ def forest_impurity(
     hidden: Activation = "linear",
     output: Activation = "relu",
 ) -> Floats:
-    """Impurity importances [M, k, n]; those of an output add up to 1, or are 0 where nothing splits.
+    """Impurity importances [M, k, n]; those of an output add up to 1, or are 0 where nothing
+    splits.
 
-    A forest is fitted to the first half of the rows for every output, of which `noise` times the standard deviation is
-    added to each value. Raises `ValueError` for fewer than four rows, `MissingPackageError` without scikit-learn.
+    A forest is fitted to the first half of the rows for every output, of which `noise` times the
+    standard deviation is added to each value. Raises `ValueError` for fewer than four rows,
+    `MissingPackageError` without scikit-learn.
     """
 
     def importance(forest: Any, held_out: Floats, targets: Floats) -> Floats:
@@ -67,7 +71,9 @@ def forest_permutation(
     def importance(forest: Any, held_out: Floats, targets: Floats) -> Floats:
         from sklearn.inspection import permutation_importance
 
-        found = permutation_importance(forest, held_out, targets, n_repeats=_REPEATS, random_state=seed)
+        found = permutation_importance(
+            forest, held_out, targets, n_repeats=_REPEATS, random_state=seed
+        )
         return np.asarray(found.importances_mean)
 
     return _forests(Layers.of(W, b, hidden, output), x, noise, trees, seed, importance)

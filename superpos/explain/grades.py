@@ -1,9 +1,12 @@
-"""How right an explanation is, question by question. What is graded is every output, with every input, that moves.
+"""How right an explanation is, question by question.
 
-drop, resample: how often the strongest cause is named; of several that are named alike each counts for its share, and
-who gives 0 to every input names none. sets: R² over all 2ⁿ sets of inputs at once. global, structure: the rank
-correlation of mean absolute attributions with what is true of the model, over the inputs of an output.
-A model of which nothing can be graded has the grade NaN, and the count of what was graded says so.
+What is graded is every output, with every input, that moves.
+
+drop, resample: how often the strongest cause is named; of several that are named alike each counts
+for its share, and who gives 0 to every input names none. sets: R² over all 2ⁿ sets of inputs at
+once. global, structure: the rank correlation of mean absolute attributions with what is true of the
+model, over the inputs of an output. A model of which nothing can be graded has the grade NaN, and
+the count of what was graded says so.
 
 Shapes: M models, B inputs, n features, k outputs.
 """
@@ -26,7 +29,8 @@ class Grade(NamedTuple):
     """Grades of one method on one question, one per model."""
 
     grade: Floats  # [M]
-    missed: Floats  # [M], share of the real causes that were given exactly 0; NaN where the question has no causes
+    # [M], share of the real causes that were given exactly 0; NaN where the question has no causes
+    missed: Floats
     signs: Floats  # [M], share of the real causes with the right sign
     graded: Floats  # [M], outputs (with their inputs) that were graded
     still: Floats  # [M], outputs that do not move, whatever is done
@@ -55,10 +59,11 @@ def _largest(values: Floats) -> NDArray[np.bool_]:
 
 
 def of_sets(truth: Sets, found: Floats) -> Grade:
-    """R² of attributions [M, B, k, n] as predictions of f(x) − v(S) for all sets, over inputs and outputs together.
+    """R² of attributions [M, B, k, n] as predictions of f(x) − v(S) for all sets, over inputs and
+    outputs together.
 
-    Over the sets v is its mean, the additive part with Banzhaf values β, and a rest that no additive explanation
-    reaches: the error of φ is (f(x) − Σφ/2 − mean)² + Σ(φ − β)²/4 + rest.
+    Over the sets v is its mean, the additive part with Banzhaf values β, and a rest that no
+    additive explanation reaches: the error of φ is (f(x) − Σφ/2 − mean)² + Σ(φ − β)²/4 + rest.
     """
     moves = truth.variance > ZERO**2
     rest = truth.variance - (truth.best**2).sum(-1) / 4
@@ -73,7 +78,9 @@ def of_sets(truth: Sets, found: Floats) -> Grade:
 
 
 def of_model(truth: Floats, found: Floats) -> Grade:
-    """Mean rank correlation over outputs of importances [M, k, n] with what is true of each model."""
+    """Mean rank correlation over outputs of importances [M, k, n] with what is true of each
+    model.
+    """
     from scipy.stats import rankdata  # commands that only list figures do without it
 
     ranks = [rankdata(np.abs(values), axis=-1) for values in (truth, found)]
@@ -85,7 +92,13 @@ def of_model(truth: Floats, found: Floats) -> Grade:
     known = np.where(spread[1] > 0, correlation, 0.0)  # one importance for all says nothing
     real = np.abs(truth) > ZERO
     unknown = np.full(len(truth), np.nan)
-    return Grade(_mean(known, graded), _mean(np.abs(found) <= ZERO, real), unknown, _count(graded), _count(~graded))
+    return Grade(
+        _mean(known, graded),
+        _mean(np.abs(found) <= ZERO, real),
+        unknown,
+        _count(graded),
+        _count(~graded),
+    )
 
 
 def _mean(values: NDArray[Any], chosen: NDArray[np.bool_]) -> Floats:

@@ -1,4 +1,6 @@
-"""Keys of `superpos explain` and of `run.explain`: what is asked of a finished run, of which nothing is trained."""
+"""Keys of `superpos explain` and of `run.explain`: what is asked of a finished run, of which
+nothing is trained.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ METHODS: Final = (
     "forest_permutation",
     "random",
 )
-"""Methods that can be graded: public functions of `superpos.explain` by their names, and random numbers."""
+"""Methods that can be graded: public functions of `superpos.explain` by their names, and random
+numbers.
+"""
 FORESTS: Final = ("forest_impurity", "forest_permutation")
 """Methods that need scikit-learn and take seconds a model: by name alone."""
 ALL: Final = "all"
@@ -65,7 +69,9 @@ class ExplainConfig:
         words="an integer, at least 1, or data (drawn as the model's data)",
     )
     inputs: int = key("int", 64, "test inputs", low=1, high=100_000)
-    lime_width: float | None = key("number", None, "width of LIME's kernel", low=1e-6, high=1e6, null=".75 √n")
+    lime_width: float | None = key(
+        "number", None, "width of LIME's kernel", low=1e-6, high=1e6, null=".75 √n"
+    )
     lime_samples: int = key("int", 5000, "samples of LIME", low=2, high=10**9)
     lime_ridge: float = key("number", 1.0, "ridge of LIME", low=0, high=1e9)
 

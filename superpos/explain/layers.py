@@ -2,8 +2,9 @@
 
     h = act(x W1),    z = h W2ᵀ + b,    f = relu(z) or z.
 
-On a straight line through the inputs such a model is a row of pieces on which z is linear: one where the hidden layer
-is linear, else as many as hidden units switch. Everything that integrates along a line integrates over `pieces`.
+On a straight line through the inputs such a model is a row of pieces on which z is linear: one
+where the hidden layer is linear, else as many as hidden units switch. Everything that integrates
+along a line integrates over `pieces`.
 
 Shapes: M models, B inputs x [B, n] or [M, B, n], n features, h hidden units, k outputs.
 """
@@ -43,15 +44,27 @@ class Layers:
     output: Activation = "relu"
 
     @classmethod
-    def of(cls, W: Weights, b: ArrayLike, hidden: Activation = "linear", output: Activation = "relu") -> Layers:
-        """Models of these weights and biases, in double precision. Raises `ValueError` where they do not fit."""
+    def of(
+        cls, W: Weights, b: ArrayLike, hidden: Activation = "linear", output: Activation = "relu"
+    ) -> Layers:
+        """Models of these weights and biases, in double precision.
+
+        Raises `ValueError` where they do not fit.
+        """
         pair = W if isinstance(W, tuple) else (W, W)
         W1, W2 = (np.asarray(weights, dtype=np.float64) for weights in pair)
         bias = np.asarray(b, dtype=np.float64)
         for name, value in (("hidden", hidden), ("output", output)):
             if value not in get_args(Activation):
-                raise ValueError(f"{name}: got {value!r}; allowed: {', '.join(get_args(Activation))}")
-        if W1.ndim != 3 or W2.ndim != 3 or W1.shape[::2] != W2.shape[::2] or bias.shape != W2.shape[:2]:
+                raise ValueError(
+                    f"{name}: got {value!r}; allowed: {', '.join(get_args(Activation))}"
+                )
+        if (
+            W1.ndim != 3
+            or W2.ndim != 3
+            or W1.shape[::2] != W2.shape[::2]
+            or bias.shape != W2.shape[:2]
+        ):
             raise ValueError(
                 f"W and b: got shapes {W1.shape}, {W2.shape} and {bias.shape}; "
                 "allowed: W [M, n, h], or a pair (W1 [M, n, h], W2 [M, k, h]), and b [M, k]"
@@ -90,17 +103,30 @@ class Layers:
         """Inputs as [M, B, n]. Raises `ValueError` for other shapes."""
         values = np.asarray(x, dtype=np.float64)
         shared = values.ndim == 2
-        if values.shape[-1:] != (self.n_inputs,) or not (shared or values.shape[:-2] == (len(self),)):
-            raise ValueError(f"x: got shape {values.shape}; allowed: [B, n] or [M, B, n] with n = {self.n_inputs}")
+        if values.shape[-1:] != (self.n_inputs,) or not (
+            shared or values.shape[:-2] == (len(self),)
+        ):
+            raise ValueError(
+                f"x: got shape {values.shape}; allowed: [B, n] or [M, B, n] with n = "
+                f"{self.n_inputs}"
+            )
         return np.broadcast_to(values, (len(self), *values.shape[-2:]))
 
     def per_feature(self, density: ArrayLike) -> Floats:
-        """Densities [M, n] of a number, one for each model [M], or [M, n]. Raises `ValueError` for others."""
+        """Densities [M, n] of a number, one for each model [M], or [M, n].
+
+        Raises `ValueError` for others.
+        """
         values = np.asarray(density, dtype=np.float64)
         values = values[:, None] if values.ndim == 1 else values
         wanted = (len(self), self.n_inputs)
-        if values.ndim > 2 or any(have not in (1, want) for have, want in zip(values.shape, wanted, strict=False)):
-            raise ValueError(f"density: got shape {values.shape}; allowed: a number, [M] or [M, n], here {wanted}")
+        if values.ndim > 2 or any(
+            have not in (1, want) for have, want in zip(values.shape, wanted, strict=False)
+        ):
+            raise ValueError(
+                f"density: got shape {values.shape}; allowed: a number, [M] or [M, n], here "
+                f"{wanted}"
+            )
         if not ((values > 0) & (values <= 1)).all():
             raise ValueError("density: allowed: numbers above 0, up to 1")
         return np.broadcast_to(values, wanted)
@@ -120,7 +146,9 @@ class Layers:
         return self.activate(self.before(x))
 
     def is_on(self, z: Floats) -> Floats:
-        """1 where an output's slope is that of z, 0 where it is off; at the kink it is off, as torch has it."""
+        """1 where an output's slope is that of z, 0 where it is off; at the kink it is off, as
+        torch has it.
+        """
         return (z > 0).astype(np.float64) if self.output == "relu" else np.ones_like(z)
 
     def slopes(self, x: Floats) -> Floats:
@@ -141,7 +169,9 @@ class Piece(NamedTuple):
 
 
 def pieces(model: Layers, start: Floats, end: Floats) -> Iterator[Piece]:
-    """The pieces of the straight lines between inputs [M, B, n], one line for each model and input, in order."""
+    """The pieces of the straight lines between inputs [M, B, n], one line for each model and input,
+    in order.
+    """
     if model.is_affine:
         yield Piece(np.ones((1, 1, 1)), model.before(start), model.before(end), model.slopes(start))
         return
@@ -172,7 +202,9 @@ def share_on(model: Layers, low: Floats, high: Floats) -> Floats:
 
 
 def mean_output(model: Layers, low: Floats, high: Floats) -> Floats:
-    """The mean output over a piece, [M, B, k]: nothing cancels, however short the way from `low` to `high` is."""
+    """The mean output over a piece, [M, B, k]: nothing cancels, however short the way from `low` to
+    `high` is.
+    """
     if model.output == "linear":
         return (low + high) / 2
     return np.asarray(share_on(model, low, high) * (np.maximum(low, 0) + np.maximum(high, 0)) / 2)

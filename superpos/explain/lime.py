@@ -1,17 +1,18 @@
 """LIME for tables, in closed form and sampled (Ribeiro et al. 2016; Garreau & von Luxburg 2020).
 
-LIME draws N samples around the mean of the data, not around the input: independent normals with the mean μ and the
-standard deviation s of each feature. A sample at the distance d of the input, in units of s, weighs exp(−d²/2w²); a
-ridge regression with penalty α on the scaled features gives one coefficient each.
+LIME draws N samples around the mean of the data, not around the input: independent normals with the
+mean μ and the standard deviation s of each feature. A sample at the distance d of the input, in
+units of s, weighs exp(−d²/2w²); a ridge regression with penalty α on the scaled features gives one
+coefficient each.
 
-Weights and samples together are normal, with centre c = (w²μ/s + u)/(1 + w²) and variance κ = w²/(1 + w²) in scaled
-units, u = x/s, and total weight N ω, ω = κ^(n/2) exp(−‖u − μ/s‖²/2(1 + w²)). By Stein's lemma the coefficient of
-feature j for one ReLU output is, as N grows,
+Weights and samples together are normal, with centre c = (w²μ/s + u)/(1 + w²) and variance κ = w²/(1
++ w²) in scaled units, u = x/s, and total weight N ω, ω = κ^(n/2) exp(−‖u − μ/s‖²/2(1 + w²)). By
+Stein's lemma the coefficient of feature j for one ReLU output is, as N grows,
 
     s_j G_ij · Φ(z_i(c s)/σ_i) · Nωκ/(Nωκ + α),    σ_i² = κ Σ_j (s_j G_ij)².
 
-So every explanation is parallel to row i of G, at every input and width: what is local is one scale. And with a small
-width it is the ridge that decides, since ω falls far below α/N.
+So every explanation is parallel to row i of G, at every input and width: what is local is one
+scale. And with a small width it is the ridge that decides, since ω falls far below α/N.
 
 Shapes: M models, B inputs x [B, n] or [M, B, n], n features, k outputs.
 """
@@ -49,7 +50,8 @@ def lime(
     hidden: Activation = "linear",
     output: Activation = "relu",
 ) -> Floats:
-    """What LIME's linear model says that each input contributes, coefficient times value: [M, B, k, n].
+    """What LIME's linear model says that each input contributes, coefficient times value: [M, B, k,
+    n].
 
     `lime_coefficients` has the arguments and the coefficients as the package prints them.
     """
@@ -74,13 +76,15 @@ def lime_coefficients(
     hidden: Activation = "linear",
     output: Activation = "relu",
 ) -> Floats:
-    """LIME's coefficients of every output, for features in units of their standard deviation: [M, B, k, n].
+    """LIME's coefficients of every output, for features in units of their standard deviation: [M,
+    B, k, n].
 
-    Mean and standard deviation are those of data of a `density` (a number, [M] or [M, n]), or of the rows of a
-    `background` [R, n] or [M, R, n]. `width` is that of the kernel, .75 √n without one. Without a `seed` this is the
-    value to which the coefficients converge with that many samples' worth of weight, else what such samples give; the
-    input is the first of them, as in the package. Raises `ValueError`, also for models with a ReLU hidden layer without
-    a seed: they have no closed form.
+    Mean and standard deviation are those of data of a `density` (a number, [M] or [M, n]), or of
+    the rows of a `background` [R, n] or [M, R, n]. `width` is that of the kernel, .75 √n without
+    one. Without a `seed` this is the value to which the coefficients converge with that many
+    samples' worth of weight, else what such samples give; the input is the first of them, as in the
+    package. Raises `ValueError`, also for models with a ReLU hidden layer without a seed: they have
+    no closed form.
     """
     model = Layers.of(W, b, hidden, output)
     law = _law(model, density, background)
@@ -100,24 +104,39 @@ def _coefficients(
     w = 0.75 * np.sqrt(model.n_inputs) if width is None else float(width)
     if w <= 0 or samples < 2 or ridge < 0:
         raise ValueError(
-            f"width, samples, ridge: got {w}, {samples} and {ridge}; allowed: above 0, 2 or more, 0 or more"
+            f"width, samples, ridge: got {w}, {samples} and {ridge}; allowed: above 0, 2 or more, "
+            "0 or more"
         )
     if seed is not None:
         return _sampled(model, values, law, w, samples, ridge, seed)
     if not model.is_affine:
-        raise ValueError("LIME has no closed form with a ReLU hidden layer; give a seed to sample it")
-    return _closed(model, values, law, w) * ridge_factor(model, values, law, w, samples, ridge)[..., None, None]
+        raise ValueError(
+            "LIME has no closed form with a ReLU hidden layer; give a seed to sample it"
+        )
+    return (
+        _closed(model, values, law, w)
+        * ridge_factor(model, values, law, w, samples, ridge)[..., None, None]
+    )
 
 
 def lime_ridge_factor(
-    n: int, distance: ArrayLike, *, width: float | None = None, samples: int = 5000, ridge: float = 1.0
+    n: int,
+    distance: ArrayLike,
+    *,
+    width: float | None = None,
+    samples: int = 5000,
+    ridge: float = 1.0,
 ) -> Floats:
-    """The factor by which the ridge shrinks coefficients, at inputs at these `distance`s of the data mean (scaled)."""
+    """The factor by which the ridge shrinks coefficients, at inputs at these `distance`s of the
+    data mean (scaled).
+    """
     w = 0.75 * np.sqrt(n) if width is None else float(width)
     return _ridge_factor(n, np.asarray(distance, dtype=np.float64) ** 2, w, samples, ridge)
 
 
-def ridge_factor(model: Layers, x: Floats, law: _Law, w: float, samples: int, ridge: float) -> Floats:
+def ridge_factor(
+    model: Layers, x: Floats, law: _Law, w: float, samples: int, ridge: float
+) -> Floats:
     """The same [M, B] of inputs."""
     square = (((x - law.mean[:, None]) / law.std[:, None]) ** 2).sum(-1)
     return _ridge_factor(model.n_inputs, square, w, samples, ridge)
@@ -157,8 +176,12 @@ def _law(model: Layers, density: ArrayLike | None, background: ArrayLike | None)
     return _Law(p / 2, np.sqrt(p / 3 - p**2 / 4))
 
 
-def _sampled(model: Layers, x: Floats, law: _Law, w: float, samples: int, ridge: float, seed: int) -> Floats:
-    """Coefficients [M, B, k, n] of one set of samples, which all models and inputs share in scaled units."""
+def _sampled(
+    model: Layers, x: Floats, law: _Law, w: float, samples: int, ridge: float, seed: int
+) -> Floats:
+    """Coefficients [M, B, k, n] of one set of samples, which all models and inputs share in scaled
+    units.
+    """
     n = model.n_inputs
     drawn = np.random.default_rng(seed).standard_normal((samples - 1, n))  # beside the input itself
     found = np.empty((*x.shape[:2], model.n_outputs, n))

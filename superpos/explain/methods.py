@@ -72,7 +72,10 @@ Options = Mapping[str, Any]
 
 
 def attribute(method: str, known: Known, x: Floats, options: Options) -> Attributed:
-    """What a method says of every output at inputs x [M, B, n]. Raises `ValueError` as the functions do."""
+    """What a method says of every output at inputs x [M, B, n].
+
+    Raises `ValueError` as the functions do.
+    """
     return _METHODS[method](known, x, options)
 
 
@@ -117,7 +120,10 @@ def _occlusion(known: Known, x: Floats, options: Options) -> Attributed:
     if "background" not in given:
         return _call(attributions.occlusion, known, x, **given)
     rows = given["background"]
-    found = [_call(attributions.occlusion, known, x, baseline=rows[:, [row]]).values for row in range(ROWS)]
+    found = [
+        _call(attributions.occlusion, known, x, baseline=rows[:, [row]]).values
+        for row in range(ROWS)
+    ]
     return Attributed(np.mean(found, axis=0))
 
 
@@ -137,7 +143,9 @@ def _shapley(known: Known, x: Floats, options: Options) -> Attributed:
 
 
 def _conditional_shapley(known: Known, x: Floats, options: Options) -> Attributed:
-    return _call(values.conditional_shapley, known, x, density=known.density, set_size=known.set_size)
+    return _call(
+        values.conditional_shapley, known, x, density=known.density, set_size=known.set_size
+    )
 
 
 def _banzhaf(known: Known, x: Floats, options: Options) -> Attributed:
@@ -161,11 +169,15 @@ def _sobol_total(known: Known, x: Floats, options: Options) -> Attributed:
 
 
 def _forest_impurity(known: Known, x: Floats, options: Options) -> Attributed:
-    return _call(forests.forest_impurity, known, data(known.density, set_size=known.set_size, seed=5))
+    return _call(
+        forests.forest_impurity, known, data(known.density, set_size=known.set_size, seed=5)
+    )
 
 
 def _forest_permutation(known: Known, x: Floats, options: Options) -> Attributed:
-    return _call(forests.forest_permutation, known, data(known.density, set_size=known.set_size, seed=5))
+    return _call(
+        forests.forest_permutation, known, data(known.density, set_size=known.set_size, seed=5)
+    )
 
 
 def _random(known: Known, x: Floats, options: Options) -> Attributed:

@@ -1,7 +1,7 @@
 """Explanations of the models of a finished run, graded and kept: RUN/explain/ID.
 
-A part holds the grades of the chosen models of one chunk; what is there is not made again. Nothing is trained, and
-nothing of this is part of the run's digest.
+A part holds the grades of the chosen models of one chunk; what is there is not made again. Nothing
+is trained, and nothing of this is part of the run's digest.
 """
 
 from __future__ import annotations
@@ -51,7 +51,11 @@ class Asked:
         """
         known = schema()
         values = dict(known.defaults)
-        faults = [f"{name}: {did_you_mean(name, list(known.keys))}" for name in given if name not in known.keys]
+        faults = [
+            f"{name}: {did_you_mean(name, list(known.keys))}"
+            for name in given
+            if name not in known.keys
+        ]
         for name in given.keys() & known.keys:
             several = isinstance(given[name], list | tuple)
             if several and name not in SEVERAL:
@@ -64,7 +68,9 @@ class Asked:
                 faults.append(f"{name}: {fault}")
         if faults:
             raise ConfigError(faults)
-        lists = {name: value if isinstance(value, list) else [value] for name, value in values.items()}
+        lists = {
+            name: value if isinstance(value, list) else [value] for name, value in values.items()
+        }
         methods, questions = (dict.fromkeys(lists.pop(name)) for name in SEVERAL)
         options = {name: value[0] for name, value in lists.items()}
         asked = cls(_methods(tuple(methods), tuple(questions), options), tuple(questions), options)
@@ -72,17 +78,24 @@ class Asked:
         return asked
 
     def check(self) -> None:
-        """Raises `ConfigError` for a method that has no answer to any of the questions, or to this background."""
+        """Raises `ConfigError` for a method that has no answer to any of the questions, or to this
+        background.
+        """
         inputs = [question for question in self.questions if question in truth.ABOUT_INPUTS]
         faults = [
-            f"explain.method={method}: says nothing of single inputs, which explain.question={question} is about; "
+            f"explain.method={method}: says nothing of single inputs, which "
+            f"explain.question={question} is about; "
             "allowed: global, structure"
             for method in self.methods
             for question in inputs
             if method in ABOUT_MODELS
         ]
         if not forests.installed():
-            faults += [f"explain.method={name}: {forests.MISSING}" for name in self.methods if name in FORESTS]
+            faults += [
+                f"explain.method={name}: {forests.MISSING}"
+                for name in self.methods
+                if name in FORESTS
+            ]
         if self.options["explain.background"] == "data" and "integrated_gradients" in self.methods:
             faults.append("explain.background=data: integrated_gradients takes zero, mean or rows")
         if faults:
@@ -94,28 +107,45 @@ class Asked:
         faults = []
         for question in ("sets", "global"):
             if question in self.questions and n > MAX_FEATURES:
-                faults.append(f"explain.question={question}: got {n} features; allowed: up to {MAX_FEATURES}")
-        conditional = "conditional_shapley" in self.methods or self.options["explain.value"] == "conditional"
+                faults.append(
+                    f"explain.question={question}: got {n} features; allowed: up to {MAX_FEATURES}"
+                )
+        conditional = (
+            "conditional_shapley" in self.methods or self.options["explain.value"] == "conditional"
+        )
         if conditional and known.set_size == 1:
             faults.append(
-                "explain.value=conditional: got independent features, where it is the interventional value; "
+                "explain.value=conditional: got independent features, where it is the "
+                "interventional value; "
                 "allowed: data.correlation=correlated"
             )
         limit = MAX_INTEGRATED if self.options["explain.background"] == "data" else MAX_FEATURES
         if conditional and n > MAX_INTEGRATED:
             faults.append(f"conditional values: got {n} features; allowed: up to {MAX_INTEGRATED}")
         if "banzhaf" in self.methods and n > limit:
-            faults.append(f"explain.method=banzhaf: got {n} features; allowed: up to {limit}, shapley takes more")
+            faults.append(
+                f"explain.method=banzhaf: got {n} features; allowed: up to {limit}, shapley takes "
+                "more"
+            )
         if not known.layers.is_affine:
             if conditional:
-                faults.append("explain.value=conditional: needs a linear hidden layer, found a ReLU one")
+                faults.append(
+                    "explain.value=conditional: needs a linear hidden layer, found a ReLU one"
+                )
             if "structure" in self.questions:
-                faults.append("explain.question=structure: needs a linear hidden layer, found a ReLU one")
+                faults.append(
+                    "explain.question=structure: needs a linear hidden layer, found a ReLU one"
+                )
             if self.options["explain.background"] == "data" and "banzhaf" in self.methods:
-                faults.append("explain.background=data: banzhaf needs a linear hidden layer, found a ReLU one")
+                faults.append(
+                    "explain.background=data: banzhaf needs a linear hidden layer, found a ReLU one"
+                )
         active = self.options["explain.active"]
         if active != "data" and active > n:
-            faults.append(f"explain.active: got {active}; allowed: up to the {n} features of the models, or data")
+            faults.append(
+                f"explain.active: got {active}; allowed: up to the {n} features of the models, or "
+                "data"
+            )
         if faults:
             raise ConfigError(faults)
 
@@ -130,12 +160,16 @@ class Asked:
         }
 
 
-def _methods(given: tuple[str, ...], questions: tuple[str, ...], options: Mapping[str, Any]) -> tuple[str, ...]:
+def _methods(
+    given: tuple[str, ...], questions: tuple[str, ...], options: Mapping[str, Any]
+) -> tuple[str, ...]:
     """The methods by name; "all" are those that have an answer."""
     if ALL not in given:
         return given
     if len(given) > 1:
-        raise ConfigError(f"explain.method: got all and {len(given) - 1} more; allowed: all alone, or names")
+        raise ConfigError(
+            f"explain.method: got all and {len(given) - 1} more; allowed: all alone, or names"
+        )
     left_out = {"conditional_shapley", *FORESTS}
     if set(questions) & set(truth.ABOUT_INPUTS):
         left_out |= set(ABOUT_MODELS)
@@ -154,26 +188,39 @@ def explain(
 ) -> pd.DataFrame:
     """Grades of explanation methods for models of the run, one row per model, method and question.
 
-    `method` and `question` are names or lists of them; `models` is "all", "best" (of every setting) or numbers;
-    `keys` are the other explain.* keys without their group: background="mean", inputs=200. What was graded before is
-    read from RUN/explain. Columns: model, row_id, method, question, grade (NaN where no output moves), missed and
-    signs (of the real causes: the share that was given exactly 0, and the share with the right sign), graded and still
-    (outputs that were graded, and that do not move), error (mean standard error where values were sampled).
+    `method` and `question` are names or lists of them; `models` is "all", "best" (of every setting)
+    or numbers; `keys` are the other explain.* keys without their group: background="mean",
+    inputs=200. What was graded before is read from RUN/explain. Columns: model, row_id, method,
+    question, grade (NaN where no output moves), missed and signs (of the real causes: the share
+    that was given exactly 0, and the share with the right sign), graded and still (outputs that
+    were graded, and that do not move), error (mean standard error where values were sampled).
 
-    Raises `ConfigError` for what cannot be asked, `SuperposError` for models of which nothing can be said.
+    Raises `ConfigError` for what cannot be asked, `SuperposError` for models of which nothing can
+    be said.
     """
-    given = {"explain.method": method, "explain.question": question, **{f"explain.{key}": keys[key] for key in keys}}
+    given = {
+        "explain.method": method,
+        "explain.question": question,
+        **{f"explain.{key}": keys[key] for key in keys},
+    }
     asked = Asked.of(given)
     words = models if isinstance(models, str) else ",".join(str(int(model)) for model in models)
     return graded(run, asked, words)
 
 
-def graded(run: Run, asked: Asked, models: str = ALL, progress: Progress | None = None) -> pd.DataFrame:
-    """The same of a request: made where it is not there. Nothing is written where a model cannot be asked."""
+def graded(
+    run: Run, asked: Asked, models: str = ALL, progress: Progress | None = None
+) -> pd.DataFrame:
+    """The same of a request: made where it is not there.
+
+    Nothing is written where a model cannot be asked.
+    """
     parts = dict(_parts(run, models))
     if not parts:
         raise IncompleteError(f"{run.path} has no finished models to explain; train it first")
-    numbers: str | list[int] = ALL if models == ALL else sorted(int(i) for rows in parts.values() for i in rows)
+    numbers: str | list[int] = (
+        ALL if models == ALL else sorted(int(i) for rows in parts.values() for i in rows)
+    )
     kept = ExplanationFiles(run.path, asked.facts(numbers))
     missing = [part for part in parts if not kept.has(part)]
     for part in missing:
@@ -196,7 +243,9 @@ def graded(run: Run, asked: Asked, models: str = ALL, progress: Progress | None 
 
 
 def kept(run: Any) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """The options and grades of every explanation that is kept of a run; none of a run that is no folder."""
+    """The options and grades of every explanation that is kept of a run; none of a run that is no
+    folder.
+    """
     if not isinstance(run, Run):
         return []
     found = []
@@ -210,8 +259,14 @@ def known_models(run: Run, models: Sequence[int]) -> Known:
     """Models of one chunk. Raises `SuperposError` for a family without one hidden layer."""
     family = run.require_family()
     if family.one_layer is None:
-        why = f"with functions of a user's own ({family.functions})" if family.functions else f"{family.name!r}"
-        raise SuperposError(f"explanations need models with one hidden layer, found the family {why}")
+        why = (
+            f"with functions of a user's own ({family.functions})"
+            if family.functions
+            else f"{family.name!r}"
+        )
+        raise SuperposError(
+            f"explanations need models with one hidden layer, found the family {why}"
+        )
     return Known.of(family.one_layer(run, models))
 
 
@@ -270,7 +325,9 @@ def _answer(question: truth.Question, known: Known, x: Floats) -> Floats | truth
     return truth.effects(W, b, x, question, density=known.density, **known.activations)
 
 
-def _grade(answer: Floats | truth.Sets, found: Attributed, question: truth.Question) -> grades.Grade:
+def _grade(
+    answer: Floats | truth.Sets, found: Attributed, question: truth.Question
+) -> grades.Grade:
     if isinstance(answer, truth.Sets):
         return grades.of_sets(answer, found.values)
     if question in truth.ABOUT_INPUTS:

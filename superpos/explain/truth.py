@@ -1,9 +1,11 @@
-"""What is true of a model whose mechanism is known. Truth is a question: each has its own answer, all exact here.
+"""What is true of a model whose mechanism is known.
+
+Truth is a question: each has its own answer, all exact here.
 
 drop:      f_i(x) − f_i(x with x_j = 0): which input is a cause, its sign, the strongest.
 resample:  the same against the mean over x_j drawn anew from the data.
-sets:      f_i(x) − f_i(x with the inputs outside of S at 0) for all sets S, which is what an explanation that adds up
-           would have to predict: Σ_{j∉S} φ_ij.
+sets:      f_i(x) − f_i(x with the inputs outside of S at 0) for all sets S, which is what an
+           explanation that adds up would have to predict: Σ_{j∉S} φ_ij.
 global:    the total Sobol index T_ij = ½ E[(f_i(x) − f_i(x with x_j drawn anew))²].
 structure: G_ij itself, the weights from input j to output i.
 
@@ -40,8 +42,18 @@ class Sets(NamedTuple):
     whole: Floats  # [M, B, k], f(x)
 
 
-def sets(W: Weights, b: ArrayLike, x: ArrayLike, *, hidden: Activation = "linear", output: Activation = "relu") -> Sets:
-    """v(S) = f(x with the inputs outside of S at 0) in mean, variance and best additive fit. At most 12 features."""
+def sets(
+    W: Weights,
+    b: ArrayLike,
+    x: ArrayLike,
+    *,
+    hidden: Activation = "linear",
+    output: Activation = "relu",
+) -> Sets:
+    """v(S) = f(x with the inputs outside of S at 0) in mean, variance and best additive fit.
+
+    At most 12 features.
+    """
     model = Layers.of(W, b, hidden, output)
     values = model.inputs(x)
     n = model.n_inputs
@@ -52,7 +64,11 @@ def sets(W: Weights, b: ArrayLike, x: ArrayLike, *, hidden: Activation = "linear
     for models, inputs in blocks(model, values.shape[1], model.n_outputs * 2**n):
         part = model[models]
         table = value_table(
-            (part.W1, part.W2), part.b, values[models, inputs], hidden=model.hidden, output=model.output
+            (part.W1, part.W2),
+            part.b,
+            values[models, inputs],
+            hidden=model.hidden,
+            output=model.output,
         )
         found.mean[models, inputs] = table.mean(axis=-1)
         found.variance[models, inputs] = table.var(axis=-1)
@@ -71,14 +87,20 @@ def effects(
     hidden: Activation = "linear",
     output: Activation = "relu",
 ) -> Floats:
-    """The answer to a question other than sets: [M, B, k, n] of drop and resample, [M, k, n] of global and structure.
+    """The answer to a question other than sets: [M, B, k, n] of drop and resample, [M, k, n] of
+    global and structure.
 
-    Total Sobol indices are averaged over the inputs x; only what x_j does is integrated. Raises `ValueError`.
+    Total Sobol indices are averaged over the inputs x; only what x_j does is integrated. Raises
+    `ValueError`.
     """
     ways: dict[str, Callable[[], Floats]] = {
         "drop": lambda: attributions.occlusion(W, b, x, hidden=hidden, output=output),
-        "resample": lambda: attributions.resample_effect(W, b, x, density=density, hidden=hidden, output=output),
-        "global": lambda: attributions.sobol_total(W, b, x, density=density, hidden=hidden, output=output),
+        "resample": lambda: attributions.resample_effect(
+            W, b, x, density=density, hidden=hidden, output=output
+        ),
+        "global": lambda: attributions.sobol_total(
+            W, b, x, density=density, hidden=hidden, output=output
+        ),
         "structure": lambda: _structure(Layers.of(W, b, hidden, output)),
     }
     if question not in ways:
@@ -88,12 +110,16 @@ def effects(
 
 def _structure(model: Layers) -> Floats:
     if not model.is_affine:
-        raise ValueError("structure: got models with a ReLU hidden layer; allowed: a linear one, which has G = W2 W1ᵀ")
+        raise ValueError(
+            "structure: got models with a ReLU hidden layer; allowed: a linear one, which has G = "
+            "W2 W1ᵀ"
+        )
     return model.products
 
 
 def data(density: Floats, samples: int = _ROWS, set_size: int = 1, seed: int = 0) -> Floats:
-    """Inputs [M, samples, n] of the data: features are 0, or uniform on [0, 1] with their density [M, n].
+    """Inputs [M, samples, n] of the data: features are 0, or uniform on [0, 1] with their density
+    [M, n].
 
     In sets of more than one feature these are on together. All models share the random numbers.
     """
@@ -108,7 +134,9 @@ def data(density: Floats, samples: int = _ROWS, set_size: int = 1, seed: int = 0
 
 
 def active_inputs(n: int, active: int, samples: int, set_size: int = 1, seed: int = 0) -> Floats:
-    """Inputs [samples, n] of which `active` features are on, at values from 0 to 1; whole sets where there are some."""
+    """Inputs [samples, n] of which `active` features are on, at values from 0 to 1; whole sets
+    where there are some.
+    """
     rng = np.random.default_rng(seed)
     n_sets, on = n // set_size, max(1, active // set_size)
     chosen = rng.random((samples, n_sets)).argsort(axis=1) < on

@@ -1,16 +1,19 @@
 """Values of sets of features, and what is made of them: Shapley values, Banzhaf values.
 
-v(S) is a model's expected output where the features of S are those of the input and the others come from somewhere
-else: a baseline, rows of a background, the distribution of the data, or that distribution given the features of S.
-All 2ⁿ sets are computed, set number s holding the features whose bit of s is 1.
+v(S) is a model's expected output where the features of S are those of the input and the others come
+from somewhere else: a baseline, rows of a background, the distribution of the data, or that
+distribution given the features of S. All 2ⁿ sets are computed, set number s holding the features
+whose bit of s is 1.
 
-    Shapley: φ_j = Σ_{S∌j} |S|! (n−|S|−1)! / n! (v(S∪j) − v(S));    Banzhaf: the plain mean of v(S∪j) − v(S).
+    Shapley: φ_j = Σ_{S∌j} |S|! (n−|S|−1)! / n! (v(S∪j) − v(S));    Banzhaf: the plain mean of
+    v(S∪j) − v(S).
 
-Over the distribution of the data v_i(S) = E (c + Σ_{j∉S} G_ij X_j)⁺ = c·P + Σ_{j∉S} G_ij E[X_j 1(on)], two moments
-over a half-space, which `maths.moments` computes without cancellation at a cost of 3^(n−|S|), 4ⁿ for all sets.
+Over the distribution of the data v_i(S) = E (c + Σ_{j∉S} G_ij X_j)⁺ = c·P + Σ_{j∉S} G_ij E[X_j
+1(on)], two moments over a half-space, which `maths.moments` computes without cancellation at a cost
+of 3^(n−|S|), 4ⁿ for all sets.
 
-Shapley 1953; Banzhaf 1965; Lundberg & Lee 2017 (SHAP); Janzing et al. 2019 (which value function is causal).
-Shapes: M models, B inputs, n features, k outputs, R rows of a background.
+Shapley 1953; Banzhaf 1965; Lundberg & Lee 2017 (SHAP); Janzing et al. 2019 (which value function is
+causal). Shapes: M models, B inputs, n features, k outputs, R rows of a background.
 """
 
 from __future__ import annotations
@@ -60,14 +63,17 @@ def shapley(
 ) -> Floats:
     """Exact Shapley values [M, B, k, n] of every output for inputs x.
 
-    Features that are not in a set come from a `baseline` ([n], [B, n] or [M, B, n]; 0 without any of the three), from
-    the rows of a `background` [R, n] or [M, R, n] in turn, or from the data: independent features that are 0 but for
-    the `density` (a number, [M] or [M, n]) with which they are uniform on [0, 1], as an exact integral.
+    Features that are not in a set come from a `baseline` ([n], [B, n] or [M, B, n]; 0 without any
+    of the three), from the rows of a `background` [R, n] or [M, R, n] in turn, or from the data:
+    independent features that are 0 but for the `density` (a number, [M] or [M, n]) with which they
+    are uniform on [0, 1], as an exact integral.
 
     Raises `ValueError` for more than 12 features (8 with a density), which `shapley_sampled` takes.
     """
     model = Layers.of(W, b, hidden, output)
-    return _weighted(model, model.inputs(x), _table(model, x, baseline, background, density), shapley_weights)
+    return _weighted(
+        model, model.inputs(x), _table(model, x, baseline, background, density), shapley_weights
+    )
 
 
 def banzhaf(
@@ -81,9 +87,14 @@ def banzhaf(
     hidden: Activation = "linear",
     output: Activation = "relu",
 ) -> Floats:
-    """Banzhaf values [M, B, k, n]: the coefficients of the best additive fit to v. Arguments and errors: `shapley`."""
+    """Banzhaf values [M, B, k, n]: the coefficients of the best additive fit to v.
+
+    Arguments and errors: `shapley`.
+    """
     model = Layers.of(W, b, hidden, output)
-    return _weighted(model, model.inputs(x), _table(model, x, baseline, background, density), banzhaf_weights)
+    return _weighted(
+        model, model.inputs(x), _table(model, x, baseline, background, density), banzhaf_weights
+    )
 
 
 def conditional_shapley(
@@ -98,10 +109,10 @@ def conditional_shapley(
 ) -> Floats:
     """Shapley values [M, B, k, n] where v(S) is the mean over the data given the features of S.
 
-    Features are on together in sets of `set_size`, one after the other: with probability `density` of its set each is
-    uniform on [0, 1], else all of the set are 0. So one member that is known says whether the others are on.
-    Raises `ValueError` for sets of which an input has a part on, which cannot be, for one feature a set, and as
-    `shapley`.
+    Features are on together in sets of `set_size`, one after the other: with probability `density`
+    of its set each is uniform on [0, 1], else all of the set are 0. So one member that is known
+    says whether the others are on. Raises `ValueError` for sets of which an input has a part on,
+    which cannot be, for one feature a set, and as `shapley`.
     """
     model = Layers.of(W, b, hidden, output)
     values = model.inputs(x)
@@ -112,7 +123,9 @@ def conditional_shapley(
         )
     on = (values > 0).reshape(*values.shape[:2], -1, set_size)
     if (on.any(-1) != on.all(-1)).any():
-        raise ValueError("x: got sets of which a part is on; allowed: inputs in which all or none of a set are")
+        raise ValueError(
+            "x: got sets of which a part is on; allowed: inputs in which all or none of a set are"
+        )
     table = _integrated(model, values, model.per_feature(density), set_size)
     return _weighted(model, values, table, shapley_weights)
 
@@ -132,8 +145,8 @@ def shapley_sampled(
 ) -> Estimate:
     """Shapley values of any number of features from random orders, with their standard errors.
 
-    A sample is one order and its reverse with the same row of the background, or draw of the data. All models and
-    inputs share the orders. Arguments as `shapley`.
+    A sample is one order and its reverse with the same row of the background, or draw of the data.
+    All models and inputs share the orders. Arguments as `shapley`.
     """
     if samples < 2:
         raise ValueError(f"samples: got {samples}; allowed: 2 or more")
@@ -144,7 +157,9 @@ def shapley_sampled(
     sums = np.zeros((2, *values.shape[:2], model.n_outputs, model.n_inputs))
     for _ in range(samples):
         order, others = rng.permutation(model.n_inputs), draw()
-        change = (_changes(model, values, others, order) + _changes(model, values, others, order[::-1])) / 2
+        change = (
+            _changes(model, values, others, order) + _changes(model, values, others, order[::-1])
+        ) / 2
         sums += change, change**2
     mean = sums[0] / samples
     variance = np.maximum(sums[1] / samples - mean**2, 0)
@@ -178,10 +193,14 @@ def members(n: int) -> Floats:
 @cache
 def shapley_weights(n: int) -> Floats:
     """Weights [2ⁿ, n] by which values of sets make Shapley values."""
-    weights: Floats = np.array([factorial(size) * factorial(n - size - 1) / factorial(n) for size in range(n)])
+    weights: Floats = np.array(
+        [factorial(size) * factorial(n - size - 1) / factorial(n) for size in range(n)]
+    )
     inside = members(n) > 0
     size = inside.sum(axis=1, keepdims=True)
-    found: Floats = np.where(inside, weights[np.maximum(size - 1, 0)], -weights[np.minimum(size, n - 1)])
+    found: Floats = np.where(
+        inside, weights[np.maximum(size - 1, 0)], -weights[np.minimum(size, n - 1)]
+    )
     found.flags.writeable = False
     return found
 
@@ -195,7 +214,9 @@ def banzhaf_weights(n: int) -> Floats:
 
 
 def blocks(model: Layers, n_inputs: int, numbers: int) -> Iterator[tuple[slice, slice]]:
-    """Slices of the models and of the inputs, so that not many times `numbers` numbers an input are held at once."""
+    """Slices of the models and of the inputs, so that not many times `numbers` numbers an input are
+    held at once.
+    """
     inputs = max(1, min(n_inputs, _BLOCK // numbers))
     models = max(1, _BLOCK // (numbers * inputs))
     for first in range(0, len(model), models):
@@ -225,21 +246,30 @@ def _table(
     if density is not None:
         return _integrated(model, values, model.per_feature(density), 1)
     if model.n_inputs > MAX_FEATURES:
-        raise ValueError(f"got {model.n_inputs} features; allowed: up to {MAX_FEATURES}, shapley_sampled takes more")
+        raise ValueError(
+            f"got {model.n_inputs} features; allowed: up to {MAX_FEATURES}, shapley_sampled takes "
+            "more"
+        )
     if background is not None:
         rows = rows_of(model, background)
 
         def mean(models: slice, inputs: slice) -> Floats:
             part, chosen, others = model[models], values[models, inputs], rows[models]
-            tables = (_of_baseline(part, chosen, others[:, [row]]) for row in range(others.shape[1]))
+            tables = (
+                _of_baseline(part, chosen, others[:, [row]]) for row in range(others.shape[1])
+            )
             return np.asarray(sum(tables, start=np.zeros(())) / others.shape[1])
 
         return mean
     fixed = baseline_of(model, values, baseline)
-    return lambda models, inputs: _of_baseline(model[models], values[models, inputs], fixed[models, inputs])
+    return lambda models, inputs: _of_baseline(
+        model[models], values[models, inputs], fixed[models, inputs]
+    )
 
 
-def _one_of(baseline: ArrayLike | None, background: ArrayLike | None, density: ArrayLike | None) -> None:
+def _one_of(
+    baseline: ArrayLike | None, background: ArrayLike | None, density: ArrayLike | None
+) -> None:
     if sum(given is not None for given in (baseline, background, density)) > 1:
         raise ValueError("baseline, background, density: got several; allowed: one of them")
 
@@ -250,7 +280,9 @@ def baseline_of(model: Layers, x: Floats, baseline: ArrayLike | None) -> Floats:
     try:
         return np.broadcast_to(given, x.shape)
     except ValueError as fault:
-        raise ValueError(f"baseline: got shape {given.shape}; allowed: [n], [B, n] or [M, B, n], {x.shape}") from fault
+        raise ValueError(
+            f"baseline: got shape {given.shape}; allowed: [n], [B, n] or [M, B, n], {x.shape}"
+        ) from fault
 
 
 def rows_of(model: Layers, background: ArrayLike) -> Floats:
@@ -283,7 +315,9 @@ def _sums(start: Floats, steps: Floats) -> Floats:
 
 
 def _integrated(model: Layers, x: Floats, density: Floats, set_size: int) -> Table:
-    """What computes values where the other features come from the data, given the sets of which one is known."""
+    """What computes values where the other features come from the data, given the sets of which one
+    is known.
+    """
     if not model.is_affine:
         raise ValueError(
             "density: got models with a ReLU hidden layer; allowed: a linear one; "
@@ -292,7 +326,8 @@ def _integrated(model: Layers, x: Floats, density: Floats, set_size: int) -> Tab
     n = model.n_inputs
     if n > MAX_INTEGRATED:
         raise ValueError(
-            f"density: got {n} features; allowed: up to {MAX_INTEGRATED}, shapley_sampled(density=...) takes more"
+            f"density: got {n} features; allowed: up to {MAX_INTEGRATED}, "
+            "shapley_sampled(density=...) takes more"
         )
 
     def table(models: slice, inputs: slice) -> Floats:
@@ -305,9 +340,13 @@ def _integrated(model: Layers, x: Floats, density: Floats, set_size: int) -> Tab
             c = part.before(np.where(known, chosen, 0))
             if model.output == "linear":
                 expected = _expected(chosen, density[models], known, set_size)
-                found[..., number] = c + (part.products[:, None] * np.where(known, 0, expected)[:, :, None]).sum(-1)
+                found[..., number] = c + (
+                    part.products[:, None] * np.where(known, 0, expected)[:, :, None]
+                ).sum(-1)
                 continue
-            a = np.broadcast_to(part.products.mT[:, None, others], (*shape[:2], len(others), shape[2]))
+            a = np.broadcast_to(
+                part.products.mT[:, None, others], (*shape[:2], len(others), shape[2])
+            )
             chance = _chances(chosen, density[models], known, others, set_size, shape)
             found[..., number] = _mean_relu(np.moveaxis(a, 2, 0), c, chance)
         return found
@@ -332,14 +371,23 @@ def _set_chance(x: Floats, density: Floats, known: Truths, set_size: int) -> Flo
 
 
 def _expected(x: Floats, density: Floats, known: Truths, set_size: int) -> Floats:
-    """The mean [m, b, n] of every feature given the known ones, which stand for themselves elsewhere."""
+    """The mean [m, b, n] of every feature given the known ones, which stand for themselves
+    elsewhere.
+    """
     return np.repeat(_set_chance(x, density, known, set_size) / 2, set_size, axis=-1)
 
 
 def _chances(
-    x: Floats, density: Floats, known: Truths, others: Numbers, set_size: int, shape: tuple[int, ...]
+    x: Floats,
+    density: Floats,
+    known: Truths,
+    others: Numbers,
+    set_size: int,
+    shape: tuple[int, ...],
 ) -> Callable[[Monomial], Floats]:
-    """(features of `others` by their place there) -> the chance that just these are on, flat [m · b · k]."""
+    """(features of `others` by their place there) -> the chance that just these are on, flat [m · b
+    · k].
+    """
     on = _set_chance(x, density, known, set_size)
     number = others // set_size
     sets = {int(s): np.flatnonzero(number == s) for s in np.unique(number)}

@@ -1,4 +1,6 @@
-"""Places for the nodes of a graph, for drawings beside each other, for labels on an axis. Pure and deterministic.
+"""Places for the nodes of a graph, for drawings beside each other, for labels on an axis.
+
+Pure and deterministic.
 
 Shapes: K nodes, H coordinates of their directions, V views, C boxes.
 """
@@ -12,7 +14,8 @@ import numpy as np
 
 from superpos.maths.types import Floats
 
-_VIEWS: Final = 3000  # of a polytope, from which its drawing is chosen: some 2° apart in three dimensions
+# of a polytope, from which its drawing is chosen: some 2° apart in three dimensions
+_VIEWS: Final = 3000
 _SPAN_SHARE: Final = 0.05  # singular values below this share of the greatest are noise of training
 _ROUNDS: Final = 150  # of the springs
 _WIDTHS: Final = 40  # tried for a packing
@@ -33,10 +36,12 @@ def nearest(place: Floats) -> float:
 
 
 def project(unit: Floats) -> Floats:
-    """Directions [K, H] in the plane, [K, 2]: exact where they span no more, else the fixed view that parts them best.
+    """Directions [K, H] in the plane, [K, 2]: exact where they span no more, else the fixed view
+    that parts them best.
 
-    The best of 3,000 views has the greatest product of the nodes' smallest distance and their smallest radius: a
-    tetrahedron becomes a square with its diagonals, a square antiprism an octagon.
+    The best of 3,000 views has the greatest product of the nodes' smallest distance and their
+    smallest radius: a tetrahedron becomes a square with its diagonals, a square antiprism an
+    octagon.
     """
     left, strength, _ = np.linalg.svd(unit, full_matrices=False)
     spans = max(2, int((strength > _SPAN_SHARE * strength[0]).sum()))
@@ -54,7 +59,9 @@ def project(unit: Floats) -> Floats:
 
 
 def unit_spacing(place: Floats) -> Floats:
-    """The same drawing [K, 2], scaled so that a node is 1 from the node next to it (the median over the nodes)."""
+    """The same drawing [K, 2], scaled so that a node is 1 from the node next to it (the median over
+    the nodes).
+    """
     from scipy.spatial.distance import pdist, squareform  # slow to import
 
     if len(place) == 1:
@@ -65,7 +72,9 @@ def unit_spacing(place: Floats) -> Floats:
 
 
 def upright(place: Floats) -> Floats:
-    """The same drawing [K, 2] about its centre, turned so that the node farthest from there is on top."""
+    """The same drawing [K, 2] about its centre, turned so that the node farthest from there is on
+    top.
+    """
     centred: Floats = place - place.mean(axis=0)
     x, y = centred[np.linalg.norm(centred, axis=1).argmax()]
     length = np.hypot(x, y)
@@ -76,13 +85,16 @@ def upright(place: Floats) -> Floats:
 
 
 def springs(weight: Floats) -> Floats:
-    """Places [K, 2] of nodes that push each other apart and are pulled by weight [K, K] (Fruchterman, Reingold 1991).
+    """Places [K, 2] of nodes that push each other apart and are pulled by weight [K, K]
+    (Fruchterman, Reingold 1991).
 
     They start on a spiral, so the same graph gives the same drawing.
     """
     count = len(weight)
     turn = np.pi * (3 - np.sqrt(5)) * np.arange(count)
-    place: Floats = np.sqrt(np.arange(count) + 0.5)[:, None] * np.stack((np.cos(turn), np.sin(turn)), axis=-1)
+    place: Floats = np.sqrt(np.arange(count) + 0.5)[:, None] * np.stack(
+        (np.cos(turn), np.sin(turn)), axis=-1
+    )
     pull = weight / max(float(weight.sum(axis=1).mean()), 1e-12)
     for step in np.geomspace(np.sqrt(count), 0.01, _ROUNDS):
         apart = place[:, None] - place[None]  # [K, K, 2]
@@ -94,9 +106,11 @@ def springs(weight: Floats) -> Floats:
 
 
 def pack(sizes: Floats) -> Packing:
-    """Boxes of these widths and heights [C, 2] in centred rows from the top, as near to a square as they can come.
+    """Boxes of these widths and heights [C, 2] in centred rows from the top, as near to a square as
+    they can come.
 
-    In the order given; every row is as high as its highest box, on whose middle line the others stand.
+    In the order given; every row is as high as its highest box, on whose middle line the others
+    stand.
     """
     widths = np.linspace(sizes[:, 0].max(), sizes[:, 0].sum(), _WIDTHS)
     tried = [_placed(sizes, _rows(sizes[:, 0], width)) for width in widths]
@@ -126,7 +140,9 @@ def _placed(sizes: Floats, rows: list[list[int]]) -> Packing:
 
 
 def spread(positions: Sequence[float], gap: float) -> list[float]:
-    """Descending positions moved apart to at least `gap`, each crowded group about its own middle."""
+    """Descending positions moved apart to at least `gap`, each crowded group about its own
+    middle.
+    """
     groups: list[list[float]] = []
     for position in positions:
         groups.append([position])

@@ -14,9 +14,11 @@ _BACKEND = "MPLBACKEND"
 
 
 def open_matplotlib() -> None:
-    """Import matplotlib, which refuses to be imported where MPLBACKEND names a backend that is not here.
+    """Import matplotlib, which refuses to be imported where MPLBACKEND names a backend that is not
+    here.
 
-    So it is in what a notebook starts. Where the variable names one that is here, it counts, as ever.
+    So it is in what a notebook starts. Where the variable names one that is here, it counts, as
+    ever.
 
     Raises:
         SuperposError: a file of the user's settings cannot be read.
@@ -27,7 +29,9 @@ def open_matplotlib() -> None:
         try:
             import matplotlib as mpl
         except (ValueError, OSError, locale.Error) as error:
-            raise SuperposError(f"matplotlib cannot read its settings, the file matplotlibrc: {error}") from error
+            raise SuperposError(
+                f"matplotlib cannot read its settings, the file matplotlibrc: {error}"
+            ) from error
     if backend := os.environ.get(_BACKEND):
         with suppress(ValueError):
             mpl.rcParams["backend"] = backend

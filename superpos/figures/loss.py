@@ -18,7 +18,8 @@ from superpos.figures.points import NOTHING, Point, Run, ordered, points
 
 MAX_LINES: Final = 24
 MAX_NAMED: Final = 8  # lines in the legend, evenly over all
-_DECIDE_STEPS: Final = ("train.steps", "record.loss_every")  # models that agree in these recorded the same steps
+# models that agree in these recorded the same steps
+_DECIDE_STEPS: Final = ("train.steps", "record.loss_every")
 MAX_MODELS: Final = 1000  # histories read; evenly over the run
 
 
@@ -31,12 +32,18 @@ class Curve(NamedTuple):
 
 
 def curves(shown: Sequence[Curve], title: str = "") -> Figure:
-    """The median over the models of every curve, with a band from the 10th to the 90th percentile; logarithmic."""
+    """The median over the models of every curve, with a band from the 10th to the 90th percentile;
+    logarithmic.
+    """
     with style.context():
         named = any(curve.label for curve in shown)
         figure = style.new_figure(style.HALF * (1.3 if named else 1), 2.3)
         axes = figure.subplots()
-        colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(shown))) if len(shown) > 1 else [style.CYCLE[0]]
+        colours = (
+            mpl.colormaps["viridis"](np.linspace(0, 0.85, len(shown)))
+            if len(shown) > 1
+            else [style.CYCLE[0]]
+        )
         for (label, steps, loss), colour in zip(shown, colours, strict=True):
             reached = np.isfinite(loss).any(axis=0)
             finite = np.where(np.isfinite(loss), loss, np.nan)[:, reached]
@@ -45,7 +52,8 @@ def curves(shown: Sequence[Curve], title: str = "") -> Figure:
             if len(loss) > 1:
                 axes.fill_between(steps[reached], low, high, color=colour, alpha=0.2, linewidth=0)
         axes.set(xlabel="training step", ylabel="loss on training batches", title=title)
-        if np.isfinite(axes.dataLim.minposy):  # sparse data in small batches can be all zeros, and so its loss
+        # sparse data in small batches can be all zeros, and so its loss
+        if np.isfinite(axes.dataLim.minposy):
             axes.set_yscale("log")
             style.plain_log_numbers(axes.yaxis)
         if named:
@@ -63,8 +71,12 @@ def _by_steps(chosen: Sequence[Point]) -> list[list[Point]]:
     return list(groups.values())
 
 
-def _curves_of(run: Run, label: str, chosen: Sequence[Point], models: NDArray[np.intp]) -> list[Curve]:
-    """Curves of those models of the points that are among `models`: one for every set of recorded steps."""
+def _curves_of(
+    run: Run, label: str, chosen: Sequence[Point], models: NDArray[np.intp]
+) -> list[Curve]:
+    """Curves of those models of the points that are among `models`: one for every set of recorded
+    steps.
+    """
     shown = []
     for group in _by_steps(chosen):
         picked = np.intersect1d(np.concatenate([point.models for point in group]), models)
@@ -80,16 +92,26 @@ def applies(run: Run) -> str | None:
     if not chosen:
         return NOTHING
     recorded = any(len(run.history(group[0].best)[0]) for group in _by_steps(chosen))
-    return None if recorded else "no training loss was recorded: train with record.loss_every above 0"
+    return (
+        None if recorded else "no training loss was recorded: train with record.loss_every above 0"
+    )
 
 
 def draw(run: Run) -> Figure:
-    """A curve for each point of the sweep when there are few, one for all models when there are many."""
+    """A curve for each point of the sweep when there are few, one for all models when there are
+    many.
+    """
     chosen = ordered(points(run), run.require_family().shows.ordered_by)
     if len(chosen) <= MAX_LINES:
-        shown = [curve for point in chosen for curve in _curves_of(run, _label(point), [point], _some(point.models))]
+        shown = [
+            curve
+            for point in chosen
+            for curve in _curves_of(run, _label(point), [point], _some(point.models))
+        ]
     else:
-        shown = _curves_of(run, "", chosen, _some(np.sort(np.concatenate([point.models for point in chosen]))))
+        shown = _curves_of(
+            run, "", chosen, _some(np.sort(np.concatenate([point.models for point in chosen])))
+        )
     models = sum(len(curve.loss) for curve in shown)
     return curves(shown, f"median and 10–90% of {models} models" if models > len(shown) else "")
 

@@ -1,5 +1,5 @@
-"""Figures of a user's own folder: files figures/NAME.py, each with `draw(run)`, and `applies(run)` where not every run
-has what they show. The first line of a file's docstring describes it.
+"""Figures of a user's own folder: files figures/NAME.py, each with `draw(run)`, and `applies(run)`
+where not every run has what they show. The first line of a file's docstring describes it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def own_figures(folder: Path | None, taken: Collection[str]) -> dict[str, Figure
     """The figures of a folder of configs by name; none without a folder. Runs its files.
 
     Raises:
-        ConfigError: a file cannot be run, has no `draw`, or has the name of a figure that is `taken`.
+        ConfigError: a file cannot be run, has no `draw`, or has the name of a figure that is
+        `taken`.
     """
     if folder is None:
         return {}
@@ -38,7 +39,9 @@ def own_figures(folder: Path | None, taken: Collection[str]) -> dict[str, Figure
     ]
     drawn = {name: _Drawn(module) for name, module in modules.items()}
     faults += [
-        f"{module.path}: has no function draw(run)" for module in drawn.values() if "draw" not in module.functions
+        (f"{module.path}: has no function draw(run)")
+        for module in drawn.values()
+        if "draw" not in module.functions
     ]
     if faults:
         raise ConfigError(faults)
@@ -61,7 +64,8 @@ class _Drawn:
 
     @property
     def description(self) -> str:
-        return (self.module.__doc__ or "").strip().partition("\n")[0]
+        """The first paragraph of the module's docstring, as one line."""
+        return " ".join((self.module.__doc__ or "").strip().partition("\n\n")[0].split())
 
     def applies(self, run: Run) -> str | None:
         """Why the run cannot be shown, in words that go on from the figure's name, or None."""
@@ -75,5 +79,7 @@ class _Drawn:
 
         drawing = self.functions["draw"](run)
         if not isinstance(drawing, Drawing):
-            raise ConfigError(f"{self.path}: draw gives a {type(drawing).__name__}; allowed: a matplotlib figure")
+            raise ConfigError(
+                f"{self.path}: draw gives a {type(drawing).__name__}; allowed: a matplotlib figure"
+            )
         return drawing

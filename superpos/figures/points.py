@@ -36,7 +36,10 @@ class Run(Protocol):
         """One row per finished model: "model", its keys, "seed", "status", "loss", metrics."""
 
     def require_family(self) -> Family:
-        """The kind of the models, with a user's own functions. Raises `SuperposError` if unknown."""
+        """The kind of the models, with a user's own functions.
+
+        Raises `SuperposError` if unknown.
+        """
 
     def weights(self, i: int, /) -> Mapping[str, Array]:
         """Parameters of model i by name."""
@@ -122,7 +125,9 @@ def points(run: Run) -> list[Point]:
 
 
 def ordered(chosen: Sequence[AnyPoint], key: str | None) -> list[AnyPoint]:
-    """The same points, the greatest value of a setting first; those without one number at the end."""
+    """The same points, the greatest value of a setting first; those without one number at the
+    end.
+    """
     if key is None:
         return list(chosen)
     numbers = np.array([point.number(key) for point in chosen])
@@ -152,7 +157,9 @@ def _written(value: object) -> str:
 
 
 class _Column(NamedTuple):
-    """A column: its distinct values in the order of their first rows, and which of them each row has."""
+    """A column: its distinct values in the order of their first rows, and which of them each row
+    has.
+    """
 
     values: list[object]
     codes: NDArray[np.intp]

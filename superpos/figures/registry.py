@@ -32,7 +32,9 @@ SHARED: Final[Mapping[str, Figure]] = {
 
 
 def figures_of(family: Family, own: Figures = _NONE) -> dict[str, Figure]:
-    """All figures of a kind of model by name: its own, those of every family, then those of a user's `own`."""
+    """All figures of a kind of model by name: its own, those of every family, then those of a
+    user's `own`.
+    """
     return {**family.shows.figures, **SHARED, **own}
 
 
@@ -55,10 +57,14 @@ def reasons(run: Run, own: Figures = _NONE) -> dict[str, str | None]:
 
     Raises `SuperposError` for a run of an unknown family.
     """
-    return {name: _reason(run, figure) for name, figure in figures_of(run.require_family(), own).items()}
+    return {
+        name: _reason(run, figure) for name, figure in figures_of(run.require_family(), own).items()
+    }
 
 
-def picture(run: Run, name: str, kind: Literal["png", "svg", "pdf"], own: Figures = _NONE) -> tuple[str, bytes]:
+def picture(
+    run: Run, name: str, kind: Literal["png", "svg", "pdf"], own: Figures = _NONE
+) -> tuple[str, bytes]:
     """Name and content of a figure's file: of that kind, a movie always a GIF. Raises as `draw`."""
     from superpos.figures.style import render
 
@@ -107,4 +113,6 @@ def _reason(run: Run, figure: Figure) -> str | None:
 
 def _module(figure: Figure) -> Any:
     library.open_matplotlib()
-    return importlib.import_module(figure.module) if isinstance(figure.module, str) else figure.module
+    return (
+        importlib.import_module(figure.module) if isinstance(figure.module, str) else figure.module
+    )

@@ -1,7 +1,8 @@
-"""One look for every figure: sizes in inches, fonts, colours that stay apart for colour-blind readers.
+"""One look for every figure: sizes in inches, fonts, colours that stay apart for colour-blind
+readers.
 
-Nothing here touches matplotlib's global state: figures are built on the Agg canvas without pyplot, and the settings
-hold inside `context()` only.
+Nothing here touches matplotlib's global state: figures are built on the Agg canvas without pyplot,
+and the settings hold inside `context()` only.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from superpos.figures.library import without
 HALF: Final = 3.3  # inches: one column of a page
 FULL: Final = 6.9  # inches: the whole width
 SCREEN_DPI: Final = 96  # pixels an inch in a notebook, as browsers have it
-_SHARP: Final = 1.5  # pixels of a picture for each of them: sharp screens have up to 2, files of notebooks grow with it
+# pixels of a picture for each of them: sharp screens have up to 2, files of notebooks grow with it
+_SHARP: Final = 1.5
 
 SETTINGS: Final[Mapping[str, Any]] = {
     "font.size": 7.5,
@@ -69,11 +71,15 @@ _OF_WINDOWS: Final = frozenset({"backend", "backend_fallback", "interactive", "t
 """Settings that no file shows, and that are chosen once for a program."""
 
 # Importance: dark for the most important; the pale end of viridis is cut off, it vanishes on white.
-IMPORTANCE: Final = LinearSegmentedColormap.from_list("importance", mpl.colormaps["viridis"](np.linspace(0.85, 0, 256)))
+IMPORTANCE: Final = LinearSegmentedColormap.from_list(
+    "importance", mpl.colormaps["viridis"](np.linspace(0.85, 0, 256))
+)
 # Entries of WᵀW and b from −1 (red) over 0 (white) to 1 (blue).
 SIGNED: Final = mpl.colormaps["RdBu"]
 # From a dedicated dimension (blue) to superposition (red).
-SUPERPOSED: Final = LinearSegmentedColormap.from_list("superposed", ["#1a5fb4", "#9367a5", "#e0433a"])
+SUPERPOSED: Final = LinearSegmentedColormap.from_list(
+    "superposed", ["#1a5fb4", "#9367a5", "#e0433a"]
+)
 
 
 def context() -> AbstractContextManager[None]:
@@ -82,7 +88,8 @@ def context() -> AbstractContextManager[None]:
     What a user sets in a file matplotlibrc, by a style or in code is not for these figures.
     """
     own = {name: value for name, value in mpl.rcParamsDefault.items() if name not in _OF_WINDOWS}
-    return mpl.rc_context(cast("Any", own | dict(SETTINGS)))  # the stubs list every setting as a literal
+    # the stubs list every setting as a literal
+    return mpl.rc_context(cast("Any", own | dict(SETTINGS)))
 
 
 class Drawing(Figure):
@@ -94,7 +101,9 @@ class Drawing(Figure):
 
 
 def on_screen(figure: Figure) -> tuple[bytes, int]:
-    """A PNG, and how wide a notebook shows it, in its pixels: sharp screens have more of their own for each of them."""
+    """A PNG, and how wide a notebook shows it, in its pixels: sharp screens have more of their own
+    for each of them.
+    """
     return render(figure, "png", dpi=_SHARP * SCREEN_DPI), round(figure.get_figwidth() * SCREEN_DPI)
 
 
@@ -105,11 +114,14 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def phase_colours(norm: NDArray[np.float64], interference: NDArray[np.float64]) -> NDArray[np.float64]:
-    """RGB [..., 3] of features: white is not represented, blue a dedicated dimension, red superposed.
+def phase_colours(
+    norm: NDArray[np.float64], interference: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """RGB [..., 3] of features: white is not represented, blue a dedicated dimension, red
+    superposed.
 
-    `norm` sets how far the colour is from white, `interference` the hue; both are clipped to [0, 1]. What is not
-    finite is grey.
+    `norm` sets how far the colour is from white, `interference` the hue; both are clipped to [0,
+    1]. What is not finite is grey.
     """
     known = np.isfinite(norm) & np.isfinite(interference)
     hue = np.asarray(SUPERPOSED(np.clip(np.where(known, interference, 0.0), 0, 1)))[..., :3]
@@ -119,7 +131,9 @@ def phase_colours(norm: NDArray[np.float64], interference: NDArray[np.float64]) 
 
 
 def plain_log_numbers(axis: Axis) -> None:
-    """Labels "0.05" instead of powers of ten, where that is short; also between the powers on a short axis."""
+    """Labels "0.05" instead of powers of ten, where that is short; also between the powers on a
+    short axis.
+    """
     low, high = axis.get_view_interval()
     span = abs(np.log10(high / low))
     steps = (1.0,) if span > 2.2 else (1.0, 3.0) if span > 1.2 else (1.0, 2.0, 5.0)
@@ -135,10 +149,18 @@ def _log_number(value: float) -> str:
     return rf"$10^{{{power}}}$" if is_power and not -3 <= power <= 4 else f"{value:g}"
 
 
-def render(figure: Figure, file_format: Literal["png", "svg", "pdf"], dpi: float | None = None) -> bytes:
-    """The file of a figure; the same figure gives the same bytes, so no date is written. `dpi` is for PNG."""
+def render(
+    figure: Figure, file_format: Literal["png", "svg", "pdf"], dpi: float | None = None
+) -> bytes:
+    """The file of a figure; the same figure gives the same bytes, so no date is written.
+
+    `dpi` is for PNG.
+    """
     metadata = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
     buffer = io.BytesIO()
-    with context(), without("SOURCE_DATE_EPOCH"):  # a date of which nothing is written, and which may be none
-        figure.savefig(buffer, format=file_format, metadata=metadata, dpi=dpi or SETTINGS["savefig.dpi"])
+    # a date of which nothing is written, and which may be none
+    with context(), without("SOURCE_DATE_EPOCH"):
+        figure.savefig(
+            buffer, format=file_format, metadata=metadata, dpi=dpi or SETTINGS["savefig.dpi"]
+        )
     return buffer.getvalue()

@@ -1,8 +1,9 @@
-"""Which features are active: laws that several kinds of models draw from, as functions of 32-bit draws.
+"""Which features are active: laws that several kinds of models draw from, as functions of 32-bit
+draws.
 
-A law takes words [..., B, K], K = `n_words` draws of a sample, and says which features are active, [..., B, G]; the
-caller draws them (`maths.streams`), so that a law has no state. `density` [G] is how often each feature is active,
-exactly but for the resolution of the draws.
+A law takes words [..., B, K], K = `n_words` draws of a sample, and says which features are active,
+[..., B, G]; the caller draws them (`maths.streams`), so that a law has no state. `density` [G] is
+how often each feature is active, exactly but for the resolution of the draws.
 
 Shapes: B samples, G features, K words of a sample.
 """
@@ -76,16 +77,20 @@ class Independent:
         return words >= words.new_tensor(self.thresholds)
 
     def levels(self, words: torch.Tensor) -> torch.Tensor:
-        """Numbers in (0, 1), float64, that the words of active features leave open: uniform and independent."""
+        """Numbers in (0, 1), float64, that the words of active features leave open: uniform and
+        independent.
+        """
         first = words.new_tensor(self.thresholds)
         return ((words - first).double() + 0.5) / (RANGE - first)
 
 
 @dataclass(frozen=True, eq=False)
 class Copula:
-    """A Gaussian copula with exact marginals: a_g = [z_g > Φ⁻¹(1 − p_g)] of normal z with unit variances.
+    """A Gaussian copula with exact marginals: a_g = [z_g > Φ⁻¹(1 − p_g)] of normal z with unit
+    variances.
 
-    z = ε `mix` of independent standard normal ε, so that `mix`ᵀ `mix` [G, G] are the correlations of z.
+    z = ε `mix` of independent standard normal ε, so that `mix`ᵀ `mix` [G, G] are the correlations
+    of z.
     """
 
     density: Floats
@@ -114,8 +119,9 @@ class Copula:
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """Features that need another one: each is active for words in one interval where its parent is active, in another
-    where it is not; a feature without a parent (-1) has one that is always active. Parents stand before their children.
+    """Features that need another one: each is active for words in one interval where its parent is
+    active, in another where it is not; a feature without a parent (-1) has one that is always
+    active. Parents stand before their children.
 
     Exclusive children have intervals that do not meet, of the word of the first of them.
     """
@@ -136,7 +142,9 @@ class Tree:
         found = np.zeros(self.n_words)
         for g, parent in enumerate(self.parent.tolist()):
             above = 1.0 if parent < 0 else found[parent]
-            found[g] = (above * np.diff(self.on[g])[0] + (1 - above) * np.diff(self.off[g])[0]) / RANGE
+            found[g] = (
+                above * np.diff(self.on[g])[0] + (1 - above) * np.diff(self.off[g])[0]
+            ) / RANGE
         return found
 
     def active(self, words: torch.Tensor) -> torch.Tensor:
@@ -146,14 +154,18 @@ class Tree:
         found: list[torch.Tensor] = []
         for g in range(self.n_words):
             u, parent = words[..., self.word[g]], int(self.parent[g])
-            on, off = ((low <= u) & (u < high) for low, high in (self.on[g].tolist(), self.off[g].tolist()))
+            on, off = (
+                (low <= u) & (u < high) for low, high in (self.on[g].tolist(), self.off[g].tolist())
+            )
             found.append(on if parent < 0 else torch.where(found[parent], on, off))
         return torch.stack(found, dim=-1)
 
 
 @dataclass(frozen=True)
 class Exactly:
-    """Exactly k of n features, all sets equally likely: those of the k largest words, the later one of equal words."""
+    """Exactly k of n features, all sets equally likely: those of the k largest words, the later one
+    of equal words.
+    """
 
     n: int
     k: int
@@ -178,21 +190,25 @@ class Exactly:
 
 
 def low_rank(factors: Floats, strength: float) -> Floats:
-    """The `mix` [r + G, G] of z_g = √s f_g η + √(1 − s) ε_g, with unit rows f_g [G, r]: correlations s f_g f_h."""
+    """The `mix` [r + G, G] of z_g = √s f_g η + √(1 − s) ε_g, with unit rows f_g [G, r]:
+    correlations s f_g f_h.
+    """
     unit = factors / np.linalg.norm(factors, axis=1, keepdims=True)
     return np.concatenate([np.sqrt(strength) * unit.T, np.sqrt(1 - strength) * np.eye(len(unit))])
 
 
 def symmetric_root(correlations: Floats) -> Floats:
-    """The `mix` [G, G] of given correlations: their symmetric root, which is unique and exists for singular ones."""
+    """The `mix` [G, G] of given correlations: their symmetric root, which is unique and exists for
+    singular ones.
+    """
     values, vectors = np.linalg.eigh(correlations)
     root: Floats = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     return root
 
 
 def nearest_correlations(symmetric: Floats) -> Floats:
-    """Correlations near a symmetric matrix [G, G] that may not be positive: its negative part taken out, then scaled
-    to a unit diagonal.
+    """Correlations near a symmetric matrix [G, G] that may not be positive: its negative part taken
+    out, then scaled to a unit diagonal.
     """
     values, vectors = np.linalg.eigh(symmetric)
     positive = (vectors * np.maximum(values, 0)) @ vectors.T

@@ -1,12 +1,13 @@
 """Attention-only transformers whose parts have names and can be replaced: M models, B sequences.
 
 x⁰ = E[token] (+ P[position]); in layer l, q, k, v = x W_Q, x W_K, x W_V,
-A = softmax(q kᵀ / √k + mask), x ← x + Σ_h A^h v^h W_O^h; logits = x W_U. Rows are vectors: x W. Elhage et al. 2021,
-*A Mathematical Framework for Transformer Circuits*, write columns.
+A = softmax(q kᵀ / √k + mask), x ← x + Σ_h A^h v^h W_O^h; logits = x W_U. Rows are vectors: x W.
+Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*, write columns.
 
-Weights have TransformerLens' names and shapes, with a first axis of models: W_E [M, V, d], W_pos [M, T, d],
-W_Q, W_K, W_V [M, L, H, d, k], W_O [M, L, H, k, d], W_U [M, d, V]. Own ones: W_rel [M, L, H, T], what a key so many
-tokens back adds to the score, and smear [M, L, H], the logit of a key's own share in a smeared key.
+Weights have TransformerLens' names and shapes, with a first axis of models: W_E [M, V, d], W_pos
+[M, T, d], W_Q, W_K, W_V [M, L, H, d, k], W_O [M, L, H, k, d], W_U [M, d, V]. Own ones: W_rel [M, L,
+H, T], what a key so many tokens back adds to the score, and smear [M, L, H], the logit of a key's
+own share in a smeared key.
 
 Where positions are read:
 
@@ -23,8 +24,9 @@ Names of parts, of which `forward` gives the values, each of which can be replac
     L.H:q, L.H:k, L.H:v  its queries, keys (before smearing) and values, [M, B, T, k]
     L.H:pattern          its attention, [M, B, T, T]: row is query, column key
 
-An *edge* is what one reader gets of one writer: "0.1->1.0:k" is what the keys of head 1.0 get of head 0.1,
-"embed->logits" is the direct path. Replacing it, by values [M, B, T, d], leaves what all other readers get as it is.
+An *edge* is what one reader gets of one writer: "0.1->1.0:k" is what the keys of head 1.0 get of
+head 0.1, "embed->logits" is the direct path. Replacing it, by values [M, B, T, d], leaves what all
+other readers get as it is.
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ def heads(layers: int, n_heads: int) -> list[str]:
     return [f"{layer}.{head}" for layer in range(layers) for head in range(n_heads)]
 
 
-def writers(reader: str, n_layers: int, n_heads: int, positions: Positions = "none", direct: bool = True) -> list[str]:
+def writers(
+    reader: str, n_layers: int, n_heads: int, positions: Positions = "none", direct: bool = True
+) -> list[str]:
     """What a reader, such as "1.0:k" or "logits", reads, in the order in which it is added up."""
     if reader == LOGITS:
         first = [TOKENS, *([PLACES] if positions in ("stream", "pointer") else [])]
@@ -72,7 +76,9 @@ def writers(reader: str, n_layers: int, n_heads: int, positions: Positions = "no
     return [TOKENS, *([PLACES] if reads_positions else []), *heads(layer, n_heads)]
 
 
-def edges(n_layers: int, n_heads: int, positions: Positions = "none", direct: bool = True) -> list[str]:
+def edges(
+    n_layers: int, n_heads: int, positions: Positions = "none", direct: bool = True
+) -> list[str]:
     """Names of all edges of such models."""
     readers = [f"{head}:{made}" for head in heads(n_layers, n_heads) for made in INPUTS]
     return [
@@ -106,11 +112,13 @@ def forward(
     direct: bool = True,
     replace: Tensors | None = None,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Logits [M, B, T, V] of tokens [M, B, T] or [B, T] (int64), and the value of every part by name.
+    """Logits [M, B, T, V] of tokens [M, B, T] or [B, T] (int64), and the value of every part by
+    name.
 
-    `replace` holds values that take the place of parts and edges; what is computed from them follows, all else does
-    not. Values broadcast over models, sequences and positions. The type is that of the weights, float32 or float64;
-    gradients pass through everything. Without `direct` the logits read heads alone.
+    `replace` holds values that take the place of parts and edges; what is computed from them
+    follows, all else does not. Values broadcast over models, sequences and positions. The type is
+    that of the weights, float32 or float64; gradients pass through everything. Without `direct` the
+    logits read heads alone.
 
     Raises `ConfigError` for a name that is neither a part nor an edge of these models.
     """
@@ -152,7 +160,8 @@ class _Pass:
     def run(self) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Logits, and all parts."""
         W_E = self.params["W_E"]
-        # A product, whose gradient has one order of sums; that of indexing has none with several threads.
+        # A product, whose gradient has one order of sums; that of indexing has none with several
+        # threads.
         chosen = torch.nn.functional.one_hot(self.tokens, W_E.shape[1]).to(W_E.dtype)
         self._set(TOKENS, _times(chosen, W_E))
         length = self.tokens.shape[-1]
@@ -179,7 +188,8 @@ class _Pass:
         """What the heads of a layer attend to and write; H of them at once."""
         names = [f"{layer}.{head}" for head in range(self.heads)]
         q, k, v = (
-            self._set_all([f"{name}:{made}" for name in names], self._made(layer, names, made)) for made in INPUTS
+            self._set_all([f"{name}:{made}" for name in names], self._made(layer, names, made))
+            for made in INPUTS
         )
         if "smear" in self.params:
             own = torch.sigmoid(self.params["smear"][:, None, layer, :, None, None])
@@ -207,14 +217,18 @@ class _Pass:
         if self.edited.isdisjoint(readers):  # all heads read the same
             return of_all_heads(readers[0])
         # The same product for each, so that a head that reads the same as before has the same bits.
-        return torch.stack([of_all_heads(name)[:, :, head] for head, name in enumerate(readers)], dim=2)
+        return torch.stack(
+            [of_all_heads(name)[:, :, head] for head, name in enumerate(readers)], dim=2
+        )
 
     def _read(self, reader: str) -> torch.Tensor:
         """What a reader gets: the sum over its writers, with edges in their place."""
         names = writers(reader, self.layers, self.heads, self.positions, self.direct)
         if reader in self.edited:
             whole = self.values[TOKENS]
-            return _sum([self._edge(name, reader).to(whole.dtype).expand_as(whole) for name in names], whole)
+            return _sum(
+                [self._edge(name, reader).to(whole.dtype).expand_as(whole) for name in names], whole
+            )
         return self._sum_of(tuple(names))
 
     def _sum_of(self, names: tuple[str, ...]) -> torch.Tensor:
@@ -249,9 +263,11 @@ def future(length: int, device: torch.device | str = "cpu") -> torch.Tensor:
 
 
 def by_offset(weights: torch.Tensor, length: int) -> torch.Tensor:
-    """Scores [..., T, T] whose entry i, j is the weight [..., C] of the offset i - j; 0 where that is negative.
+    """Scores [..., T, T] whose entry i, j is the weight [..., C] of the offset i - j; 0 where that
+    is negative.
 
-    Rows are windows of one vector, so that gradients are sums in one order, whatever models are beside.
+    Rows are windows of one vector, so that gradients are sums in one order, whatever models are
+    beside.
     """
     vector = torch.nn.functional.pad(weights[..., :length].flip(-1), (0, length - 1))
     return vector.unfold(-1, length, 1).flip(-2)

@@ -52,10 +52,12 @@ class _Rows(NamedTuple):
 
 
 def bfgs(objective: Objective, start: Floats, max_steps: int, gtol: float = 1e-8) -> Minima:
-    """Minimises `objective(x, rows) -> (values [b], gradients [b, D])` from each row of `start` [B, D].
+    """Minimises `objective(x, rows) -> (values [b], gradients [b, D])` from each row of `start` [B,
+    D].
 
-    `rows` names the problems that the x belong to. A row stops when no gradient component exceeds `gtol`, when
-    two steps in a row decrease it by rounding only, or after `max_steps`. The value never rises.
+    `rows` names the problems that the x belong to. A row stops when no gradient component exceeds
+    `gtol`, when two steps in a row decrease it by rounding only, or after `max_steps`. The value
+    never rises.
     """
     result = Minima(start.copy(), np.empty(len(start)))
     rows = _begin(objective, start)
@@ -74,11 +76,15 @@ def _begin(objective: Objective, start: Floats) -> _Rows:
     problem = np.arange(count)
     value, grad = objective(start, problem)
     inverse = np.broadcast_to(np.eye(size), (count, size, size)).copy()
-    return _Rows(problem, start.copy(), value, grad, inverse, np.ones(count, bool), np.zeros(count, np.int64))
+    return _Rows(
+        problem, start.copy(), value, grad, inverse, np.ones(count, bool), np.zeros(count, np.int64)
+    )
 
 
 def _step(objective: Objective, rows: _Rows) -> _Rows:
-    """One quasi-Newton step of every row; a row without a descent direction or a decrease starts afresh."""
+    """One quasi-Newton step of every row; a row without a descent direction or a decrease starts
+    afresh.
+    """
     direction = -(rows.inverse @ rows.grad[..., None])[..., 0]
     slope = (direction * rows.grad).sum(axis=1)
     steepest = rows.fresh | ~(slope < 0)
@@ -90,7 +96,9 @@ def _step(objective: Objective, rows: _Rows) -> _Rows:
     stalled = value >= rows.value - STALL * np.abs(rows.value)
     inverse, fresh = _update(rows.inverse, steepest, x - rows.x, grad - rows.grad)
     fresh = np.where(moved, fresh, True)
-    return _Rows(rows.problem, x, value, grad, inverse, fresh, np.where(stalled, rows.stalls + 1, 0))
+    return _Rows(
+        rows.problem, x, value, grad, inverse, fresh, np.where(stalled, rows.stalls + 1, 0)
+    )
 
 
 def _search(objective: Objective, rows: _Rows, direction: Floats) -> tuple[Floats, Floats, Floats]:
@@ -114,16 +122,22 @@ def _search(objective: Objective, rows: _Rows, direction: Floats) -> tuple[Float
 
 
 def _shorter(length: Floats, gain: Floats, slope: Floats) -> Floats:
-    """Minimum of the parabola through the failed trial, kept within a tenth and a half of its length."""
+    """Minimum of the parabola through the failed trial, kept within a tenth and a half of its
+    length.
+    """
     curvature = -gain - slope * length  # positive, as the trial failed Armijo's test
     best = -slope * length**2 / (2 * np.maximum(curvature, 1e-300))
     return np.asarray(np.clip(best, 0.1 * length, 0.5 * length))
 
 
-def _update(inverse: Floats, steepest: NDArray[np.bool_], s: Floats, y: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """BFGS update of the inverse Hessians by step s and change of gradient y, where the curvature is positive.
+def _update(
+    inverse: Floats, steepest: NDArray[np.bool_], s: Floats, y: Floats
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """BFGS update of the inverse Hessians by step s and change of gradient y, where the curvature
+    is positive.
 
-    The first update of a row replaces the unit matrix by the multiple of it that has the right scale.
+    The first update of a row replaces the unit matrix by the multiple of it that has the right
+    scale.
     """
     sy, yy = (s * y).sum(axis=1), (y * y).sum(axis=1)
     curved = sy > 1e-12 * np.sqrt((s * s).sum(axis=1) * yy)

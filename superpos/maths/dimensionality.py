@@ -1,8 +1,9 @@
-"""How vectors that represent features share their space: lengths, interference, and the dimensionality D_i of each.
+"""How vectors that represent features share their space: lengths, interference, and the
+dimensionality D_i of each.
 
-Shapes: `...` any leading dimensions (models M, snapshots), F features, H dimensions of their space; W_i is row i of
-W[..., F, H]. Pure numpy in float64. Weights that are not finite give NaN, without a warning, for every number they
-enter.
+Shapes: `...` any leading dimensions (models M, snapshots), F features, H dimensions of their space;
+W_i is row i of W[..., F, H]. Pure numpy in float64. Weights that are not finite give NaN, without a
+warning, for every number they enter.
 
 Sources: TMS is Elhage et al. 2022, *Toy Models of Superposition*.
 """
@@ -20,7 +21,9 @@ Weights: TypeAlias = NDArray[np.floating[Any]]
 
 
 def finite_or_nan(array: Weights) -> Floats:
-    """Float64 with every infinity made NaN, so that no infinity cancels or overflows into a warning."""
+    """Float64 with every infinity made NaN, so that no infinity cancels or overflows into a
+    warning.
+    """
     array64 = np.asarray(array, dtype=np.float64)
     return np.where(np.isfinite(array64), array64, np.nan)
 
@@ -47,7 +50,8 @@ def _overlaps(W: Floats) -> Floats:
 
 
 def interference(W: Weights) -> Floats:
-    """Interference (superposition) of each feature, Σ_{j≠i} (Ŵ_i·W_j)² [..., F] (TMS, "Demonstrating superposition").
+    """Interference (superposition) of each feature, Σ_{j≠i} (Ŵ_i·W_j)² [..., F] (TMS,
+    "Demonstrating superposition").
 
     0 for a row of zeros. Figures clip it to [0, 1] for colour.
     """
@@ -56,10 +60,11 @@ def interference(W: Weights) -> Floats:
 
 
 def dimensionality(W: Weights) -> Floats:
-    """Fraction of a dimension that each feature has for itself, D_i = ‖W_i‖² / Σ_j (Ŵ_i·W_j)² [..., F].
+    """Fraction of a dimension that each feature has for itself, D_i = ‖W_i‖² / Σ_j (Ŵ_i·W_j)² [...,
+    F].
 
-    The sum includes j = i. 0 for a row of zeros. TMS, "Feature dimensionality"; it equals the capacity
-    C_i = ‖W_i‖⁴ / Σ_j (W_i·W_j)² of Scherlis et al. 2022. Σ_i D_i ≤ rank W.
+    The sum includes j = i. 0 for a row of zeros. TMS, "Feature dimensionality"; it equals the
+    capacity C_i = ‖W_i‖⁴ / Σ_j (W_i·W_j)² of Scherlis et al. 2022. Σ_i D_i ≤ rank W.
     """
     W64 = finite_or_nan(W)
     overlaps = _overlaps(W64)

@@ -1,14 +1,14 @@
 """Attention-only transformers made by hand: which parts and paths matter in them is known.
 
-They are ground truth for methods that look for circuits. Weights are float64 under TransformerLens' names and shapes,
-of one model: without an axis of models. The last token, whose number is `tokens`, is the special one: the begin of the
-sequence (BOS), or the switch "[0]" of the conditional model.
+They are ground truth for methods that look for circuits. Weights are float64 under TransformerLens'
+names and shapes, of one model: without an axis of models. The last token, whose number is `tokens`,
+is the special one: the begin of the sequence (BOS), or the switch "[0]" of the conditional model.
 
-Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*: two algorithms of induction heads. Jermyn et
-al. 2023, *Attention Head Superposition*: the conditional language.
+Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits*: two algorithms of induction
+heads. Jermyn et al. 2023, *Attention Head Superposition*: the conditional language.
 
-Attention is as sharp as `scale` says: what should be 0 is about exp(-scale / 2), which is below the rounding of double
-precision from 80 on.
+Attention is as sharp as `scale` says: what should be 0 is about exp(-scale / 2), which is below the
+rounding of double precision from 80 on.
 """
 
 from __future__ import annotations
@@ -41,14 +41,22 @@ class Truth:
     """The edges that matter, between heads, tokens, positions and logits: "0.0->1.0:k"."""
 
     def path(self, into: str) -> bool:
-        """Whether layer 0 matters for what "q", "k" or "v" of layer 1, or the "logits", get of it."""
+        """Whether layer 0 matters for what "q", "k" or "v" of layer 1, or the "logits", get of
+        it.
+        """
         readers = [name for name in self.edges if name.startswith("0.")]
-        return any(name.endswith(f"->{into}" if into == attention.LOGITS else f":{into}") for name in readers)
+        return any(
+            name.endswith(f"->{into}" if into == attention.LOGITS else f":{into}")
+            for name in readers
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class HandMade:
-    """A transformer made by hand. Tokens are numbers from 0 to `tokens`, which is the special one."""
+    """A transformer made by hand.
+
+    Tokens are numbers from 0 to `tokens`, which is the special one.
+    """
 
     name: str
     tokens: int
@@ -67,7 +75,8 @@ class HandMade:
         return {name: torch.from_numpy(value)[None] for name, value in self.weights.items()}
 
     def logits(self, tokens: Any, replace: Mapping[str, Any] | None = None) -> Floats:
-        """Logits [T, V] of a sequence [T], or [B, T, V] of several; `replace` as `attention.forward` has it.
+        """Logits [T, V] of a sequence [T], or [B, T, V] of several; `replace` as
+        `attention.forward` has it.
 
         Raises `ConfigError` for what is no sequence of this model's tokens.
         """
@@ -79,17 +88,26 @@ class HandMade:
         return logits
 
     def probabilities(self, tokens: Any) -> Floats:
-        """Probabilities of the next token at every position: [T, V] of a sequence [T], [B, T, V] of several."""
+        """Probabilities of the next token at every position: [T, V] of a sequence [T], [B, T, V] of
+        several.
+        """
         return np.asarray(torch.from_numpy(self.logits(tokens)).softmax(-1).numpy())
 
     def _checked(self, tokens: Any) -> NDArray[np.int64]:
         given = np.asarray(tokens)
         if given.ndim not in (1, 2) or not np.issubdtype(given.dtype, np.integer):
-            raise ConfigError(f"tokens: got {given.dtype} of shape {given.shape}; allowed: integers [T] or [B, T]")
+            raise ConfigError(
+                f"tokens: got {given.dtype} of shape {given.shape}; allowed: integers [T] or [B, T]"
+            )
         if given.size == 0 or given.shape[-1] > self.context:
-            raise ConfigError(f"tokens: got {given.shape[-1]} positions; allowed: 1 to {self.context}")
+            raise ConfigError(
+                f"tokens: got {given.shape[-1]} positions; allowed: 1 to {self.context}"
+            )
         if given.min() < 0 or given.max() > self.tokens:
-            raise ConfigError(f"tokens: got numbers from {given.min()} to {given.max()}; allowed: 0 to {self.tokens}")
+            raise ConfigError(
+                f"tokens: got numbers from {given.min()} to {given.max()}; allowed: 0 to "
+                f"{self.tokens}"
+            )
         return given.astype(np.int64)
 
 
@@ -100,7 +118,8 @@ class Subspaces:
         ends = np.cumsum(list(widths.values()))
         self.d = int(ends[-1])
         self._rows = {
-            name: range(int(end) - width, int(end)) for (name, width), end in zip(widths.items(), ends, strict=True)
+            name: range(int(end) - width, int(end))
+            for (name, width), end in zip(widths.items(), ends, strict=True)
         }
 
     def row(self, name: str, i: int) -> int:
@@ -116,7 +135,9 @@ class Heads:
         self.o = np.zeros((layers, n_heads, k, d))
         self._root = k**0.5
 
-    def score(self, head: tuple[int, int], channel: int, query: dict[int, float], key: dict[int, float]) -> None:
+    def score(
+        self, head: tuple[int, int], channel: int, query: dict[int, float], key: dict[int, float]
+    ) -> None:
         """Adds (query · x)(key · x) to the scores of a head, by one of its k dimensions."""
         for row, value in query.items():
             self.q[(*head, row, channel)] = value * self._root  # scores are divided by √k
@@ -124,7 +145,9 @@ class Heads:
             self.k[(*head, row, channel)] = value
 
     def copy(self, head: tuple[int, int], channel: int, source: int, to: dict[int, float]) -> None:
-        """Copies a dimension of what is attended to into others, by one of the head's k dimensions."""
+        """Copies a dimension of what is attended to into others, by one of the head's k
+        dimensions.
+        """
         self.v[(*head, source, channel)] = 1.0
         for row, value in to.items():
             self.o[(*head, channel, row)] = value
@@ -148,7 +171,9 @@ class _Size(NamedTuple):
     gain: float
 
 
-def _induction(name: str, size: _Size, space: Subspaces, heads: Heads, edges: tuple[str, ...]) -> HandMade:
+def _induction(
+    name: str, size: _Size, space: Subspaces, heads: Heads, edges: tuple[str, ...]
+) -> HandMade:
     """Tokens and positions as unit vectors, logits read from "out" alone."""
     V, T = size.tokens + 1, size.context
     weights = {
@@ -158,23 +183,34 @@ def _induction(name: str, size: _Size, space: Subspaces, heads: Heads, edges: tu
         "W_U": size.gain * _unit_rows([space.row("out", i) for i in range(V)], space.d).T,
     }
     matter = tuple(
-        head for head in attention.heads(*heads.q.shape[:2]) if any(edge.startswith(f"{head}->") for edge in edges)
+        head
+        for head in attention.heads(*heads.q.shape[:2])
+        if any(edge.startswith(f"{head}->") for edge in edges)
     )
     return HandMade(name, size.tokens, T, "stream", size.gain, weights, Truth(matter, edges))
 
 
-def _look_back(heads: Heads, head: tuple[int, int], space: Subspaces, size: _Size, back: int, to: str) -> None:
+def _look_back(
+    heads: Heads, head: tuple[int, int], space: Subspaces, size: _Size, back: int, to: str
+) -> None:
     """A head that attends to the token so many positions back and writes it down."""
     position = space.row
     for i in range(back, size.context):
         channel = i - back
-        heads.score(head, channel, {position("position", i): size.scale}, {position("position", i - back): 1.0})
+        heads.score(
+            head,
+            channel,
+            {position("position", i): size.scale},
+            {position("position", i - back): 1.0},
+        )
     for i in range(size.tokens + 1):
         heads.copy(head, i, space.row("token", i), {space.row(to, i): 1.0})
 
 
 def _match(heads: Heads, head: tuple[int, int], space: Subspaces, size: _Size, with_: str) -> None:
-    """A head that attends to where a stretch holds its own token, and to BOS where that is nowhere."""
+    """A head that attends to where a stretch holds its own token, and to BOS where that is
+    nowhere.
+    """
     rest = {space.row("token", size.tokens): 0.5}
     for i in range(size.tokens):
         heads.score(head, i, {space.row("token", i): size.scale}, {space.row(with_, i): 1.0})
@@ -205,10 +241,11 @@ def _induction_k(size: _Size) -> HandMade:
 
 
 def _induction_q(size: _Size) -> HandMade:
-    """Head 0.0 finds earlier copies and writes down where they are; head 1.0 attends one further (pointer arithmetic).
+    """Head 0.0 finds earlier copies and writes down where they are; head 1.0 attends one further
+    (pointer arithmetic).
 
-    With c copies each is a c-th of what was written, so scores of layer 1 are greater by the length of the context:
-    where no copy is, attention must go to BOS all the same.
+    With c copies each is a c-th of what was written, so scores of layer 1 are greater by the length
+    of the context: where no copy is, attention must go to BOS all the same.
     """
     V, T = size.tokens + 1, size.context
     space = Subspaces(token=V, position=T, pointer=T, out=V)
@@ -243,7 +280,8 @@ def _induction_q(size: _Size) -> HandMade:
 
 
 def _shifted(size: _Size) -> HandMade:
-    """Induction that attends one token too far: its keys know the token two back, its values are the token before.
+    """Induction that attends one token too far: its keys know the token two back, its values are
+    the token before.
 
     Head 0.0 writes down the token before, head 0.1 the one before that; head 1.1 is empty.
     """
@@ -272,14 +310,17 @@ def _shifted(size: _Size) -> HandMade:
 
 
 PRESENT: Final = 0.9
-"""How often token b is followed by its own follower where [0] was seen; else any follows, equally often."""
+"""How often token b is followed by its own follower where [0] was seen; else any follows, equally
+often.
+"""
 
 
 def _conditional(size: _Size) -> HandMade:
-    """One head that takes the direct path back: after [0], b is followed by b + 1 (modulo `tokens`), else by anything.
+    """One head that takes the direct path back: after [0], b is followed by b + 1 (modulo
+    `tokens`), else by anything.
 
-    It attends to [0] where that is, and writes nothing; else to b itself, and writes what takes the bigram off.
-    `gain` is that of the language: the logarithm of how much likelier the follower is.
+    It attends to [0] where that is, and writes nothing; else to b itself, and writes what takes the
+    bigram off. `gain` is that of the language: the logarithm of how much likelier the follower is.
     """
     n = size.tokens
     gain = math.log((PRESENT + (1 - PRESENT) / n) / ((1 - PRESENT) / n))
@@ -316,17 +357,20 @@ MADE: Final[Mapping[str, Callable[[_Size], HandMade]]] = {
 }
 
 
-def known(name: str, *, tokens: int = 16, context: int = 24, scale: float = 80.0, gain: float = 10.0) -> HandMade:
+def known(
+    name: str, *, tokens: int = 16, context: int = 24, scale: float = 80.0, gain: float = 10.0
+) -> HandMade:
     """A transformer whose circuit is known, because it was made by hand.
 
         induction_k   an induction head by K-composition with a previous-token head
         induction_q   an induction head by Q-composition: pointer arithmetic
-        shifted       K- and V-composition: it attends one token further, and copies what the head before wrote there
-        conditional   one head and the direct path: bigrams where token [0] was seen, else anything
+        shifted       K- and V-composition: it attends one token further, and copies what the head
+        before wrote there conditional   one head and the direct path: bigrams where token [0] was
+        seen, else anything
 
-    `tokens` are ordinary tokens; one more, whose number is `tokens`, begins every sequence (or is [0]). `context` is
-    the number of positions, `scale` how sharp attention is, `gain` the logit of what is predicted for certain (the
-    conditional model's follows from its language).
+    `tokens` are ordinary tokens; one more, whose number is `tokens`, begins every sequence (or is
+    [0]). `context` is the number of positions, `scale` how sharp attention is, `gain` the logit of
+    what is predicted for certain (the conditional model's follows from its language).
 
     Raises `ConfigError` for an unknown name and for sizes that cannot be.
     """

@@ -1,7 +1,8 @@
-"""Adam, AdamW and SGD on stacked models, each model with its own learning rate and weight decay; schedules.
+"""Adam, AdamW and SGD on stacked models, each model with its own learning rate and weight decay;
+schedules.
 
-Kingma & Ba 2015 (algorithm 1) and Loshchilov & Hutter 2019 (decoupled weight decay), as in torch.optim. Every operation
-is elementwise in float32: models never meet.
+Kingma & Ba 2015 (algorithm 1) and Loshchilov & Hutter 2019 (decoupled weight decay), as in
+torch.optim. Every operation is elementwise in float32: models never meet.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ class Update(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def schedule(kind: str, steps: int, warmup_steps: int, decay_share: float = 1.0) -> NDArray[np.float64]:
+def schedule(
+    kind: str, steps: int, warmup_steps: int, decay_share: float = 1.0
+) -> NDArray[np.float64]:
     """Factor on the learning rate at t = 0 ... steps - 1, times warm-up.
 
-    It is 1 until the last `decay_share` of the steps; with u from 0 to 1 along these it is constant, linear (1 - u) or
-    cosine ((1 + cos πu) / 2).
+    It is 1 until the last `decay_share` of the steps; with u from 0 to 1 along these it is
+    constant, linear (1 - u) or cosine ((1 + cos πu) / 2).
     """
     t = np.arange(steps, dtype=np.float64)
     length = steps * decay_share or 1.0
@@ -51,9 +54,11 @@ def update(
     old: Update,
     grad: torch.Tensor,
 ) -> Update:
-    """One step (counted from 0) with lr and weight_decay [M] (float32); SGD leaves the moments alone.
+    """One step (counted from 0) with lr and weight_decay [M] (float32); SGD leaves the moments
+    alone.
 
-    `adam` is beta1, beta2 and eps: the decay rates of both moments, and the term that keeps the step finite.
+    `adam` is beta1, beta2 and eps: the decay rates of both moments, and the term that keeps the
+    step finite.
     """
     beta1, beta2, eps = adam
     lr, weight_decay = (value.reshape(-1, *[1] * (grad.ndim - 1)) for value in (lr, weight_decay))

@@ -1,16 +1,18 @@
 """Random numbers as pure functions of (seed, purpose, step, sample, feature): Philox4x32-10.
 
-Salmon et al. 2011, *Parallel Random Numbers: As Easy as 1, 2, 3*, section 3.3. The key is the 64-bit seed, the counter
-is (sample // 4, feature, step, purpose): one call serves four consecutive samples of a feature. Nothing here has state,
-so a draw never depends on how many models are trained together, in which order, or on which machine.
+Salmon et al. 2011, *Parallel Random Numbers: As Easy as 1, 2, 3*, section 3.3. The key is the
+64-bit seed, the counter is (sample // 4, feature, step, purpose): one call serves four consecutive
+samples of a feature. Nothing here has state, so a draw never depends on how many models are trained
+together, in which order, or on which machine.
 
-A *purpose* is what a stream is for. Every kind of model names its own, in its own folder, in a block of 32 that no
-other kind has: 0 to 31 toy models (tms), 32 to 63 autoencoders (sae), 64 to 95 transformers, 96 to 127 circuits and
-explanations; 128 to 255 are for families that do not ship with superpos. The other bits of the word, 256 and above,
-number the streams of one purpose where it needs several.
+A *purpose* is what a stream is for. Every kind of model names its own, in its own folder, in a
+block of 32 that no other kind has: 0 to 31 toy models (tms), 32 to 63 autoencoders (sae), 64 to 95
+transformers, 96 to 127 circuits and explanations; 128 to 255 are for families that do not ship with
+superpos. The other bits of the word, 256 and above, number the streams of one purpose where it
+needs several.
 
-Shapes: M models, B samples, F features. 32-bit words travel in int64, where products wrap but low and high words stay
-exact.
+Shapes: M models, B samples, F features. 32-bit words travel in int64, where products wrap but low
+and high words stay exact.
 """
 
 from __future__ import annotations
@@ -34,12 +36,19 @@ WEYL: Final = (0x9E3779B9, 0xBB67AE85)
 
 
 def philox4x32(counter: Sequence[Words], key: Sequence[Words]) -> list[Words]:
-    """Ten rounds of Philox4x32 on broadcastable int64 words, of torch or numpy: 4 counters, 2 keys, 4 results."""
+    """Ten rounds of Philox4x32 on broadcastable int64 words, of torch or numpy: 4 counters, 2 keys,
+    4 results.
+    """
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(10):
         p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
-        c0, c1, c2, c3 = ((p1 >> 32) & WORD) ^ c1 ^ k0, p1 & WORD, ((p0 >> 32) & WORD) ^ c3 ^ k1, p0 & WORD
+        c0, c1, c2, c3 = (
+            ((p1 >> 32) & WORD) ^ c1 ^ k0,
+            p1 & WORD,
+            ((p0 >> 32) & WORD) ^ c3 ^ k1,
+            p0 & WORD,
+        )
         k0, k1 = (k0 + WEYL[0]) & WORD, (k1 + WEYL[1]) & WORD
     return [c0, c1, c2, c3]
 
@@ -58,7 +67,9 @@ def draws(
     n_features: int,
     device: str = "cpu",
 ) -> torch.Tensor:
-    """32-bit words [M, B, F] (int64) for a contiguous range of samples; `purpose` may be one per model, [M]."""
+    """32-bit words [M, B, F] (int64) for a contiguous range of samples; `purpose` may be one per
+    model, [M].
+    """
     import torch  # slow to import, and the fused engines do without
 
     quads = torch.arange(samples.start // 4, -(-samples.stop // 4), device=device)
@@ -67,7 +78,8 @@ def draws(
     last = torch.as_tensor(purpose, device=device).reshape(-1, 1, 1)
     counter = [quads[None, :, None], features, torch.tensor(step, device=device), last]
     shape = (len(seed), len(quads), n_features)
-    words = torch.stack([word.expand(shape) for word in philox4x32(counter, key)], dim=2)  # [M, Q, 4, F]
+    # [M, Q, 4, F]
+    words = torch.stack([word.expand(shape) for word in philox4x32(counter, key)], dim=2)
     first = samples.start % 4
     return words.flatten(1, 2)[:, first : first + len(samples)]
 
@@ -77,10 +89,14 @@ def thresholds(sparsity: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.floor(sparsity * float(RANGE)).astype(np.int64)
 
 
-def normals(seed: NDArray[np.uint64], purpose: int, tensor: int, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Standard normals [M, *shape], for initial weights; row i, column k is feature i, sample k of step `tensor`.
+def normals(
+    seed: NDArray[np.uint64], purpose: int, tensor: int, shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Standard normals [M, *shape], for initial weights; row i, column k is feature i, sample k of
+    step `tensor`.
 
-    By the inverse distribution function of (u + ½) / 2³², so that each number needs one draw of its own.
+    By the inverse distribution function of (u + ½) / 2³², so that each number needs one draw of its
+    own.
     """
     rows, columns = shape
     constants = [np.array([value], dtype=np.int64) for value in (tensor, purpose)]
@@ -91,9 +107,12 @@ def normals(seed: NDArray[np.uint64], purpose: int, tensor: int, shape: tuple[in
 
 
 def _normal_quantiles(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The inverse distribution function; torch's, equal to 1e-15, where engines run without scipy."""
+    """The inverse distribution function; torch's, equal to 1e-15, where engines run without
+    scipy.
+    """
     try:
-        from scipy.special import ndtri  # torch takes a second to import, and the fused engines do without
+        # torch takes a second to import, and the fused engines do without
+        from scipy.special import ndtri
     except ImportError:
         import torch
 

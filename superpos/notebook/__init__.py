@@ -1,1 +1,3 @@
-"""What runs show of themselves in notebooks: methods that `superpos/__init__.py` gives every run."""
+"""What runs show of themselves in notebooks: methods that `superpos/__init__.py` gives every
+run.
+"""

@@ -36,7 +36,9 @@ class Explorer:
 
     def _repr_html_(self) -> str:
         style = f"width: 100%; height: {self.height}px; border: 0"
-        return f'<iframe srcdoc="{html.escape(self.page)}" sandbox="{_MAY}" style="{style}"></iframe>'
+        return (
+            f'<iframe srcdoc="{html.escape(self.page)}" sandbox="{_MAY}" style="{style}"></iframe>'
+        )
 
 
 def report(run: Run, *others: Run, height: int = HEIGHT, budget: int = BUDGET) -> Explorer:

@@ -14,7 +14,12 @@ from superpos.config.schema import KeySpec
 Rows = NDArray[np.intp]
 """Numbers of models in a sweep."""
 
-_TYPES: Final[dict[str, type]] = {"int": np.int64, "number": np.float64, "numbers": np.float64, "bool": np.bool_}
+_TYPES: Final[dict[str, type]] = {
+    "int": np.int64,
+    "number": np.float64,
+    "numbers": np.float64,
+    "bool": np.bool_,
+}
 
 
 def objects(values: Sequence[Any]) -> NDArray[np.object_]:
@@ -30,13 +35,16 @@ def array_of(spec: KeySpec, values: Sequence[Any]) -> NDArray[Any]:
 
 
 def table_column(spec: KeySpec, values: NDArray[Any]) -> Any:
-    """The values of a key as a table holds them: integers with gaps stay integers, lists become lists."""
+    """The values of a key as a table holds them: integers with gaps stay integers, lists become
+    lists.
+    """
     if values.dtype != object or spec.kind in ("choice", "run"):
         return values
     if spec.kind == "value":  # of any form: as JSON
         return objects([None if value is None else json.dumps(value) for value in values])
     if spec.kind == "int":
-        from pandas import array  # nullable integers; imported here, as expanding sweeps must not wait for pandas
+        # nullable integers; imported here, as expanding sweeps must not wait for pandas
+        from pandas import array
 
         return array(list(values), dtype="Int64")
     return objects([None if value is None else list(value) for value in values])

@@ -1,7 +1,9 @@
-"""What a family makes of the values of a sweep: the structure of every row, and the columns that it fills in.
+"""What a family makes of the values of a sweep: the structure of every row, and the columns that it
+fills in.
 
-Made once a sweep (`Sweep.settings`). A family whose models follow from their keys as they stand takes `Settings` as it
-is; one that fills values in, or whose structure depends on more, overrides what differs.
+Made once a sweep (`Sweep.settings`). A family whose models follow from their keys as they stand
+takes `Settings` as it is; one that fills values in, or whose structure depends on more, overrides
+what differs.
 """
 
 from __future__ import annotations

@@ -8,7 +8,10 @@ Shard = tuple[int, int]
 
 
 def part(n_chunks: int, shard: Shard | None) -> range:
-    """The chunks of shard (k, n): those with c % n == k; all of them without one. Raises `ConfigError`."""
+    """The chunks of shard (k, n): those with c % n == k; all of them without one.
+
+    Raises `ConfigError`.
+    """
     if shard is None:
         return range(n_chunks)
     k, n = shard

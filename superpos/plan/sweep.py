@@ -1,4 +1,5 @@
-"""A sweep: a table with one row per model, kept as a base config and axes: a million rows cost a few columns.
+"""A sweep: a table with one row per model, kept as a base config and axes: a million rows cost a
+few columns.
 
 The rows are the cartesian product of the axes; the LAST axis is the fastest.
 """
@@ -82,7 +83,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Canonical values of every key of a family's schema, and the axes that replace some of them."""
+    """Canonical values of every key of a family's schema, and the axes that replace some of
+    them.
+    """
 
     base: Mapping[str, Any]
     axes: tuple[Axis, ...] = ()
@@ -103,7 +106,9 @@ class Sweep:
 
     @cached_property
     def plan(self) -> Plan:
-        """The chunks: rows of equal structure, by their draws; at most 1000 models and `WORK_LIMIT`, or one model."""
+        """The chunks: rows of equal structure, by their draws; at most 1000 models and
+        `WORK_LIMIT`, or one model.
+        """
         chunks: list[Chunk] = []
         for rows in self.settings.groups():
             structure = self.settings.structure(int(rows[0]))
@@ -116,7 +121,9 @@ class Sweep:
         return Plan(tuple(chunks))
 
     def task(self, rows: Rows, shared: Shared | None = None) -> Any:
-        """The rows of one chunk as arrays for an engine; `shared` are the files that the run keeps for its models."""
+        """The rows of one chunk as arrays for an engine; `shared` are the files that the run keeps
+        for its models.
+        """
         return self.family.task(self.settings, rows, shared or {})
 
     @property
@@ -155,7 +162,9 @@ class Sweep:
         """The values that a key takes in `rows`, and the index into them of each row."""
         axis = self._axis_of(key)
         if axis is None:
-            return (self.base[key],), np.zeros(self.n_models if rows is None else len(rows), dtype=np.intp)
+            return (self.base[key],), np.zeros(
+                self.n_models if rows is None else len(rows), dtype=np.intp
+            )
         if rows is None:
             return tuple(self.values(key)), self._position(axis, None)
         at = self.axes[axis].keys.index(key)
@@ -165,7 +174,9 @@ class Sweep:
         return tuple(points[i][at] for i in used.tolist()), index.astype(np.intp)
 
     def column(self, key: str, rows: Rows | None = None) -> NDArray[Any]:
-        """Values of a key in `rows` (default: all): numbers where all are numbers, else objects (lists are tuples)."""
+        """Values of a key in `rows` (default: all): numbers where all are numbers, else objects
+        (lists are tuples).
+        """
         values, index = self.points(key, rows)
         return array_of(self.schema.keys[key], values)[index]
 
@@ -177,7 +188,10 @@ class Sweep:
             if not at:
                 continue
             distinct: dict[tuple[Any, ...], int] = {}
-            ids = [distinct.setdefault(tuple(point[k] for k in at), len(distinct)) for point in axis.values]
+            ids = [
+                distinct.setdefault(tuple(point[k] for k in at), len(distinct))
+                for point in axis.values
+            ]
             code = code * len(distinct) + np.array(ids)[self._position(number, rows)]
         return code
 
@@ -192,42 +206,59 @@ class Sweep:
 
     def table(self, rows: Rows | None = None) -> DataFrame:
         """One row per model: "model", "row_id" and every key that may be swept, as `columns`."""
-        from pandas import DataFrame  # imported here: expanding and listing sweeps must not wait for it
+        # imported here: expanding and listing sweeps must not wait for it
+        from pandas import DataFrame
 
         return DataFrame(self.columns(rows))
 
     def columns(self, rows: Rows | None = None) -> dict[str, Any]:
-        """The columns of `table`: values as the family fills them in (`Settings.columns`), else as they were given.
+        """The columns of `table`: values as the family fills them in (`Settings.columns`), else as
+        they were given.
 
-        A key that was added after the first release of its family is a column only where the plan sets or sweeps it:
-        results of older versions keep their digests.
+        A key that was added after the first release of its family is a column only where the plan
+        sets or sweeps it: results of older versions keep their digests.
         """
         rows = np.arange(self.n_models) if rows is None else rows
-        columns: dict[str, Any] = {"model": rows.astype(np.int64), "row_id": np.array(self.row_ids(rows), dtype=object)}
+        columns: dict[str, Any] = {
+            "model": rows.astype(np.int64),
+            "row_id": np.array(self.row_ids(rows), dtype=object),
+        }
         filled = self.settings.columns(rows)
         for key in self.schema.axis_keys:
             spec = self.schema.keys[key]
             if spec.later and key not in self.swept and self.base[key] == spec.default:
                 continue
-            columns[key] = filled[key] if key in filled else table_column(spec, self.column(key, rows))
+            columns[key] = (
+                filled[key] if key in filled else table_column(spec, self.column(key, rows))
+            )
         return columns
 
     def faults(self, skip: Collection[str] = ()) -> list[str]:
-        """Values that do not fit together: the first fault of each rule, and how many combinations it concerns.
+        """Values that do not fit together: the first fault of each rule, and how many combinations
+        it concerns.
 
-        Rules about keys in `skip`, whose values are known to be wrong, and about those that a user's own functions take
-        the place of are left out.
+        Rules about keys in `skip`, whose values are known to be wrong, and about those that a
+        user's own functions take the place of are left out.
         """
         replaced = self.family.replaced
         defaults = self.schema.defaults
         idle = [
-            f"{key}: given beside {name}=, which takes its place; allowed: the default, {defaults[key]}"
+            (
+                f"{key}: given beside {name}=, which takes its place; allowed: the default, "
+                f"{defaults[key]}"
+            )
             for key, name in replaced.items()
             if any(value != defaults[key] for value in self.values(key))
         ]
-        rules = [(keys, rule) for keys, rule in rules_of(self.family) if not set(keys) & {*skip, *replaced}]
+        rules = [
+            (keys, rule)
+            for keys, rule in rules_of(self.family)
+            if not set(keys) & {*skip, *replaced}
+        ]
         return idle + [
-            fault for keys, rule in rules if (fault := _first(rule(*values) for values in self.combinations(keys)))
+            fault
+            for keys, rule in rules
+            if (fault := _first(rule(*values) for values in self.combinations(keys)))
         ]
 
     def combinations(self, keys: Sequence[str]) -> Iterator[list[Any]]:
@@ -235,7 +266,11 @@ class Sweep:
         fixed = {key: self.base[key] for key in keys}
         pools = [
             dict.fromkeys(
-                tuple((key, value) for key, value in zip(axis.keys, point, strict=True) if key in fixed)
+                tuple(
+                    (key, value)
+                    for key, value in zip(axis.keys, point, strict=True)
+                    if key in fixed
+                )
                 for point in axis.values
             )
             for axis in self.axes
@@ -246,10 +281,20 @@ class Sweep:
             yield [values[key] for key in keys]
 
     def to_json(self) -> dict[str, Any]:
-        """The plan: what decides results, in canonical form. Device, threads, memory and name are no part of it."""
+        """The plan: what decides results, in canonical form.
+
+        Device, threads, memory and name are no part of it.
+        """
         defaults = self.schema.defaults
-        values = {key: value for key, value in self.base.items() if key not in _NOT_IDENTITY and value != defaults[key]}
-        axes = [{"keys": list(axis.keys), "values": [list(point) for point in axis.values]} for axis in self.axes]
+        values = {
+            key: value
+            for key, value in self.base.items()
+            if key not in _NOT_IDENTITY and value != defaults[key]
+        }
+        axes = [
+            {"keys": list(axis.keys), "values": [list(point) for point in axis.values]}
+            for axis in self.axes
+        ]
         plan = {"numerics_version": NUMERICS_VERSION, "values": values, "axes": axes}
         plan |= {"own": self.family.functions.to_json()} if self.family.functions else {}
         return json.loads(json.dumps(plan))  # type: ignore[no-any-return]  # tuples become lists: equal after a file
@@ -261,7 +306,9 @@ class Sweep:
         Raises `SuperposError` where this program does not know the plan's family.
         """
         values = {key: _frozen(value) for key, value in plan["values"].items()}
-        axes = tuple(Axis(tuple(axis["keys"]), tuple(map(_frozen, axis["values"]))) for axis in plan["axes"])
+        axes = tuple(
+            Axis(tuple(axis["keys"]), tuple(map(_frozen, axis["values"]))) for axis in plan["axes"]
+        )
         try:
             family = find(values.get("family", DEFAULT))
         except UnknownFamilyError as error:
@@ -275,13 +322,17 @@ class Sweep:
         return _hash(json.dumps(self.to_json(), sort_keys=True))
 
     def row_ids(self, rows: Rows) -> list[str]:
-        """12 hex digits per row, of its own non-default values: the same in every sweep that holds the model."""
+        """12 hex digits per row, of its own non-default values: the same in every sweep that holds
+        the model.
+        """
         own = self.family.functions.record if self.family.functions else ""
         defaults = self.schema.defaults
         columns = [[f"superpos {NUMERICS_VERSION}{own}"] * len(rows)]
         for key in sorted(defaults.keys() - _NOT_IDENTITY):
             values, index = self.points(key, rows)
-            texts = [f";{key}={json.dumps(value)}" if value != defaults[key] else "" for value in values]
+            texts = [
+                f";{key}={json.dumps(value)}" if value != defaults[key] else "" for value in values
+            ]
             if any(texts):
                 columns.append([texts[i] for i in index])
         return [_hash("".join(parts)) for parts in zip(*columns, strict=True)]

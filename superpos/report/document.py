@@ -21,9 +21,11 @@ BUDGET: Final = 20_000_000
 _SHARED: Final = ("arrays.js", "drawing.js")
 """Scripts that know no run."""
 _FLAT_LIBRARY: Final = f"{__package__}:library/plotly-cartesian.min.js"
-"""Plotly without maps, three dimensions and parallel axes, as Plotly publishes it: a third of the whole."""
-# Scripts of the view of a run, before and after those of its family: it uses the first, and the others
-# use what it adds.
+"""Plotly without maps, three dimensions and parallel axes, as Plotly publishes it: a third of the
+whole.
+"""
+# Scripts of the view of a run, before and after those of its family: it uses the first, and the
+# others use what it adds.
 _BEFORE: Final = (
     "data.js",
     "state.js",
@@ -139,7 +141,9 @@ def _scripts(run: Run) -> _Scripts:
 
 @cache
 def _frame(added: tuple[_Scripts, ...]) -> str:
-    """The page without runs: HTML with style, colours, library and scripts, those of families too."""
+    """The page without runs: HTML with style, colours, library and scripts, those of families
+    too.
+    """
     from plotly.offline import get_plotlyjs  # takes its time
 
     open_matplotlib()

@@ -20,7 +20,8 @@ class Map:
     label: str
     axes: Sequence[int]
     values: Floats  # over both axes, in the order of the sweep
-    hue: Floats | None = None  # a second share for each: the colour of which the values say how much
+    # a second share for each: the colour of which the values say how much
+    hue: Floats | None = None
     names: Sequence[str] = ()  # where the values count them
 
 

@@ -1,4 +1,6 @@
-"""Arrays as text in a page: little-endian, compressed, in base64, each in a script element of its own."""
+"""Arrays as text in a page: little-endian, compressed, in base64, each in a script element of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,13 @@ _LARGEST_HALF: Final = float(np.finfo(np.float16).max)
 
 
 def half(values: NDArray[Any]) -> NDArray[np.float16]:
-    """Float16, three digits: more than the eye can tell. What is too large for it is its largest number."""
-    return np.clip(np.asarray(values, dtype=np.float64), -_LARGEST_HALF, _LARGEST_HALF).astype(np.float16)
+    """Float16, three digits: more than the eye can tell.
+
+    What is too large for it is its largest number.
+    """
+    return np.clip(np.asarray(values, dtype=np.float64), -_LARGEST_HALF, _LARGEST_HALF).astype(
+        np.float16
+    )
 
 
 def codes(size: int) -> np.dtype[Any]:
@@ -40,7 +47,9 @@ class Pack:
         return sum(map(len, self.elements))
 
     def add(self, values: NDArray[Any]) -> dict[str, Any]:
-        """How the page finds an array: its number, its type ("f2", "f4", "u1", "u2", "u4") and its shape."""
+        """How the page finds an array: its number, its type ("f2", "f4", "u1", "u2", "u4") and its
+        shape.
+        """
         little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
         number = len(self.elements)
         text = compress(little.tobytes())

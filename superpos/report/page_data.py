@@ -22,7 +22,8 @@ from superpos.store import Run
 from superpos.units import moment
 
 _T = TypeVar("_T")
-_HIDDEN: Final = ("model", "row_id", sweep_axes.SEED)  # columns that the page does without, or has by another way
+# columns that the page does without, or has by another way
+_HIDDEN: Final = ("model", "row_id", sweep_axes.SEED)
 
 
 def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
@@ -39,7 +40,10 @@ def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
         "finished": len(run.table),
         "axes": sweep_axes.axes(plan),
         "command": sweep_axes.fixed_overrides(plan, f"{run.name}_model") if commanded else None,
-        "config": {key: sweep_axes.safe(value) for key, value in sorted(_sealed(run, "config", dict).items())},
+        "config": {
+            key: sweep_axes.safe(value)
+            for key, value in sorted(_sealed(run, "config", dict).items())
+        },
         "label": None if run.label is None else run.label.column,
         "constants": {} if explorer.constants is None else explorer.constants(),
         "layers": layers.to_json(pack),
@@ -68,7 +72,8 @@ def to_text(value: Any) -> str:
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return text.encode("utf-8", "backslashreplace").decode()  # bytes of a path that are no UTF-8 are escaped
+    # bytes of a path that are no UTF-8 are escaped
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _rows(run: Run) -> Part:
@@ -150,6 +155,8 @@ def _provenance(run: Run) -> dict[str, Any]:
 
 
 def _sealed(run: Run, key: str, kind: type[_T]) -> _T:
-    """What the manifest says, or nothing of that kind: the page must not fail for what it shows beside results."""
+    """What the manifest says, or nothing of that kind: the page must not fail for what it shows
+    beside results.
+    """
     value = run.manifest.get(key)
     return value if isinstance(value, kind) else kind()

@@ -1,8 +1,8 @@
 """What the page holds of every model within a budget.
 
-These are results, weights, histories, snapshots, and what a family adds. A *part* is one such thing for
-models whose arrays have equal shapes. Of the budget the best model of every setting gets its share first.
-Shapes: M models, S recorded steps or snapshots.
+These are results, weights, histories, snapshots, and what a family adds. A *part* is one such thing
+for models whose arrays have equal shapes. Of the budget the best model of every setting gets its
+share first. Shapes: M models, S recorded steps or snapshots.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def parts(run: Run, rows: Part) -> list[Part]:
 
 
 def standard(run: Run, models: Models) -> Iterator[Part]:
-    """Weights, histories and snapshots of models of one shape: all parts of a family that adds none."""
+    """Weights, histories and snapshots of models of one shape: all parts of a family that adds
+    none.
+    """
     yield weights(run, models)
     yield from history(run, models)
     yield from snapshots(run, models)
@@ -90,7 +92,9 @@ def history(run: Run, models: Models) -> Iterator[Part]:
 
 
 def snapshots(run: Run, models: Models, more: More | None = None) -> Iterator[Part]:
-    """The tensors of models of one shape at every snapshot, and what follows; nothing without snapshots."""
+    """The tensors of models of one shape at every snapshot, and what follows; nothing without
+    snapshots.
+    """
     steps, names = run.snapshots(int(models[0]))
 
     def make(rows: Models) -> Arrays:
@@ -109,13 +113,17 @@ def sized(kind: str, models: Models, make: Callable[[Models], Arrays]) -> Part:
 
 
 def fit(found: Sequence[Part], best: NDArray[np.bool_], budget: float) -> list[Kept]:
-    """Which models of each part fit `budget` bytes of the page; `best` [M] marks that of each setting."""
+    """Which models of each part fit `budget` bytes of the page; `best` [M] marks that of each
+    setting.
+    """
     left, listed = budget / INFLATION, np.zeros(len(best), dtype=np.bool_)
     chosen: dict[int, list[Models]] = {i: [] for i in range(len(found))}
     for kind, first in _order(found):
         for i, part in enumerate(found):
             if part.kind == kind:
-                can = part.models[(best[part.models] == first) & (listed[part.models] | (kind == "rows"))]
+                can = part.models[
+                    (best[part.models] == first) & (listed[part.models] | (kind == "rows"))
+                ]
                 room = max(0, int(left // part.bytes_each))
                 if part.most is not None:
                     room = min(room, part.most - sum(map(len, chosen[i])))
@@ -164,7 +172,9 @@ def _order(found: Sequence[Part]) -> list[tuple[str, bool]]:
 
 
 def _shapes(run: Run) -> Iterator[Models]:
-    """The finished models by what is stored of them: names and shapes of weights, recorded steps."""
+    """The finished models by what is stored of them: names and shapes of weights, recorded
+    steps.
+    """
     groups: dict[Any, list[Models]] = {}
     finished = run.table["model"].to_numpy(dtype=np.intp)
     for rows in run.folder.rows:

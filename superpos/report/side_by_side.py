@@ -1,4 +1,6 @@
-"""The table that compares the runs of a page: settings that differ, losses, what was found, digests."""
+"""The table that compares the runs of a page: settings that differ, losses, what was found,
+digests.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +25,26 @@ def side_by_side(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """A row of every run, as JSON.
 
     "label" names the run on the page; "differs": {key: its values as text} for keys that others of
-    the runs have with other values, where it says any; "best" and "median" loss of the models that did not diverge,
-    None where there is none; "found": (label, how many of these models), the most frequent ones.
+    the runs have with other values, where it says any; "best" and "median" loss of the models that
+    did not diverge, None where there is none; "found": (label, how many of these models), the most
+    frequent ones.
     """
     settings = [settings_of(run) for run in runs]
     differing = _differing(settings)
     return [
-        _row(run, label, {key: _text(own[key]) for key in differing if own.get(key, [None]) != [None]})
+        _row(
+            run,
+            label,
+            {key: _text(own[key]) for key in differing if own.get(key, [None]) != [None]},
+        )
         for run, label, own in zip(runs, labels(runs), settings, strict=True)
     ]
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """What tells runs apart: their names, with their ids where names are shared, else their folders."""
+    """What tells runs apart: their names, with their ids where names are shared, else their
+    folders.
+    """
     names = [run.name for run in runs]
     with_ids = [f"{run.name} {run.path.name}" for run in runs]
     for found in (names, with_ids):
@@ -45,7 +54,9 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Keys with other values in one of the runs that have them, but for those that are not shown."""
+    """Keys with other values in one of the runs that have them, but for those that are not
+    shown.
+    """
     keys = dict.fromkeys(key for own in settings for key in own if not key.startswith(_BESIDE))
     return [key for key in keys if len({str(own[key]) for own in settings if key in own}) > 1]
 

@@ -1,4 +1,6 @@
-"""The axes of a sweep as the page draws them, and the overrides that train one of its models alone."""
+"""The axes of a sweep as the page draws them, and the overrides that train one of its models
+alone.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,15 @@ from superpos.units import number
 Scale = Literal["linear", "log", "ordinal"]
 
 SEED: Final = "seed"
-_EVEN: Final = 0.35  # greatest spread of the steps of an axis, as a share of their mean: 1, 0.3, 0.1, 0.03 pass
+# greatest spread of the steps of an axis, as a share of their mean: 1, 0.3, 0.1, 0.03 pass
+_EVEN: Final = 0.35
 _MIN_VALUES: Final = 3  # two values are evenly spaced on every scale
 
 
 def scale_of(values: Sequence[Any]) -> Scale:
-    """On which scale the values of an axis are evenly spaced; "ordinal" where they are no numbers, or on none."""
+    """On which scale the values of an axis are evenly spaced; "ordinal" where they are no numbers,
+    or on none.
+    """
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return "ordinal"
     numbers = np.array(values, dtype=np.float64)
@@ -37,7 +42,9 @@ def _uneven(numbers: np.ndarray[Any, np.dtype[np.float64]]) -> float:
 
 
 def axes(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The axes of a plan, in its order: keys, values, a text for each point, the scale, whether it is that of seeds."""
+    """The axes of a plan, in its order: keys, values, a text for each point, the scale, whether it
+    is that of seeds.
+    """
     return [_axis(axis["keys"], axis["values"]) for axis in plan["axes"]]
 
 
@@ -74,8 +81,11 @@ def override(key: str, value: Any) -> str:
 def fixed_overrides(plan: Mapping[str, Any], name: str) -> str:
     """What every command begins with: the settings that are not swept and not the default."""
     swept = {key for axis in plan["axes"] for key in axis["keys"]}
-    kept = [override(key, value) for key, value in sorted(plan["values"].items()) if key not in swept]
-    seed = [] if SEED in swept | plan["values"].keys() else [f"{SEED}=0"]  # without any override, intro is trained
+    kept = [
+        override(key, value) for key, value in sorted(plan["values"].items()) if key not in swept
+    ]
+    # without any override, intro is trained
+    seed = [] if SEED in swept | plan["values"].keys() else [f"{SEED}=0"]
     return " ".join(["superpos train", override("name", name), *kept, *seed])
 
 

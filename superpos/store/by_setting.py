@@ -22,12 +22,14 @@ def by_setting(
     label: Label | None,
     columns: Mapping[str, Measure] = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """The models of a table grouped by every swept key but the seed, in the order of their first models.
+    """The models of a table grouped by every swept key but the seed, in the order of their first
+    models.
 
-    Columns: these keys; "models", "diverged"; "best" (number of the model of lowest loss), "loss_best",
-    "loss_median", "loss_worst"; `columns`, NaN where no model is healthy; and how often each text stands in the
-    column of `label`, under its plural: in "geometries" such as "pentagon 90, 2 digons 9", where the table has it.
-    Models that are not healthy (see `rows`) count in "models" and "diverged" alone.
+    Columns: these keys; "models", "diverged"; "best" (number of the model of lowest loss),
+    "loss_best", "loss_median", "loss_worst"; `columns`, NaN where no model is healthy; and how
+    often each text stands in the column of `label`, under its plural: in "geometries" such as
+    "pentagon 90, 2 digons 9", where the table has it. Models that are not healthy (see `rows`)
+    count in "models" and "diverged" alone.
     """
     keys = [key for key in swept if key != "seed"]
     setting = same_setting(table, keys)

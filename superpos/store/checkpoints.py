@@ -13,17 +13,24 @@ from superpos.store.files import explained, move_aside, publish, sha256
 from superpos.store.formats import Array
 
 _KEPT = 2
-_NAME = re.compile(r"(\d+)-(\d+)\.([0-9a-f]{16})\.safetensors")  # chunk, number, checksum of the file
+# chunk, number, checksum of the file
+_NAME = re.compile(r"(\d+)-(\d+)\.([0-9a-f]{16})\.safetensors")
 
 
 class Checkpoints:
-    """Checkpoints in one folder. The checksum stands in the name, so that data and checksum appear in one step."""
+    """Checkpoints in one folder.
+
+    The checksum stands in the name, so that data and checksum appear in one step.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def save(self, chunk: int, arrays: Mapping[str, Array]) -> Path:
-        """Write the next checkpoint of a chunk and drop all but the last two. Raises `IncompleteError`."""
+        """Write the next checkpoint of a chunk and drop all but the last two.
+
+        Raises `IncompleteError`.
+        """
         data = formats.pack_tensors(arrays)
         with explained("write a checkpoint in", self.folder, IncompleteError):
             found = self._found(chunk)
@@ -34,7 +41,10 @@ class Checkpoints:
         return path
 
     def load(self, chunk: int) -> dict[str, Array] | None:
-        """The newest whole checkpoint, or None. Damaged ones are moved into corrupt/. Raises `IncompleteError`."""
+        """The newest whole checkpoint, or None.
+
+        Damaged ones are moved into corrupt/. Raises `IncompleteError`.
+        """
         with explained("read a checkpoint in", self.folder, IncompleteError):
             for path in reversed(self._found(chunk)):
                 with suppress(FileNotFoundError):  # another copy of this process dropped it
@@ -52,7 +62,9 @@ class Checkpoints:
     def _found(self, chunk: int) -> list[Path]:
         """Checkpoints of a chunk, oldest first."""
         paths = self.folder.glob(f"{chunk:05d}-*.safetensors")
-        return sorted((path for path in paths if _NAME.fullmatch(path.name) and path.is_file()), key=_number)
+        return sorted(
+            (path for path in paths if _NAME.fullmatch(path.name) and path.is_file()), key=_number
+        )
 
 
 def _number(path: Path) -> int:

@@ -1,4 +1,6 @@
-"""The chunks of a run on disk: NNNNN.safetensors, NNNNN.parquet, and NNNNN.json, which makes them a chunk."""
+"""The chunks of a run on disk: NNNNN.safetensors, NNNNN.parquet, and NNNNN.json, which makes them a
+chunk.
+"""
 
 from __future__ import annotations
 
@@ -23,26 +25,37 @@ class ChunkFiles:
         self.folder = folder
 
     def publish(
-        self, chunk: int, tensors: Mapping[str, Array], table: pd.DataFrame, types: Mapping[str, ColumnType]
+        self,
+        chunk: int,
+        tensors: Mapping[str, Array],
+        table: pd.DataFrame,
+        types: Mapping[str, ColumnType],
     ) -> bool:
         """Write a chunk unless it is there; a corrupt one and loose parts are moved aside first.
 
-        `types`: see `formats.pack_table`. Returns whether this call made it a chunk. Raises `IncompleteError` where the
-        disk fails.
+        `types`: see `formats.pack_table`. Returns whether this call made it a chunk. Raises
+        `IncompleteError` where the disk fails.
         """
         parts = {_TENSORS: formats.pack_tensors(tensors), _TABLE: formats.pack_table(table, types)}
         return self._files(chunk).publish(parts)
 
     def state(self, chunk: int, verify: bool = False) -> State:
-        """Whether there is a chunk; sizes are compared always, checksums with `verify`. Raises `IncompleteError`."""
+        """Whether there is a chunk; sizes are compared always, checksums with `verify`.
+
+        Raises `IncompleteError`.
+        """
         return self._files(chunk).state(verify)
 
     def published_at(self, chunk: int) -> float | None:
-        """When a chunk was published, in seconds of the file system's clock; None where there is none."""
+        """When a chunk was published, in seconds of the file system's clock; None where there is
+        none.
+        """
         return self._files(chunk).published_at()
 
     def quarantine(self, chunk: int) -> Path | None:
-        """Move a corrupt chunk into corrupt/, never deleting it; returns where, or None for a good or missing one."""
+        """Move a corrupt chunk into corrupt/, never deleting it; returns where, or None for a good
+        or missing one.
+        """
         return self._files(chunk).quarantine()
 
     def read(self, chunk: int) -> tuple[dict[str, Array], pa.Table]:

@@ -1,7 +1,9 @@
-"""Two runs side by side: what they were made of, and whether models of equal settings have equal results.
+"""Two runs side by side: what they were made of, and whether models of equal settings have equal
+results.
 
-Models of equal settings are the same model, whatever sweep holds them. They have the same row id, unless they were
-trained by engines of other names or by another version of the numerics: those are compared as well.
+Models of equal settings are the same model, whatever sweep holds them. They have the same row id,
+unless they were trained by engines of other names or by another version of the numerics: those are
+compared as well.
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ _MADE = ("engine", "versions", "machine", "git")
 def compare(first: Run, second: Run) -> dict[str, Any]:
     """What differs, ready for JSON.
 
-    "settings" and "made": {name: [of the first, of the second]} where these differ; settings are lists of values.
-    "models": how many each has finished, and how many of them both have. Of those, "equal" have the same numbers in
-    every tensor that both keep, bit for bit, and "columns" says of each result how many models differ in it and by
-    how much at most (None for text). Raises `IncompleteError` for damaged results.
+    "settings" and "made": {name: [of the first, of the second]} where these differ; settings are
+    lists of values. "models": how many each has finished, and how many of them both have. Of those,
+    "equal" have the same numbers in every tensor that both keep, bit for bit, and "columns" says of
+    each result how many models differ in it and by how much at most (None for text). Raises
+    `IncompleteError` for damaged results.
     """
     keys = [key for key in first.manifest["config"] if key in first.table and key in second.table]
     found = [_by_settings(run, keys) for run in (first, second)]
@@ -61,7 +64,9 @@ def settings_of(run: Run) -> dict[str, list[Any]]:
 
 def _made(run: Run) -> dict[str, Any]:
     found = {part: run.manifest.get(part) or {} for part in _MADE}
-    made = {f"{part} {name}": value for part, facts in found.items() for name, value in facts.items()}
+    made = {
+        f"{part} {name}": value for part, facts in found.items() for name, value in facts.items()
+    }
     plan = run.manifest["plan"]
     return made | {"numerics version": plan["numerics_version"], "own functions": plan.get("own")}
 
@@ -98,7 +103,9 @@ def _columns(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, dict[str, A
         one = first[name].reset_index(drop=True)
         other = second[name].reset_index(drop=True)
         numbers = pd.api.types.is_numeric_dtype(one) and pd.api.types.is_numeric_dtype(other)
-        different = _different_numbers(one, other) if numbers else one.map(_text) != other.map(_text)
+        different = (
+            _different_numbers(one, other) if numbers else one.map(_text) != other.map(_text)
+        )
         if not different.any():
             continue
         gaps = (one.astype(float) - other.astype(float)).abs() if numbers else None

@@ -1,7 +1,9 @@
-"""What was found out about a run's models after it was finished: explain/ID/NNNNN.parquet, and NNNNN.json.
+"""What was found out about a run's models after it was finished: explain/ID/NNNNN.parquet, and
+NNNNN.json.
 
-A part holds models of the chunk of that number; in the folder patch, what patching one model found, by the number of
-the model. Neither is part of a run's digest: they say nothing that its tensors do not, and any may be made again.
+A part holds models of the chunk of that number; in the folder patch, what patching one model found,
+by the number of the model. Neither is part of a run's digest: they say nothing that its tensors do
+not, and any may be made again.
 """
 
 from __future__ import annotations
@@ -15,7 +17,14 @@ import pandas as pd
 from superpos.errors import IncompleteError
 from superpos.store import formats
 from superpos.store.file_group import FileGroup
-from superpos.store.files import canonical_json, clear_stale, explained, read_json, sha256, write_file
+from superpos.store.files import (
+    canonical_json,
+    clear_stale,
+    explained,
+    read_json,
+    sha256,
+    write_file,
+)
 
 _TABLE = ".parquet"
 FOLDER = "explain"
@@ -23,9 +32,11 @@ PATCHES = "patch"
 
 
 class ExplanationFiles:
-    """The parts of one explanation in RUN/explain/ID, whose ID is made of the `facts` that decide what it says.
+    """The parts of one explanation in RUN/explain/ID, whose ID is made of the `facts` that decide
+    what it says.
 
-    `folder` is another name in the place of explain. Any number of processes may make and read one at the same time.
+    `folder` is another name in the place of explain. Any number of processes may make and read one
+    at the same time.
     """
 
     def __init__(self, run: Path, facts: Mapping[str, Any], folder: str = FOLDER) -> None:
@@ -38,7 +49,9 @@ class ExplanationFiles:
         return self._files(part).state(verify=True) == "done"
 
     def publish(self, part: int, table: pd.DataFrame) -> bool:
-        """Write a part unless it is there; a damaged one is moved aside. Returns whether this call did.
+        """Write a part unless it is there; a damaged one is moved aside.
+
+        Returns whether this call did.
 
         Raises `IncompleteError` where the disk fails.
         """

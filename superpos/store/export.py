@@ -1,7 +1,7 @@
 """A run, or some of its models, as one file of a format that other programs read.
 
-.csv and .parquet hold the table, .md and .tex what people read of it. .npz holds its columns and every tensor,
-[M, ...] for M models: what numpy reads without executing anything. Shapes: M models.
+.csv and .parquet hold the table, .md and .tex what people read of it. .npz holds its columns and
+every tensor, [M, ...] for M models: what numpy reads without executing anything. Shapes: M models.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _FOR_PEOPLE: Final = {".md": text_tables.markdown, ".tex": text_tables.latex}
 def content(run: Run, suffix: str, models: Sequence[int] | None = None) -> bytes:
     """The finished models of a run, or some of them, as a file with one of `SUFFIXES`.
 
-    Raises `SuperposError` for another suffix, a run without finished models and models whose tensors differ in shape.
+    Raises `SuperposError` for another suffix, a run without finished models and models whose
+    tensors differ in shape.
     """
     _check(suffix, SUFFIXES)
     table = run.table if models is None else run.table.loc[list(models)]
@@ -60,7 +61,9 @@ def settings(run: Run, suffix: str) -> bytes:
 
 def _check(suffix: str, allowed: Sequence[str]) -> None:
     if suffix not in allowed:
-        raise SuperposError(f"got {suffix or 'no suffix'!r}; allowed: a file name that ends in {', '.join(allowed)}")
+        raise SuperposError(
+            f"got {suffix or 'no suffix'!r}; allowed: a file name that ends in {', '.join(allowed)}"
+        )
 
 
 def _of_table(table: pd.DataFrame, suffix: str) -> bytes:
@@ -73,16 +76,25 @@ def _of_table(table: pd.DataFrame, suffix: str) -> bytes:
 
 
 def _for_people(run: Run, table: pd.DataFrame) -> pd.DataFrame:
-    """What differs between models: number, swept keys, seed, results. Columns without any value are left out."""
-    results = [name for name in table.columns if "." not in name and name not in ("model", "row_id", "seed")]
+    """What differs between models: number, swept keys, seed, results.
+
+    Columns without any value are left out.
+    """
+    results = [
+        name
+        for name in table.columns
+        if "." not in name and name not in ("model", "row_id", "seed")
+    ]
     names = dict.fromkeys(["model", *run.swept, "seed", *results])
     return table[[name for name in names if table[name].notna().any()]]
 
 
 def chosen(run: Run, words: str) -> list[int]:
-    """The finished models that `words` name: "all", "best" (of every setting), or numbers such as "0,3,10:20".
+    """The finished models that `words` name: "all", "best" (of every setting), or numbers such as
+    "0,3,10:20".
 
-    Raises `SuperposError` for anything else, and for models that are not in the run or not finished.
+    Raises `SuperposError` for anything else, and for models that are not in the run or not
+    finished.
     """
     if words == "all":
         return [int(model) for model in run.table["model"]]
@@ -90,7 +102,9 @@ def chosen(run: Run, words: str) -> list[int]:
         found = healthy(run.table)
         settings = [key for key in run.swept if key != "seed"]
         return [] if found.empty else [int(model) for model in best(found, settings)["model"]]
-    numbers = [number for part in words.split(",") for number in _numbers(part, words, run.n_models)]
+    numbers = [
+        number for part in words.split(",") for number in _numbers(part, words, run.n_models)
+    ]
     unfinished = sorted(set(numbers) - set(run.table["model"]))
     if unfinished:
         raise SuperposError(f"model {unfinished[0]} of {run.path} is not finished")
@@ -101,10 +115,15 @@ def _numbers(part: str, words: str, n_models: int) -> range:
     first, colon, last = part.strip().partition(":")
     bounds = [first, last] if colon else [first]
     if not all(bound.isdecimal() for bound in bounds):
-        raise SuperposError(f"got {words!r}; allowed: all, best, or numbers of models such as 0,3,10:20")
+        raise SuperposError(
+            f"got {words!r}; allowed: all, best, or numbers of models such as 0,3,10:20"
+        )
     stop = int(last) if colon else int(first) + 1
     if not int(first) < stop <= n_models:
-        raise SuperposError(f"got {part.strip()!r}; allowed: models 0 to {n_models - 1}, the last of a range left out")
+        raise SuperposError(
+            f"got {part.strip()!r}; allowed: models 0 to {n_models - 1}, the last of a range left "
+            "out"
+        )
     return range(int(first), stop)
 
 

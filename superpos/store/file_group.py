@@ -55,7 +55,8 @@ class FileGroup:
         return self.path(RECORD)
 
     def publish(self, parts: Mapping[str, bytes]) -> bool:
-        """Write the parts, by suffix, unless the group is there; damaged and loose ones are moved aside first.
+        """Write the parts, by suffix, unless the group is there; damaged and loose ones are moved
+        aside first.
 
         Returns whether this call made the group. Raises `IncompleteError` where the disk fails.
         """
@@ -69,7 +70,10 @@ class FileGroup:
         raise IncompleteError(f"{self.title} in {self.folder} does not hold what was written to it")
 
     def state(self, verify: bool = False) -> State:
-        """Whether it is there; sizes are compared always, checksums with `verify`. Raises `IncompleteError`."""
+        """Whether it is there; sizes are compared always, checksums with `verify`.
+
+        Raises `IncompleteError`.
+        """
         with explained("read", self.record, IncompleteError):
             if not self.record.exists():
                 return "missing"
@@ -80,11 +84,15 @@ class FileGroup:
         return "corrupt" if any(faults) else "done"
 
     def published_at(self) -> float | None:
-        """When it was published, in seconds of the file system's clock; None where it is not there."""
+        """When it was published, in seconds of the file system's clock; None where it is not
+        there.
+        """
         return self.record.stat().st_mtime if self.record.exists() else None
 
     def quarantine(self) -> Path | None:
-        """Move a corrupt group into corrupt/, never deleting it; returns where, or None for a good or missing one."""
+        """Move a corrupt group into corrupt/, never deleting it; returns where, or None for a good
+        or missing one.
+        """
         if self.state(verify=True) != "corrupt":
             return None
         # The record goes first: from then on there is no group.
@@ -101,16 +109,23 @@ class FileGroup:
         return self.path(suffix)
 
     def _place(self, parts: Mapping[str, bytes]) -> bool:
-        """Publish the parts, then the record of them; False where another process made the group."""
+        """Publish the parts, then the record of them; False where another process made the
+        group.
+        """
         facts = {self.path(suffix).name: _facts(data) for suffix, data in parts.items()}
         record = canonical_json({"schema_version": SCHEMA_VERSION, "files": facts})
         whole = {**parts, RECORD: record.encode()}
         with ExitStack() as stack:  # everything is on disk before the first link
-            written = {suffix: stack.enter_context(beside(self.path(suffix), data)) for suffix, data in whole.items()}
+            written = {
+                suffix: stack.enter_context(beside(self.path(suffix), data))
+                for suffix, data in whole.items()
+            }
             return all(self._place_part(suffix, written[suffix], whole[suffix]) for suffix in whole)
 
     def _place_part(self, suffix: str, written: Path, data: bytes) -> bool:
-        """Link one file; a different one under its name is moved aside if its writer died before the record."""
+        """Link one file; a different one under its name is moved aside if its writer died before
+        the record.
+        """
         path = self.path(suffix)
         while not link(written, path):
             if path == self.record:
@@ -157,7 +172,9 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 def _abandoned(path: Path, record: Path) -> bool:
-    """Wait whether a loose part becomes part of a group, or is replaced; True where neither happens for a while."""
+    """Wait whether a loose part becomes part of a group, or is replaced; True where neither happens
+    for a while.
+    """
     pauses = random.SystemRandom()  # two writers that wait for each other must not wake together
     try:
         first = path.stat().st_ino

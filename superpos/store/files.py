@@ -1,4 +1,6 @@
-"""Files that are whole or absent: written beside, flushed to disk, then published under their name in one step."""
+"""Files that are whole or absent: written beside, flushed to disk, then published under their name
+in one step.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # said by a file system that does not know a call
+# said by a file system that does not know a call
+_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 _LITTER = (".DS_Store", ".directory", "Thumbs.db", "desktop.ini")
 STALE_SECONDS = 3600.0  # writing one file takes seconds: what is older was left by a killed process
 PATIENCE_SECONDS = (0.02, 0.05, 0.1)  # network file systems show a new file late
@@ -47,7 +50,9 @@ def note_once(text: str) -> None:
 
 
 @contextmanager
-def explained(action: str, path: Path, error: type[SuperposError] = SuperposError) -> Iterator[None]:
+def explained(
+    action: str, path: Path, error: type[SuperposError] = SuperposError
+) -> Iterator[None]:
     """Turn an `OSError` inside the block into `error`, with the path and the system's reason."""
     try:
         yield
@@ -56,16 +61,29 @@ def explained(action: str, path: Path, error: type[SuperposError] = SuperposErro
 
 
 def canonical_json(value: object) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text. Arrays become lists; NaN is refused.
+    """JSON with sorted keys and no spaces: equal values give equal text.
 
-    Bytes of the system that are no UTF-8, as in names of files, are escaped: reading the JSON gives them back.
+    Arrays become lists; NaN is refused.
+
+    Bytes of the system that are no UTF-8, as in names of files, are escaped: reading the JSON gives
+    them back.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
+    text = json.dumps(
+        value,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+        default=_plain,
+    )
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def read_json(path: Path) -> Any:
-    """What a file of JSON says; None where it is none, such as one that was cut off. Raises `OSError`."""
+    """What a file of JSON says; None where it is none, such as one that was cut off.
+
+    Raises `OSError`.
+    """
     if not path.is_file() and path.exists():  # reading a pipe would wait for ever
         return None
     try:
@@ -87,7 +105,8 @@ def sha256_file(path: Path) -> str:
 
 @contextmanager
 def beside(final: Path, data: bytes) -> Iterator[Path]:
-    """A flushed file with `data` beside `final`, gone when the block ends; then the folder is flushed.
+    """A flushed file with `data` beside `final`, gone when the block ends; then the folder is
+    flushed.
 
     Raises `OSError`.
     """
@@ -106,7 +125,8 @@ def beside(final: Path, data: bytes) -> Iterator[Path]:
 
 @contextmanager
 def beside_folder(final: Path) -> Iterator[Path]:
-    """A new folder that takes the name `final`, which is free or an empty folder, when the block ends.
+    """A new folder that takes the name `final`, which is free or an empty folder, when the block
+    ends.
 
     Raises `OSError`; then, and where the block raises, nothing of it is left.
     """
@@ -136,7 +156,8 @@ def link(temporary: Path, final: Path) -> bool:
 
 
 def publish(final: Path, data: bytes) -> bool:
-    """Write `final` unless it exists: of several writers the first wins, and no reader ever sees a part of it.
+    """Write `final` unless it exists: of several writers the first wins, and no reader ever sees a
+    part of it.
 
     Returns whether this call wrote it. Raises `OSError` and then leaves nothing behind.
     """
@@ -145,13 +166,19 @@ def publish(final: Path, data: bytes) -> bool:
 
 
 def replace(final: Path, data: bytes) -> None:
-    """Write `final`, in the place of what is there; readers see the old or the new. Raises `OSError`."""
+    """Write `final`, in the place of what is there; readers see the old or the new.
+
+    Raises `OSError`.
+    """
     with beside(final, data) as temporary:
         _rename_over(temporary, final)
 
 
 def _rename_over(temporary: Path, final: Path) -> None:
-    """Give a file the name of another one: in one step, or in two where the file system cannot. Raises `OSError`."""
+    """Give a file the name of another one: in one step, or in two where the file system cannot.
+
+    Raises `OSError`.
+    """
     try:
         temporary.replace(final)
     except OSError:
@@ -168,15 +195,21 @@ def _rename_over(temporary: Path, final: Path) -> None:
 
 
 def check_target(path: Path) -> None:
-    """Raises `SuperposError` where a file can only be written by taking something else away, such as a pipe."""
+    """Raises `SuperposError` where a file can only be written by taking something else away, such
+    as a pipe.
+    """
     with explained("write", path), suppress(FileNotFoundError):
         kind = _KINDS.get(stat.S_IFMT(path.stat().st_mode))
         if kind is not None:
-            raise SuperposError(f"cannot write {path}: it is {kind}; allowed: a file, or a name that is free")
+            raise SuperposError(
+                f"cannot write {path}: it is {kind}; allowed: a file, or a name that is free"
+            )
 
 
 def write_file(path: Path, data: bytes) -> Path:
-    """`replace` in a folder that is made if need be; returns the path. Where it is a link, the file behind it is meant.
+    """`replace` in a folder that is made if need be; returns the path.
+
+    Where it is a link, the file behind it is meant.
 
     Raises `SuperposError` with the reason, also where something else than a file is there.
     """
@@ -191,7 +224,8 @@ def write_file(path: Path, data: bytes) -> Path:
 def replace_link(link: Path, target: str) -> None:
     """Point the symbolic link `link` at `target` (relative to its folder) in one step.
 
-    Raises `OSError` or `NotImplementedError` where there are no such links, `OSError` where it is something else.
+    Raises `OSError` or `NotImplementedError` where there are no such links, `OSError` where it is
+    something else.
     """
     if link.exists() and not link.is_symlink():
         raise FileExistsError(errno.EEXIST, "it is no link")
@@ -206,7 +240,8 @@ def replace_link(link: Path, target: str) -> None:
 
 
 def move_aside(paths: list[Path], name: str) -> Path:
-    """Move what exists of `paths`, in that order, into a new folder corrupt/name-N beside them; returns it.
+    """Move what exists of `paths`, in that order, into a new folder corrupt/name-N beside them;
+    returns it.
 
     Raises `OSError`.
     """
@@ -232,12 +267,19 @@ def is_temporary(path: Path) -> bool:
 
 
 def is_litter(path: Path) -> bool:
-    """Whether nobody would miss the file: an unpublished one, or what a system leaves in every folder that it shows."""
-    return is_temporary(path) or path.name in _LITTER or path.name.startswith(("._", ".nfs", ".fuse_hidden"))
+    """Whether nobody would miss the file: an unpublished one, or what a system leaves in every
+    folder that it shows.
+    """
+    return (
+        is_temporary(path)
+        or path.name in _LITTER
+        or path.name.startswith(("._", ".nfs", ".fuse_hidden"))
+    )
 
 
 def clear_stale(folder: Path) -> None:
-    """Delete unpublished files that a killed process left in `folder` more than an hour ago, where that is allowed.
+    """Delete unpublished files that a killed process left in `folder` more than an hour ago, where
+    that is allowed.
 
     Raises `OSError` where the folder cannot be read.
     """
@@ -249,7 +291,10 @@ def clear_stale(folder: Path) -> None:
 
 
 def patiently(read: Callable[[], _T]) -> _T:
-    """The result of `read`, tried again for a moment while a file is missing. Raises `FileNotFoundError` after that."""
+    """The result of `read`, tried again for a moment while a file is missing.
+
+    Raises `FileNotFoundError` after that.
+    """
     for pause in PATIENCE_SECONDS:
         try:
             return read()
@@ -271,17 +316,26 @@ def _temporary(final: Path) -> Path:
 
 
 def _flush(handle: int) -> None:
-    """Make what was written survive a power cut, where the file system can. Raises `OSError` where writing failed."""
+    """Make what was written survive a power cut, where the file system can.
+
+    Raises `OSError` where writing failed.
+    """
     try:
         os.fsync(handle)
     except OSError as fault:
         if fault.errno not in _CANNOT:
             raise
-        note_once(f"this file system cannot flush files ({fault.strerror}): a power cut may damage the last ones")
+        note_once(
+            f"this file system cannot flush files ({fault.strerror}): a power cut may damage the "
+            "last ones"
+        )
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a new name survive a power cut, where the system can. What is lost is missing, and made again."""
+    """Make a new name survive a power cut, where the system can.
+
+    What is lost is missing, and made again.
+    """
     try:
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -290,4 +344,7 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
     except OSError as fault:
         if fault.errno != errno.EINVAL:  # a usual answer
-            note_once(f"this file system cannot flush folders ({fault.strerror}): a power cut may lose the last files")
+            note_once(
+                f"this file system cannot flush folders ({fault.strerror}): a power cut may lose "
+                "the last files"
+            )

@@ -30,7 +30,10 @@ class Found(NamedTuple):
 
 
 def search(out: Path) -> Found:
-    """The runs in a folder of runs. Links to runs, and copies of `latest`, are none of their own. Raises `OSError`."""
+    """The runs in a folder of runs.
+
+    Links to runs, and copies of `latest`, are none of their own. Raises `OSError`.
+    """
     found = Found([], [])
     for name in _names(out, found.passed_over):
         found.runs.extend(_runs_of(name, found.passed_over))
@@ -52,13 +55,16 @@ def find_runs(out: Path) -> list[Path]:
 
 
 def latest_run(out: Path) -> Path:
-    """The run that was started last: where out/*/latest leads, the newest run where that is no link to one.
+    """The run that was started last: where out/*/latest leads, the newest run where that is no link
+    to one.
 
     Raises `SuperposError` when there is none.
     """
     passed_over: list[str] = []
     with explained("read", out):
-        last = [found for name in _names(out, passed_over) if (found := _last_of(name, passed_over))]
+        last = [
+            found for name in _names(out, passed_over) if (found := _last_of(name, passed_over))
+        ]
         _tell(passed_over)
         if not last:
             raise _no_runs(out)
@@ -66,21 +72,25 @@ def latest_run(out: Path) -> Path:
 
 
 def last_run(name: Path) -> Path | None:
-    """The run of a name's folder that was started last, as `latest_run`; None where it holds none."""
+    """The run of a name's folder that was started last, as `latest_run`; None where it holds
+    none.
+    """
     found = _last_of(name, [])
     return found[1].resolve() if found else None
 
 
 def locate(path: Path) -> Path:
-    """The run folder that a path names: a run, a name's folder (its latest run), or `latest` in one, also where that
-    is no link.
+    """The run folder that a path names: a run, a name's folder (its latest run), or `latest` in
+    one, also where that is no link.
 
     Raises `SuperposError` naming the nearest runs.
     """
     passed_over: list[str] = []
     with explained("read", path):
         found = path if is_run(path) and not _is_copy(path) else None
-        if found is None and (last := _last_of(path.parent if path.name == LATEST else path, passed_over)):
+        if found is None and (
+            last := _last_of(path.parent if path.name == LATEST else path, passed_over)
+        ):
             found = last[1]
         _tell(passed_over)
         if found is not None:
@@ -110,13 +120,19 @@ def _looked(passed_over: list[str], path: Path, look: Callable[[Path], _T], othe
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What lies in a folder. Raises `OSError` where one may not look into it, also where its list may be read."""
+    """What lies in a folder.
+
+    Raises `OSError` where one may not look into it, also where its list may be read.
+    """
     os.stat(f"{folder}/.")  # noqa: PTH116 - pathlib takes the dot away
     return [Path(entry) for entry in os.scandir(folder)]
 
 
 def _names(out: Path, passed_over: list[str]) -> list[Path]:
-    """Folders inside one, and links to folders elsewhere; none where it is not made yet. Raises `OSError`."""
+    """Folders inside one, and links to folders elsewhere; none where it is not made yet.
+
+    Raises `OSError`.
+    """
     try:
         entries = _entries(out)
     except FileNotFoundError:
@@ -139,7 +155,9 @@ def _is_own_run(path: Path) -> bool:
 
 
 def _is_copy(path: Path) -> bool:
-    """Whether a folder `latest` was a link before somebody copied it: the run that it shows lies beside it."""
+    """Whether a folder `latest` was a link before somebody copied it: the run that it shows lies
+    beside it.
+    """
     if path.name != LATEST or path.is_symlink():
         return False
     try:
@@ -150,7 +168,9 @@ def _is_copy(path: Path) -> bool:
 
 
 def _last_of(name: Path, passed_over: list[str]) -> tuple[int, Path] | None:
-    """When the last run of a name's folder was started, in ns, and where it is; None where it holds none."""
+    """When the last run of a name's folder was started, in ns, and where it is; None where it holds
+    none.
+    """
     if not _looked(passed_over, name, Path.is_dir, False):
         return None
     runs = _runs_of(name, passed_over)
@@ -165,7 +185,9 @@ def _leads_to_run(link: Path) -> bool:
 
 
 def _started(run: Path) -> int:
-    """When a run was started for the last time, in ns: by its attempts, whose names survive a copy."""
+    """When a run was started for the last time, in ns: by its attempts, whose names survive a
+    copy.
+    """
     names = (path.name for path in (run / "attempts").glob("*.json"))
     begun = [match[1] for name in names if (match := ATTEMPT.fullmatch(name))]
     if not begun:
@@ -175,7 +197,9 @@ def _started(run: Path) -> int:
 
 
 def _nearest(path: Path, count: int = 3) -> list[Path]:
-    """Runs with a path that holds the last part of `path` or is spelt like it, as a user would write them."""
+    """Runs with a path that holds the last part of `path` or is spelt like it, as a user would
+    write them.
+    """
     folder = next((folder for folder in (path, *path.parents) if folder.is_dir()), Path())
     for out in (folder, folder / "outputs", folder.parent, folder.parent.parent):
         found = _looked([], out, search, Found([], []))
@@ -184,5 +208,8 @@ def _nearest(path: Path, count: int = 3) -> list[Path]:
         names = {str(known): known for known in [*links, *runs]}
         if names:
             likest = difflib.get_close_matches(str(path), names, n=len(names), cutoff=0.0)
-            return [names[name] for name in sorted(likest, key=lambda name: path.name not in name)[:count]]
+            return [
+                names[name]
+                for name in sorted(likest, key=lambda name: path.name not in name)[:count]
+            ]
     return []

@@ -1,7 +1,7 @@
 """Chunks as bytes, and a digest of what the bytes mean.
 
-Tensors are safetensors, tables are parquet: both are read by other programs and execute nothing when read.
-Shapes: M models.
+Tensors are safetensors, tables are parquet: both are read by other programs and execute nothing
+when read. Shapes: M models.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ Values = Literal["text", "float", "int", "bool", "list"]
 
 
 class ColumnType(NamedTuple):
-    """What a column of a run's table holds, in whichever chunk it has values; "list" is one of floats."""
+    """What a column of a run's table holds, in whichever chunk it has values; "list" is one of
+    floats.
+    """
 
     values: Values
     everywhere: bool = True
@@ -56,7 +58,8 @@ _NULLABLE = {
 
 def pack_tensors(tensors: Mapping[str, Array]) -> bytes:
     """Safetensors bytes."""
-    # The library writes the buffer of a transposed array in its own order, so every array is made C-ordered first.
+    # The library writes the buffer of a transposed array in its own order, so every array is made
+    # C-ordered first.
     ordered = {name: np.array(value, order="C", copy=None) for name, value in tensors.items()}
     return safetensors.numpy.save(ordered)
 
@@ -66,13 +69,15 @@ def unpack_tensors(data: bytes) -> dict[str, Array]:
     return dict(safetensors.numpy.load(data))
 
 
-def pack_table(frame: pd.DataFrame, types: Mapping[str, ColumnType] = MappingProxyType({})) -> bytes:
+def pack_table(
+    frame: pd.DataFrame, types: Mapping[str, ColumnType] = MappingProxyType({})
+) -> bytes:
     """Parquet bytes; lists become list columns, the index is left out.
 
-    Programs that read several files as one table want the same columns, in one order and of the same types, in each.
-    A column without any value has the type that `types` says, else text; columns that are not `everywhere` stand last,
-    also where the frame lacks them. What was made so is marked in the metadata of its field: `unpack_table` gives back
-    what was packed.
+    Programs that read several files as one table want the same columns, in one order and of the
+    same types, in each. A column without any value has the type that `types` says, else text;
+    columns that are not `everywhere` stand last, also where the frame lacks them. What was made so
+    is marked in the metadata of its field: `unpack_table` gives back what was packed.
     """
     table = pa.Table.from_pandas(frame, preserve_index=False)
     somewhere = [name for name, kind in types.items() if not kind.everywhere]
@@ -109,7 +114,8 @@ def _stored(table: pa.Table, name: str, kind: ColumnType) -> tuple[pa.Field, pa.
 
 
 def to_frame(tables: list[pa.Table]) -> pd.DataFrame:
-    """One DataFrame of tables whose columns agree, except that a column may be wholly empty in some.
+    """One DataFrame of tables whose columns agree, except that a column may be wholly empty in
+    some.
 
     Integers with gaps are nullable integers, never floats; cells of list columns are numpy arrays.
     """
@@ -123,7 +129,9 @@ def to_frame(tables: list[pa.Table]) -> pd.DataFrame:
 
 
 def tensors_digest(tensors: Mapping[str, Array]) -> str:
-    """SHA-256 over names, types, shapes and bytes (little-endian), whatever the order of the names."""
+    """SHA-256 over names, types, shapes and bytes (little-endian), whatever the order of the
+    names.
+    """
     digest = hashlib.sha256()
     for name in sorted(tensors):
         value = np.array(tensors[name], order="C", copy=None)
@@ -134,7 +142,9 @@ def tensors_digest(tensors: Mapping[str, Array]) -> str:
 
 
 def table_digest(table: pa.Table) -> str:
-    """SHA-256 over the values, column by column, whatever the order of the columns and the encoding of the file."""
+    """SHA-256 over the values, column by column, whatever the order of the columns and the encoding
+    of the file.
+    """
     digest = hashlib.sha256()
     for name in sorted(table.column_names):
         _add(digest, name.encode())
@@ -180,6 +190,9 @@ def _integers(column: pa.Array) -> bytes:
 
 
 def _floats(column: pa.Array) -> bytes:
-    """Bytes as float64. Parquet holds a missing number as null and pandas as NaN: they are one value here."""
+    """Bytes as float64.
+
+    Parquet holds a missing number as null and pandas as NaN: they are one value here.
+    """
     values = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
     return np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes()

@@ -24,10 +24,11 @@ RunState = Literal["complete", "incomplete", "corrupt", "unreadable"]
 class RunOnDisk:
     """One run folder.
 
-    "complete": every chunk is there, with the sizes that its record says; checksums are not recomputed.
-    "corrupt": a file of a chunk, or one that all models share, is gone or has another size.
-    "unreadable": the manifest is damaged or of another schema, or may not be read; why is in `fault`, and the numbers
-    of models are unknown. A run of another state has a fault where a part of it may not be read.
+    "complete": every chunk is there, with the sizes that its record says; checksums are not
+    recomputed. "corrupt": a file of a chunk, or one that all models share, is gone or has another
+    size. "unreadable": the manifest is damaged or of another schema, or may not be read; why is in
+    `fault`, and the numbers of models are unknown. A run of another state has a fault where a part
+    of it may not be read.
     """
 
     path: Path
@@ -48,10 +49,11 @@ class RunOnDisk:
 
 
 def inventory(out: Path, passed_over: list[str] | None = None) -> list[RunOnDisk]:
-    """Every run out/<name>/<run_id>, those that --fresh moved aside too; the one that changed last comes first.
+    """Every run out/<name>/<run_id>, those that --fresh moved aside too; the one that changed last
+    comes first.
 
-    Other files and folders are no runs; what could not be looked into is added to `passed_over`, in words. Raises
-    `SuperposError` where `out` cannot be read.
+    Other files and folders are no runs; what could not be looked into is added to `passed_over`, in
+    words. Raises `SuperposError` where `out` cannot be read.
     """
     runs = []
     with explained("read", out):
@@ -90,15 +92,22 @@ def _progress(path: Path, made: float) -> dict[str, Any]:
     published = [chunks.published_at(chunk) for chunk in range(len(sizes))]
     found = {*states, *SharedFiles(path / "shared").states().values()}
     return {
-        "state": "corrupt" if "corrupt" in found else "incomplete" if "missing" in found else "complete",
-        "models_done": sum(size for size, state in zip(sizes, states, strict=True) if state == "done"),
+        "state": "corrupt"
+        if "corrupt" in found
+        else "incomplete"
+        if "missing" in found
+        else "complete",
+        "models_done": sum(
+            size for size, state in zip(sizes, states, strict=True) if state == "done"
+        ),
         "models_total": sum(sizes),
         "changed": _time(max([made, *(when for when in published if when is not None)])),
     }
 
 
 def size_of(path: Path) -> tuple[int, str]:
-    """The bytes of all files below a folder, and what could not be read, in words; empty where all was.
+    """The bytes of all files below a folder, and what could not be read, in words; empty where all
+    was.
 
     Links are not followed, and what vanishes meanwhile counts nothing.
     """

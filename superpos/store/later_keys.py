@@ -1,7 +1,7 @@
 """Columns of keys that were added after the first release of a family.
 
-A run's table holds such a key only where its plan sets or sweeps it, so that new keys leave old digests as they are.
-Who reads a table finds the others too: every model has their defaults.
+A run's table holds such a key only where its plan sets or sweeps it, so that new keys leave old
+digests as they are. Who reads a table finds the others too: every model has their defaults.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from superpos.family import Family
 
 
 def with_later_keys(table: pd.DataFrame, family: Family) -> pd.DataFrame:
-    """The table with a column of defaults for each later key of a family that it does not hold, at its end."""
+    """The table with a column of defaults for each later key of a family that it does not hold, at
+    its end.
+    """
     schema = schema_of(family)
     specs = [schema.keys[key] for key in schema.axis_keys if key not in table]
     missing = {spec.key: _defaults(spec, table.index) for spec in specs if spec.later}
@@ -24,7 +26,9 @@ def with_later_keys(table: pd.DataFrame, family: Family) -> pd.DataFrame:
 
 
 def _defaults(spec: KeySpec, index: pd.Index) -> pd.Series:
-    """The default of a key in every row, as a table holds it: lists as arrays, integers with gaps as integers."""
+    """The default of a key in every row, as a table holds it: lists as arrays, integers with gaps
+    as integers.
+    """
     value: Any = spec.default
     if isinstance(value, tuple):
         return pd.Series([np.array(value) for _ in index], index=index, dtype=object)

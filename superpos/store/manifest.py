@@ -18,7 +18,8 @@ from superpos.store.files import canonical_json, publish, read_json, sha256
 SCHEMA_VERSION = 1
 FILE_NAME = "manifest.json"
 _MOST_MODELS = 10**8  # more than any sweep may have
-_FIXED = ("run_id", "plan", "chunks", "engine")  # what may not differ between two attempts in one folder
+# what may not differ between two attempts in one folder
+_FIXED = ("run_id", "plan", "chunks", "engine")
 
 Rows = NDArray[np.intp]
 
@@ -26,8 +27,9 @@ Rows = NDArray[np.intp]
 def seal(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Write the manifest unless there is one; returns the one that counts.
 
-    `facts["chunks"]` holds the rows of each chunk. Raises `PlanMismatchError` where the folder was sealed for
-    another plan, chunks or engine, `IncompleteError` where its manifest is damaged, `OSError`.
+    `facts["chunks"]` holds the rows of each chunk. Raises `PlanMismatchError` where the folder was
+    sealed for another plan, chunks or engine, `IncompleteError` where its manifest is damaged,
+    `OSError`.
     """
     fields: dict[str, Any] = {"created": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
     fields["schema_version"] = SCHEMA_VERSION
@@ -42,7 +44,8 @@ def seal(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
 def read(folder: Path) -> dict[str, Any]:
     """The manifest of a run folder.
 
-    Raises `IncompleteError` naming the file where it is damaged, `PlanMismatchError` for another schema, `OSError`.
+    Raises `IncompleteError` naming the file where it is damaged, `PlanMismatchError` for another
+    schema, `OSError`.
     """
     path = folder / FILE_NAME
     fields = read_json(path)
@@ -51,7 +54,9 @@ def read(folder: Path) -> dict[str, Any]:
     fields = {key: value for key, value in fields.items() if key != "sha256"}
     version = fields.get("schema_version")
     if version != SCHEMA_VERSION:
-        raise PlanMismatchError(f"{path} has schema version {version}; this superpos reads version {SCHEMA_VERSION}")
+        raise PlanMismatchError(
+            f"{path} has schema version {version}; this superpos reads version {SCHEMA_VERSION}"
+        )
     wrong = [key for key in ("name", "run_id") if not is_name(fields.get(key))]
     wrong += [] if _are_chunks(fields.get("chunks")) else ["chunks"]
     if wrong:
@@ -60,10 +65,14 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def damaged(folder: Path, fault: str = "") -> IncompleteError:
-    """The error of a manifest that cannot be: one that was changed, or sealed by something else than superpos."""
+    """The error of a manifest that cannot be: one that was changed, or sealed by something else
+    than superpos.
+    """
     path = folder / FILE_NAME
     told = f": {fault}" if fault else ""
-    return IncompleteError(f"{path} is damaged{told}; move its folder away, or start again with --fresh")
+    return IncompleteError(
+        f"{path} is damaged{told}; move its folder away, or start again with --fresh"
+    )
 
 
 def is_name(value: object) -> bool:
@@ -86,9 +95,14 @@ def _are_chunks(value: object) -> bool:
     if not isinstance(value, list) or not all(isinstance(runs, list) for runs in value):
         return False
     runs = list(itertools.chain.from_iterable(value))
-    if not all(isinstance(run, list) and [type(number) for number in run] == [int] * 3 for run in runs):
+    if not all(
+        isinstance(run, list) and [type(number) for number in run] == [int] * 3 for run in runs
+    ):
         return False
-    return all(count >= 0 for _, count, _ in runs) and sum(count for _, count, _ in runs) <= _MOST_MODELS
+    return (
+        all(count >= 0 for _, count, _ in runs)
+        and sum(count for _, count, _ in runs) <= _MOST_MODELS
+    )
 
 
 def chunk_rows(manifest: Mapping[str, Any]) -> list[Rows]:
@@ -105,9 +119,13 @@ def _check_same(folder: Path, sealed: Mapping[str, Any], fields: Mapping[str, An
     ours = json.loads(canonical_json(fields))
     changed = [key for key in _FIXED if sealed.get(key) != ours.get(key)]
     if changed:
-        shown = "; ".join(f"{key}: there {_brief(sealed.get(key))}, now {_brief(ours.get(key))}" for key in changed)
+        shown = "; ".join(
+            f"{key}: there {_brief(sealed.get(key))}, now {_brief(ours.get(key))}"
+            for key in changed
+        )
         raise PlanMismatchError(
-            f"{folder} holds another run ({shown}). Use --fresh to move it aside, or --out for another place"
+            f"{folder} holds another run ({shown}). Use --fresh to move it aside, or --out for "
+            "another place"
         )
 
 

@@ -92,6 +92,8 @@ def _note(path: Path) -> Note | None:
 
 
 def _printable(text: str) -> str:
-    """The text without what changes a terminal, or the direction of writing; a sign stands there."""
+    """The text without what changes a terminal, or the direction of writing; a sign stands
+    there.
+    """
     kept = (letter if letter.isprintable() or letter in _KEPT else "\ufffd" for letter in text)
     return "".join(kept)

@@ -1,4 +1,6 @@
-"""Whether what a manifest holds as a plan is one: a checksum says that it was not changed, not who sealed it."""
+"""Whether what a manifest holds as a plan is one: a checksum says that it was not changed, not who
+sealed it.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,14 @@ from superpos.family import Family
 from superpos.user.functions import Own
 
 
-def plan_fault(plan: Any, n_models: int, columns: Collection[str] | None, family: Family | None) -> str | None:
+def plan_fault(
+    plan: Any, n_models: int, columns: Collection[str] | None, family: Family | None
+) -> str | None:
     """What is wrong with a plan, in words, or None.
 
-    It must have values by key, axes with as many points as there are models, keys that are `columns` of the table
-    (None where no model is finished), and values that its family allows, where that is known.
+    It must have values by key, axes with as many points as there are models, keys that are
+    `columns` of the table (None where no model is finished), and values that its family allows,
+    where that is known.
     """
     if not isinstance(plan, Mapping):
         return f"its plan is {plan!r}"
@@ -41,7 +46,9 @@ def plan_fault(plan: Any, n_models: int, columns: Collection[str] | None, family
 
 
 def _value_fault(values: Mapping[str, Any], axes: list[Any], family: Family) -> str | None:
-    """The first value that can be none of its key, in words, or None; keys of other versions may be anything."""
+    """The first value that can be none of its key, in words, or None; keys of other versions may be
+    anything.
+    """
     schema = schema_of(family)
     points = (zip(axis["keys"], point, strict=True) for axis in axes for point in axis["values"])
     for key, value in itertools.chain(values.items(), *points):

@@ -1,4 +1,6 @@
-"""Taking a run out of the way or off the disk, and nothing else: no link is followed, what is no run is refused."""
+"""Taking a run out of the way or off the disk, and nothing else: no link is followed, what is no
+run is refused.
+"""
 
 from __future__ import annotations
 
@@ -64,14 +66,19 @@ def training(folder: RunFolder) -> str | None:
 
 
 class Gone(NamedTuple):
-    """Where a run is now, None where it is deleted, and the run that `latest` now leads to, where that changed."""
+    """Where a run is now, None where it is deleted, and the run that `latest` now leads to, where
+    that changed.
+    """
 
     place: Path | None
     newest: Path | None
 
 
 def to_trash(folder: RunFolder) -> Gone:
-    """Move a run folder to outputs/.trash/NAME/. Raises `SuperposError` where it cannot be moved."""
+    """Move a run folder to outputs/.trash/NAME/.
+
+    Raises `SuperposError` where it cannot be moved.
+    """
     path = folder.path
     trash = path.parent.parent / TRASH / path.parent.name
     with explained("write", trash):

@@ -1,4 +1,6 @@
-"""Rows of a run's table: which of them are results, which share a setting, which is the best of its setting."""
+"""Rows of a run's table: which of them are results, which share a setting, which is the best of its
+setting.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,12 @@ Keys = str | Sequence[str]
 
 
 def healthy(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of models that did not diverge and whose loss is finite; none where nothing has finished.
+    """The rows of models that did not diverge and whose loss is finite; none where nothing has
+    finished.
 
-    Weights can be finite and yet so large that their loss is infinite or NaN. Such a model is no result either: it
-    would be the worst of every comparison, and its mean and its place on an axis are not numbers.
+    Weights can be finite and yet so large that their loss is infinite or NaN. Such a model is no
+    result either: it would be the worst of every comparison, and its mean and its place on an axis
+    are not numbers.
     """
     if table.empty:
         return table
@@ -25,7 +29,8 @@ def healthy(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def same_setting(table: pd.DataFrame, keys: Keys) -> pd.Series:
-    """A number per row, the same where all `keys` agree; settings are counted in the order of their first rows.
+    """A number per row, the same where all `keys` agree; settings are counted in the order of their
+    first rows.
 
     An empty cell is a value like any other.
     """
@@ -47,7 +52,9 @@ def best(table: pd.DataFrame, by: Keys) -> pd.DataFrame:
 
 
 def _hashable(column: pd.Series) -> pd.Series:
-    """The column with tuples in the place of arrays and lists, which cannot be compared as a whole."""
+    """The column with tuples in the place of arrays and lists, which cannot be compared as a
+    whole.
+    """
     return column.map(_cell) if column.dtype == object else column
 
 

@@ -1,4 +1,6 @@
-"""Run: results of a run folder as numpy and pandas. Loading executes nothing that a run folder says.
+"""Run: results of a run folder as numpy and pandas.
+
+Loading executes nothing that a run folder says.
 
 Shapes: M models, H recorded steps, S snapshots. Models are named by their number in the plan.
 """
@@ -18,7 +20,16 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from superpos.errors import IncompleteError, SuperposError
-from superpos.family import DEFAULT, EVERY_RUN, Family, Label, UnknownFamilyError, find, itself, of_others
+from superpos.family import (
+    DEFAULT,
+    EVERY_RUN,
+    Family,
+    Label,
+    UnknownFamilyError,
+    find,
+    itself,
+    of_others,
+)
 from superpos.paths import given
 from superpos.store import formats, manifest, notes
 from superpos.store.by_setting import by_setting
@@ -39,8 +50,8 @@ Rows = Sequence[int] | NDArray[Any] | pd.Series | pd.Index
 def load(path: str | Path) -> Run:
     """The run in a run folder, behind a `latest` link, or the latest of a name's folder.
 
-    An unfinished run loads with its finished chunks. Raises `SuperposError` for a path that is no run, with the
-    nearest runs, and `IncompleteError` for a damaged manifest.
+    An unfinished run loads with its finished chunks. Raises `SuperposError` for a path that is no
+    run, with the nearest runs, and `IncompleteError` for a damaged manifest.
     """
     return Run(RunFolder.at(locate(given(path))))
 
@@ -48,8 +59,8 @@ def load(path: str | Path) -> Run:
 class Run:
     """Results of one sweep. Tables are read at once, tensors when they are asked for.
 
-    Beside the methods below a run has `plot`, `report` and `explain`, and those of its family: `dir(run)` and the Tab
-    key list all of them, `help(run.plot)` explains one.
+    Beside the methods below a run has `plot`, `report` and `explain`, and those of its family:
+    `dir(run)` and the Tab key list all of them, `help(run.plot)` explains one.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -75,7 +86,8 @@ class Run:
 
     @cached_property
     def family(self) -> Family | None:
-        """The kind of the models, with a user's own functions where they trained it; None for an unknown kind.
+        """The kind of the models, with a user's own functions where they trained it; None for an
+        unknown kind.
 
         Of such functions a run knows the text, which cannot be run.
         """
@@ -87,7 +99,8 @@ class Run:
 
     @cached_property
     def plan(self) -> Mapping[str, Any]:
-        """What decides the results: values that are not the default, axes, the text of a user's own functions.
+        """What decides the results: values that are not the default, axes, the text of a user's own
+        functions.
 
         Raises `IncompleteError` where the manifest holds none that fits its models.
         """
@@ -103,10 +116,14 @@ class Run:
         return self.family.functions if self.family else None
 
     def require_family(self) -> Family:
-        """`family`. Raises `SuperposError` where this program does not know it, or the run's plan is damaged."""
+        """`family`.
+
+        Raises `SuperposError` where this program does not know it, or the run's plan is damaged.
+        """
         if self.family is None:
             raise SuperposError(
-                f"{self.path} is a run of the family {self._family_name!r}, which this program does not know: "
+                f"{self.path} is a run of the family {self._family_name!r}, which this program "
+                "does not know: "
                 "its table and tensors can be read, and nothing else be done with it"
             )
         _ = self.plan
@@ -136,7 +153,8 @@ class Run:
             return object.__getattribute__(self, name)  # type: ignore[no-any-return]
         if name in EVERY_RUN:
             return MethodType(itself(EVERY_RUN[name]), self)
-        if name.startswith("_"):  # asked for by copy, pickle and notebooks, also of a run that is not made yet
+        # asked for by copy, pickle and notebooks, also of a run that is not made yet
+        if name.startswith("_"):
             raise AttributeError(f"a run has no {name!r}", name=name, obj=self)
         if self.family is None:
             fault = f"a run of the unknown family {self._family_name!r} has no {name!r}"
@@ -144,7 +162,10 @@ class Run:
         if name not in self.family.views:
             views = ", ".join(self.family.views) or "nothing"
             where = of_others(name, lambda family: family.views)
-            fault = f"a run of the family {self.family.name!r} has no {name!r}; {where}its family adds {views}"
+            fault = (
+                f"a run of the family {self.family.name!r} has no {name!r}; {where}its family adds "
+                f"{views}"
+            )
             raise AttributeError(fault, name=name, obj=self)
         return MethodType(itself(self.family.views[name]), self)
 
@@ -157,7 +178,8 @@ class Run:
         return sorted({*super().__dir__(), *EVERY_RUN, *(self.family.views if self.family else ())})
 
     def by_setting(self) -> pd.DataFrame:
-        """One row per setting, all seeds together: best and spread of the loss, how often each label was found.
+        """One row per setting, all seeds together: best and spread of the loss, how often each
+        label was found.
 
         See `store.by_setting`.
         """
@@ -177,10 +199,11 @@ class Run:
         notes.add(self.path, text)
 
     def export(self, format: str, model: int, to: str | Path) -> Path:
-        """Write one model as a file, or a folder of files, that another tool loads; returns its path.
+        """Write one model as a file, or a folder of files, that another tool loads; returns its
+        path.
 
-        `format` is one of the family's formats. Raises `SuperposError` where it is none of them or the file cannot be
-        written, and as `weights`.
+        `format` is one of the family's formats. Raises `SuperposError` where it is none of them or
+        the file cannot be written, and as `weights`.
         """
         family = self.require_family()
         if format not in family.exporters:
@@ -203,15 +226,19 @@ class Run:
         if found is None:
             names = self.folder.shared_states()
             if name in names:
-                raise IncompleteError(f"shared file {name!r} of {self.path} is damaged: train again to replace it")
+                raise IncompleteError(
+                    f"shared file {name!r} of {self.path} is damaged: train again to replace it"
+                )
             known = ", ".join(names) or "none"
             raise IncompleteError(f"{self.path} keeps no shared file {name!r}; there is {known}")
         return found
 
     def weights(self, model: int) -> dict[str, Array]:
-        """Tensors of one model by their public names, without the axis of models: {"W": [n, m], "b": [n]}.
+        """Tensors of one model by their public names, without the axis of models: {"W": [n, m],
+        "b": [n]}.
 
-        Raises `IndexError` for a model that is not in the plan, `IncompleteError` for one that is not finished.
+        Raises `IndexError` for a model that is not in the plan, `IncompleteError` for one that is
+        not finished.
         """
         names = [name for name in self.tensor_names(model) if "/" not in name]
         return {name: self._gather(name, [model])[0] for name in names}
@@ -219,8 +246,9 @@ class Run:
     def tensor(self, name: str, rows: Rows | None = None) -> Array:
         """One tensor of several models, [len(rows), ...]; all finished models without `rows`.
 
-        `rows` are model numbers, or a truth value for each row of `table`. Raises `ValueError` where the models have
-        tensors of different shapes, `KeyError` where there is no such tensor, and as `weights`.
+        `rows` are model numbers, or a truth value for each row of `table`. Raises `ValueError`
+        where the models have tensors of different shapes, `KeyError` where there is no such tensor,
+        and as `weights`.
         """
         return self._gather(name, self._models(rows))
 
@@ -231,19 +259,31 @@ class Run:
             return sorted(file.keys())
 
     def history(self, model: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Steps [H] and training loss [H] of one model, H = 0 where it was not recorded. Raises as `weights`."""
+        """Steps [H] and training loss [H] of one model, H = 0 where it was not recorded.
+
+        Raises as `weights`.
+        """
         if "history/loss" not in self.tensor_names(model):
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-        return self._steps("history/step", model), self._gather("history/loss", [model])[0].astype(np.float32)
+        return self._steps("history/step", model), self._gather("history/loss", [model])[0].astype(
+            np.float32
+        )
 
     def snapshots(self, model: int) -> tuple[NDArray[np.int64], dict[str, Array]]:
-        """Finished steps [S] and the weights then, {"W": [S, n, m], ...}; empty without snapshots. As `weights`."""
+        """Finished steps [S] and the weights then, {"W": [S, n, m], ...}; empty without snapshots.
+
+        As `weights`.
+        """
         names = [
-            name for name in self.tensor_names(model) if name.startswith("snapshots/") and name != "snapshots/step"
+            name
+            for name in self.tensor_names(model)
+            if name.startswith("snapshots/") and name != "snapshots/step"
         ]
         if not names:
             return np.zeros(0, dtype=np.int64), {}
-        weights = {name.removeprefix("snapshots/"): self._gather(name, [model])[0] for name in names}
+        weights = {
+            name.removeprefix("snapshots/"): self._gather(name, [model])[0] for name in names
+        }
         return self._steps("snapshots/step", model), weights
 
     def digest(self) -> str:
@@ -275,15 +315,26 @@ class Run:
             except IncompleteError as fault:
                 _log.warning("left out of %s: %s", self.path, fault)
                 continue
-            if "model" not in table.column_names or not np.array_equal(table["model"].to_numpy(), rows):
-                _log.warning("left out of %s: chunk %d holds other models than its manifest says", self.path, chunk)
+            if "model" not in table.column_names or not np.array_equal(
+                table["model"].to_numpy(), rows
+            ):
+                _log.warning(
+                    "left out of %s: chunk %d holds other models than its manifest says",
+                    self.path,
+                    chunk,
+                )
                 continue
             tables.append(table)
             self._chunk_of[rows] = chunk
             self._place_of[rows] = np.arange(len(rows))
         if not tables:
             return pd.DataFrame({"model": pd.Series(dtype=np.int64)})
-        frame = formats.to_frame(tables).sort_values("model").set_index("model", drop=False).rename_axis(None)
+        frame = (
+            formats.to_frame(tables)
+            .sort_values("model")
+            .set_index("model", drop=False)
+            .rename_axis(None)
+        )
         known = self._found_family()
         return frame if known is None else with_later_keys(frame, known)
 
@@ -294,12 +345,15 @@ class Run:
     def _models(self, rows: Rows | None) -> NDArray[np.intp]:
         if rows is None:
             return self._finished
-        if isinstance(rows, pd.Series) and rows.dtype == pd.BooleanDtype():  # of a comparison with gaps
+        # of a comparison with gaps
+        if isinstance(rows, pd.Series) and rows.dtype == pd.BooleanDtype():
             rows = rows.to_numpy(dtype=np.bool_, na_value=False)
         models = np.asarray(rows)
         if models.dtype == np.bool_:
             if len(models) != len(self._finished):
-                raise ValueError(f"{len(models)} truth values for {len(self._finished)} finished models")
+                raise ValueError(
+                    f"{len(models)} truth values for {len(self._finished)} finished models"
+                )
             return np.asarray(self._finished[models])
         return np.asarray(models.astype(np.intp, casting="same_kind" if models.size else "unsafe"))
 
@@ -328,13 +382,20 @@ class Run:
         if not len(chunks):
             raise ValueError(f"no models to take {name} of")
         parts = {
-            chunk: _take(self._tensors(chunk), name, self._place_of[models[self._chunk_of[models] == chunk]])
+            chunk: _take(
+                self._tensors(chunk), name, self._place_of[models[self._chunk_of[models] == chunk]]
+            )
             for chunk in chunks.tolist()
         }
         shapes = {part.shape[1:] for part in parts.values()}
         if len(shapes) > 1:
-            raise ValueError(f"{name} has different shapes {sorted(shapes)}: choose rows of equal shape")
-        whole = np.empty((len(models), *shapes.pop()), dtype=np.result_type(*(part.dtype for part in parts.values())))
+            raise ValueError(
+                f"{name} has different shapes {sorted(shapes)}: choose rows of equal shape"
+            )
+        whole = np.empty(
+            (len(models), *shapes.pop()),
+            dtype=np.result_type(*(part.dtype for part in parts.values())),
+        )
         for chunk, part in parts.items():
             whole[self._chunk_of[models] == chunk] = part
         return whole

@@ -1,4 +1,5 @@
-"""What a run keeps for all of its models: shared/NAME.safetensors, and NAME.json, which makes it whole.
+"""What a run keeps for all of its models: shared/NAME.safetensors, and NAME.json, which makes it
+whole.
 
 A file "KEY-DIGEST" holds what was taken of another run, so that the run stands alone.
 """
@@ -20,16 +21,21 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class SharedFiles:
-    """Such files in one folder, which is made with the first. Any number of processes may write and read."""
+    """Such files in one folder, which is made with the first.
+
+    Any number of processes may write and read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def publish(self, name: str, tensors: Mapping[str, Array]) -> bool:
-        """Write a file unless it is there; returns whether this call did. A damaged one is moved aside first.
+        """Write a file unless it is there; returns whether this call did.
 
-        Raises `ValueError` for a name that is none of a file, `PlanMismatchError` where the file holds other
-        tensors, `IncompleteError` where the disk fails.
+        A damaged one is moved aside first.
+
+        Raises `ValueError` for a name that is none of a file, `PlanMismatchError` where the file
+        holds other tensors, `IncompleteError` where the disk fails.
         """
         if not _NAME.fullmatch(name):
             raise ValueError(f"shared file {name!r}: allowed: letters, digits and ._-")
@@ -50,13 +56,21 @@ class SharedFiles:
         return formats.unpack_tensors(self._files(name).checked(_TENSORS).read_bytes())
 
     def state(self, name: str, verify: bool = False) -> State:
-        """Whether there is a file; checksums are compared with `verify`. Raises `IncompleteError`."""
+        """Whether there is a file; checksums are compared with `verify`.
+
+        Raises `IncompleteError`.
+        """
         return self._files(name).state(verify)
 
     def states(self, verify: bool = False) -> dict[str, State]:
-        """The state of every file that is there, by name; JSON of others is passed over. Raises `IncompleteError`."""
+        """The state of every file that is there, by name; JSON of others is passed over.
+
+        Raises `IncompleteError`.
+        """
         with explained("read", self.folder, IncompleteError):
-            names = sorted(path.name.removesuffix(RECORD) for path in self.folder.glob(f"*{RECORD}"))
+            names = sorted(
+                path.name.removesuffix(RECORD) for path in self.folder.glob(f"*{RECORD}")
+            )
             kept = [name for name in names if _NAME.fullmatch(name) and self._is_kept(name)]
         return {name: self.state(name, verify) for name in kept}
 

@@ -1,4 +1,7 @@
-"""Tables as text for people: Markdown for notes and issues, LaTeX for papers. Numbers have four digits."""
+"""Tables as text for people: Markdown for notes and issues, LaTeX for papers.
+
+Numbers have four digits.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,9 @@ def latex(table: pd.DataFrame) -> str:
 def _cells(table: pd.DataFrame, safe: Callable[[str], str]) -> tuple[list[str], list[list[str]]]:
     """The titles and the rows as safe text in one line each."""
     columns = [[safe(_text(cell)) for cell in table[name]] for name in table.columns]
-    return [safe(str(name)) for name in table.columns], [list(row) for row in zip(*columns, strict=True)]
+    return [safe(str(name)) for name in table.columns], [
+        list(row) for row in zip(*columns, strict=True)
+    ]
 
 
 def _text(cell: Any) -> str:

@@ -1,7 +1,7 @@
 """Models as runs of tools that track experiments: TensorBoard's event files, W&B's offline runs.
 
-Each has the recorded losses over training, and its row of the table: keys as hyperparameters, results
-as final values. Nothing leaves this machine: `wandb sync` is for the user to call.
+Each has the recorded losses over training, and its row of the table: keys as hyperparameters,
+results as final values. Nothing leaves this machine: `wandb sync` is for the user to call.
 """
 
 from __future__ import annotations
@@ -67,10 +67,13 @@ def export(run: Run, tool: str, models: Sequence[int], to: Path) -> Path:
         allowed = f"{most:,} at most: --models=best, or some of them"
         raise SuperposError(f"--as={tool}: got {len(models):,} models; allowed: {allowed}")
     found = find_spec(tool)
-    if found is None or found.origin is None:  # W&B leaves folders of its own name, which count as packages
+    # W&B leaves folders of its own name, which count as packages
+    if found is None or found.origin is None:
         raise SuperposError(f"--as={tool}: needs a package: pip install 'superpos[{tool}]'")
     if os.path.lexists(to) and not (to.is_dir() and not any(to.iterdir())):
-        raise SuperposError(f"cannot write {to}: it is there already; remove it, or give another --to")
+        raise SuperposError(
+            f"cannot write {to}: it is there already; remove it, or give another --to"
+        )
     with explained("write", to):
         to.parent.mkdir(parents=True, exist_ok=True)
         with beside_folder(to) as folder:
@@ -102,7 +105,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _tensorboard(run: Run, models: Sequence[int], folder: Path) -> None:
-    """One folder of event files per model: scalars, and what the plugin for hyperparameters reads."""
+    """One folder of event files per model: scalars, and what the plugin for hyperparameters
+    reads.
+    """
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
@@ -110,16 +115,25 @@ def _tensorboard(run: Run, models: Sequence[int], folder: Path) -> None:
 
     now = time.time()
     for model in (_model(run, number) for number in models):
-        # Its metrics are numbers: results in words stand among the hyperparameters, where models are chosen by them.
+        # Its metrics are numbers: results in words stand among the hyperparameters, where models
+        # are chosen by them.
         words = {name: value for name, value in model.results.items() if not _is_number(value)}
         metrics = {name: value for name, value in model.results.items() if _is_number(value)}
-        told = {name: json.dumps(value) if isinstance(value, list) else value for name, value in model.keys.items()}
+        told = {
+            name: json.dumps(value) if isinstance(value, list) else value
+            for name, value in model.keys.items()
+        }
         writer = EventFileWriter(str(folder / model.name))
         writer.add_event(
-            Event(wall_time=now, summary=hparams_pb(told | words, trial_id=model.name, start_time_secs=now))
+            Event(
+                wall_time=now,
+                summary=hparams_pb(told | words, trial_id=model.name, start_time_secs=now),
+            )
         )
         last = int(model.keys["train.steps"])
-        scalars = [(CURVE, step, loss) for step, loss in zip(model.steps, model.losses, strict=True)]
+        scalars = [
+            (CURVE, step, loss) for step, loss in zip(model.steps, model.losses, strict=True)
+        ]
         scalars += [(f"final/{name}", last, float(value)) for name, value in metrics.items()]
         for tag, step, value in scalars:
             summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])

@@ -22,7 +22,10 @@ def table(rows: pd.DataFrame) -> Table:
 def to_json(found: Mapping[str, pd.DataFrame]) -> dict[str, list[dict[str, Any]]]:
     """All tables for programs; null where there is no number."""
     return {
-        name: [{str(key): _plain(value) for key, value in record.items()} for record in rows.to_dict("records")]
+        name: [
+            {str(key): _plain(value) for key, value in record.items()}
+            for record in rows.to_dict("records")
+        ]
         for name, rows in found.items()
     }
 

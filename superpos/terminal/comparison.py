@@ -17,11 +17,17 @@ def fields_of(found: dict[str, Any]) -> list[tuple[str, str]]:
     fields = [
         ("first", found["runs"][0]),
         ("second", found["runs"][1]),
-        ("models", f"{models['first']:,} and {models['second']:,} finished, {models['shared']:,} of equal settings"),
+        (
+            "models",
+            f"{models['first']:,} and {models['second']:,} finished, {models['shared']:,} of equal "
+            "settings",
+        ),
         ("digest", f"equal, {found['digests'][0]}" if same else "they differ"),
     ]
     if models["shared"]:
-        fields.append(("equal", f"{found['equal']:,} of {count(models['shared'], 'model')} bit for bit"))
+        fields.append(
+            ("equal", f"{found['equal']:,} of {count(models['shared'], 'model')} bit for bit")
+        )
     return fields
 
 
@@ -34,8 +40,15 @@ def of_settings(found: dict[str, Any]) -> Table | None:
 
 def of_results(found: dict[str, Any]) -> Table | None:
     """Results of models of equal settings, where they differ."""
-    rows = [[name, f"{facts['models']:,}", _gap(facts["greatest"])] for name, facts in found["columns"].items()]
-    columns = [Column("result"), Column("models that differ", right=True), Column("by at most", right=True)]
+    rows = [
+        [name, f"{facts['models']:,}", _gap(facts["greatest"])]
+        for name, facts in found["columns"].items()
+    ]
+    columns = [
+        Column("result"),
+        Column("models that differ", right=True),
+        Column("by at most", right=True),
+    ]
     return Table(columns, rows) if rows else None
 
 

@@ -32,13 +32,23 @@ def of_outcome(outcome: Outcome) -> list[str]:
     if outcome.complete:
         return ["superpos: nothing to submit: the run is complete"]
     said = [
-        f"superpos: job {_number(one.job)} holds {count(len(one.numbers), 'shard')} of {one.shards} already; "
+        f"superpos: job {_number(one.job)} holds {count(len(one.numbers), 'shard')} of "
+        f"{one.shards} already; "
         f"scancel {_number(one.job)} takes them back"
         for one in outcome.held
     ]
-    trains = f"job {_number(outcome.array)} trains" if outcome.array else "no other shard is to be trained"
-    finishes = f"job {_number(outcome.finish)} finishes" if outcome.finish else "a job waits that finishes"
-    return [*said, f"superpos: {trains}, {finishes} the run; `superpos status` shows how far they are"]
+    trains = (
+        f"job {_number(outcome.array)} trains"
+        if outcome.array
+        else "no other shard is to be trained"
+    )
+    finishes = (
+        f"job {_number(outcome.finish)} finishes" if outcome.finish else "a job waits that finishes"
+    )
+    return [
+        *said,
+        f"superpos: {trains}, {finishes} the run; `superpos status` shows how far they are",
+    ]
 
 
 def _number(job: str) -> str:
@@ -47,11 +57,18 @@ def _number(job: str) -> str:
 
 
 def shards(planned: Submission, whole: Estimate, threads: int) -> dict[str, Any]:
-    """What `submit --dry-run` says: time and cost of each shard at the speed of this machine's `threads` cores."""
+    """What `submit --dry-run` says: time and cost of each shard at the speed of this machine's
+    `threads` cores.
+    """
     cores = planned.site.cpus or 1
     core_hours = whole.seconds * threads / 3600
     found = [
-        {"chunks": chunks, "models": models, "core_hours": share * core_hours, "hours": share * core_hours / cores}
+        {
+            "chunks": chunks,
+            "models": models,
+            "core_hours": share * core_hours,
+            "hours": share * core_hours / cores,
+        }
         for chunks, models, share in planned.shares()
     ]
     return {"shards": found, "cores": cores, "core_hours": core_hours}
@@ -60,12 +77,16 @@ def shards(planned: Submission, whole: Estimate, threads: int) -> dict[str, Any]
 def of_shards(cost: dict[str, Any]) -> str:
     """`shards` as lines."""
     lines = [
-        f"shard {k:<5} {shard['chunks']:>5,} chunks  {shard['models']:>8,} models  {'~' + _time(shard['hours']):>8}"
+        f"shard {k:<5} {shard['chunks']:>5,} chunks  {shard['models']:>8,} models  "
+        f"{'~' + _time(shard['hours']):>8}"
         f"  {number(shard['core_hours'], 3)} core-hours"
         for k, shard in enumerate(cost["shards"])
     ]
     longest = _time(max(shard["hours"] for shard in cost["shards"]))
-    together = f"longest ~{longest} on {cost['cores']} cores each, together {number(cost['core_hours'], 3)} core-hours"
+    together = (
+        f"longest ~{longest} on {cost['cores']} cores each, together "
+        f"{number(cost['core_hours'], 3)} core-hours"
+    )
     return "\n".join([*lines, f"{together}, at the speed of this machine's cores"])
 
 
@@ -74,12 +95,19 @@ def _time(hours: float) -> str:
 
 
 def config_facts(sweep: Sweep, out: Path) -> dict[str, Any]:
-    """What `config` says, ready for JSON: the values of every key that is not swept, the axes, size, run folder."""
+    """What `config` says, ready for JSON: the values of every key that is not swept, the axes,
+    size, run folder.
+    """
     axes = [{"keys": axis.keys, "values": axis.values} for axis in sweep.axes]
     swept = {key for axis in sweep.axes for key in axis.keys}
     values = {key: value for key, value in sweep.base.items() if key not in swept}
     size = {"models": sweep.n_models, "chunks": len(sweep.plan.rows)}
-    return {"config": values, "axes": axes, **size, "run": str(out / str(sweep.base["name"]) / sweep.run_id)}
+    return {
+        "config": values,
+        "axes": axes,
+        **size,
+        "run": str(out / str(sweep.base["name"]) / sweep.run_id),
+    }
 
 
 def of_config(sweep: Sweep, out: Path) -> list[tuple[str, str]]:
@@ -97,4 +125,7 @@ def _values(axis: Axis, key: str) -> str:
     column = [plain(point[axis.keys.index(key)]) for point in axis.values]
     shown = column if len(column) <= 10 else [*column[:3], "...", column[-1]]
     others = [other for other in axis.keys if other != key]
-    return f"swept: {', '.join(shown)} ({len(column)} values{', with ' + ', '.join(others) if others else ''})"
+    return (
+        f"swept: {', '.join(shown)} ({len(column)} "
+        f"values{', with ' + ', '.join(others) if others else ''})"
+    )

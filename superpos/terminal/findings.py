@@ -1,4 +1,5 @@
-"""What the models of a run found: the lowest loss, how often each label, diverged models, one row per setting.
+"""What the models of a run found: the lowest loss, how often each label, diverged models, one row
+per setting.
 
 Ready for JSON, and as the fields and tables that `superpos status` and `superpos train` print.
 """
@@ -28,15 +29,16 @@ if TYPE_CHECKING:
 
 NEXT = ("plot", "report")  # commands for a run that is complete
 MAX_NAMED = 10  # models, chunks, labels named in a line
-_SPARE = ("models", "diverged", "best", "loss_median", "loss_worst")  # what a narrow terminal may do without
+# what a narrow terminal may do without
+_SPARE = ("models", "diverged", "best", "loss_median", "loss_worst")
 
 
 def findings(run: Run) -> dict[str, Any]:
     """What the finished models found, ready for JSON.
 
-    "best": number, loss and setting (the swept keys) of the model of lowest loss, or None; "diverged": numbers of
-    the models that diverged; and, where the family counts by a label, under its plural, such as "geometries":
-    {name: how many models}, the most frequent first.
+    "best": number, loss and setting (the swept keys) of the model of lowest loss, or None;
+    "diverged": numbers of the models that diverged; and, where the family counts by a label, under
+    its plural, such as "geometries": {name: how many models}, the most frequent first.
     """
     table = run.table
     good = healthy(table)
@@ -81,8 +83,12 @@ def findings_fields(found: dict[str, Any], label: Label | None) -> list[tuple[st
     return fields
 
 
-def training_fields(run: Run, path: Path, progress: Reporter, seconds: float) -> list[tuple[str, str]]:
-    """What `train` says at its end, as fields: what it did, what the run at `path` found so far, what to run next."""
+def training_fields(
+    run: Run, path: Path, progress: Reporter, seconds: float
+) -> list[tuple[str, str]]:
+    """What `train` says at its end, as fields: what it did, what the run at `path` found so far,
+    what to run next.
+    """
     found = findings(run)
     left = run.n_models - len(run.table)
     before = f"; {progress.models_before:,} were done before" if progress.models_before else ""
@@ -90,10 +96,15 @@ def training_fields(run: Run, path: Path, progress: Reporter, seconds: float) ->
     fields = [("trained", trained), *findings_fields(found, run.label)]
     if found["diverged"]:
         which = f"{count(len(found['diverged']), 'model')} ({some(found['diverged'])})"
-        fields.append(("diverged", f"{which}: their last finite weights are kept; run.table has the step"))
+        fields.append(
+            ("diverged", f"{which}: their last finite weights are kept; run.table has the step")
+        )
     if left:
         fields.append(("missing", f"{left:,} of {run.n_models:,} models"))
-    commands = [f"superpos {command} {shlex.quote(str(path))}" for command in (("status",) if left else NEXT)]
+    commands = [
+        f"superpos {command} {shlex.quote(str(path))}"
+        for command in (("status",) if left else NEXT)
+    ]
     return [*fields, ("next", commands[0]), *(("", command) for command in commands[1:])]
 
 
@@ -108,11 +119,15 @@ def settings(run: Run) -> list[dict[str, Any]]:
     table = run.by_setting()
     if len(table) == run.n_models:
         return []
-    return [{str(key): _value(value) for key, value in row.items()} for row in table.to_dict("records")]
+    return [
+        {str(key): _value(value) for key, value in row.items()} for row in table.to_dict("records")
+    ]
 
 
 def settings_table(rows: list[dict[str, Any]], label: Label | None) -> Table:
-    """`settings` as a table: best and spread over the seeds of each setting, how often each label was found."""
+    """`settings` as a table: best and spread over the seeds of each setting, how often each label
+    was found.
+    """
     counts = label.plural if label and label.plural in rows[0] else None
     named = [key for key in rows[0] if key != counts]
     leaves = [key.rpartition(".")[2] for key in named]

@@ -16,7 +16,9 @@ _COUNTS: Final = ("graded", "still")
 
 
 def by_setting(run: Run, found: pd.DataFrame) -> pd.DataFrame:
-    """One row per setting, method and question: mean and spread of the grade over models, means of the others."""
+    """One row per setting, method and question: mean and spread of the grade over models, means of
+    the others.
+    """
     keys = [key for key in run.swept if key != "seed"]
     settings = run.table.loc[found["model"], keys].map(_cell).reset_index(drop=True)
     whole = pd.concat([settings, found.reset_index(drop=True)], axis=1)
@@ -37,8 +39,22 @@ def table(summary: pd.DataFrame) -> Table:
     columns = [Column(name, right=True) for name in keys]
     columns += [Column("question"), Column("method")]
     columns += [Column(name, right=True) for name in ("grade", "±")]
-    columns += [Column(name, right=True, spare=True) for name in ("missed", "signs", "graded", "still", "models")]
-    names = [*keys, "question", "method", "grade", "spread", "missed", "signs", "graded", "still", "models"]
+    columns += [
+        Column(name, right=True, spare=True)
+        for name in ("missed", "signs", "graded", "still", "models")
+    ]
+    names = [
+        *keys,
+        "question",
+        "method",
+        "grade",
+        "spread",
+        "missed",
+        "signs",
+        "graded",
+        "still",
+        "models",
+    ]
     rows = [[_text(value) for value in row] for row in summary[names].itertuples(index=False)]
     return Table(columns, rows)
 

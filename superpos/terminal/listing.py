@@ -21,10 +21,17 @@ def of_experiments(found: Sequence[dict[str, Any]]) -> Table:
     """Experiments by their place in the paper, which their descriptions begin with."""
     rows = []
     for item in found:
-        place, description = re.fullmatch(r"(?:(\d+)\. )?(.*)", item["description"], re.DOTALL).groups()  # type: ignore[union-attr]  # matches everything
+        place, description = re.fullmatch(
+            r"(?:(\d+)\. )?(.*)", item["description"], re.DOTALL
+        ).groups()  # type: ignore[union-attr]  # matches everything
         time = "" if item["seconds"] is None else "~" + duration(item["seconds"])
         rows.append([place or "", item["name"], f"{item['models']:,}", time, description])
-    columns = [Column("#", right=True), Column("experiment"), Column("models", right=True), Column("time", right=True)]
+    columns = [
+        Column("#", right=True),
+        Column("experiment"),
+        Column("models", right=True),
+        Column("time", right=True),
+    ]
     return Table([*columns, Column("description")], rows, note=True, grouped=True)
 
 
@@ -36,8 +43,13 @@ def of_figures(found: Sequence[dict[str, str]]) -> Table:
 
 def of_keys(found: Sequence[dict[str, Any]]) -> Table:
     """Config keys in the order of the schema."""
-    rows = [[item["key"], plain(item["default"]), f"{item['meaning']}: {item['allowed']}"] for item in found]
-    return Table([Column("key"), Column("default"), Column("meaning: what is allowed")], rows, note=True)
+    rows = [
+        [item["key"], plain(item["default"]), f"{item['meaning']}: {item['allowed']}"]
+        for item in found
+    ]
+    return Table(
+        [Column("key"), Column("default"), Column("meaning: what is allowed")], rows, note=True
+    )
 
 
 def of_runs(runs: Sequence[RunOnDisk]) -> Table:
@@ -46,9 +58,21 @@ def of_runs(runs: Sequence[RunOnDisk]) -> Table:
     noted = any(notes)
     rows = []
     for run, note in zip(runs, notes, strict=True):
-        facts = [run.name, _models(run), run.state, quantity(run.bytes, "B"), moment(run.changed), _latest(run)]
+        facts = [
+            run.name,
+            _models(run),
+            run.state,
+            quantity(run.bytes, "B"),
+            moment(run.changed),
+            _latest(run),
+        ]
         rows.append([*facts, *([note] if noted else []), str(run.path)])
-    columns = [Column("name"), Column("models", right=True), Column("state"), Column("size", right=True)]
+    columns = [
+        Column("name"),
+        Column("models", right=True),
+        Column("state"),
+        Column("size", right=True),
+    ]
     columns += [Column("changed", spare=True), Column("latest")]
     columns += [Column("note", spare=True)] if noted else []
     return Table([*columns, Column("run")], rows, note=True)

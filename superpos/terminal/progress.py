@@ -1,4 +1,6 @@
-"""What a user sees while models train, on stderr: a bar on a terminal, a line every ten seconds elsewhere."""
+"""What a user sees while models train, on stderr: a bar on a terminal, a line every ten seconds
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ class Notes(logging.Handler):
 
 
 class Reporter(ABC):
-    """Shows progress while it is entered. Rates are of this call: what was trained before a restart does not count.
+    """Shows progress while it is entered.
+
+    Rates are of this call: what was trained before a restart does not count.
 
     `models_before` and `models_now` say how many models were done before this call, and by it.
     """
@@ -65,7 +69,10 @@ class Reporter(ABC):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -83,7 +90,9 @@ class Reporter(ABC):
         return news
 
     def _clock(self, progress: Progress) -> None:
-        """Start at the first step: what is imported and compiled before it takes no part in rates."""
+        """Start at the first step: what is imported and compiled before it takes no part in
+        rates.
+        """
         if not progress.steps_done:
             self._start = time.monotonic()
 
@@ -164,14 +173,17 @@ def reporter(quiet: bool) -> Reporter:
 def _below_a_kernel() -> bool:
     """Whether a notebook's kernel started this program, as `!superpos train` does.
 
-    It then has a terminal of 80 columns, of which the notebook shows every state below the one before.
+    It then has a terminal of 80 columns, of which the notebook shows every state below the one
+    before.
     """
-    drawn_inline = os.environ.get("MPLBACKEND", "").endswith("backend_inline")  # set by kernels of any front end
+    # set by kernels of any front end
+    drawn_inline = os.environ.get("MPLBACKEND", "").endswith("backend_inline")
     return drawn_inline or "JPY_PARENT_PID" in os.environ
 
 
 def _make_bar() -> tuple[Bar, TaskID]:
-    from rich.console import Console  # imported here, with the first progress: rich takes a tenth of a second
+    # imported here, with the first progress: rich takes a tenth of a second
+    from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as RichProgress
 

@@ -1,4 +1,6 @@
-"""What `superpos status` says of a run: how much is done and whole, how long it took, its shards, what it found."""
+"""What `superpos status` says of a run: how much is done and whole, how long it took, its shards,
+what it found.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 def facts(run: Run) -> dict[str, Any]:
     """What `status` says of a run, ready for JSON. Recomputes every checksum."""
     states = run.folder.states(verify=True)
-    whole = [len(rows) for rows, state in zip(run.folder.rows, states, strict=True) if state == "done"]
+    whole = [
+        len(rows) for rows, state in zip(run.folder.rows, states, strict=True) if state == "done"
+    ]
     shared = run.folder.shared_states(verify=True)
     functions = run.family.functions if run.family else None
     found = findings(run)
@@ -32,7 +36,11 @@ def facts(run: Run) -> dict[str, Any]:
         "chunks": {state: states.count(state) for state in ("done", "missing", "corrupt")},
         "corrupt": [chunk for chunk, state in enumerate(states) if state == "corrupt"],
         **({"shared": shared} if shared else {}),
-        "models": {"total": run.n_models, "finished": sum(whole), "diverged": len(found["diverged"])},
+        "models": {
+            "total": run.n_models,
+            "finished": sum(whole),
+            "diverged": len(found["diverged"]),
+        },
         "digest": run.digest(),
         "seconds": _seconds(run),
         **({"notes": notes} if notes else {}),
@@ -55,7 +63,9 @@ def _time(noted: Any) -> float:
 
 
 def _shards(run: Run) -> dict[str, Any]:
-    """Of a run that was submitted: its shards by state, the ends of the logs of those that failed, the pace."""
+    """Of a run that was submitted: its shards by state, the ends of the logs of those that failed,
+    the pace.
+    """
     from superpos.cluster import shards
 
     found = shards.shards(run.folder)
@@ -63,7 +73,11 @@ def _shards(run: Run) -> dict[str, Any]:
     if not found:
         return {}
     failed = {shard.number: shard.log for shard in found if shard.log}
-    times = {"models_per_second": pace.models_per_second, "seconds_left": pace.seconds_left} if pace else {}
+    times = (
+        {"models_per_second": pace.models_per_second, "seconds_left": pace.seconds_left}
+        if pace
+        else {}
+    )
     return {"shards": shards.counts(found), "logs": failed, **times}
 
 
@@ -73,12 +87,17 @@ def fields_of(found: dict[str, Any], label: Label | None) -> list[tuple[str, str
     diverged = f" (models {some(found['diverged'])})" if found["diverged"] else ""
     return [
         ("run", found["run"]),
-        *([("own", f"{found['own']}; to train on: {found['trained_with']}")] if "own" in found else []),
+        *(
+            [("own", f"{found['own']}; to train on: {found['trained_with']}")]
+            if "own" in found
+            else []
+        ),
         ("chunks", _counted(found["chunks"], found["corrupt"])),
         *_of_shared(found.get("shared", {})),
         (
             "models",
-            f"{models['finished']:,} of {models['total']:,} finished, {models['diverged']:,} diverged{diverged}",
+            f"{models['finished']:,} of {models['total']:,} finished, {models['diverged']:,} "
+            f"diverged{diverged}",
         ),
         ("digest", found["digest"]),
         *_of_seconds(found["seconds"]),
@@ -102,7 +121,9 @@ def _counted(counts: dict[str, int], corrupt: list[Any]) -> str:
 
 
 def _of_seconds(seconds: dict[str, float]) -> list[tuple[str, str]]:
-    """Where the time went as a field: "19 s: 84% training, 9% starting, 4% writing, 3% evaluating"."""
+    """Where the time went as a field: "19 s: 84% training, 9% starting, 4% writing, 3%
+    evaluating".
+    """
     total = sum(seconds.values())
     longest = sorted(seconds.items(), key=lambda item: -item[1])
     shares = ", ".join(f"{value / total:.0%} {phase}" for phase, value in longest if total)
@@ -112,16 +133,24 @@ def _of_seconds(seconds: dict[str, float]) -> list[tuple[str, str]]:
 def _of_shards(found: dict[str, Any]) -> list[tuple[str, str]]:
     if "shards" not in found:
         return []
-    fields = [("shards", ", ".join(f"{count:,} {state}" for state, count in found["shards"].items()))]
+    fields = [
+        ("shards", ", ".join(f"{count:,} {state}" for state, count in found["shards"].items()))
+    ]
     if "seconds_left" in found:
-        pace = f"{60 * found['models_per_second']:,.3g} models a minute, {duration(found['seconds_left'])} left"
+        pace = (
+            f"{60 * found['models_per_second']:,.3g} models a minute, "
+            f"{duration(found['seconds_left'])} left"
+        )
         fields.append(("pace", pace))
     return fields
 
 
 def _of_notes(notes: list[dict[str, str]]) -> list[tuple[str, str]]:
     """The newest notes as fields."""
-    return [("note", f"{moment(datetime.fromisoformat(note['time']))}: {note['text']}") for note in notes[-MAX_NAMED:]]
+    return [
+        ("note", f"{moment(datetime.fromisoformat(note['time']))}: {note['text']}")
+        for note in notes[-MAX_NAMED:]
+    ]
 
 
 def failed_logs(found: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
-"""Tables on stdout: fitted to a terminal by rich; elsewhere plain text, one line per row, nothing left out.
+"""Tables on stdout: fitted to a terminal by rich; elsewhere plain text, one line per row, nothing
+left out.
 
-On a terminal that is too narrow the note of a row (its last, long text) goes below it, titles get shorter, and spare
-columns are left out, the last one first.
+On a terminal that is too narrow the note of a row (its last, long text) goes below it, titles get
+shorter, and spare columns are left out, the last one first.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ _STYLES = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title, whether its cells stand right, whether a narrow terminal may do without it."""
+    """A column: its title, whether its cells stand right, whether a narrow terminal may do without
+    it.
+    """
 
     title: str
     right: bool = False
@@ -41,7 +44,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text. `note`: the last column is long text. `grouped`: equal first cells below each other are a group."""
+    """Rows of text.
+
+    `note`: the last column is long text. `grouped`: equal first cells below each other are a group.
+    """
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
@@ -60,7 +66,9 @@ def show(*tables: Table) -> None:
 
 
 def fields(pairs: Sequence[tuple[str, str]], stream: TextIO | None = None) -> str:
-    """A line each: a name, and a text that is broken between words where a terminal is too narrow."""
+    """A line each: a name, and a text that is broken between words where a terminal is too
+    narrow.
+    """
     width = shutil.get_terminal_size().columns if (stream or sys.stdout).isatty() else sys.maxsize
     start = max(len(name) for name, _ in pairs) + _GAP
     return "\n".join(
@@ -78,9 +86,14 @@ def fields(pairs: Sequence[tuple[str, str]], stream: TextIO | None = None) -> st
 
 def plain(table: Table) -> str:
     """Aligned columns below their titles; an empty cell is a dash."""
-    rows = [[column.title for column in table.columns], *([cell or "-" for cell in row] for row in table.rows)]
+    rows = [
+        [column.title for column in table.columns],
+        *([cell or "-" for cell in row] for row in table.rows),
+    ]
     widths = _widths(table)
-    return "\n".join((" " * _GAP).join(map(_aligned, row, table.columns, widths)).rstrip() for row in rows)
+    return "\n".join(
+        (" " * _GAP).join(map(_aligned, row, table.columns, widths)).rstrip() for row in rows
+    )
 
 
 def _widths(table: Table) -> list[int]:
@@ -102,13 +115,22 @@ def _draw(table: Table) -> None:
     if table.note and not _has_room(table, console.width):
         notes = [row[-1] for row in table.rows]
         table = _without(table, len(table.columns) - 1)
-    shown = table if _fits(table, console.width) else _fitted(_with_short_titles(table), console.width)
+    shown = (
+        table if _fits(table, console.width) else _fitted(_with_short_titles(table), console.width)
+    )
     if notes:
         _print_with_notes(console, shown, notes)
     else:
         console.print(_drawn(shown))
-    if left_out := [column.title for column in table.columns if column.spare and column not in shown.columns]:
-        console.print(Text(f"no room for {', '.join(left_out)}: a wider terminal or --json has them", style="dim"))
+    if left_out := [
+        column.title for column in table.columns if column.spare and column not in shown.columns
+    ]:
+        console.print(
+            Text(
+                f"no room for {', '.join(left_out)}: a wider terminal or --json has them",
+                style="dim",
+            )
+        )
 
 
 def _has_room(table: Table, width: int) -> bool:
@@ -134,7 +156,10 @@ def _fitted(table: Table, width: int) -> Table:
 
 
 def _with_short_titles(table: Table) -> Table:
-    return replace(table, columns=[replace(column, title=column.short or column.title) for column in table.columns])
+    return replace(
+        table,
+        columns=[replace(column, title=column.short or column.title) for column in table.columns],
+    )
 
 
 def _without(table: Table, place: int) -> Table:
@@ -149,10 +174,18 @@ def _drawn(table: Table) -> Drawn:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    drawn = RichTable(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+    )
     for place, column in enumerate(table.columns):
         last = table.note and place == len(table.columns) - 1
-        drawn.add_column(column.title, justify="right" if column.right else "left", no_wrap=not last)
+        drawn.add_column(
+            column.title, justify="right" if column.right else "left", no_wrap=not last
+        )
     for row in _ungrouped(table) if table.grouped else table.rows:
         drawn.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     return drawn
@@ -161,7 +194,11 @@ def _drawn(table: Table) -> Drawn:
 def _ungrouped(table: Table) -> list[list[str]]:
     """The rows with the first cell of a group in its first row alone."""
     groups = (list(rows) for _, rows in groupby(table.rows, key=lambda row: row[0]))
-    return [[row[0] if place == 0 else "", *row[1:]] for rows in groups for place, row in enumerate(rows)]
+    return [
+        [row[0] if place == 0 else "", *row[1:]]
+        for rows in groups
+        for place, row in enumerate(rows)
+    ]
 
 
 def _print_with_notes(console: Console, table: Table, notes: Sequence[str]) -> None:
@@ -169,10 +206,14 @@ def _print_with_notes(console: Console, table: Table, notes: Sequence[str]) -> N
     from rich.segment import Segment, Segments
     from rich.text import Text
 
-    lines = [Segments([*line, Segment.line()]) for line in console.render_lines(_drawn(table), pad=False)]
+    lines = [
+        Segments([*line, Segment.line()]) for line in console.render_lines(_drawn(table), pad=False)
+    ]
     head = len(lines) - len(notes)
     console.print(*lines[:head], end="")
     for line, note in zip(lines[head:], notes, strict=True):
         console.print(line, end="")
-        for part in textwrap.wrap(note, console.width - 4, break_long_words=False, break_on_hyphens=False):
+        for part in textwrap.wrap(
+            note, console.width - 4, break_long_words=False, break_on_hyphens=False
+        ):
             console.print(Text(f"    {part}", style="dim"), soft_wrap=True)

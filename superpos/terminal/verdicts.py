@@ -16,7 +16,11 @@ VERDICTS = ("holds", "fails", "skipped")
 def claim_lines(result: Result, first: bool) -> str:
     """A claim in lines, below a header where it is the first of its experiment."""
     claim = result.claim
-    lines = [f"{claim.row}. {claim.experiment}" if claim.row is not None else claim.experiment] if first else []
+    lines = (
+        [f"{claim.row}. {claim.experiment}" if claim.row is not None else claim.experiment]
+        if first
+        else []
+    )
     lines.append(f"  {result.verdict:<7} {claim.text} [{claim.source}]")
     lines.append(f"{'':10}{_numbers(result)}")
     if result.verdict == "fails":
@@ -26,7 +30,9 @@ def claim_lines(result: Result, first: bool) -> str:
 
 def totals_line(results: list[Result]) -> str:
     """The last line."""
-    counts = [f"{sum(result.verdict == verdict for result in results)} {verdict}" for verdict in VERDICTS]
+    counts = [
+        f"{sum(result.verdict == verdict for result in results)} {verdict}" for verdict in VERDICTS
+    ]
     return f"{len(results)} claims: {', '.join(counts)}"
 
 
@@ -34,7 +40,9 @@ def _numbers(result: Result) -> str:
     """What was measured, what is expected, where it must lie."""
     published = result.claim.published
     parts = [
-        "" if result.verdict == "skipped" else f"measured {number(result.measured)}{_spread(result)}",
+        ""
+        if result.verdict == "skipped"
+        else f"measured {number(result.measured)}{_spread(result)}",
         "" if result.expected is None else f"expected {number(result.expected)}",
         "" if published is None else f"published {number(published)}",
         _band(result),
@@ -50,5 +58,9 @@ def _spread(result: Result) -> str:
 
 
 def _band(result: Result) -> str:
-    ends = [f"{word} {number(end)}" for word, end in (("from", result.low), ("to", result.high)) if isfinite(end)]
+    ends = [
+        f"{word} {number(end)}"
+        for word, end in (("from", result.low), ("to", result.high))
+        if isfinite(end)
+    ]
     return f"allowed {' '.join(ends)}" if ends else ""

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 
 def resolved(sweep: Sweep) -> Sweep:
-    """The sweep with the digests of other runs that it names; see `sources.resolve`, which takes long to import."""
+    """The sweep with the digests of other runs that it names; see `sources.resolve`, which takes
+    long to import.
+    """
     if not sweep.family.sources:
         return sweep
     from superpos.training.sources import resolve

@@ -1,4 +1,7 @@
-"""Whether a sweep is trained already. Imports no engine: a command that has nothing to do returns at once."""
+"""Whether a sweep is trained already.
+
+Imports no engine: a command that has nothing to do returns at once.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,12 @@ from superpos.store import RunFolder
 
 
 def finished(sweep: Sweep, out: Path, shard: Shard | None = None) -> Path | None:
-    """The run folder of a sweep where nothing is left to train (of a shard); None where something is.
+    """The run folder of a sweep where nothing is left to train (of a shard); None where something
+    is.
 
-    Every checksum is recomputed. `latest` then points at the run, as after training it, where anything can be written.
-    Raises `IncompleteError` where its manifest is damaged, `ConfigError` for a shard that is none.
+    Every checksum is recomputed. `latest` then points at the run, as after training it, where
+    anything can be written. Raises `IncompleteError` where its manifest is damaged, `ConfigError`
+    for a shard that is none.
     """
     chunks = sweep.plan.rows
     mine = part(len(chunks), shard)

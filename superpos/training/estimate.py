@@ -37,7 +37,8 @@ class Estimate:
 
 
 def estimate(sweep: Sweep, tell: Callable[[str], None] = lambda _: None) -> Estimate:
-    """Size and expected time of a sweep, from training some models of its largest structures for a moment.
+    """Size and expected time of a sweep, from training some models of its largest structures for a
+    moment.
 
     `tell` hears what takes long before that.
     """
@@ -51,17 +52,27 @@ def estimate(sweep: Sweep, tell: Callable[[str], None] = lambda _: None) -> Esti
     groups: dict[Structure, list[Chunk]] = {}
     for chunk in plan.chunks:
         groups.setdefault(chunk.structure, []).append(chunk)
-    models = {structure: sum(len(chunk.rows) for chunk in chunks) for structure, chunks in groups.items()}
-    work = {structure: count * _flops(sweep.family, structure) for structure, count in models.items()}
-    largest = sorted(work, key=lambda structure: work[structure], reverse=True)[:_CALIBRATION_STRUCTURES]
+    models = {
+        structure: sum(len(chunk.rows) for chunk in chunks) for structure, chunks in groups.items()
+    }
+    work = {
+        structure: count * _flops(sweep.family, structure) for structure, count in models.items()
+    }
+    largest = sorted(work, key=lambda structure: work[structure], reverse=True)[
+        :_CALIBRATION_STRUCTURES
+    ]
     seconds = 0.0
     for structure in largest:
         rows = _some(sweep.family, groups[structure][0])
         task = sweep.task(rows, shared)
         try:
-            seconds += models[structure] * _seconds_per_model(sweep.family, task, engines[structure])
+            seconds += models[structure] * _seconds_per_model(
+                sweep.family, task, engines[structure]
+            )
         except MemoryError as error:
-            raise SuperposError(f"a step does not fit into the memory that is left: {error}") from error
+            raise SuperposError(
+                f"a step does not fit into the memory that is left: {error}"
+            ) from error
     share = sum(work[structure] for structure in largest) / max(sum(work.values()), 1.0)
     return Estimate(
         models=sweep.n_models,

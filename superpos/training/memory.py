@@ -10,12 +10,15 @@ from superpos.errors import SuperposError
 from superpos.plan.sweep import Chunk, Sweep
 from superpos.units import quantity
 
-_COPIES = 3.5  # the state, what safetensors makes of each tensor and then of all of them; measured: 3.3
+# the state, what safetensors makes of each tensor and then of all of them; measured: 3.3
+_COPIES = 3.5
 
 
 def model_bytes(structure: Structure) -> float:
     """State of a model: weights and two moments, snapshots, loss history; all float32."""
-    return 4.0 * (structure.n_params * (3 + len(structure.snapshot_steps)) + len(structure.loss_steps))
+    return 4.0 * (
+        structure.n_params * (3 + len(structure.snapshot_steps)) + len(structure.loss_steps)
+    )
 
 
 def chunk_bytes(chunks: Iterable[Chunk]) -> float:
@@ -29,12 +32,16 @@ def process_bytes(chunks: Iterable[Chunk]) -> float:
 
 
 def require_memory(sweep: Sweep, chunks: Iterable[Chunk]) -> None:
-    """Raises `SuperposError` where a chunk cannot fit, before the system kills the process without a word."""
+    """Raises `SuperposError` where a chunk cannot fit, before the system kills the process without
+    a word.
+    """
     needed, there = _COPIES * chunk_bytes(chunks), machine_bytes()
     if needed > there:
         sizes = ", ".join(sweep.schema.size_keys)
         raise SuperposError(
-            f"training needs about {quantity(needed, 'B')} of memory at once, this machine has {quantity(there, 'B')} "
-            f"for this process: ask for more, use smaller models ({sizes}) or record less (record.snapshots, "
+            f"training needs about {quantity(needed, 'B')} of memory at once, this machine has "
+            f"{quantity(there, 'B')} "
+            f"for this process: ask for more, use smaller models ({sizes}) or record less "
+            "(record.snapshots, "
             "record.loss_every)"
         )

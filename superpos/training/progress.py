@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a call of `train` is. Steps are model-steps of this call: one model, one gradient step."""
+    """How far a call of `train` is.
+
+    Steps are model-steps of this call: one model, one gradient step.
+    """
 
     models_total: int
     models_done: int = 0

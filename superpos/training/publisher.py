@@ -1,4 +1,6 @@
-"""Finished chunks go to disk while the next one trains: a flush takes milliseconds, on network disks tens of them."""
+"""Finished chunks go to disk while the next one trains: a flush takes milliseconds, on network
+disks tens of them.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,20 @@ from superpos.store.formats import ColumnType
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-OVERLAPPED_BYTES = 2**26  # larger chunks are written at once, so that memory never holds two of them
+# larger chunks are written at once, so that memory never holds two of them
+OVERLAPPED_BYTES = 2**26
 
 
 class Publisher:
-    """Publishes one chunk at a time and deletes its checkpoints; leaving the `with` block waits for the last.
+    """Publishes one chunk at a time and deletes its checkpoints; leaving the `with` block waits for
+    the last.
 
     `types` of the run's columns: see `RunFolder.publish`.
     """
 
-    def __init__(self, folder: RunFolder, types: Mapping[str, ColumnType] = MappingProxyType({})) -> None:
+    def __init__(
+        self, folder: RunFolder, types: Mapping[str, ColumnType] = MappingProxyType({})
+    ) -> None:
         self._folder = folder
         self._types = types
         self._thread: Thread | None = None
@@ -37,7 +43,10 @@ class Publisher:
         self.wait()
 
     def publish(self, chunk: int, tensors: Mapping[str, NDArray[Any]], table: DataFrame) -> None:
-        """Begin to publish a chunk, once the one before it is published. Raises what `wait` does."""
+        """Begin to publish a chunk, once the one before it is published.
+
+        Raises what `wait` does.
+        """
         self.wait()
         self._thread = Thread(target=self._publish_noting, args=(chunk, tensors, table))
         try:
@@ -56,7 +65,9 @@ class Publisher:
         if failure is not None:
             raise failure
 
-    def _publish_noting(self, chunk: int, tensors: Mapping[str, NDArray[Any]], table: DataFrame) -> None:
+    def _publish_noting(
+        self, chunk: int, tensors: Mapping[str, NDArray[Any]], table: DataFrame
+    ) -> None:
         try:
             self._publish(chunk, tensors, table)
         except BaseException as error:

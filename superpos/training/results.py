@@ -1,4 +1,6 @@
-"""What a finished chunk is published with: its tensors, and a table with the loss and the metrics of every model."""
+"""What a finished chunk is published with: its tensors, and a table with the loss and the metrics
+of every model.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,12 @@ from superpos.store.formats import ColumnType, Values
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_KINDS: Final[Mapping[str, Values]] = {"int": "int", "number": "float", "bool": "bool", "list": "list"}
+_KINDS: Final[Mapping[str, Values]] = {
+    "int": "int",
+    "number": "float",
+    "bool": "bool",
+    "list": "list",
+}
 _TYPES: Final[Mapping[type, Values]] = {int: "int", float: "float", bool: "bool", str: "text"}
 _EXACT_WORK = 3e6  # states at once: up to half a second
 _FEWEST_MODELS = 16  # evaluated at once, to keep every thread busy
@@ -38,7 +45,9 @@ def tensors(family: Family, task: Task, state: State) -> dict[str, NDArray[Any]]
 
 
 def column_types(sweep: Sweep) -> dict[str, ColumnType]:
-    """Types of the columns that a chunk may hold empty or lack: the same for every chunk of a run."""
+    """Types of the columns that a chunk may hold empty or lack: the same for every chunk of a
+    run.
+    """
     keys = {key: ColumnType(_values_of(sweep, key)) for key in sweep.schema.axis_keys}
     measured: dict[str, ColumnType] = {}
     for structure in sweep.plan.structures:
@@ -64,7 +73,8 @@ def table(
     samples: int,
     pause: Callable[[], None],
 ) -> DataFrame:
-    """One row per model: its keys, status, loss (exact, or on `samples` samples) and the family's measures.
+    """One row per model: its keys, status, loss (exact, or on `samples` samples) and the family's
+    measures.
 
     `pause` is called every few models, and may raise.
     """
@@ -72,7 +82,9 @@ def table(
     from pandas.arrays import IntegerArray
 
     family = sweep.family
-    exact = family.exact_loss if family.exact_loss and family.exact_loss.known(task.structure) else None
+    exact = (
+        family.exact_loss if family.exact_loss and family.exact_loss.known(task.structure) else None
+    )
     if exact:
         loss, error = _exact_losses(exact, task, state, pause)
     else:
@@ -89,10 +101,14 @@ def table(
     columns = sweep.columns(rows) | results
     measured = family.measure(task, state, pause)
     if taken := columns.keys() & measured.keys():
-        raise ValueError(f"the family {family.name!r} measures {', '.join(sorted(taken))}, which are columns already")
+        raise ValueError(
+            f"the family {family.name!r} measures {', '.join(sorted(taken))}, which are columns "
+            "already"
+        )
     if missing := family.some_columns(task.structure).keys() - measured.keys():
         raise ValueError(
-            f"the family {family.name!r} does not measure {', '.join(sorted(missing))} of its some_columns"
+            f"the family {family.name!r} does not measure {', '.join(sorted(missing))} of its "
+            "some_columns"
         )
     return DataFrame(columns | dict(measured))
 
@@ -106,17 +122,25 @@ def _exact_losses(
     for start in range(0, len(task), size):
         pause()
         rows = slice(start, start + size)
-        parts.append(exact.loss(task.take(rows), {name: value[rows] for name, value in state.params.items()}))
+        parts.append(
+            exact.loss(task.take(rows), {name: value[rows] for name, value in state.params.items()})
+        )
     return np.concatenate(parts), np.zeros(len(task))
 
 
 def _sampled_loss(
-    family: Family, task: Task, state: State, choice: Choice, samples: int, pause: Callable[[], None]
+    family: Family,
+    task: Task,
+    state: State,
+    choice: Choice,
+    samples: int,
+    pause: Callable[[], None],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Loss and standard error, each [M], in parts that follow from the task alone, as the reference rounds by them.
+    """Loss and standard error, each [M], in parts that follow from the task alone, as the reference
+    rounds by them.
 
-    All models of the same data see the same samples, whatever their seeds: which of two is better is then known far
-    more precisely than the loss of either.
+    All models of the same data see the same samples, whatever their seeds: which of two is better
+    is then known far more precisely than the loss of either.
     """
     task = replace(task, seed=np.zeros_like(task.seed))
     size = max(_FEWEST_MODELS, int(_WORK // (samples * family.work(task.structure))))

@@ -1,6 +1,8 @@
-"""From a sweep to a finished run folder: chunk by chunk, engine by engine; resumes, stops and shards.
+"""From a sweep to a finished run folder: chunk by chunk, engine by engine; resumes, stops and
+shards.
 
-Nothing here decides a result: a chunk's numbers follow from its rows alone, whatever the stretches, restarts or shards.
+Nothing here decides a result: a chunk's numbers follow from its rows alone, whatever the stretches,
+restarts or shards.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 
 STRETCH_SECONDS = 0.3  # between two looks at signals; long against the cost of a call
 CHECKPOINT_SECONDS = 5.0
-CHECKPOINT_SHARE = 0.05  # of the time at most, where many snapshots make a state large or the disk is slow
+# of the time at most, where many snapshots make a state large or the disk is slow
+CHECKPOINT_SHARE = 0.05
 
 
 @dataclass
@@ -48,7 +51,8 @@ class _Watch:
     clock: Stopwatch
     family: Family
     now: Progress = field(default_factory=lambda: Progress(0))
-    stretches: dict[Structure, int] = field(default_factory=dict)  # steps of the last one, where the next chunk begins
+    # steps of the last one, where the next chunk begins
+    stretches: dict[Structure, int] = field(default_factory=dict)
 
     def tell(self, **changes: Any) -> None:
         """Report a new state."""
@@ -77,12 +81,13 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     began: float | None = None,
 ) -> Path:
-    """Train what is missing of a sweep (of shard (k, n): the chunks c with c % n == k) and return its run folder.
+    """Train what is missing of a sweep (of shard (k, n): the chunks c with c % n == k) and return
+    its run folder.
 
-    Where the time went since `began` (of `time.monotonic`; default: now) is noted in the folder's attempts.
-    Raises `TrainingInterruptedError` once `stop()` is true, after saving a checkpoint; `PlanMismatchError`,
-    `IncompleteError`, `SuperposError` where the folder cannot be used; `ConfigError` where no engine can do it, or
-    functions of a user's own cannot be used.
+    Where the time went since `began` (of `time.monotonic`; default: now) is noted in the folder's
+    attempts. Raises `TrainingInterruptedError` once `stop()` is true, after saving a checkpoint;
+    `PlanMismatchError`, `IncompleteError`, `SuperposError` where the folder cannot be used;
+    `ConfigError` where no engine can do it, or functions of a user's own cannot be used.
     """
     watch = _Watch(progress, stop, Stopwatch(began), sweep.family)
     chunks = sweep.plan.chunks
@@ -98,7 +103,12 @@ def train(
         open_models = sum(len(chunks[number].rows) for number in todo)
         for chunk in (chunks[number] for number in todo):
             watch.plan(chunk.structure, len(chunk.rows) * chunk.structure.steps)
-        watch.tell(models_total=total, models_done=total - open_models, chunks=len(mine), chunk=len(mine) - len(todo))
+        watch.tell(
+            models_total=total,
+            models_done=total - open_models,
+            chunks=len(mine),
+            chunk=len(mine) - len(todo),
+        )
         _train_chunks(_Job(sweep, folder, shared, engines, watch), todo)
     return folder.path
 
@@ -114,8 +124,11 @@ class _Job(NamedTuple):
 
 
 @contextmanager
-def _attempt(folder: RunFolder, circumstances: Mapping[str, Any], clock: Stopwatch) -> Iterator[None]:
-    """Notes an attempt in the folder as it starts, and where its time went as it ends, however it does.
+def _attempt(
+    folder: RunFolder, circumstances: Mapping[str, Any], clock: Stopwatch
+) -> Iterator[None]:
+    """Notes an attempt in the folder as it starts, and where its time went as it ends, however it
+    does.
 
     A note is no requirement: a full disk has been, or will be, told of where it matters.
     """
@@ -141,7 +154,8 @@ def _train_chunks(job: _Job, chunks: Iterable[int]) -> None:
                 publisher.publish(chunk, *_train_chunk(job, chunk))
             except MemoryError as error:
                 raise IncompleteError(
-                    f"chunk {chunk} of {folder.path} does not fit into the memory that is left; what is trained is "
+                    f"chunk {chunk} of {folder.path} does not fit into the memory that is left; "
+                    "what is trained is "
                     f"kept. Free some, or ask for more, and start the same command again ({error})"
                 ) from error
             watch.clock.lap("writing")
@@ -161,7 +175,8 @@ def _train_chunk(job: _Job, chunk: int) -> tuple[dict[str, NDArray[Any]], DataFr
     if first_use := engine.first_use():
         watch.tell(message=first_use)
     if not watch.now.steps_done:
-        engine.advance(task, state, state.step)  # trains nothing: loads or compiles before the first step is timed
+        # trains nothing: loads or compiles before the first step is timed
+        engine.advance(task, state, state.step)
     watch.plan(task.structure, -len(rows) * state.step)  # of a checkpoint
     watch.tell()
     watch.clock.lap("starting")
@@ -172,10 +187,14 @@ def _train_chunk(job: _Job, chunk: int) -> tuple[dict[str, NDArray[Any]], DataFr
         keep_snapshot(task.structure, state)
         watch.count(task.structure, len(rows) * (state.step - before))
         elapsed = time.monotonic() - began
-        length = max(1, min(4 * length, int((state.step - before) * STRETCH_SECONDS / max(elapsed, 1e-6))))
+        length = max(
+            1, min(4 * length, int((state.step - before) * STRETCH_SECONDS / max(elapsed, 1e-6)))
+        )
         kept.look("training")
     watch.stretches[task.structure] = length
-    table = results.table(sweep, rows, task, state, choice, sweep.family.evaluation_samples, kept.pause)
+    table = results.table(
+        sweep, rows, task, state, choice, sweep.family.evaluation_samples, kept.pause
+    )
     watch.clock.lap("evaluating")
     return results.tensors(sweep.family, task, state), table
 
@@ -202,7 +221,8 @@ class _Keeper:
         Raises `TrainingInterruptedError`, with one, if training is to stop.
         """
         self.watch.clock.lap(phase)
-        stopping = self.watch.stop()  # asked once: a signal that comes from here on is seen at the next look
+        # asked once: a signal that comes from here on is seen at the next look
+        stopping = self.watch.stop()
         began = time.monotonic()
         if stopping or began > self.due:
             self.folder.save_checkpoint(self.chunk, self.state.to_arrays())
@@ -212,7 +232,8 @@ class _Keeper:
         if stopping:
             step, steps = self.state.step, self.task.structure.steps
             raise _interrupted(
-                f"chunk {self.chunk} is kept at step {step:,} of {steps:,}", (self.watch.now.chunk, step)
+                f"chunk {self.chunk} is kept at step {step:,} of {steps:,}",
+                (self.watch.now.chunk, step),
             )
 
 
@@ -230,11 +251,16 @@ def _resume(family: Family, folder: RunFolder, chunk: int, task: Task) -> State:
 
 
 def initial_state(family: Family, task: Task) -> State:
-    """The state of models before their first step; those that are made, not trained, are as they are made."""
+    """The state of models before their first step; those that are made, not trained, are as they
+    are made.
+    """
     make = family.init
     if task.structure.built:
         if family.build is None or task.structure.steps:
-            raise ValueError(f"models of the family {family.name!r} that are built need its `build`, and no steps")
+            raise ValueError(
+                f"models of the family {family.name!r} that are built need its `build`, and no "
+                "steps"
+            )
         make = family.build
     return State.initial(task, dict(make(task)), family.extra_state(task))
 
@@ -253,7 +279,10 @@ def keep_snapshot(structure: Structure, state: State) -> None:
 
 
 def prepare(sweep: Sweep, *, out: Path, command: Sequence[str] = ()) -> RunFolder:
-    """The run folder of a sweep that other machines will train, made if need be. Raises as `train`."""
+    """The run folder of a sweep that other machines will train, made if need be.
+
+    Raises as `train`.
+    """
     engines = engines_of(sweep, here=False)
     try_functions(sweep, here=False)
     folder, _ = _open(sweep, engines, out, {"command": list(command), **provenance()}, fresh=False)
@@ -261,9 +290,16 @@ def prepare(sweep: Sweep, *, out: Path, command: Sequence[str] = ()) -> RunFolde
 
 
 def engines_of(sweep: Sweep, here: bool = True) -> dict[Structure, Choice]:
-    """The engine of each structure, on this machine or elsewhere; raises before anything is written without one."""
-    wanted = {key: sweep.base[f"engine.{key}"] for key in ("backend", "device", "threads", "memory_gb")}
-    return {structure: choose(sweep.family, structure, **wanted, here=here) for structure in sweep.plan.structures}
+    """The engine of each structure, on this machine or elsewhere; raises before anything is written
+    without one.
+    """
+    wanted = {
+        key: sweep.base[f"engine.{key}"] for key in ("backend", "device", "threads", "memory_gb")
+    }
+    return {
+        structure: choose(sweep.family, structure, **wanted, here=here)
+        for structure in sweep.plan.structures
+    }
 
 
 def _open(
@@ -290,7 +326,9 @@ def _open(
             "backends": sorted({choice.engine.name for choice in engines.values()}),
             "device": "cpu" if device == "auto" else device,
         },
-        "config": {key: value for key, value in sweep.base.items() if not key.startswith("engine.")},
+        "config": {
+            key: value for key, value in sweep.base.items() if not key.startswith("engine.")
+        },
         "reasons": sorted({choice.reason for choice in engines.values()}),
         **circumstances,
     }
@@ -302,5 +340,7 @@ def _unfinished(folder: RunFolder, chunk: int) -> bool:
     """Whether a chunk must be trained; a corrupt one is moved aside first."""
     state = folder.state(chunk, verify=True)
     if state == "corrupt" and folder.quarantine(chunk) is None and folder.state(chunk) != "missing":
-        raise IncompleteError(f"chunk {chunk} of {folder.path} is corrupt and cannot be moved aside")
+        raise IncompleteError(
+            f"chunk {chunk} of {folder.path} is corrupt and cannot be moved aside"
+        )
     return state != "done"

@@ -1,7 +1,9 @@
-"""Files that a run keeps for all of its models: what it took of other runs, and what its family shares among them.
+"""Files that a run keeps for all of its models: what it took of other runs, and what its family
+shares among them.
 
-A config names another run by its folder. In plan and row ids stands that run's digest instead, and what the family
-reads of it is written to the new run's own folder before training: the new run stands alone, wherever the other goes.
+A config names another run by its folder. In plan and row ids stands that run's digest instead, and
+what the family reads of it is written to the new run's own folder before training: the new run
+stands alone, wherever the other goes.
 """
 
 from __future__ import annotations
@@ -25,10 +27,11 @@ _DIGEST = re.compile(rf"[0-9a-f]{{{DIGITS}}}(:(0|[1-9][0-9]*))?")
 
 
 def resolve(sweep: Sweep) -> Sweep:
-    """The sweep with the digest of every other run in the place of its folder; knows the folders by digest.
+    """The sweep with the digest of every other run in the place of its folder; knows the folders by
+    digest.
 
-    What follows from those runs stands in it, too (`Family.with_sources`). A digest may be given as it is: what the
-    run's own folder keeps is enough to go on.
+    What follows from those runs stands in it, too (`Family.with_sources`). A digest may be given as
+    it is: what the run's own folder keeps is enough to go on.
     Raises `ConfigError` where one is no run, is not finished or does not fit.
     """
     keys = [source.key for source in sweep.family.sources]
@@ -54,14 +57,19 @@ def resolve(sweep: Sweep) -> Sweep:
     if faults:
         raise ConfigError(faults)
     folders = {digest: run.path for digest, run in runs.items()}
-    resolved: Sweep = sweep.family.with_sources(replace(_renamed(sweep, keys, names), sources=folders), runs)
+    resolved: Sweep = sweep.family.with_sources(
+        replace(_renamed(sweep, keys, names), sources=folders), runs
+    )
     if faults := resolved.faults():
         raise ConfigError(faults)
     return resolved
 
 
 def _named(text: str) -> tuple[str, str, Run]:
-    """Digest, model (with its colon, empty without one) and run of RUN or RUN:MODEL. Raises `SuperposError`."""
+    """Digest, model (with its colon, empty without one) and run of RUN or RUN:MODEL.
+
+    Raises `SuperposError`.
+    """
     path, model = _parts(text)
     run = load(path)
     if not run.complete:
@@ -87,7 +95,9 @@ def _twice(texts: Mapping[str, str], names: Mapping[str, str]) -> list[str]:
     for text, name in names.items():
         other = first.setdefault((texts[text], name), text)
         if other != text:
-            faults.append(f"{texts[text]}: {other} and {text} are the same run; give one of the two")
+            faults.append(
+                f"{texts[text]}: {other} and {text} are the same run; give one of the two"
+            )
     return faults
 
 
@@ -99,7 +109,8 @@ def _renamed(sweep: Sweep, keys: list[str], names: Mapping[str, str]) -> Sweep:
 
     base = {key: renamed(key, value) for key, value in sweep.base.items()}
     axes = [
-        Axis(axis.keys, tuple(tuple(map(renamed, axis.keys, point)) for point in axis.values)) for axis in sweep.axes
+        Axis(axis.keys, tuple(tuple(map(renamed, axis.keys, point)) for point in axis.values))
+        for axis in sweep.axes
     ]
     return replace(sweep, base=base, axes=tuple(axes))
 
@@ -112,7 +123,9 @@ def needed(sweep: Sweep) -> Shared:
 
 
 def read(sweep: Sweep, folder: RunFolder | None) -> Shared:
-    """What a sweep takes of other runs: as its own folder keeps it, else read from those runs. Nothing is written.
+    """What a sweep takes of other runs: as its own folder keeps it, else read from those runs.
+
+    Nothing is written.
 
     Raises `SuperposError` where another run that is needed cannot be read.
     """
@@ -152,17 +165,22 @@ def _sources(sweep: Sweep) -> Iterator[tuple[str, Callable[[], Arrays]]]:
         for value, *number in sweep.combinations(keys):
             if sweep.schema.keys[source.key].names_run(value):
                 digest, _, model = value.partition(":")
-                models.setdefault(digest, set()).update([model] if model else map(str, number or [""]))
+                models.setdefault(digest, set()).update(
+                    [model] if model else map(str, number or [""])
+                )
         for digest, named in sorted(models.items()):
             chosen = None if "" in named else sorted(map(int, named))
             yield source_file(source, digest), _reader(sweep, source, digest, chosen)
 
 
-def _reader(sweep: Sweep, source: Source, digest: str, models: Sequence[int] | None) -> Callable[[], Arrays]:
+def _reader(
+    sweep: Sweep, source: Source, digest: str, models: Sequence[int] | None
+) -> Callable[[], Arrays]:
     def read() -> Arrays:
         if digest not in sweep.sources:
             raise SuperposError(
-                f"{source.key}: the run of digest {digest} is needed, and where it lies is not known; give its folder"
+                f"{source.key}: the run of digest {digest} is needed, and where it lies is not "
+                "known; give its folder"
             )
         return source.read(load(sweep.sources[digest]), models)
 

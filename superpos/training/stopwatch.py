@@ -9,7 +9,9 @@ PHASES: Final = ("starting", "training", "evaluating", "writing")
 
 
 class Stopwatch:
-    """Gives every moment since `began` (of `time.monotonic`; default: now) to one phase: the phases add up to all."""
+    """Gives every moment since `began` (of `time.monotonic`; default: now) to one phase: the phases
+    add up to all.
+    """
 
     def __init__(self, began: float | None = None) -> None:
         self._last = time.monotonic() if began is None else began

@@ -7,7 +7,8 @@ from superpos.training.sources import needed
 
 
 def try_functions(sweep: Sweep, here: bool = True) -> None:
-    """Try the functions of a sweep on a few models of every structure; on the CPU where `here` is not who trains.
+    """Try the functions of a sweep on a few models of every structure; on the CPU where `here` is
+    not who trains.
 
     Raises `ConfigError` where one cannot be used; says why.
     """

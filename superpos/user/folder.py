@@ -1,6 +1,7 @@
 """Python files of a user's own folder of configs: its functions, its measures, its figures.
 
-Only a command that is given the folder by name (`--config-dir`) runs them; nothing that a run folder says ever does.
+Only a command that is given the folder by name (`--config-dir`) runs them; nothing that a run
+folder says ever does.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ FIGURES: Final = "figures"
 def functions_named(folder: Path, names: dict[str, str]) -> dict[str, Any]:
     """The functions of the folder's file that are named: {"loss": "l4"} -> {"loss": l4}.
 
-    Runs the file. Raises `ConfigError` where it is not there or cannot be run, and for names of no function of its own.
+    Runs the file. Raises `ConfigError` where it is not there or cannot be run, and for names of no
+    function of its own.
     """
     path = folder / FILE
     if not path.is_file():
-        raise ConfigError(f"own: {', '.join(names.values())}: there is no {path}, which is to have what own names")
+        raise ConfigError(
+            f"own: {', '.join(names.values())}: there is no {path}, which is to have what own names"
+        )
     module = _run(path)
     here = {
         name: value
@@ -45,7 +49,8 @@ def functions_named(folder: Path, names: dict[str, str]) -> dict[str, Any]:
 
 
 def modules_in(folder: Path | None, kind: str) -> dict[str, ModuleType]:
-    """The modules folder/kind/*.py by name, of which `superpos_functions` can be imported; none without a folder.
+    """The modules folder/kind/*.py by name, of which `superpos_functions` can be imported; none
+    without a folder.
 
     Runs them. Raises `ConfigError` where one cannot be read or run.
     """
@@ -56,7 +61,8 @@ def modules_in(folder: Path | None, kind: str) -> dict[str, ModuleType]:
 
 
 def defined_in(module: ModuleType) -> dict[str, Callable[..., Any]]:
-    """The public functions that a module of the user's own defines; what they raise is a message with file and line.
+    """The public functions that a module of the user's own defines; what they raise is a message
+    with file and line.
 
     Called they raise `ConfigError`, as every fault of a user.
     """
@@ -65,7 +71,11 @@ def defined_in(module: ModuleType) -> dict[str, Callable[..., Any]]:
         for name, value in vars(module).items()
         if isinstance(value, FunctionType) and value.__module__ == module.__name__
     }
-    return {name: _explained(value, module) for name, value in functions.items() if not name.startswith("_")}
+    return {
+        name: _explained(value, module)
+        for name, value in functions.items()
+        if not name.startswith("_")
+    }
 
 
 def _explained(function: Callable[..., Any], module: ModuleType) -> Callable[..., Any]:
@@ -94,7 +104,8 @@ def _run(path: Path) -> ModuleType:
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     module = _module(path.resolve(), source)
-    sys.modules[module.__name__] = module  # dataclasses look there for their module, and measures import functions
+    # dataclasses look there for their module, and measures import functions
+    sys.modules[module.__name__] = module
     return module
 
 
@@ -106,7 +117,8 @@ def _module(path: Path, source: str) -> ModuleType:
     before = sys.modules.get(name)
     sys.modules[name] = module
     try:
-        exec(compile(source, path, "exec", dont_inherit=True), vars(module))  # the user's own, by the user's option
+        # the user's own, by the user's option
+        exec(compile(source, path, "exec", dont_inherit=True), vars(module))
     except Exception as error:
         sys.modules.pop(name)
         if before is not None:

@@ -1,7 +1,8 @@
-"""A user's own functions: torch functions that take the place of superpos's, on the reference engine.
+"""A user's own functions: torch functions that take the place of superpos's, on the reference
+engine.
 
-They are part of a run's identity as text (`source_text.described`). A run folder holds that text; nothing executes it.
-Shapes: M models, B samples, F features (n), H hidden (m).
+They are part of a run's identity as text (`source_text.described`). A run folder holds that text;
+nothing executes it. Shapes: M models, B samples, F features (n), H hidden (m).
 """
 
 from __future__ import annotations
@@ -21,15 +22,25 @@ if TYPE_CHECKING:
     import torch
 
 Forward: TypeAlias = "Callable[[dict[str, torch.Tensor], torch.Tensor], torch.Tensor]"
-"""model(params, x): the outputs x' [M, B, F] for inputs x [M, B, F], with every parameter as [M, ...]."""
+"""model(params, x): the outputs x' [M, B, F] for inputs x [M, B, F], with every parameter as [M,
+...].
+"""
 Change: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
-"""data(x): the inputs [M, B, F] made of the drawn ones; target(x): what the outputs should be, [M, B, F]."""
+"""data(x): the inputs [M, B, F] made of the drawn ones; target(x): what the outputs should be, [M,
+B, F].
+"""
 Loss: TypeAlias = "Callable[[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]], torch.Tensor]"
 """loss(out, target, params): the loss of each sample, [M, B]."""
-AfterStep: TypeAlias = "Callable[[dict[str, torch.Tensor], torch.Tensor, int], dict[str, torch.Tensor]]"
-"""after_step(params, lr, step): parameters that the optimiser's step leaves otherwise; lr [M] is that of the step."""
+AfterStep: TypeAlias = (
+    "Callable[[dict[str, torch.Tensor], torch.Tensor, int], dict[str, torch.Tensor]]"
+)
+"""after_step(params, lr, step): parameters that the optimiser's step leaves otherwise; lr [M] is
+that of the step.
+"""
 FromParams: TypeAlias = "Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]"
-"""init(params): initial parameters that are to be others; measure(params): columns of results, [M] each."""
+"""init(params): initial parameters that are to be others; measure(params): columns of results, [M]
+each.
+"""
 Shapes: TypeAlias = Mapping[str, Sequence[int | str]]
 """Shape of each parameter of one model, of integers, "n" (features) and "m" (hidden dimensions)."""
 Draws: TypeAlias = Mapping[str, Sequence[int | str]]
@@ -55,7 +66,9 @@ _SIZES = ("n", "m")
 
 @dataclass(frozen=True)
 class Own:
-    """What a user's functions are; as read from a run folder it is their text alone, which cannot be trained."""
+    """What a user's functions are; as read from a run folder it is their text alone, which cannot
+    be trained.
+    """
 
     record: str
     """Canonical JSON: {"model": source_text.described, ..., "params": [[name, shape], ...]}."""
@@ -63,7 +76,9 @@ class Own:
 
     @classmethod
     def of(cls, functions: Mapping[str, Any], params: Any = None, **options: Any) -> Own | None:
-        """The arguments of `superpos.train`, or None where all are. Raises `ConfigError` with every fault.
+        """The arguments of `superpos.train`, or None where all are.
+
+        Raises `ConfigError` with every fault.
 
         `options` are draws, frozen and encoder.
         """
@@ -91,9 +106,14 @@ class Own:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Own:
-        """What a run folder says of the functions it was trained with. Raises `ConfigError` where that is nothing."""
+        """What a run folder says of the functions it was trained with.
+
+        Raises `ConfigError` where that is nothing.
+        """
         if not _is_record(record):
-            raise ConfigError(f"got {record!r}; allowed: what superpos.train keeps of a user's own functions")
+            raise ConfigError(
+                f"got {record!r}; allowed: what superpos.train keeps of a user's own functions"
+            )
         return cls(json.dumps(record, sort_keys=True))
 
     def to_json(self) -> dict[str, Any]:
@@ -121,13 +141,20 @@ class Own:
         return "params" in self.to_json()
 
     def shapes(self, n: int, m: int) -> dict[str, tuple[int, ...]]:
-        """Shape of each of the user's parameters of a model with n features and m hidden dimensions."""
+        """Shape of each of the user's parameters of a model with n features and m hidden
+        dimensions.
+        """
         sizes = {"n": n, "m": m}
-        return {name: tuple(sizes.get(size, size) for size in shape) for name, shape in self.to_json()["params"]}
+        return {
+            name: tuple(sizes.get(size, size) for size in shape)
+            for name, shape in self.to_json()["params"]
+        }
 
     @property
     def draws(self) -> dict[str, tuple[str, ...]]:
-        """Law and shape of the random numbers that the functions take, by name, in order of their names."""
+        """Law and shape of the random numbers that the functions take, by name, in order of their
+        names.
+        """
         return {name: tuple(form) for name, form in sorted(self.to_json().get("draws", {}).items())}
 
     @property
@@ -142,7 +169,9 @@ class Own:
         return encoder
 
     def called(self, name: str, *arguments: Any, drawn: Mapping[str, Any] | None = None) -> Any:
-        """What a function gives for its arguments, and for those of the random numbers that it takes by name."""
+        """What a function gives for its arguments, and for those of the random numbers that it
+        takes by name.
+        """
         function = self.functions[name]
         taken = _parameters(function) & (drawn or {}).keys()
         return function(*arguments, **{draw: (drawn or {})[draw] for draw in sorted(taken)})
@@ -153,7 +182,9 @@ class Own:
         return f"superpos.train(..., {self}), or --config-dir and the folder whose {FILE} has them"
 
     def __str__(self) -> str:
-        """As in a call of `superpos.train`: "model=leaky, target=squares"; what else is given, without any."""
+        """As in a call of `superpos.train`: "model=leaky, target=squares"; what else is given,
+        without any.
+        """
         given = self.names or self.to_json()
         return ", ".join(f"{name}={value}" for name, value in given.items())
 
@@ -167,25 +198,45 @@ def with_recorded_functions(family: Family, plan: Mapping[str, Any]) -> Family:
 
 def _is_record(record: Any) -> bool:
     """Whether a value is what `Own.of` makes of functions and of the shapes of their parameters."""
-    if not isinstance(record, Mapping) or not record or not record.keys() <= {*FUNCTIONS, *_OPTIONS}:
+    if (
+        not isinstance(record, Mapping)
+        or not record
+        or not record.keys() <= {*FUNCTIONS, *_OPTIONS}
+    ):
         return False
     if not _is_options(record):
         return False
     functions = [value for name, value in record.items() if name not in _OPTIONS]
-    described = all(isinstance(value, Mapping) and isinstance(value.get("name"), str) for value in functions)
+    described = all(
+        isinstance(value, Mapping) and isinstance(value.get("name"), str) for value in functions
+    )
     shapes = record.get("params", [])
     return described and isinstance(shapes, list) and all(map(_is_named_shape, shapes))
 
 
 def _is_named_shape(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2 and _is_name(value[0]) and _is_shape(value[1])
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and _is_name(value[0])
+        and _is_shape(value[1])
+    )
 
 
 def _is_options(record: Mapping[str, Any]) -> bool:
     """Whether draws, frozen and encoder of a record are what `Own.of` makes of them."""
-    draws, frozen, encoder = record.get("draws", {}), record.get("frozen", []), record.get("encoder", "W")
+    draws, frozen, encoder = (
+        record.get("draws", {}),
+        record.get("frozen", []),
+        record.get("encoder", "W"),
+    )
     lists = isinstance(frozen, list) and all(map(_is_name, frozen))
-    return isinstance(draws, Mapping) and all(map(_is_draw, draws.values())) and lists and _is_name(encoder)
+    return (
+        isinstance(draws, Mapping)
+        and all(map(_is_draw, draws.values()))
+        and lists
+        and _is_name(encoder)
+    )
 
 
 @cache
@@ -197,7 +248,11 @@ def _parameters(function: Callable[..., Any]) -> frozenset[str]:
 def _signature_faults(name: str, function: Callable[..., Any], draws: Any) -> list[str]:
     """That a function does not take the arguments that it is called with, in words."""
     arguments = FUNCTIONS[name]
-    named = [draw for draw in draws if draw in _parameters(function)] if isinstance(draws, Mapping) else []
+    named = (
+        [draw for draw in draws if draw in _parameters(function)]
+        if isinstance(draws, Mapping)
+        else []
+    )
     try:
         inspect.signature(function).bind(*arguments, **dict.fromkeys(named))
     except TypeError:
@@ -207,38 +262,59 @@ def _signature_faults(name: str, function: Callable[..., Any], draws: Any) -> li
     return []
 
 
-def _option_faults(asked: Mapping[str, Any], functions: Mapping[str, Any], params: Any) -> list[str]:
+def _option_faults(
+    asked: Mapping[str, Any], functions: Mapping[str, Any], params: Any
+) -> list[str]:
     """What is wrong with draws, frozen and encoder."""
     shapes = params if isinstance(params, Mapping) else {}
     faults: list[str] = []
     draws, frozen, encoder = asked.get("draws", {}), asked.get("frozen", []), asked.get("encoder")
-    if not isinstance(draws, Mapping) or not all(_is_name(name) and _is_draw(form) for name, form in draws.items()):
-        allowed = '{name: [law, size, ...]} with the laws uniform and normal, such as {"z": ("normal", "m")}'
+    if not isinstance(draws, Mapping) or not all(
+        _is_name(name) and _is_draw(form) for name, form in draws.items()
+    ):
+        allowed = (
+            '{name: [law, size, ...]} with the laws uniform and normal, such as {"z": ("normal", '
+            '"m")}'
+        )
         faults.append(f"draws: got {draws!r}; allowed: {allowed}")
     else:
         takers = [function for function in functions.values() if callable(function)]
-        idle = [name for name in draws if not any(name in _parameters(function) for function in takers)]
+        idle = [
+            name for name in draws if not any(name in _parameters(function) for function in takers)
+        ]
         faults += [f"draws: no function takes an argument {name}" for name in idle]
     known = list(shapes or _SUPERPOS)
     if not isinstance(frozen, list | tuple) or any(name not in known for name in frozen):
         faults.append(f"frozen: got {frozen!r}; allowed: a list of some of {', '.join(known)}")
-    if encoder is not None and (not isinstance(encoder, str) or tuple(shapes.get(encoder, ())) != _SIZES):
+    if encoder is not None and (
+        not isinstance(encoder, str) or tuple(shapes.get(encoder, ())) != _SIZES
+    ):
         faults.append(f"encoder: got {encoder!r}; allowed: one of params whose shape is (n, m)")
     return faults
 
 
 def _is_draw(form: Any) -> bool:
-    return isinstance(form, list | tuple) and len(form) > 1 and form[0] in _LAWS and _is_shape(form[1:])
+    return (
+        isinstance(form, list | tuple)
+        and len(form) > 1
+        and form[0] in _LAWS
+        and _is_shape(form[1:])
+    )
 
 
 def _shape_faults(params: Any, with_model: bool) -> list[str]:
     """What is wrong with the shapes of a user's parameters."""
-    allowed = '{name: shape} with shapes of "n", "m" and integers from 1, such as {"W": ("n", "m"), "gate": ("m",)}'
+    allowed = (
+        '{name: shape} with shapes of "n", "m" and integers from 1, such as {"W": ("n", "m"), '
+        '"gate": ("m",)}'
+    )
     if not with_model:
         return ["params: given without model; superpos's own model has its own"]
     if not isinstance(params, Mapping) or not params:
         return [f"params: got {params!r}; allowed: {allowed}"]
-    wrong = {name: shape for name, shape in params.items() if not _is_name(name) or not _is_shape(shape)}
+    wrong = {
+        name: shape for name, shape in params.items() if not _is_name(name) or not _is_shape(shape)
+    }
     return [f"params: got {name!r}: {shape!r}; allowed: {allowed}" for name, shape in wrong.items()]
 
 

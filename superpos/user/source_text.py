@@ -1,7 +1,10 @@
-"""What a function is, as text: its source, and what it uses. Equal texts, equal results; a text is never executed.
+"""What a function is, as text: its source, and what it uses.
 
-A function of the same file is described by its source, as are those that it uses. What is imported counts by its name,
-constants and arrays count by their value; of anything else it could not be told whether it changed.
+Equal texts, equal results; a text is never executed.
+
+A function of the same file is described by its source, as are those that it uses. What is imported
+counts by its name, constants and arrays count by their value; of anything else it could not be told
+whether it changed.
 """
 
 from __future__ import annotations
@@ -21,17 +24,22 @@ import numpy as np
 
 from superpos.errors import ConfigError
 
-_ALLOWED = "numbers, texts, arrays, tensors, lists and dicts of these, functions of the same file, what is imported"
+_ALLOWED = (
+    "numbers, texts, arrays, tensors, lists and dicts of these, functions of the same file, what "
+    "is imported"
+)
 
 
 def described(function: object) -> dict[str, Any]:
     """{"name", "source", "uses": {name: what it is}} of a function, as plain JSON.
 
-    Comments and layout do not count. Raises `ConfigError` where it is no function made with `def`, where its source is
-    not to be had, or where it uses what cannot be described.
+    Comments and layout do not count. Raises `ConfigError` where it is no function made with `def`,
+    where its source is not to be had, or where it uses what cannot be described.
     """
     if not isinstance(function, FunctionType) or function.__name__ == "<lambda>":
-        raise ConfigError(f"got {_shown(function)}; allowed: a function made with def, whose source names the run")
+        raise ConfigError(
+            f"got {_shown(function)}; allowed: a function made with def, whose source names the run"
+        )
     return _Description(function.__module__).of_function(function)
 
 
@@ -46,7 +54,10 @@ class _Description:
         if function in self._seen:
             return {"name": function.__name__, "seen": self._seen[function]}
         self._seen[function] = len(self._seen)
-        uses = {name: self._of_value(f"{function.__name__} uses {name}", value) for name, value in _uses(function)}
+        uses = {
+            name: self._of_value(f"{function.__name__} uses {name}", value)
+            for name, value in _uses(function)
+        }
         return {"name": function.__name__, "source": _source(function), "uses": uses}
 
     def _of_value(self, where: str, value: object) -> Any:
@@ -73,7 +84,9 @@ class _Description:
 
 
 def _uses(function: FunctionType) -> Iterator[tuple[str, object]]:
-    """Names and values of the globals, of the variables of enclosing functions and of the defaults of a function."""
+    """Names and values of the globals, of the variables of enclosing functions and of the defaults
+    of a function.
+    """
     for name in sorted(set(_global_names(function.__code__)) & function.__globals__.keys()):
         yield name, function.__globals__[name]
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
@@ -86,15 +99,24 @@ def _uses(function: FunctionType) -> Iterator[tuple[str, object]]:
 def _global_names(code: CodeType) -> Iterator[str]:
     """Names of globals that are read in a function and in those inside it."""
     for part in (code, *_inner(code)):
-        yield from (step.argval for step in dis.get_instructions(part) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
+        yield from (
+            step.argval
+            for step in dis.get_instructions(part)
+            if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+        )
 
 
 def _source(function: FunctionType) -> str:
-    """The source of a function, without comments. Raises `ConfigError` where it is not there, or no longer."""
+    """The source of a function, without comments.
+
+    Raises `ConfigError` where it is not there, or no longer.
+    """
     code, name = function.__code__, function.__name__
     try:
         if not _is_current(code):
-            raise ConfigError(f"the file of {name} has changed since it was imported; import it anew")
+            raise ConfigError(
+                f"the file of {name} has changed since it was imported; import it anew"
+            )
         return ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(code))))
     except (OSError, SyntaxError) as error:
         raise ConfigError(
@@ -106,8 +128,12 @@ def _is_current(code: CodeType) -> bool:
     """Whether the file of a function, as it is now, has just this function in that place."""
     file = ast.parse("".join(inspect.findsource(code)[0]))
     flags = code.co_flags & __future__.annotations.compiler_flag
-    parts = [file, *(ast.Module([statement], []) for statement in file.body)]  # a notebook compiles every statement
-    return any(code in _inner(compile(part, code.co_filename, "exec", flags, dont_inherit=True)) for part in parts)
+    # a notebook compiles every statement
+    parts = [file, *(ast.Module([statement], []) for statement in file.body)]
+    return any(
+        code in _inner(compile(part, code.co_filename, "exec", flags, dont_inherit=True))
+        for part in parts
+    )
 
 
 def _inner(code: CodeType) -> Iterator[CodeType]:
@@ -125,11 +151,18 @@ def _is_tensor(value: object) -> bool:
 def _of_array(value: Any) -> str:
     """Type, shape and checksum of an array or a tensor."""
     array = np.ascontiguousarray(value.detach().cpu().numpy() if _is_tensor(value) else value)
-    return f"array {array.dtype.str} {list(array.shape)} sha256 {hashlib.sha256(array.tobytes()).hexdigest()}"
+    return (
+        f"array {array.dtype.str} {list(array.shape)} sha256 "
+        f"{hashlib.sha256(array.tobytes()).hexdigest()}"
+    )
 
 
 def _shown(value: object) -> str:
     """What a value is, in words."""
     if isinstance(value, FunctionType):
         return "a lambda"
-    return f"the class {value.__name__}" if isinstance(value, type) else f"an object of type {type(value).__name__}"
+    return (
+        f"the class {value.__name__}"
+        if isinstance(value, type)
+        else f"an object of type {type(value).__name__}"
+    )

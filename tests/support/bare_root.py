@@ -1,7 +1,8 @@
-"""A root that holds Python, its packages and the C libraries, and nothing else: less than any container has.
+"""A root that holds Python, its packages and the C libraries, and nothing else: less than any
+container has.
 
-No /tmp, /etc, /proc, /home or /bin; all but /data can be read alone, and the user has a number but no
-name and no home.
+No /tmp, /etc, /proc, /home or /bin; all but /data can be read alone, and the user has a number but
+no name and no home.
 """
 
 from __future__ import annotations
@@ -33,15 +34,30 @@ class BareRoot:
         self.data.mkdir()
         os.chown(self.data, UID, UID)
         packages = sysconfig.get_path("purelib")
-        self._places = {sys.base_prefix: "/python", packages: "/site"} | {path: path for path in _LIBRARIES}
+        self._places = {sys.base_prefix: "/python", packages: "/site"} | {
+            path: path for path in _LIBRARIES
+        }
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """`python ARGUMENTS` in /data, with these variables alone; the test is skipped where there can be no root."""
+        """`python ARGUMENTS` in /data, with these variables alone; the test is skipped where there
+        can be no root.
+        """
         python = f"/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
         told = {"LD_LIBRARY_PATH": "/python/lib", "PYTHONDONTWRITEBYTECODE": "1", **variables}
-        there = "import os, sys; os.chdir('/data'); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+        there = (
+            "import os, sys; os.chdir('/data'); os.execv(sys.executable, [sys.executable, "
+            "*sys.argv[1:]])"
+        )
         words = ["env", "-i", *(f"{name}={value}" for name, value in told.items())]
-        words += [self._chroot, f"--userspec={UID}:{UID}", str(self._root), python, "-c", there, *arguments]
+        words += [
+            self._chroot,
+            f"--userspec={UID}:{UID}",
+            str(self._root),
+            python,
+            "-c",
+            there,
+            *arguments,
+        ]
         script = "\n".join([f"({self._mounts()}) || exit {_NO_ROOT}", f"exec {shlex.join(words)}"])
         try:
             done = subprocess.run(
@@ -71,6 +87,10 @@ class BareRoot:
 
 def bare_root(folder: Path) -> BareRoot:
     """A root in an empty folder; the test is skipped for anybody but root."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("chroot", path=_PATH) is None:
+    if (
+        not hasattr(os, "geteuid")
+        or os.geteuid() != 0
+        or shutil.which("chroot", path=_PATH) is None
+    ):
         pytest.skip("a root needs root")
     return BareRoot(folder)

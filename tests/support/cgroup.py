@@ -23,7 +23,9 @@ class Group:
     def run(self, command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a command in the group."""
         enter = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.path / "cgroup.procs")]
-        return subprocess.run([*enter, *command], capture_output=True, text=True, check=False, **options)
+        return subprocess.run(
+            [*enter, *command], capture_output=True, text=True, check=False, **options
+        )
 
 
 @contextmanager
@@ -47,9 +49,13 @@ def limited(memory: int) -> Iterator[Group]:
 
 
 def _parents() -> Iterator[Path]:
-    """Where groups may be made: below this process's own of version 1, or at the top of version 2."""
+    """Where groups may be made: below this process's own of version 1, or at the top of version
+    2.
+    """
     groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
-    own = next((group for _, controllers, group in groups if "memory" in controllers.split(",")), None)
+    own = next(
+        (group for _, controllers, group in groups if "memory" in controllers.split(",")), None
+    )
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, mount, kind, options, *_ = line.split()
         if kind == "cgroup" and "memory" in options.split(",") and own is not None:

@@ -1,7 +1,8 @@
 """What published packages say of the same models: python explain_referees.py CASES.npz ANSWERS.npz.
 
-It needs shap, captum, lime and torch, and nothing of superpos. Cases hold "W NAME" [n, m], "b NAME", "x NAME" [B, n]
-and "rows NAME" [R, n]; answers are "QUANTITY NAME" arrays and "version PACKAGE" texts.
+It needs shap, captum, lime and torch, and nothing of superpos. Cases hold "W NAME" [n, m], "b
+NAME", "x NAME" [B, n] and "rows NAME" [R, n]; answers are "QUANTITY NAME" arrays and "version
+PACKAGE" texts.
 """
 
 import importlib.metadata
@@ -62,7 +63,9 @@ def exact(answers, cases, names):
 
 
 def kernel(answers, cases, name):
-    """shap's regression, as it is and without the selection of features, on one row of background."""
+    """shap's regression, as it is and without the selection of features, on one row of
+    background.
+    """
     G, b = cases[f"W {name}"] @ cases[f"W {name}"].T, cases[f"b {name}"]
     explainer = shap.KernelExplainer(lambda x: np.maximum(x @ G.T + b, 0), np.zeros((1, len(G))))
     x = cases[f"x {name}"][:2] + 0.5  # no feature is at its baseline
@@ -76,11 +79,17 @@ def kernel(answers, cases, name):
 def gradients(answers, cases, name):
     """captum's and shap's methods by gradients."""
     G, b = cases[f"W {name}"] @ cases[f"W {name}"].T, cases[f"b {name}"]
-    model, x, rows = Relu(G, b), torch.tensor(cases[f"x {name}"]), torch.tensor(cases[f"rows {name}"])
+    model, x, rows = (
+        Relu(G, b),
+        torch.tensor(cases[f"x {name}"]),
+        torch.tensor(cases[f"rows {name}"]),
+    )
     n = len(G)
     base = torch.zeros_like(x)
     answers[f"deeplift {name}"] = of_each_output(captum.DeepLift(model), x, n, baselines=base)
-    answers[f"deepliftshap {name}"] = of_each_output(captum.DeepLiftShap(model), x, n, baselines=rows)
+    answers[f"deepliftshap {name}"] = of_each_output(
+        captum.DeepLiftShap(model), x, n, baselines=rows
+    )
     answers[f"ablation {name}"] = of_each_output(captum.FeatureAblation(model), x, n)
     answers[f"input x gradient {name}"] = of_each_output(captum.InputXGradient(model), x, n)
     answers[f"ig {name}"] = of_each_output(captum.IntegratedGradients(model), x, n)
@@ -100,21 +109,32 @@ def gradients(answers, cases, name):
 
 def masker(answers, cases, name):
     """How many rows of a large background shap keeps."""
-    answers[f"kept {name}"] = np.array(len(shap.maskers.Independent(np.tile(cases[f"rows {name}"], (50, 1))).data))
+    answers[f"kept {name}"] = np.array(
+        len(shap.maskers.Independent(np.tile(cases[f"rows {name}"], (50, 1))).data)
+    )
 
 
 def lime(answers, cases, name):
-    """Coefficients [repeats, n] of one input and output, in both forms in which the package keeps them."""
+    """Coefficients [repeats, n] of one input and output, in both forms in which the package keeps
+    them.
+    """
     G, b = cases[f"W {name}"] @ cases[f"W {name}"].T, cases[f"b {name}"]
     rows, x = cases[f"lime rows {name}"], cases[f"x {name}"][0]
     for samples in (500, 20000):
         found, opposite = [], []
         for seed in range(4):
             explainer = LimeTabularExplainer(
-                rows, mode="regression", discretize_continuous=False, feature_selection="none", random_state=seed
+                rows,
+                mode="regression",
+                discretize_continuous=False,
+                feature_selection="none",
+                random_state=seed,
             )
             explained = explainer.explain_instance(
-                x, lambda x: np.maximum(x @ G.T + b, 0)[:, 0], num_features=len(G), num_samples=samples
+                x,
+                lambda x: np.maximum(x @ G.T + b, 0)[:, 0],
+                num_features=len(G),
+                num_samples=samples,
             )
             found.append([value for _, value in sorted(explained.local_exp[1])])
             opposite.append([value for _, value in sorted(explained.local_exp[0])])

@@ -1,4 +1,5 @@
-"""The command line in a process that knows one more family: `python tests/support/launcher.py MODULE ARG...`.
+"""The command line in a process that knows one more family: `python tests/support/launcher.py
+MODULE ARG...`.
 
 MODULE is imported first and registers the family. It is found beside this file or on PYTHONPATH.
 """

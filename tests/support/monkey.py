@@ -8,24 +8,32 @@ from typing import Final
 from playwright.sync_api import Page
 
 KEYS: Final = (
-    *["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Shift+ArrowRight", "Shift+ArrowLeft", "[", "]", "p"] * 3,
+    *["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Shift+ArrowRight", "Shift+ArrowLeft"] * 3,
+    *["[", "]", "p"] * 3,
     *["Tab", "Shift+Tab", "Enter", "Space", "Escape", "Home", "End", "PageDown", "b", "<", "0"],
 )  # fmt: skip
 SIZES: Final = ((1280, 800), (800, 700), (390, 800), (1000, 500))
 ADDRESSES: Final = (
-    "", "#", "#model=1&pin=0", "#metric=loss&y=", "#model=x&x=7&y=7&metric=none&at.9=4&frame=-3&theme=<b>",
-    "#frame=2&theme=dark", "#%", "#filter=loss<1%20best&sort=-loss", "#feature=99", "#table-card", "#x=0&y=NaN",
+    "", "#", "#model=1&pin=0", "#metric=loss&y=",
+    "#model=x&x=7&y=7&metric=none&at.9=4&frame=-3&theme=<b>", "#frame=2&theme=dark", "#%",
+    "#filter=loss<1%20best&sort=-loss", "#feature=99", "#table-card", "#x=0&y=NaN",
     "#run=intro&model=2", "#run=codes&frame=1&pin=0", "#run=nobody",
 )  # fmt: skip
 
 
 class Monkey:
-    """The same events for the same seed, each sent without waiting for what the one before it draws."""
+    """The same events for the same seed, each sent without waiting for what the one before it
+    draws.
+    """
 
     def __init__(self, page: Page, seed: int) -> None:
         self.page = page
         self._random = random.Random(seed)
-        self._acts = [self._key] * 6 + [self._click] * 3 + [self._press_button, self._move, self._drag, self._choose]
+        self._acts = (
+            [self._key] * 6
+            + [self._click] * 3
+            + [self._press_button, self._move, self._drag, self._choose]
+        )
         self._acts += [self._focus_map] * 2 + [self._wheel, self._resize, self._address]
 
     def play(self, events: int) -> None:
@@ -53,8 +61,10 @@ class Monkey:
         """A button, wherever it is; copies and downloads leave the page, and are left out."""
         self.page.evaluate(
             """share => {
-                const leaves = ({textContent, ariaLabel}) => /Save|Copy|Download/.test(textContent + ariaLabel);
-                const buttons = [...document.querySelectorAll("button")].filter((button) => !leaves(button));
+                const leaves = ({textContent,
+                    ariaLabel}) => /Save|Copy|Download/.test(textContent + ariaLabel);
+                const all = [...document.querySelectorAll("button")];
+                const buttons = all.filter((button) => !leaves(button));
                 buttons[Math.floor(share * buttons.length)].click();
             }""",
             self._random.random(),
@@ -81,10 +91,13 @@ class Monkey:
                 const all = [...document.querySelectorAll("select, input")];
                 const one = all[Math.floor(which * all.length)];
                 if (one.tagName === "SELECT") one.selectedIndex = Math.floor(share * one.length);
-                else if (one.type === "range") one.value = Math.floor(share * (Number(one.max) + 1));
-                else if (one.type === "search") one.value = filters[Math.floor(share * filters.length)];
+                else if (one.type === "range")
+                    one.value = Math.floor(share * (Number(one.max) + 1));
+                else if (one.type === "search")
+                    one.value = filters[Math.floor(share * filters.length)];
                 else one.click();
-                for (const name of ["input", "change"]) one.dispatchEvent(new Event(name, {bubbles: true}));
+                for (const name of ["input", "change"]) one.dispatchEvent(new Event(name,
+                    {bubbles: true}));
             }""",
             [self._random.random(), self._random.random()],
         )

@@ -36,7 +36,9 @@ class Model(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        layers = [torch.nn.ModuleList([Head(layer, head) for head in range(H)]) for layer in range(L)]
+        layers = [
+            torch.nn.ModuleList([Head(layer, head) for head in range(H)]) for layer in range(L)
+        ]
         self.layers = torch.nn.ModuleList(layers)
         self.out = torch.nn.Identity()
 

@@ -1,4 +1,6 @@
-"""Other packages that compute the same stand in environments of their own, which SUPERPOS_REFEREES names."""
+"""Other packages that compute the same stand in environments of their own, which SUPERPOS_REFEREES
+names.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from importlib.util import find_spec
 
 @cache
 def python_with(*packages: str) -> str | None:
-    """This Python, or one of those that SUPERPOS_REFEREES names, in which all of some packages are; else None."""
+    """This Python, or one of those that SUPERPOS_REFEREES names, in which all of some packages are;
+    else None.
+    """
     if all(find_spec(name) for name in packages):
         return sys.executable
     looks = f"from importlib.util import find_spec; assert all(map(find_spec, {packages!r}))"

@@ -1,4 +1,5 @@
-"""Loads exported autoencoders with SAELens and compares codes: python sae_lens_codes.py [FOLDER PLAIN]...
+"""Loads exported autoencoders with SAELens and compares codes: python sae_lens_codes.py [FOLDER
+PLAIN]...
 
 Prints for each SAELens' class, its greatest difference from the codes of PLAIN, and in how many
 cells only one of both is active. It needs SAELens and nothing of superpos.

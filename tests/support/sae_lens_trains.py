@@ -27,7 +27,10 @@ def losses(kind: str) -> dict[str, float]:
         side = makers[name](case.task(), "cpu")
         side.advance(STEPS)
         found[name] = side.params()
-    return {name: float(judge.engine.evaluate(judge.task, params, 4096)[0].mean()) for name, params in found.items()}
+    return {
+        name: float(judge.engine.evaluate(judge.task, params, 4096)[0].mean())
+        for name, params in found.items()
+    }
 
 
 if __name__ == "__main__":

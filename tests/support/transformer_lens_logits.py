@@ -1,4 +1,5 @@
-"""Loads weights that are given into TransformerLens: python transformer_lens_logits.py GIVEN LOGITS.
+"""Loads weights that are given into TransformerLens: python transformer_lens_logits.py GIVEN
+LOGITS.
 
 GIVEN holds models and tokens, LOGITS will hold what they make of them. It needs TransformerLens and
 nothing of superpos.

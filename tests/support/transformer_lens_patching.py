@@ -54,6 +54,8 @@ with torch.no_grad():
         name = f"blocks.{layer}.attn.hook_result"
         for head in range(H):
             hook = partial(written, head=head, there=corrupt[name])
-            patched = model.run_with_hooks(given["clean"], prepend_bos=False, fwd_hooks=[(name, hook)])
+            patched = model.run_with_hooks(
+                given["clean"], prepend_bos=False, fwd_hooks=[(name, hook)]
+            )
             found.append(patched[:, -1])
 torch.save(torch.stack(found), sys.argv[2])

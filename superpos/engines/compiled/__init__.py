@@ -1,1 +1,3 @@
-"""What every fused CPU engine is made of: vectors, Philox draws, products, optimiser steps, the kernel cache."""
+"""What every fused CPU engine is made of: vectors, Philox draws, products, optimiser steps, the
+kernel cache.
+"""

@@ -1,6 +1,8 @@
-"""exp and log of vectors, as polynomials whose multiply-adds are explicit: the same bits on every processor.
+"""exp and log of vectors, as polynomials whose multiply-adds are explicit: the same bits on every
+processor.
 
-The polynomials are those of Cephes (Moshier, `expf` and `logf`); errors are below 2 units in the last place.
+The polynomials are those of Cephes (Moshier, `expf` and `logf`); errors are below 2 units in the
+last place.
 """
 
 from __future__ import annotations
@@ -11,10 +13,17 @@ from llvmlite import ir
 
 from superpos.engines.compiled.vectors import VF, VI, WIDTH, Value, fma
 
-_EXP: Final = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+_EXP: Final = (
+    1.9875691500e-4,
+    1.3981999507e-3,
+    8.3334519073e-3,
+    4.1665795894e-2,
+    1.6666665459e-1,
+    5.0000001201e-1,
+)
 _LOG: Final = (
-    7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
-    2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+    7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
+    -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 )  # fmt: skip
 _LOG2_E: Final = 1.44269504088896341
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
@@ -58,7 +67,8 @@ def log(b: Value, x: Value) -> Value:
     """log(x) for normal x > 0. NaN stays NaN."""
     bits = b.bitcast(x, VI)
     power = b.sub(b.lshr(bits, _words(23)), _words(126))
-    half = b.bitcast(b.or_(b.and_(bits, _words(0x007FFFFF)), _words(0x3F000000)), VF)  # from 1/2 to 1
+    # from 1/2 to 1
+    half = b.bitcast(b.or_(b.and_(bits, _words(0x007FFFFF)), _words(0x3F000000)), VF)
     low = b.fcmp_ordered("<", half, floats(0.5**0.5))
     power = b.sub(power, b.zext(low, VI))
     m = b.fsub(b.select(low, b.fadd(half, half), half), floats(1.0))

@@ -24,7 +24,9 @@ from superpos.engines.compiled.vectors import (
 
 @vector_pass
 def mark_quads(b: Value, inside: Words, valid: Value) -> None:
-    """inside[lane] = -1 for the samples before `valid`, else 0, in the order of a block of draws."""
+    """inside[lane] = -1 for the samples before `valid`, else 0, in the order of a block of
+    draws.
+    """
     with each_vector(b, integer(LANES // WIDTH)) as v:
         lane = b.mul(v.index, integer(WIDTH))
         word, quad = b.udiv(lane, integer(QUADS)), b.urem(lane, integer(QUADS))

@@ -27,7 +27,8 @@ from superpos.maths.streams import MULTIPLIERS, WEYL, WORD
 def _philox(b: Value, counters: list[list[Value]], key: list[Value]) -> list[list[Value]]:
     """Ten rounds on vectors of 8 counters in 64-bit lanes, of which the low halves count.
 
-    Scalars stay scalar while they can. The vectors take turns: each of them alone would wait for its products.
+    Scalars stay scalar while they can. The vectors take turns: each of them alone would wait for
+    its products.
     """
     low = integer(WORD)
 
@@ -37,7 +38,9 @@ def _philox(b: Value, counters: list[list[Value]], key: list[Value]) -> list[lis
         return op(x, y)
 
     for number in range(10):
-        k0, k1 = (b.and_(b.add(k, integer(w * number)), low) for k, w in zip(key, WEYL, strict=True))
+        k0, k1 = (
+            b.and_(b.add(k, integer(w * number)), low) for k, w in zip(key, WEYL, strict=True)
+        )
         for counter in counters:
             c0, c1, c2, c3 = counter
             p0 = both(b.mul, both(b.and_, c0, low), integer(MULTIPLIERS[0]))
@@ -60,18 +63,22 @@ def draw(
     key_low: Value,
     key_high: Value,
 ) -> None:
-    """u[row, lane] = 32-bit draw of feature `row` for the block that starts at `sample`, as `streams.draws`.
+    """u[row, lane] = 32-bit draw of feature `row` for the block that starts at `sample`, as
+    `streams.draws`.
 
     A part is 64 samples: the first or second half of every quarter row.
     """
     iota = ir.Constant(VL, list(range(WIDTH // 2)))
     first = b.lshr(sample, integer(2))
     even = mask(range(0, 2 * WIDTH, 2))  # the low halves of two vectors of 64-bit lanes
-    # features inside: what the first three rounds make of sample, step and purpose alone is then computed once
+    # features inside: what the first three rounds make of sample, step and purpose alone is then
+    # computed once
     with cgutils.for_range(b, parts) as part, cgutils.for_range(b, rows) as row:
         quad = b.mul(part.index, integer(WIDTH))
         starts = [b.add(b.add(first, quad), integer(half * WIDTH // 2)) for half in range(2)]
-        counters = [[b.add(splat(b, start, VL), iota), row.index, step, purpose] for start in starts]
+        counters = [
+            [b.add(splat(b, start, VL), iota), row.index, step, purpose] for start in starts
+        ]
         halves = _philox(b, counters, [key_low, key_high])
         for word, (x, y) in enumerate(zip(*halves, strict=True)):
             packed = b.shuffle_vector(b.bitcast(x, VI), b.bitcast(y, VI), even)

@@ -1,9 +1,9 @@
 """Files that nobody but this user can have written: what is read back from them is executed.
 
-A folder that others may write to, or that another user made first in a shared place such as /tmp, could hold anything.
-So a folder is used only where it belongs to this user, is no link, and nobody else may write to it, and a file is read
-only where the same holds of it once it is open. Content is preceded by its SHA-256: what is cut short or damaged is
-noticed before anything takes it apart.
+A folder that others may write to, or that another user made first in a shared place such as /tmp,
+could hold anything. So a folder is used only where it belongs to this user, is no link, and nobody
+else may write to it, and a file is read only where the same holds of it once it is open. Content is
+preceded by its SHA-256: what is cut short or damaged is noticed before anything takes it apart.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from typing import Final
 
 _DIGEST_BYTES: Final = 32
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
-_NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINKS: Final = (
+    getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+)
 
 
 class UntrustedError(OSError):
@@ -27,7 +29,8 @@ class UntrustedError(OSError):
 
 
 def private_folder(path: Path) -> Path:
-    """The folder, made where it is missing (with its parents), if this user alone may write to it; without links.
+    """The folder, made where it is missing (with its parents), if this user alone may write to it;
+    without links.
 
     Raises:
         UntrustedError: it belongs to another user, is a link, or others may write to it or move it.
@@ -76,7 +79,9 @@ def write_sealed(path: Path, content: bytes) -> None:
         raise
 
 
-def _check_owned(path: Path, found: os.stat_result, is_kind: Callable[[int], bool], kind: str) -> None:
+def _check_owned(
+    path: Path, found: os.stat_result, is_kind: Callable[[int], bool], kind: str
+) -> None:
     if stat.S_ISLNK(found.st_mode):
         raise UntrustedError(f"{path} is a link")
     if not is_kind(found.st_mode):
@@ -92,8 +97,8 @@ def _check_owned(path: Path, found: os.stat_result, is_kind: Callable[[int], boo
 def _check_parent(folder: Path) -> None:
     """Not everybody may put something else in the place of what is in this folder.
 
-    The group, and an owner who is not this user, may: homes lie in such folders on many systems, and
-    what they could put there is not this user's, which `_check_owned` notices.
+    The group, and an owner who is not this user, may: homes lie in such folders on many systems,
+    and what they could put there is not this user's, which `_check_owned` notices.
     """
     mode = folder.stat().st_mode
     if hasattr(os, "getuid") and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:

@@ -1,4 +1,6 @@
-"""Passes that multiply: contractions over features or hidden units, and outer products summed over samples."""
+"""Passes that multiply: contractions over features or hidden units, and outer products summed over
+samples.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,8 @@ def _contract_tile(
 ) -> None:
     """`rows` x `width` vectors of `contract`, summed in registers over `inner`.
 
-    `weights` are the weight, and how far the next row and the next inner index are from each other in it.
+    `weights` are the weight, and how far the next row and the next inner index are from each other
+    in it.
     """
     out, source, start, inner = operands
     weight, to_row, to_inner = weights
@@ -65,7 +68,10 @@ def _contract_tile(
             b.store(start(b, row, b.add(lane, integer(v * WIDTH))), sums[r][v])
     own = [b.gep(weight, [b.mul(b.add(first_row, integer(r)), to_row)]) for r in range(rows)]
     with cgutils.for_range(b, inner) as j:
-        columns = [load(b, source, row_at(b, j.index, b.add(lane, integer(v * WIDTH)))) for v in range(width)]
+        columns = [
+            load(b, source, row_at(b, j.index, b.add(lane, integer(v * WIDTH))))
+            for v in range(width)
+        ]
         for r in range(rows):
             factor = splat(b, b.load(b.gep(own[r], [b.mul(j.index, to_inner)])), VF)
             for v in range(width):
@@ -77,7 +83,9 @@ def _contract_tile(
 
 
 def _remainders(b: Value, count: Value, tile: int) -> Iterator[int]:
-    """Emit one branch for each remainder of `count` by `tile`; the body of the loop is the branch's."""
+    """Emit one branch for each remainder of `count` by `tile`; the body of the loop is the
+    branch's.
+    """
     rest = b.urem(count, integer(tile))
     for size in range(1, tile):
         with b.if_then(b.icmp_unsigned("==", rest, integer(size))):
@@ -86,10 +94,19 @@ def _remainders(b: Value, count: Value, tile: int) -> Iterator[int]:
 
 @vector_pass
 def contract(
-    b: Value, out: Floats, weight: Floats, source: Floats, start: Floats, n_rows: Value, inner: Value, vectors: Value
+    b: Value,
+    out: Floats,
+    weight: Floats,
+    source: Floats,
+    start: Floats,
+    n_rows: Value,
+    inner: Value,
+    vectors: Value,
 ) -> None:
     """out[r, :] = start[r] + sum_j weight[j, r] source[j, :], for r < n_rows and j < inner."""
-    _contract(b, (out, source, _each_row(start), inner), (weight, integer(1), n_rows), n_rows, vectors)
+    _contract(
+        b, (out, source, _each_row(start), inner), (weight, integer(1), n_rows), n_rows, vectors
+    )
 
 
 @vector_pass
@@ -104,16 +121,29 @@ def contract_rows(
     vectors: Value,
     pitch: Value,
 ) -> None:
-    """`contract` for a weight whose rows are those of the result: weight[r, j] lies at r * pitch + j."""
-    _contract(b, (out, source, _each_row(start), inner), (weight, pitch, integer(1)), n_rows, vectors)
+    """`contract` for a weight whose rows are those of the result: weight[r, j] lies at r * pitch +
+    j.
+    """
+    _contract(
+        b, (out, source, _each_row(start), inner), (weight, pitch, integer(1)), n_rows, vectors
+    )
 
 
 @vector_pass
 def contract_onto(
-    b: Value, out: Floats, weight: Floats, source: Floats, base: Floats, n_rows: Value, inner: Value, vectors: Value
+    b: Value,
+    out: Floats,
+    weight: Floats,
+    source: Floats,
+    base: Floats,
+    n_rows: Value,
+    inner: Value,
+    vectors: Value,
 ) -> None:
     """out[r, :] = base[r, :] + sum_j weight[j, r] source[j, :]; `base` may be `out`."""
-    _contract(b, (out, source, _each_lane(base), inner), (weight, integer(1), n_rows), n_rows, vectors)
+    _contract(
+        b, (out, source, _each_lane(base), inner), (weight, integer(1), n_rows), n_rows, vectors
+    )
 
 
 @vector_pass
@@ -129,7 +159,9 @@ def contract_rows_onto(
     pitch: Value,
 ) -> None:
     """`contract_onto` for a weight as that of `contract_rows`."""
-    _contract(b, (out, source, _each_lane(base), inner), (weight, pitch, integer(1)), n_rows, vectors)
+    _contract(
+        b, (out, source, _each_lane(base), inner), (weight, pitch, integer(1)), n_rows, vectors
+    )
 
 
 def _contract(
@@ -168,7 +200,9 @@ def _outer_tile(
     vectors: Value,
     pitches: tuple[Value, Value] | None,
 ) -> None:
-    """A tile of `outer`: one chain of sums for each pair, cell and (in tiny tiles) parity of the vector."""
+    """A tile of `outer`: one chain of sums for each pair, cell and (in tiny tiles) parity of the
+    vector.
+    """
     rows, columns = shape
     parities = PAIR if rows * columns * len(pairs) <= _MAX_ACCUMULATORS // 4 else 1
     cells = [(i, k) for i in range(rows) for k in range(columns)]
@@ -187,9 +221,15 @@ def _outer_tile(
                 block, lane = b.udiv(lane, integer(LANES)), b.urem(lane, integer(LANES))
             for p, (left, right) in enumerate(pairs):
                 if pitches is not None:
-                    left, right = (b.gep(x, [b.mul(block, to)]) for x, to in zip((left, right), pitches, strict=True))
+                    left, right = (
+                        b.gep(x, [b.mul(block, to)])
+                        for x, to in zip((left, right), pitches, strict=True)
+                    )
                 xs = [load(b, left, row_at(b, b.add(at[0], integer(i)), lane)) for i in range(rows)]
-                ys = [load(b, right, row_at(b, b.add(at[1], integer(k)), lane)) for k in range(columns)]
+                ys = [
+                    load(b, right, row_at(b, b.add(at[1], integer(k)), lane))
+                    for k in range(columns)
+                ]
                 for i, k in cells:
                     chain = chains.get((p, q, i, k), chains[0, q, i, k])
                     b.store(fma(b, xs[i], ys[k], b.load(chain)), chain)
@@ -233,7 +273,9 @@ def _outer(
 
 
 @vector_pass
-def outer(b: Value, out: Floats, x: Floats, y: Floats, n_rows: Value, n_columns: Value, vectors: Value) -> None:
+def outer(
+    b: Value, out: Floats, x: Floats, y: Floats, n_rows: Value, n_columns: Value, vectors: Value
+) -> None:
     """out[i, k] += sum over lanes of x[i] y[k]."""
     _outer(b, out, [(x, y)], n_rows, n_columns, vectors)
 
@@ -250,13 +292,25 @@ def outer_blocks(
     x_pitch: Value,
     y_pitch: Value,
 ) -> None:
-    """`outer` over more lanes than a block has: blocks follow on each other, so many floats apart."""
+    """`outer` over more lanes than a block has: blocks follow on each other, so many floats
+    apart.
+    """
     _outer(b, out, [(x, y)], n_rows, n_columns, vectors, (x_pitch, y_pitch))
 
 
 @vector_pass
 def outer_pair(
-    b: Value, out: Floats, x: Floats, y: Floats, z: Floats, w: Floats, n_rows: Value, n_columns: Value, vectors: Value
+    b: Value,
+    out: Floats,
+    x: Floats,
+    y: Floats,
+    z: Floats,
+    w: Floats,
+    n_rows: Value,
+    n_columns: Value,
+    vectors: Value,
 ) -> None:
-    """out[i, k] += sum over lanes of x[i] y[k] + z[i] w[k]: the gradient of a tied weight, from both its uses."""
+    """out[i, k] += sum over lanes of x[i] y[k] + z[i] w[k]: the gradient of a tied weight, from
+    both its uses.
+    """
     _outer(b, out, [(x, y), (z, w)], n_rows, n_columns, vectors)

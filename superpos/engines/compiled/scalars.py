@@ -51,11 +51,13 @@ word_at = _at(I32, types.int64, lambda b, p: b.zext(b.load(p), I64))  # unsigned
 float_at = _at(F32, types.float32, lambda b, p: b.load(p))
 long_at = _at(I64, types.int64, lambda b, p: b.load(p))
 double_at = _at(F64, types.float64, lambda b, p: b.load(p))
-put_word = _with(I32, types.void, lambda b, p, value: b.store(b.trunc(value, I32), p))  # the low half of an int64
+# the low half of an int64
+put_word = _with(I32, types.void, lambda b, p, value: b.store(b.trunc(value, I32), p))
 put_float = _with(F32, types.void, lambda b, p, value: b.store(value, p))
 put_double = _with(F64, types.void, lambda b, p, value: b.store(value, p))
 atomic_load = _at(I64, types.int64, lambda b, p: b.load_atomic(p, "seq_cst", 8))
-atomic_add = _with(I64, types.int64, lambda b, p, value: b.atomic_rmw("add", p, value, "seq_cst"))  # what was before
+# what was before
+atomic_add = _with(I64, types.int64, lambda b, p, value: b.atomic_rmw("add", p, value, "seq_cst"))
 
 
 def _yield_processor(typingctx: Any) -> Any:

@@ -1,4 +1,6 @@
-"""Passes over parameters: clearing, copying, adding, folding, transposing, and the steps of the optimisers."""
+"""Passes over parameters: clearing, copying, adding, folding, transposing, and the steps of the
+optimisers.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def fold(b: Value, sums: Floats, out: Floats, rows: Value) -> None:
 
 @vector_pass
 def add_signs(b: Value, theta: Floats, grad: Floats, count: Value, size: Real) -> None:
-    """grad[:count] += size * sign(theta[:count]), the gradient of size * sum |theta|; the sign of 0 is 0."""
+    """grad[:count] += size * sign(theta[:count]), the gradient of size * sum |theta|; the sign of 0
+    is 0.
+    """
     zero, up = ir.Constant(VF, None), splat(b, size, VF)
     down = b.fsub(zero, up)
     with cgutils.for_range(b, b.udiv(b.add(count, integer(WIDTH - 1)), integer(WIDTH))) as v:
@@ -103,13 +107,17 @@ def step_adam(
 ) -> None:
     """new[3, count] = parameters and moments after a step of Adam, as `optimisers.update`.
 
-    check = 0, or NaN if the parameters are not finite. The gradient is factor * grad + coupled * theta, the step
-    keep * theta - rate * m / (sqrt(v) / bias2 + eps); rest1 is 1 - beta1, rest2 is 1 - beta2. From parameter
-    `decayed` on, coupled is 0 and keep is 1.
+    check = 0, or NaN if the parameters are not finite. The gradient is factor * grad + coupled *
+    theta, the step keep * theta - rate * m / (sqrt(v) / bias2 + eps); rest1 is 1 - beta1, rest2 is
+    1 - beta2. From parameter `decayed` on, coupled is 0 and keep is 1.
     """
     scalars = (factor, coupled, keep, rate, bias2, beta1, rest1, beta2, rest2, eps)
-    factor, coupled, keep, rate, bias2, beta1, rest1, beta2, rest2, eps = (splat(b, s, VF) for s in scalars)
-    root = cgutils.get_or_insert_function(b.module, ir.FunctionType(VF, [VF]), f"llvm.sqrt.v{WIDTH}f32")
+    factor, coupled, keep, rate, bias2, beta1, rest1, beta2, rest2, eps = (
+        splat(b, s, VF) for s in scalars
+    )
+    root = cgutils.get_or_insert_function(
+        b.module, ir.FunctionType(VF, [VF]), f"llvm.sqrt.v{WIDTH}f32"
+    )
 
     nothing, whole = ir.Constant(VF, None), ir.Constant(VF, [1.0] * WIDTH)
 
@@ -163,7 +171,9 @@ def _step(
     count: Value,
     step: Callable[[Value, Value, Value], Value],
 ) -> None:
-    """Apply `step(at, theta, grad)` to every vector; check = sum of x - x over the results: 0, or NaN."""
+    """Apply `step(at, theta, grad)` to every vector; check = sum of x - x over the results: 0, or
+    NaN.
+    """
     seen = cgutils.alloca_once(b, VF)
     b.store(ir.Constant(VF, None), seen)
     with cgutils.for_range(b, b.udiv(count, integer(WIDTH))) as v:

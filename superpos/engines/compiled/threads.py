@@ -16,7 +16,8 @@ def on_threads(
     shares: Iterable[Share],
     work: Callable[[Iterator[Share]], None],
 ) -> None:
-    """Call `work` on so many threads, each with an iterator: the shares come from one queue for all.
+    """Call `work` on so many threads, each with an iterator: the shares come from one queue for
+    all.
 
     Raises what a thread has raised, once all have ended.
     """

@@ -1,12 +1,13 @@
 """What the passes are written in: lane blocks, explicit LLVM vectors and sums of fixed order.
 
-A *lane block* holds LANES samples of one model. Every buffer is [rows, STRIDE] float32: a row is a feature or a
-hidden unit, the lanes (samples) are contiguous. Lane `j * QUADS + q` holds sample `4 q + j` of the block: the four
-words of one Philox call land in four quarter rows, so no draw is ever transposed.
+A *lane block* holds LANES samples of one model. Every buffer is [rows, STRIDE] float32: a row is a
+feature or a hidden unit, the lanes (samples) are contiguous. Lane `j * QUADS + q` holds sample `4 q
++ j` of the block: the four words of one Philox call land in four quarter rows, so no draw is ever
+transposed.
 
-Vectors are 16 wide whatever the processor (LLVM splits them where registers are shorter), multiply-adds are explicit,
-and every sum has one fixed order: no fast-math flag is set, NaN is never assumed away, and the bits do not depend on
-how the compiler feels about vectorising.
+Vectors are 16 wide whatever the processor (LLVM splits them where registers are shorter),
+multiply-adds are explicit, and every sum has one fixed order: no fast-math flag is set, NaN is
+never assumed away, and the bits do not depend on how the compiler feels about vectorising.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 LANES = 128  # samples in a block
-STRIDE = LANES + 16  # row pitch in floats: an odd number of cache lines, so rows do not fight for the same cache sets
+# row pitch in floats: an odd number of cache lines, so rows do not fight for the same cache sets
+STRIDE = LANES + 16
 WIDTH = 16  # floats in a vector
 QUADS = LANES // 4  # Philox calls for a row
 PAIR = 2  # passes take a row by so many vectors at least: blocks are filled up to a multiple
@@ -28,7 +30,8 @@ I32, I64, F32, F64 = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleTy
 VD = ir.VectorType(F64, WIDTH)
 VF, VI, VL = ir.VectorType(F32, WIDTH), ir.VectorType(I32, WIDTH), ir.VectorType(I64, WIDTH // 2)
 
-Value = Any  # an llvmlite value (the library carries no types); as a parameter of a pass, an integer
+# an llvmlite value (the library carries no types); as a parameter of a pass, an integer
+Value = Any
 Floats = Any  # address of float32
 Words = Any  # address of 32-bit words
 Doubles = Any  # address of float64
@@ -38,17 +41,24 @@ Real = Any  # a float32
 def vector_pass(emit: Callable[..., None]) -> Any:
     """Make a numba intrinsic, called with one tuple of numbers, of `emit(b, *values)`.
 
-    A parameter annotated `Floats`, `Words` or `Doubles` arrives as a pointer: the caller gives the address. Plain
-    addresses keep numba's reference counting, atomic and dear, out of the inner loops.
+    A parameter annotated `Floats`, `Words` or `Doubles` arrives as a pointer: the caller gives the
+    address. Plain addresses keep numba's reference counting, atomic and dear, out of the inner
+    loops.
     """
-    kinds = [annotation for name, annotation in emit.__annotations__.items() if name not in ("b", "return")]
+    kinds = [
+        annotation
+        for name, annotation in emit.__annotations__.items()
+        if name not in ("b", "return")
+    ]
     pointers = {"Floats": F32.as_pointer(), "Words": I32.as_pointer(), "Doubles": F64.as_pointer()}
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         values = []
         given = zip(kinds, signature.args[0], cgutils.unpack_tuple(builder, args[0]), strict=True)
         for kind, found, value in given:
-            wide = context.cast(builder, value, found, types.float32 if kind == "Real" else types.int64)
+            wide = context.cast(
+                builder, value, found, types.float32 if kind == "Real" else types.int64
+            )
             values.append(builder.inttoptr(wide, pointers[kind]) if kind in pointers else wide)
         emit(builder, *values)
         return context.get_dummy_value()
@@ -92,11 +102,15 @@ def row_at(b: Value, row: Value, lane: Value) -> Value:
 
 def fma(b: Value, x: Value, y: Value, z: Value) -> Value:
     kind = ir.FunctionType(VF, [VF] * 3)
-    return b.call(cgutils.get_or_insert_function(b.module, kind, f"llvm.fma.v{WIDTH}f32"), [x, y, z])
+    return b.call(
+        cgutils.get_or_insert_function(b.module, kind, f"llvm.fma.v{WIDTH}f32"), [x, y, z]
+    )
 
 
 def each_vector(b: Value, vectors: Value, per_pass: int = 1) -> Any:
-    """Loop over the first `vectors` of a row; yields a loop whose index times WIDTH * per_pass is the first lane."""
+    """Loop over the first `vectors` of a row; yields a loop whose index times WIDTH * per_pass is
+    the first lane.
+    """
     return cgutils.for_range(b, b.udiv(vectors, integer(per_pass)))
 
 
@@ -123,7 +137,9 @@ def store_some(b: Value, value: Value, pointer: Value, index: Value, some: Value
 
 
 def sum_lanes(b: Value, vectors: list[Value]) -> Value:
-    """One vector whose lane p is the sum over the lanes of vectors[p], up to 16 of them, by pairwise halving."""
+    """One vector whose lane p is the sum over the lanes of vectors[p], up to 16 of them, by
+    pairwise halving.
+    """
     half = WIDTH
     while half > 1:
         half //= 2
@@ -133,7 +149,9 @@ def sum_lanes(b: Value, vectors: list[Value]) -> Value:
         low = mask([s + i for s in starts for i in range(half)])
         high = mask([s + half + i for s in starts for i in range(half)])
         pairs = zip(vectors[::2], vectors[1::2], strict=True)
-        vectors = [b.fadd(b.shuffle_vector(x, y, low), b.shuffle_vector(x, y, high)) for x, y in pairs]
+        vectors = [
+            b.fadd(b.shuffle_vector(x, y, low), b.shuffle_vector(x, y, high)) for x, y in pairs
+        ]
     return vectors[0]
 
 

@@ -32,7 +32,8 @@ _TITLES: Final[Mapping[str, str]] = {
 def panels(grades: pd.DataFrame) -> Figure:
     """A line a method through the means over models, and one standard deviation about it.
 
-    `grades` has the columns density, question, label and grade, one row per model, question and label.
+    `grades` has the columns density, question, label and grade, one row per model, question and
+    label.
     """
     questions = [question for question in _TITLES if question in set(grades["question"])]
     labels = list(dict.fromkeys(grades["label"]))
@@ -43,7 +44,13 @@ def panels(grades: pd.DataFrame) -> Figure:
         for axes, question in zip(axes_of, questions, strict=True):
             here = grades[grades["question"] == question]
             for number, label in enumerate(labels):
-                _line(axes, here[here["label"] == label], label, style.CYCLE[number % len(style.CYCLE)], number)
+                _line(
+                    axes,
+                    here[here["label"] == label],
+                    label,
+                    style.CYCLE[number % len(style.CYCLE)],
+                    number,
+                )
             axes.set_xscale("log")
             axes.invert_xaxis()
             style.plain_log_numbers(axes.xaxis)
@@ -63,7 +70,9 @@ def _line(axes: Axes, rows: pd.DataFrame, label: str, colour: str, number: int) 
     density = mean.index.to_numpy(dtype=np.float64)
     method = label.partition(" ")[0]
     dashes = _DASHES.get(method, "-" if number < len(style.CYCLE) else (0, (4, 1.5)))
-    axes.plot(density, mean, marker="o", color=colour, linestyle=dashes, label=label.replace("_", " "))
+    axes.plot(
+        density, mean, marker="o", color=colour, linestyle=dashes, label=label.replace("_", " ")
+    )
     axes.fill_between(density, mean - spread, mean + spread, color=colour, alpha=0.12, linewidth=0)
 
 
@@ -89,7 +98,9 @@ def _grades(run: Run) -> pd.DataFrame:
         details = [options[f"explain.{key}"] for key in ("background", "value")]
         unusual = [word for word in details if word not in ("zero", "interventional")]
         note = f" ({', '.join(unusual)})" if unusual else ""
-        label = table["method"].map(lambda name, note=note: name + note * (name in _WITH_BACKGROUND))
+        label = table["method"].map(
+            lambda name, note=note: name + note * (name in _WITH_BACKGROUND)
+        )
         tables.append(table.assign(label=label))
     if not tables:
         return pd.DataFrame()

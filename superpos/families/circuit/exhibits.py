@@ -20,11 +20,13 @@ SHOWS: Final = Exhibits(
             f"{_HERE}.figures.estimate_error",
         ),
         "illusion": Figure(
-            "directions that exchange an input perfectly, by their cosine with the part that carries it",
+            "directions that exchange an input perfectly, by their cosine with the part that "
+            "carries it",
             f"{_HERE}.figures.illusion",
         ),
         "attention_effect": Figure(
-            "tokens that matter beside those that attention names, and attention that could be other",
+            "tokens that matter beside those that attention names, and attention that could be "
+            "other",
             f"{_HERE}.figures.attention_effect",
         ),
     },

@@ -1,4 +1,6 @@
-"""Sparse autoencoders that look for features that are known: those of synthetic worlds and of other runs' models."""
+"""Sparse autoencoders that look for features that are known: those of synthetic worlds and of other
+runs' models.
+"""
 
 from superpos.families.sae.exhibits import SHOWS
 from superpos.families.sae.keys import KEYS
@@ -39,7 +41,10 @@ FAMILY = Family(
     "Gated: λ Σ max(π, 0) + ‖x − x̂(max(π, 0))‖²",
     measure=Late(f"{_HERE}.results:measure"),
     setting_columns={
-        **{name: Late(f"{_HERE}.results:mean_{name}") for name in ("mmcs", "found_90", "l0", "fvu", "dead")},
+        **{
+            name: Late(f"{_HERE}.results:mean_{name}")
+            for name in ("mmcs", "found_90", "l0", "fvu", "dead")
+        },
         "pw_mcc": Late(f"{_HERE}.results:pw_mcc"),
     },
     follows=Late(f"{_HERE}.results:follows"),

@@ -1,7 +1,8 @@
-"""What is counted of autoencoders on the first samples of the evaluation stream, by the rule of inference.
+"""What is counted of autoencoders on the first samples of the evaluation stream, by the rule of
+inference.
 
-One model at a time, so that its numbers do not depend on those beside it. Shapes: B samples, G features, d dimensions,
-m latents, E edges of a tree, R = G + 2 E + 1 rows of events.
+One model at a time, so that its numbers do not depend on those beside it. Shapes: B samples, G
+features, d dimensions, m latents, E edges of a tree, R = G + 2 E + 1 rows of events.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ class Seen:
     squares: Floats  # Σ ‖x‖²
     total: Floats  # [d]; Σ x
     own_cost: Floats
-    """What the outputs of another run's model cost, Σ over the samples; NaN of a synthetic world."""
+    """What the outputs of another run's model cost, Σ over the samples; NaN of a synthetic
+    world.
+    """
     mean_cost: Floats
     """The same with the mean activation in the place of every one."""
 
@@ -77,11 +80,13 @@ def samples_of(structure: Structure) -> int:
 def seen(world: World, samples: int) -> Seen:
     """Draws so many samples of a world.
 
-    Events of a sample: each feature is active [G], each parent is with its child [E], each is without
-    any child [E], always.
+    Events of a sample: each feature is active [G], each parent is with its child [E], each is
+    without any child [E], always.
     """
     edges = edges_of(world)
-    blocks = [_block(world, edges, range(start, start + _BLOCK)) for start in range(0, samples, _BLOCK)]
+    blocks = [
+        _block(world, edges, range(start, start + _BLOCK)) for start in range(0, samples, _BLOCK)
+    ]
     total = np.sum([block.x.double().sum(0).numpy() for block in blocks], axis=0)
     own = of_mean = np.array(np.nan)
     if isinstance(world, Taken):
@@ -115,7 +120,9 @@ class Counts:
 
     together: Floats  # [R, m]; samples in which an event is and a latent fires
     l0_train: float = np.nan
-    """How many latents fire in a sample by the rule of the end of training, on the first block as the batch."""
+    """How many latents fire in a sample by the rule of the end of training, on the first block as
+    the batch.
+    """
     errors: Floats = field(default_factory=lambda: np.zeros(()))  # Σ ‖x − x̂‖²
     products: Floats = field(default_factory=lambda: np.zeros(()))  # Σ x̂·x
     lengths: Floats = field(default_factory=lambda: np.zeros(()))  # Σ ‖x̂‖²
@@ -143,7 +150,9 @@ def counted(task: Task, state: State, i: int, sample: Seen) -> Counts:
             f = encode(one, params, x[None], extra, None).f
             out = decode(params, f)[0]
             if block is sample.blocks[0]:
-                found.l0_train = float(encode(one, params, x[None], extra, structure.steps).on.sum(-1).mean())
+                found.l0_train = float(
+                    encode(one, params, x[None], extra, structure.steps).on.sum(-1).mean()
+                )
         found.together += (block.events.T @ (f[0] > 0).float()).numpy()  # whole numbers: exact
         found.errors += _sum([((x - out) ** 2).sum(-1)])
         found.products += _sum([(x * out).sum(-1)])

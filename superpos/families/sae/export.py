@@ -1,7 +1,7 @@
 """Autoencoders as files of other tools.
 
-`sae_lens`: a folder that SAELens loads (`SAE.load_from_disk`, version 6), with the codes of the rule
-of inference. `safetensors`: dictionary, features and some sparse codes as plain tensors.
+`sae_lens`: a folder that SAELens loads (`SAE.load_from_disk`, version 6), with the codes of the
+rule of inference. `safetensors`: dictionary, features and some sparse codes as plain tensors.
 
 Shapes: B samples, N active codes, G features, d dimensions, m latents.
 """
@@ -28,10 +28,12 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def sae_lens(run: Run, model: int) -> dict[str, bytes]:
-    """cfg.json and sae_weights.safetensors of an autoencoder. Raises `IndexError`, `IncompleteError` as `Run.weights`.
+    """cfg.json and sae_weights.safetensors of an autoencoder.
 
-    BatchTopK becomes JumpReLU at its threshold, which is its rule of inference; of Matryoshka models all latents
-    reconstruct.
+    Raises `IndexError`, `IncompleteError` as `Run.weights`.
+
+    BatchTopK becomes JumpReLU at its threshold, which is its rule of inference; of Matryoshka
+    models all latents reconstruct.
     """
     kind = str(run.table.loc[model, "sae.kind"])
     weights = run.weights(model)
@@ -65,15 +67,20 @@ def _architecture(kind: str, weights: Arrays) -> tuple[str, Arrays]:
     if kind in ("l1", "topk"):
         return {"l1": "standard", "topk": "topk"}[kind], {"b_enc": weights["b_e"]}
     if kind == "gated":
-        return "gated", {"b_gate": weights["b_gate"], "r_mag": weights["r"], "b_mag": weights["b_e"]}
+        return "gated", {
+            "b_gate": weights["b_gate"],
+            "r_mag": weights["r"],
+            "b_mag": weights["b_e"],
+        }
     return "jumprelu", {"b_enc": weights["b_e"], "threshold": weights["theta"]}
 
 
 def safetensors(run: Run, model: int) -> bytes:
-    """The public tensors [...], features A [G, d], and of the first samples of the evaluation stream what is active.
+    """The public tensors [...], features A [G, d], and of the first samples of the evaluation
+    stream what is active.
 
-    Activations x [B, d], codes as sample, latent and value [N] in the order of the samples, and the true codes of the
-    features in the same form. Raises as `Run.weights`.
+    Activations x [B, d], codes as sample, latent and value [N] in the order of the samples, and the
+    true codes of the features in the same form. Raises as `Run.weights`.
     """
     weights = run.weights(model)
     task = worlds.task(run, np.array([model]))
@@ -84,7 +91,12 @@ def safetensors(run: Run, model: int) -> bytes:
     true = inputs.codes(task, samples)[0].numpy()
     found = parts["latents"][0].numpy()
     features = task.worlds[task.world[0]].features
-    tensors: Arrays = {**weights, "A": features, "x": x[0].numpy(), **_sparse("code", "latent", found)}
+    tensors: Arrays = {
+        **weights,
+        "A": features,
+        "x": x[0].numpy(),
+        **_sparse("code", "latent", found),
+    }
     return pack_tensors(tensors | _sparse("true", "feature", true))
 
 

@@ -1,4 +1,7 @@
-"""The config keys of sparse autoencoders; docs/keys.md lists them. Imports the standard library only."""
+"""The config keys of sparse autoencoders; docs/keys.md lists them.
+
+Imports the standard library only.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,9 @@ def _rho(value: Any) -> tuple[Any, ...] | None:
     if not isinstance(value, list | tuple) or not value:
         return None
     rows = tuple(_numbers(item) for item in value)
-    square = all(row is not None and len(row) == len(rows) and max(map(abs, row)) <= 1 for row in rows)
+    square = all(
+        row is not None and len(row) == len(rows) and max(map(abs, row)) <= 1 for row in rows
+    )
     return rows if square else None
 
 
@@ -72,7 +77,11 @@ def _models(value: Any) -> str | tuple[int, ...] | None:
         best = value.startswith("best:") and count.isdecimal() and int(count) > 0
         return f"best:{int(count)}" if best else ("all" if value == "all" else None)
     found = _numbers(value if isinstance(value, list | tuple) else [value])
-    if found is None or any(not item.is_integer() or item < 0 for item in found) or len(set(found)) < len(found):
+    if (
+        found is None
+        or any(not item.is_integer() or item < 0 for item in found)
+        or len(set(found)) < len(found)
+    ):
         return None
     return tuple(int(item) for item in found)
 
@@ -81,9 +90,11 @@ _GROUP = ("p", "children", "exclusive", "alone")
 
 
 def _tree(value: Any) -> tuple[Any, ...] | None:
-    """Groups (p, exclusive, alone, children) of a parent and its children, or None where it is something else.
+    """Groups (p, exclusive, alone, children) of a parent and its children, or None where it is
+    something else.
 
-    A child is a probability, or a group of its own. Numbers may stand in the place of tuples that are canonical.
+    A child is a probability, or a group of its own. Numbers may stand in the place of tuples that
+    are canonical.
     """
     if not isinstance(value, list | tuple) or not value:
         return None
@@ -92,14 +103,19 @@ def _tree(value: Any) -> tuple[Any, ...] | None:
 
 
 def _group(value: Any) -> tuple[Any, ...] | None:
-    if isinstance(value, tuple | list) and len(value) == 4 and isinstance(value[1], bool):  # in canonical form
+    # in canonical form
+    if isinstance(value, tuple | list) and len(value) == 4 and isinstance(value[1], bool):
         value = dict(zip(("p", "exclusive", "alone", "children"), value, strict=True))
     if not isinstance(value, dict) or not value.keys() <= set(_GROUP) or "p" not in value:
         return None
     exclusive = value.get("exclusive", False)
     probabilities = _numbers([value["p"], value.get("alone", 0.0)])
     children = value.get("children", [])
-    if probabilities is None or not isinstance(exclusive, bool) or not isinstance(children, list | tuple):
+    if (
+        probabilities is None
+        or not isinstance(exclusive, bool)
+        or not isinstance(children, list | tuple)
+    ):
         return None
     found = tuple(_child(child) for child in children)
     if None in found or not all(0 <= probability <= 1 for probability in probabilities):
@@ -128,7 +144,12 @@ class WorldConfig:
         per_model=True,
     )
     cosine: float = key(
-        "number", 0.0, "cosine of any two features of dictionary=cosine", low=-1.0, below=1.0, per_model=True
+        "number",
+        0.0,
+        "cosine of any two features of dictionary=cosine",
+        low=-1.0,
+        below=1.0,
+        per_model=True,
     )
     frequency: str = key(
         "choice",
@@ -137,8 +158,12 @@ class WorldConfig:
         choices=("constant", "linear", "geometric", "zipf", "loguniform"),
         per_model=True,
     )
-    exponent: float | None = key("number", None, "s of zipf: p_g ~ g^-s", low=0.0, high=100.0, null="1", per_model=True)
-    decay: float = key("number", 0.99, "r of geometric: p_g ~ r^g", low=1e-6, high=1.0, per_model=True)
+    exponent: float | None = key(
+        "number", None, "s of zipf: p_g ~ g^-s", low=0.0, high=100.0, null="1", per_model=True
+    )
+    decay: float = key(
+        "number", 0.99, "r of geometric: p_g ~ r^g", low=1e-6, high=1.0, per_model=True
+    )
     last: float | None = key(
         "number",
         None,
@@ -149,7 +174,12 @@ class WorldConfig:
         per_model=True,
     )
     active: float = key(
-        "number", 3.0, "K, mean number of active features that no tree names", low=1e-9, high=MAX_SIZE, per_model=True
+        "number",
+        3.0,
+        "K, mean number of active features that no tree names",
+        low=1e-9,
+        high=MAX_SIZE,
+        per_model=True,
     )
     correlation: str = key(
         "choice",
@@ -158,7 +188,9 @@ class WorldConfig:
         choices=("none", "low_rank", "pairs"),
         per_model=True,
     )
-    rank: int | None = key("int", None, "rank of low_rank", low=1, high=MAX_SIZE, null="1", per_model=True)
+    rank: int | None = key(
+        "int", None, "rank of low_rank", low=1, high=MAX_SIZE, null="1", per_model=True
+    )
     strength: float | None = key(
         "number",
         None,
@@ -182,12 +214,18 @@ class WorldConfig:
         None,
         "features that need others: groups of a parent and its children, named before all others",
         parse=_tree,
-        words="a list of {p, exclusive, alone, children: [q or another group, ...]}, probabilities from 0 to 1",
+        words="a list of {p, exclusive, alone, children: [q or another group, ...]}, probabilities "
+        "from 0 to 1",
         null="no such features",
         per_model=True,
     )
     exactly: int | None = key(
-        "int", None, "exactly so many features are active, all equally often", low=1, null="any number", per_model=True
+        "int",
+        None,
+        "exactly so many features are active, all equally often",
+        low=1,
+        null="any number",
+        per_model=True,
     )
     magnitude: str = key(
         "choice",
@@ -199,9 +237,21 @@ class WorldConfig:
         "number", None, "σ of normal and lognormal", low=0.0, high=10.0, null="0.25", per_model=True
     )
     noise: float = key(
-        "number", 0.0, "standard deviation of noise on the activations", low=0.0, high=MAX_SCALE, per_model=True
+        "number",
+        0.0,
+        "standard deviation of noise on the activations",
+        low=0.0,
+        high=MAX_SCALE,
+        per_model=True,
     )
-    seed: int = key("int", 0, "key of the dictionary, its law and its batches", low=0, high=MAX_SEED, per_model=True)
+    seed: int = key(
+        "int",
+        0,
+        "key of the dictionary, its law and its batches",
+        low=0,
+        high=MAX_SEED,
+        per_model=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -225,15 +275,39 @@ class SaeConfig:
         per_model=True,
     )
     model: int | None = key(
-        "int", None, "model of that run; follows from sae.models", low=0, null="none", per_model=True
+        "int",
+        None,
+        "model of that run; follows from sae.models",
+        low=0,
+        null="none",
+        per_model=True,
     )
-    kind: str = key("choice", "l1", "activation and penalty", choices=("l1", "topk", "batchtopk", "jumprelu", "gated"))
-    latents: int | None = key("int", None, "latents m", low=1, high=MAX_SIZE, null="sae.expansion times G", size=True)
+    kind: str = key(
+        "choice",
+        "l1",
+        "activation and penalty",
+        choices=("l1", "topk", "batchtopk", "jumprelu", "gated"),
+    )
+    latents: int | None = key(
+        "int", None, "latents m", low=1, high=MAX_SIZE, null="sae.expansion times G", size=True
+    )
     expansion: float = key(
-        "number", 1.0, "m over G, where sae.latents is not given", low=1e-6, high=MAX_SIZE, per_model=True, size=True
+        "number",
+        1.0,
+        "m over G, where sae.latents is not given",
+        low=1e-6,
+        high=MAX_SIZE,
+        per_model=True,
+        size=True,
     )
     l1: float | None = key(
-        "number", None, "λ of Σ f", low=0.0, high=MAX_SCALE, null=f"{DEFAULT_L1} of l1 and gated", per_model=True
+        "number",
+        None,
+        "λ of Σ f",
+        low=0.0,
+        high=MAX_SCALE,
+        null=f"{DEFAULT_L1} of l1 and gated",
+        per_model=True,
     )
     k: float | None = key(
         "number",
@@ -249,11 +323,20 @@ class SaeConfig:
         null=f"{DEFAULT_L0} of jumprelu", per_model=True,
     )  # fmt: skip
     bandwidth: float = key(
-        "number", 0.1, "width ε of the rectangle by which thresholds learn", low=1e-9, high=MAX_SCALE, per_model=True
+        "number",
+        0.1,
+        "width ε of the rectangle by which thresholds learn",
+        low=1e-9,
+        high=MAX_SCALE,
+        per_model=True,
     )
-    theta: float = key("number", 0.1, "where thresholds start", low=0.0, high=MAX_SCALE, per_model=True)
+    theta: float = key(
+        "number", 0.1, "where thresholds start", low=0.0, high=MAX_SCALE, per_model=True
+    )
     tied: bool = key("bool", False, "one matrix for encoder and decoder")
-    decoder_bias: bool = key("bool", True, "b_d, taken off before the encoder and added by the decoder")
+    decoder_bias: bool = key(
+        "bool", True, "b_d, taken off before the encoder and added by the decoder"
+    )
     prefixes: tuple[int, ...] | None = key(
         "value",
         None,
@@ -270,7 +353,9 @@ class SaeConfig:
         words="a number of at least 0, or one a prefix",
         per_model=True,
     )
-    frozen: str = key("choice", "none", "what training leaves as it starts", choices=("none", "decoder"))
+    frozen: str = key(
+        "choice", "none", "what training leaves as it starts", choices=("none", "decoder")
+    )
     start: str = key(
         "choice",
         "random",
@@ -278,18 +363,28 @@ class SaeConfig:
         choices=("random", "truth", "truth+noise"),
         per_model=True,
     )
-    restart_every: int = key("int", 0, "steps between restarts of dead latents; 0 is off", low=0, unit="steps")
-    anneal_k: float = key(
-        "number", 0.0, "k starts so many times larger and falls over 60% of training; 0 is off", low=0.0, high=1e6
+    restart_every: int = key(
+        "int", 0, "steps between restarts of dead latents; 0 is off", low=0, unit="steps"
     )
-    aux_k: int = key("int", 0, "dead latents that predict what is left (AuxK); 0 is off", low=0, high=MAX_SIZE)
+    anneal_k: float = key(
+        "number",
+        0.0,
+        "k starts so many times larger and falls over 60% of training; 0 is off",
+        low=0.0,
+        high=1e6,
+    )
+    aux_k: int = key(
+        "int", 0, "dead latents that predict what is left (AuxK); 0 is off", low=0, high=MAX_SIZE
+    )
 
 
 @dataclass(frozen=True)
 class PenaltyConfig:
     """What autoencoders add to optimisation."""
 
-    penalty_warmup: float = key("number", 0.1, "share of training over which λ grows", low=0.0, high=1.0)
+    penalty_warmup: float = key(
+        "number", 0.1, "share of training over which λ grows", low=0.0, high=1.0
+    )
 
 
 KEYS = {"world": WorldConfig, "sae": SaeConfig, "train": PenaltyConfig}

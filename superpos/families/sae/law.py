@@ -12,9 +12,16 @@ LOG_RANGE = 1000.0
 
 
 def frequencies(
-    law: str, n_features: int, active: float, exponent: float | None, decay: float, last: float | None
+    law: str,
+    n_features: int,
+    active: float,
+    exponent: float | None,
+    decay: float,
+    last: float | None,
 ) -> list[float]:
-    """p of each feature, the most frequent first, in sum `active`; a law may ask for more than 1."""
+    """p of each feature, the most frequent first, in sum `active`; a law may ask for more than
+    1.
+    """
     n = n_features
     end = 1 / n if last is None else last
     steepness = DEFAULT_EXPONENT if exponent is None else exponent
@@ -31,7 +38,9 @@ def frequencies(
 
 
 class Node(NamedTuple):
-    """A feature of a tree: active for draws in one interval of [0, 1) where its parent is, in another where not."""
+    """A feature of a tree: active for draws in one interval of [0, 1) where its parent is, in
+    another where not.
+    """
 
     parent: int
     """Its number, -1 of a feature without one, for which the parent counts as active."""
@@ -42,7 +51,9 @@ class Node(NamedTuple):
 
 
 def nodes(tree: Sequence[Any]) -> list[Node]:
-    """The features of the groups of `world.tree`: each parent before its children, whose own children follow them."""
+    """The features of the groups of `world.tree`: each parent before its children, whose own
+    children follow them.
+    """
     found: list[Node] = []
     for group in tree:
         _add(group, -1, len(found), (1 - group[0], 1.0), (1.0, 1.0), found)
@@ -50,7 +61,12 @@ def nodes(tree: Sequence[Any]) -> list[Node]:
 
 
 def _add(
-    group: Any, parent: int, word: int, on: tuple[float, float], off: tuple[float, float], found: list[Node]
+    group: Any,
+    parent: int,
+    word: int,
+    on: tuple[float, float],
+    off: tuple[float, float],
+    found: list[Node],
 ) -> None:
     number = len(found)
     found.append(Node(parent, word, on, off))
@@ -69,7 +85,9 @@ def _add(
 
 
 def sums(tree: Sequence[Any]) -> Iterator[float]:
-    """Of all exclusive children: the sum of their probabilities, where the parent is active and where it is not."""
+    """Of all exclusive children: the sum of their probabilities, where the parent is active and
+    where it is not.
+    """
     for group in tree:
         if isinstance(group, float):
             continue

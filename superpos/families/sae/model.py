@@ -6,22 +6,23 @@
 |---|---|---|
 | l1 (Bricken 2023) | max(z, 0) | λ Σ f |
 | topk (Gao 2024) | the k largest of max(z, 0) | |
-| batchtopk (Bussmann 2024) | the kB largest of a model's batch; in inference those above its `threshold` | |
+| batchtopk (Bussmann 2024) | the kB largest of a batch; in inference above its `threshold` | |
 | jumprelu (Rajamanoharan 2024b) | z [z > θ] | λ Σ [z > θ] |
 | gated (Rajamanoharan 2024a) | [π > 0] max(z, 0) | λ Σ max(π, 0) + ‖x − x̂(max(π, 0))‖² |
 
-Gated models have z = eʳ (x − b_d) Eᵀ + b_e and π = (x − b_d) Eᵀ + b_gate; in their last term decoder and b_d are
-constants.
+Gated models have z = eʳ (x − b_d) Eᵀ + b_e and π = (x − b_d) Eᵀ + b_gate; in their last term
+decoder and b_d are constants.
 
-Sums over dimensions and latents, never means: λ means the same at every size. λ grows over the first
-`penalty_warmup` of training. Matryoshka prefixes make ‖x − x̂‖² a weighted sum over the reconstructions by the first
-latents. Tied models have E = D.
+Sums over dimensions and latents, never means: λ means the same at every size. λ grows over the
+first `penalty_warmup` of training. Matryoshka prefixes make ‖x − x̂‖² a weighted sum over the
+reconstructions by the first latents. Tied models have E = D.
 
-Rows of D have length 1: the loss divides each by its length, so that gradients are those along the sphere, and
-`upkeep.after_step` scales the rows back to length 1.
+Rows of D have length 1: the loss divides each by its length, so that gradients are those along the
+sphere, and `upkeep.after_step` scales the rows back to length 1.
 
-Thresholds θ learn by a rectangle of width ε: dθ = −(1/ε) [|z − θ| < ε/2] (θ ∂L/∂f + λ); everything else gets the
-hard mask. Of k values the next largest is the bound, so equal values at the bound do not count, nor do zeros.
+Thresholds θ learn by a rectangle of width ε: dθ = −(1/ε) [|z − θ| < ε/2] (θ ∂L/∂f + λ); everything
+else gets the hard mask. Of k values the next largest is the bound, so equal values at the bound do
+not count, nor do zeros.
 
 Shapes: M models, B samples, d dimensions, m latents, P prefixes.
 """
@@ -68,14 +69,20 @@ def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:
     decoder = np.stack([_first_decoder(task, i) for i in range(len(task))]).astype(np.float32)
     params: dict[str, NDArray[np.float32]] = {}
     for name, shape in task.structure.param_shapes.items():
-        params[name] = decoder.copy() if name in ("E", "D") else np.zeros((len(task), *shape), dtype=np.float32)
+        params[name] = (
+            decoder.copy()
+            if name in ("E", "D")
+            else np.zeros((len(task), *shape), dtype=np.float32)
+        )
     if "theta" in params:
         params["theta"] += task.theta[:, None].astype(np.float32)
     return params
 
 
 def _first_decoder(task: Task, i: int) -> Floats:
-    """Unit rows [m, d] of one model: random, or the true features as far as there are latents for them."""
+    """Unit rows [m, d] of one model: random, or the true features as far as there are latents for
+    them.
+    """
     shape = (task.structure.latents, task.structure.n_dims)
     seed = task.seed[i : i + 1]
     rows = normals(seed, Purpose.INIT, 0, shape)[0]
@@ -101,7 +108,9 @@ def penalty_factor(structure: Structure, step: int | None) -> float:
 
 
 def k_of(task: Task, step: int | None) -> Floats:
-    """k of each model at a step [M]: an annealed one falls in equal parts from `anneal_k` times k; at most m."""
+    """k of each model at a step [M]: an annealed one falls in equal parts from `anneal_k` times k;
+    at most m.
+    """
     structure = task.structure
     falls = ANNEALED_SHARE * structure.steps
     left = max(0.0, 1 - step / falls) if step is not None and structure.anneal_k and falls else 0.0
@@ -117,7 +126,9 @@ def unit_decoder(params: Tensors) -> torch.Tensor:
 
 
 def encode(task: Task, params: Tensors, x: torch.Tensor, extra: Tensors, step: int | None) -> Codes:
-    """The codes of inputs x [M, B, d], by the rule of training at a step, or (None) that of inference."""
+    """The codes of inputs x [M, B, d], by the rule of training at a step, or (None) that of
+    inference.
+    """
     kind = task.structure.kind
     encoder = params["E"] if "E" in params else unit_decoder(params)
     centred = x - params["b_d"][:, None, :] if "b_d" in params else x
@@ -149,7 +160,9 @@ def encode(task: Task, params: Tensors, x: torch.Tensor, extra: Tensors, step: i
 
 
 def _next_largest(values: torch.Tensor, k: Floats) -> torch.Tensor:
-    """The (k + 1)-th largest of the last axis, k [M] by model, [M, ..., 1]; 0 where there are no more than k."""
+    """The (k + 1)-th largest of the last axis, k [M] by model, [M, ..., 1]; 0 where there are no
+    more than k.
+    """
     n = values.shape[-1]
     most = min(int(k.max()) + 1, n)
     ordered = values.topk(most, dim=-1).values
@@ -179,10 +192,11 @@ class _Rectangle(torch.autograd.Function):
 def forward(
     task: Task, params: Tensors, x: torch.Tensor, replace: Tensors | None = None
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """x̂ [M, B, d] for activations x [M, B, d] by the rule of inference, and the parts "latents" [M, B, m] and "output".
+    """x̂ [M, B, d] for activations x [M, B, d] by the rule of inference, and the parts "latents"
+    [M, B, m] and "output".
 
-    `params` may be the public tensors of a run, whose "theta" is the threshold of BatchTopK, too. A part that
-    `replace` names has the value given there, and so has what follows from it.
+    `params` may be the public tensors of a run, whose "theta" is the threshold of BatchTopK, too. A
+    part that `replace` names has the value given there, and so has what follows from it.
     """
     given = replace or {}
     if "latents" in given:
@@ -200,8 +214,12 @@ def decode(params: Tensors, f: torch.Tensor) -> torch.Tensor:
     return out + params["b_d"][:, None, :] if "b_d" in params else out
 
 
-def losses(task: Task, params: Tensors, x: torch.Tensor, extra: Tensors, step: int | None) -> torch.Tensor:
-    """The whole objective of each sample, [M, B]; AuxK, an aid of training, is no part of it in evaluation."""
+def losses(
+    task: Task, params: Tensors, x: torch.Tensor, extra: Tensors, step: int | None
+) -> torch.Tensor:
+    """The whole objective of each sample, [M, B]; AuxK, an aid of training, is no part of it in
+    evaluation.
+    """
     structure = task.structure
     codes = encode(task, params, x, extra, step)
     found = x.new_zeros(x.shape[:-1])
@@ -235,7 +253,9 @@ def _reconstructions(structure: Structure, params: Tensors, f: torch.Tensor) -> 
     return found
 
 
-def _aux_loss(task: Task, params: Tensors, codes: Codes, left: torch.Tensor, idle: torch.Tensor) -> torch.Tensor:
+def _aux_loss(
+    task: Task, params: Tensors, codes: Codes, left: torch.Tensor, idle: torch.Tensor
+) -> torch.Tensor:
     """‖e − ê‖² [M, B] of what is left, e, and of what the `aux_k` largest dead latents make of it.
 
     0 where none is dead.

@@ -1,4 +1,5 @@
-"""What is found in autoencoders: columns of results, tensors of features and latents, columns over seeds, views.
+"""What is found in autoencoders: columns of results, tensors of features and latents, columns over
+seeds, views.
 
 Shapes: M models, G features, m latents, E edges of a tree.
 """
@@ -38,12 +39,16 @@ def measure(task: Task, state: State, pause: Callable[[], None]) -> dict[str, Fl
 
 
 def tensors(task: Task, state: State) -> dict[str, NDArray[Any]]:
-    """Public tensors beside the parameters: E, b_d and theta of every kind, and what is measured of features."""
+    """Public tensors beside the parameters: E, b_d and theta of every kind, and what is measured of
+    features.
+    """
     return upkeep.tensors(task, state) | _scores_of(task, state, lambda: None).tensors
 
 
 _last: list[tuple[weakref.ref[State], int, Scores]] = []
-"""What was measured last, of which state and at which step: columns and tensors are asked for one after the other."""
+"""What was measured last, of which state and at which step: columns and tensors are asked for one
+after the other.
+"""
 
 
 def _scores_of(task: Task, state: State, pause: Callable[[], None]) -> Scores:
@@ -67,7 +72,10 @@ def scores(task: Task, state: State, pause: Callable[[], None]) -> Scores:
     expected = np.full(len(task), chance(structure.n_dims, structure.latents))
     names = list(found[0].columns)
     names.insert(1, "chance")
-    columns = {name: np.array([one.columns.get(name, np.nan) for one in found], dtype=np.float64) for name in names}
+    columns = {
+        name: np.array([one.columns.get(name, np.nan) for one in found], dtype=np.float64)
+        for name in names
+    }
     return Scores(
         columns | {"chance": expected},
         {name: np.stack([one.tensors[name] for one in found]) for name in found[0].tensors},
@@ -83,7 +91,9 @@ def _scored(D: NDArray[np.float32], sample: Seen, counts: Counts) -> Scores:
     nearest = metrics.best(C)
     n = len(features)
     own = np.arange(n)
-    told = metrics.detection(counts.together[own, nearest.latent], counts.fired[nearest.latent], sample.active[:n])
+    told = metrics.detection(
+        counts.together[own, nearest.latent], counts.fired[nearest.latent], sample.active[:n]
+    )
     columns = {
         "mmcs": metrics.mmcs(C, scored),
         "mcc": metrics.mcc(C, alive, scored),
@@ -109,7 +119,9 @@ def _scored(D: NDArray[np.float32], sample: Seen, counts: Counts) -> Scores:
         "recall": told.recall.astype(np.float32),
         "rate": (counts.fired / sample.samples).astype(np.float32),
     }
-    return Scores({name: np.asarray(value, dtype=np.float64) for name, value in columns.items()}, tensors)
+    return Scores(
+        {name: np.asarray(value, dtype=np.float64) for name, value in columns.items()}, tensors
+    )
 
 
 def _mean(values: Floats, scored: NDArray[np.bool_]) -> float:
@@ -119,7 +131,9 @@ def _mean(values: Floats, scored: NDArray[np.bool_]) -> float:
 
 
 def _absorption(sample: Seen, counts: Counts, nearest: NDArray[np.intp]) -> float:
-    """Mean absorption gap over the edges of a tree, of the latents nearest to each feature; NaN without a tree."""
+    """Mean absorption gap over the edges of a tree, of the latents nearest to each feature; NaN
+    without a tree.
+    """
     parents = sample.edges.parents
     e = len(parents)
     if not e:
@@ -130,7 +144,11 @@ def _absorption(sample: Seen, counts: Counts, nearest: NDArray[np.intp]) -> floa
     alone = together + e
     silent = sample.active[together] - counts.together[together, latents]
     silent_alone = sample.active[alone] - counts.together[alone, latents]
-    return float(metrics.absorption(silent, sample.active[together], silent_alone, sample.active[alone]).mean())
+    return float(
+        metrics.absorption(
+            silent, sample.active[together], silent_alone, sample.active[alone]
+        ).mean()
+    )
 
 
 def _mean_of(column: str) -> Callable[[Run, NDArray[np.intp]], float]:
@@ -155,7 +173,9 @@ def pw_mcc(run: Run, models: NDArray[np.intp]) -> float:
 
 
 def follows(table: pd.DataFrame) -> Sequence[str]:
-    """Columns that vary with others alone: latents with an expansion that is given, sizes with a source's model."""
+    """Columns that vary with others alone: latents with an expansion that is given, sizes with a
+    source's model.
+    """
     found = ["sae.latents"] if table["sae.expansion"].notna().all() else []
     if table["sae.model"].notna().all():
         found += [key for key in ("world.n_features", "world.n_dims") if table[key].nunique() > 1]
@@ -163,7 +183,8 @@ def follows(table: pd.DataFrame) -> Sequence[str]:
 
 
 def features(run: Run, model: int) -> pd.DataFrame:
-    """One row per true feature: how often it is active (p), its nearest live latent and what that knows of it.
+    """One row per true feature: how often it is active (p), its nearest live latent and what that
+    knows of it.
 
     Columns: feature, p, best_latent, cosine, f1, recall.
     """

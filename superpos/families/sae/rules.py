@@ -1,4 +1,7 @@
-"""Which values of the keys of sparse autoencoders fit together. Imports the standard library only."""
+"""Which values of the keys of sparse autoencoders fit together.
+
+Imports the standard library only.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,14 @@ from typing import Any
 
 from superpos.config.rules import Rules
 from superpos.config.wording import show
-from superpos.families.sae.keys import OF_KIND, WORLD, PenaltyConfig, SaeConfig, WorldConfig, n_latents
+from superpos.families.sae.keys import (
+    OF_KIND,
+    WORLD,
+    PenaltyConfig,
+    SaeConfig,
+    WorldConfig,
+    n_latents,
+)
 from superpos.families.sae.law import frequencies, nodes, sums
 
 _SAE = SaeConfig()
@@ -29,7 +39,10 @@ def _only_of_kind(name: str) -> Callable[..., str | None]:
         kinds = OF_KIND[name]
         if kind in kinds or value == getattr(_SAE, name):
             return None
-        return f"sae.{name}: {show(value)} with sae.kind={kind}; it belongs to sae.kind={' and '.join(kinds)}"
+        return (
+            f"sae.{name}: {show(value)} with sae.kind={kind}; it belongs to "
+            f"sae.kind={' and '.join(kinds)}"
+        )
 
     return rule
 
@@ -38,7 +51,9 @@ def _warmup(warmup: float, kind: str) -> str | None:
     """A penalty grows where there is one."""
     if kind not in OF_KIND["k"] or warmup == _TRAIN.penalty_warmup:
         return None
-    return f"train.penalty_warmup: {warmup:g} with sae.kind={kind}, which has no penalty; leave it out"
+    return (
+        f"train.penalty_warmup: {warmup:g} with sae.kind={kind}, which has no penalty; leave it out"
+    )
 
 
 def _only_with(key: str, of: str, allowed: tuple[str, ...]) -> Callable[..., str | None]:
@@ -47,7 +62,10 @@ def _only_with(key: str, of: str, allowed: tuple[str, ...]) -> Callable[..., str
     def rule(value: Any, given: Any) -> str | None:
         if value == getattr(_WORLD, key) or given in allowed:
             return None
-        return f"world.{key}: {show(value)} with world.{of}={given}; it belongs to {' and '.join(allowed)}"
+        return (
+            f"world.{key}: {show(value)} with world.{of}={given}; it belongs to "
+            f"{' and '.join(allowed)}"
+        )
 
     return rule
 
@@ -56,11 +74,21 @@ def _no_world_beside(source: str, *values: Any) -> str | None:
     """A source brings its own world."""
     if source == WORLD:
         return None
-    set_ = [name for name, value in zip(_OF_WORLD, values, strict=True) if value != getattr(_WORLD, name)]
-    return f"world.{set_[0]}: given beside sae.source, whose models have their own data; leave it out" if set_ else None
+    set_ = [
+        name
+        for name, value in zip(_OF_WORLD, values, strict=True)
+        if value != getattr(_WORLD, name)
+    ]
+    return (
+        f"world.{set_[0]}: given beside sae.source, whose models have their own data; leave it out"
+        if set_
+        else None
+    )
 
 
-_OF_WORLD = tuple(f.name for f in fields(WorldConfig) if f.name not in ("seed", "n_features", "n_dims"))
+_OF_WORLD = tuple(
+    f.name for f in fields(WorldConfig) if f.name not in ("seed", "n_features", "n_dims")
+)
 
 
 def _models_need_a_source(source: str, models: Any, model: Any) -> str | None:
@@ -68,22 +96,32 @@ def _models_need_a_source(source: str, models: Any, model: Any) -> str | None:
         return None
     if model is not None:
         return f"sae.model: {model} without sae.source; it is a model of that run"
-    return None if models == _SAE.models else f"sae.models: {show(models)} without sae.source; they are models of it"
+    return (
+        None
+        if models == _SAE.models
+        else f"sae.models: {show(models)} without sae.source; they are models of it"
+    )
 
 
 def _features_in_dims(dictionary: str, cosine: float, n_features: int, n_dims: int) -> str | None:
     if dictionary == "orthonormal" and n_features > n_dims:
         return (
-            f"world.dictionary: orthonormal with {n_features} features in {n_dims} dimensions; allowed: at most "
+            f"world.dictionary: orthonormal with {n_features} features in {n_dims} dimensions; "
+            "allowed: at most "
             f"{n_dims} (world.n_features)"
         )
     lowest = -1 / (n_features - 1) if n_features > 1 else -1.0
     if cosine < lowest - _ROUNDING:
-        return f"world.cosine: {cosine:g} between all of {n_features} features; allowed: at least {lowest:.4g}"
+        return (
+            f"world.cosine: {cosine:g} between all of {n_features} features; allowed: at least "
+            f"{lowest:.4g}"
+        )
     return None
 
 
-def _densities(source: str, exactly: int | None, tree: Any, n_features: int, *law: Any) -> str | None:
+def _densities(
+    source: str, exactly: int | None, tree: Any, n_features: int, *law: Any
+) -> str | None:
     """No feature of the law is on more than always."""
     named = len(nodes(tree)) if tree else 0
     if source != WORLD or exactly is not None or named >= n_features:
@@ -93,7 +131,8 @@ def _densities(source: str, exactly: int | None, tree: Any, n_features: int, *la
     if greatest <= 1 + _ROUNDING:
         return None
     return (
-        f"world.active: {active:g} of {n_features - named} features by world.frequency={frequency} gives one "
+        f"world.active: {active:g} of {n_features - named} features by world.frequency={frequency} "
+        "gives one "
         f"probability {greatest:.3g}; allowed: at most 1"
     )
 
@@ -109,7 +148,9 @@ def _exactly(exactly: int | None, n_features: int, *law: Any) -> str | None:
     if exactly is None:
         return None
     if exactly > n_features:
-        return f"world.exactly: {exactly} of {n_features} features; allowed: at most world.n_features"
+        return (
+            f"world.exactly: {exactly} of {n_features} features; allowed: at most world.n_features"
+        )
     return _law_beside("exactly", "where all are equally often active", law)
 
 
@@ -143,7 +184,10 @@ def _tree(tree: Any, n_features: int) -> str | None:
     greatest = max(sums(tree), default=0.0)
     if greatest <= 1 + _ROUNDING:
         return None
-    return f"world.tree: exclusive children of probabilities that sum to {greatest:.4g}; allowed: at most 1"
+    return (
+        f"world.tree: exclusive children of probabilities that sum to {greatest:.4g}; allowed: at "
+        "most 1"
+    )
 
 
 def _rho(rho: Any, n_features: int) -> str | None:
@@ -158,7 +202,11 @@ def _rho(rho: Any, n_features: int) -> str | None:
         return "world.rho: not symmetric"
     if len(rows) == 1 and sum(value**2 for value in rows[0][1:]) > 1 + _ROUNDING:
         return "world.rho: the squares of the row sum above 1; no features have such correlations"
-    return None if len(rows) == 1 or _positive(rows) else "world.rho: not positive semidefinite; no features have it"
+    return (
+        None
+        if len(rows) == 1 or _positive(rows)
+        else "world.rho: not positive semidefinite; no features have it"
+    )
 
 
 def _positive(rows: tuple[tuple[float, ...], ...]) -> bool:
@@ -179,7 +227,9 @@ def _positive(rows: tuple[tuple[float, ...], ...]) -> bool:
     return True
 
 
-def _m(source: str, model: int | None, latents: int | None, expansion: float, n_features: int) -> int | None:
+def _m(
+    source: str, model: int | None, latents: int | None, expansion: float, n_features: int
+) -> int | None:
     """The number of latents; None while a source has not said how many features it has."""
     if latents is None and source != WORLD and model is None:
         return None
@@ -194,7 +244,9 @@ def _k(kind: str, k: float | None, *sizes: Any) -> str | None:
     if kind == "topk" and not k.is_integer():
         return f"sae.k: {k:g} with sae.kind=topk; allowed: an integer (batchtopk takes fractions)"
     m = _m(*sizes)
-    return None if m is None or k <= m else f"sae.k: {k:g} of {m} latents; allowed: at most that many"
+    return (
+        None if m is None or k <= m else f"sae.k: {k:g} of {m} latents; allowed: at most that many"
+    )
 
 
 def _k_of_batch(kind: str, k: float | None, batch_size: int) -> str | None:
@@ -211,7 +263,11 @@ def _anneal(anneal_k: float) -> str | None:
 
 def _aux_k(aux_k: int, *sizes: Any) -> str | None:
     m = _m(*sizes)
-    return None if m is None or aux_k <= m else f"sae.aux_k: {aux_k} of {m} latents; allowed: at most that many"
+    return (
+        None
+        if m is None or aux_k <= m
+        else f"sae.aux_k: {aux_k} of {m} latents; allowed: at most that many"
+    )
 
 
 def _latents(latents: int | None, expansion: float) -> str | None:
@@ -227,13 +283,19 @@ def _prefixes(prefixes: Any, weights: Any, *sizes: Any) -> str | None:
     if m is not None and prefixes[-1] != m:
         return f"sae.prefixes: the last is {prefixes[-1]}; allowed: all {m} latents"
     if isinstance(weights, tuple) and len(weights) != len(prefixes):
-        return f"sae.prefix_weights: a list of {len(weights)}; allowed: {len(prefixes)} numbers, one a prefix"
+        return (
+            f"sae.prefix_weights: a list of {len(weights)}; allowed: {len(prefixes)} numbers, one "
+            "a prefix"
+        )
     return None
 
 
 def _tied(tied: bool, kind: str, frozen: str) -> str | None:
     if tied and kind == "gated":
-        return "sae.tied: true with sae.kind=gated, whose gate and magnitude share the encoder; leave it out"
+        return (
+            "sae.tied: true with sae.kind=gated, whose gate and magnitude share the encoder; leave "
+            "it out"
+        )
     return (
         "sae.tied: true with sae.frozen=decoder, which would be all of the weights"
         if tied and frozen != "none"
@@ -249,7 +311,10 @@ RULES: Rules = (
     (("world.decay", "world.frequency"), _only_with("decay", "frequency", ("geometric",))),
     (("world.last", "world.frequency"), _only_with("last", "frequency", ("linear",))),
     (("world.rank", "world.correlation"), _only_with("rank", "correlation", ("low_rank",))),
-    (("world.strength", "world.correlation"), _only_with("strength", "correlation", ("low_rank", "pairs"))),
+    (
+        ("world.strength", "world.correlation"),
+        _only_with("strength", "correlation", ("low_rank", "pairs")),
+    ),
     (("world.sigma", "world.magnitude"), _only_with("sigma", "magnitude", ("normal", "lognormal"))),
     (("sae.source", *(f"world.{name}" for name in _OF_WORLD)), _no_world_beside),
     (("sae.source", "sae.models", "sae.model"), _models_need_a_source),

@@ -1,4 +1,5 @@
-"""What the keys of sparse autoencoders mean: the worlds of a sweep, sizes and penalties, the task of a chunk.
+"""What the keys of sparse autoencoders mean: the worlds of a sweep, sizes and penalties, the task
+of a chunk.
 
 Shapes: M models.
 """
@@ -16,7 +17,12 @@ from superpos.families.sae.keys import DEFAULT_EXPONENT, DEFAULT_L0, DEFAULT_L1,
 from superpos.families.sae.source import MODEL, SOURCE, file_name, taken
 from superpos.families.sae.structure import Activity, Structure, Task, World
 from superpos.families.sae.world.dictionary import dictionary
-from superpos.families.sae.world.synthetic import DEFAULT_SIGMA, DEFAULT_STRENGTH, kind_of, synthetic
+from superpos.families.sae.world.synthetic import (
+    DEFAULT_SIGMA,
+    DEFAULT_STRENGTH,
+    kind_of,
+    synthetic,
+)
 from superpos.family import Arrays, Shared
 from superpos.plan import settings
 from superpos.plan.columns import Rows, groups_of
@@ -25,7 +31,9 @@ from superpos.plan.sweep import Sweep
 WORLDS = "worlds"
 """Name of the shared file of dictionaries."""
 _ACTIVITY = (SOURCE, "world.exactly", "world.tree", "world.rho", "world.correlation")
-_DICTIONARY = tuple(f"world.{name}" for name in ("dictionary", "n_features", "n_dims", "cosine", "seed"))
+_DICTIONARY = tuple(
+    f"world.{name}" for name in ("dictionary", "n_features", "n_dims", "cosine", "seed")
+)
 
 
 class Settings(settings.Settings):
@@ -70,40 +78,56 @@ class Settings(settings.Settings):
         frequency, magnitude = column("world.frequency"), column("world.magnitude")
         correlation = column("world.correlation")
         strength = np.array([DEFAULT_STRENGTH.get(name, np.nan) for name in correlation])
+        unasked = [latents is None for latents in column("sae.latents")]
         m = [
             n_latents(*values)
             for values in zip(
-                column("sae.latents").tolist(), column("sae.expansion").tolist(), n_features.tolist(), strict=True
+                column("sae.latents").tolist(),
+                column("sae.expansion").tolist(),
+                n_features.tolist(),
+                strict=True,
             )
         ]
         return {
             "sae.latents": np.array(m, dtype=np.int64),
-            "sae.expansion": np.where(column("sae.latents") == None, column("sae.expansion"), np.nan),  # noqa: E711
+            "sae.expansion": np.where(unasked, column("sae.expansion"), np.nan),
             "sae.l1": _filled(column("sae.l1"), np.isin(kind, ("l1", "gated")), DEFAULT_L1),
             "sae.l0": _filled(column("sae.l0"), kind == "jumprelu", DEFAULT_L0),
             "sae.k": _filled(column("sae.k"), False, 0.0),
-            "world.exponent": _filled(column("world.exponent"), frequency == "zipf", DEFAULT_EXPONENT),
+            "world.exponent": _filled(
+                column("world.exponent"), frequency == "zipf", DEFAULT_EXPONENT
+            ),
             "world.last": _filled(column("world.last"), frequency == "linear", 1 / n_features),
             "world.strength": _filled(column("world.strength"), correlation != "none", strength),
-            "world.sigma": _filled(column("world.sigma"), np.isin(magnitude, ("normal", "lognormal")), DEFAULT_SIGMA),
+            "world.sigma": _filled(
+                column("world.sigma"), np.isin(magnitude, ("normal", "lognormal")), DEFAULT_SIGMA
+            ),
         }
 
     def world_values(self, row: int) -> dict[str, Any]:
         """Values of the keys world.* of a row, by their last parts."""
         values = self.sweep.row(row)
-        return {key.removeprefix("world."): values[key] for key in self._world_keys if key.startswith("world.")}
+        return {
+            key.removeprefix("world."): values[key]
+            for key in self._world_keys
+            if key.startswith("world.")
+        }
 
 
 def _filled(
     given: NDArray[Any], where: NDArray[np.bool_] | bool, default: float | NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Numbers as they were given; where they were not, the default for some rows and NaN for the others."""
+    """Numbers as they were given; where they were not, the default for some rows and NaN for the
+    others.
+    """
     numbers = given.astype(np.float64)  # null is NaN
     return np.where(np.isnan(numbers) & where, default, numbers)
 
 
 def shared(made: Settings, sources: Shared) -> dict[str, Callable[[], Arrays]]:
-    """The dictionaries of a sweep, each once; no file where every model has the world of another run."""
+    """The dictionaries of a sweep, each once; no file where every model has the world of another
+    run.
+    """
     sweep = made.sweep
     rows = np.flatnonzero(sweep.column(SOURCE) == WORLD)
     _, first = np.unique(sweep.codes(_DICTIONARY, rows), return_index=True)
@@ -123,7 +147,8 @@ def _draw_all(worlds: list[dict[str, Any]]) -> dict[str, NDArray[np.float32]]:
 def dictionary_name(values: Mapping[str, Any]) -> str:
     """The name of a drawn dictionary in the shared file: what it follows from."""
     kind = values["dictionary"]
-    kind += repr(values["cosine"]) if kind == "cosine" else ""  # all digits: near cosines are two worlds
+    # all digits: near cosines are two worlds
+    kind += repr(values["cosine"]) if kind == "cosine" else ""
     return f"{kind}.{values['n_features']}x{values['n_dims']}.{values['seed']}"
 
 
@@ -132,13 +157,19 @@ def task(made: Settings, rows: Rows, files: Shared) -> Task:
     column = partial(made.sweep.column, rows=rows)
     structure = made.structure(int(rows[0]))
     worlds, place = _worlds(made, rows, files)
-    kind_penalty = {"l1": ("sae.l1", DEFAULT_L1), "gated": ("sae.l1", DEFAULT_L1), "jumprelu": ("sae.l0", DEFAULT_L0)}
+    kind_penalty = {
+        "l1": ("sae.l1", DEFAULT_L1),
+        "gated": ("sae.l1", DEFAULT_L1),
+        "jumprelu": ("sae.l0", DEFAULT_L0),
+    }
     penalty = np.zeros(len(rows))
     if structure.kind in kind_penalty:
         key, default = kind_penalty[structure.kind]
         penalty = _filled(column(key), True, default)
     weights, index = made.sweep.points("sae.prefix_weights", rows)
-    spread = np.array([np.broadcast_to(weight, len(structure.cuts)) for weight in weights], dtype=np.float64)
+    spread = np.array(
+        [np.broadcast_to(weight, len(structure.cuts)) for weight in weights], dtype=np.float64
+    )
     return Task(
         structure,
         seed=column("seed").astype(np.uint64),
@@ -155,7 +186,9 @@ def task(made: Settings, rows: Rows, files: Shared) -> Task:
     )
 
 
-def _worlds(made: Settings, rows: Rows, files: Shared) -> tuple[tuple[World, ...], NDArray[np.intp]]:
+def _worlds(
+    made: Settings, rows: Rows, files: Shared
+) -> tuple[tuple[World, ...], NDArray[np.intp]]:
     """The distinct worlds of some rows, and the place of each row's among them [M]."""
     _, first, place = np.unique(made.draws(rows), return_index=True, return_inverse=True)
     worlds = tuple(_world(made, int(row), files) for row in rows[first])

@@ -1,6 +1,8 @@
-"""Runs whose models' hidden activations are decoded: which of their models, and what is kept of them.
+"""Runs whose models' hidden activations are decoded: which of their models, and what is kept of
+them.
 
-What is kept is the run's plan and the parameters of the models that are used, so that the new run stands alone.
+What is kept is the run's plan and the parameters of the models that are used, so that the new run
+stands alone.
 """
 
 from __future__ import annotations
@@ -32,12 +34,19 @@ def file_name(digest: str) -> str:
 
 
 def read(run: Run, models: Sequence[int] | None) -> dict[str, NDArray[Any]]:
-    """The plan of a run as bytes, the parameters of some models (default: all) as "MODEL/NAME", its shared files."""
+    """The plan of a run as bytes, the parameters of some models (default: all) as "MODEL/NAME", its
+    shared files.
+    """
     sweep = Sweep.from_json(run.manifest["plan"])
-    found: dict[str, NDArray[Any]] = {_PLAN: np.frombuffer(json.dumps(sweep.to_json()).encode(), dtype=np.uint8)}
+    found: dict[str, NDArray[Any]] = {
+        _PLAN: np.frombuffer(json.dumps(sweep.to_json()).encode(), dtype=np.uint8)
+    }
     for model in range(run.n_models) if models is None else models:
         weights = run.weights(model)
-        found |= {f"{model}/{name}": weights[name] for name in sweep.settings.structure(model).param_shapes}
+        found |= {
+            f"{model}/{name}": weights[name]
+            for name in sweep.settings.structure(model).param_shapes
+        }
     for file in run.folder.shared_states():
         found |= {f"{_FILES}/{file}/{name}": value for name, value in run.shared(file).items()}
     return found
@@ -65,7 +74,10 @@ class _Chosen(NamedTuple):
 
 
 def with_sources(sweep: Sweep, runs: Mapping[str, Run]) -> Sweep:
-    """The sweep with an axis of the models of its sources, and their sizes. Raises `ConfigError` where one is unfit."""
+    """The sweep with an axis of the models of its sources, and their sizes.
+
+    Raises `ConfigError` where one is unfit.
+    """
     digests = list(sweep.values(SOURCE))
     if WORLD in digests:
         raise ConfigError(f"{SOURCE}: {WORLD} beside a run; give one of the two")
@@ -73,7 +85,8 @@ def with_sources(sweep: Sweep, runs: Mapping[str, Run]) -> Sweep:
     if missing:
         if None in set(sweep.values(MODEL)):
             raise ConfigError(
-                f"{SOURCE}: where the run of digest {missing[0]} lies is not known; give its folder, or {MODEL}, "
+                f"{SOURCE}: where the run of digest {missing[0]} lies is not known; give its "
+                f"folder, or {MODEL}, "
                 f"{' and '.join(SIZES)}"
             )
         return sweep
@@ -85,7 +98,9 @@ def with_sources(sweep: Sweep, runs: Mapping[str, Run]) -> Sweep:
 def _check_beside(sweep: Sweep) -> None:
     """Raises `ConfigError` where keys are given that follow from the source."""
     defaults = sweep.schema.defaults
-    given = [key for key in (MODEL, *SIZES) if key in sweep.swept or sweep.base[key] != defaults[key]]
+    given = [
+        key for key in (MODEL, *SIZES) if key in sweep.swept or sweep.base[key] != defaults[key]
+    ]
     if given:
         instead = f"; give {MODELS}" if given[0] == MODEL else ""
         raise ConfigError(f"{given[0]}: follows from {SOURCE}; leave it out{instead}")
@@ -94,15 +109,23 @@ def _check_beside(sweep: Sweep) -> None:
 
 
 def _chosen(digest: str, runs: Mapping[str, Run], models: Any) -> list[_Chosen]:
-    """The models of a run that are decoded. Raises `ConfigError` where it has none of them or they have no features."""
+    """The models of a run that are decoded.
+
+    Raises `ConfigError` where it has none of them or they have no features.
+    """
     name, _, number = digest.partition(":")
     run = runs[name]
     if run.own is not None:
-        raise ConfigError(f"{SOURCE}: {run.path} was trained with functions of one's own ({run.own}), which it lacks")
+        raise ConfigError(
+            f"{SOURCE}: {run.path} was trained with functions of one's own ({run.own}), which it "
+            "lacks"
+        )
     family = run.family
     if family is None or family.directions is None:
         kind = run.manifest.get("family")
-        raise ConfigError(f"{SOURCE}: models of {run.path} (family={kind}) have no features in a hidden layer")
+        raise ConfigError(
+            f"{SOURCE}: models of {run.path} (family={kind}) have no features in a hidden layer"
+        )
     if number and models != SaeConfig().models:
         raise ConfigError(f"{MODELS}: given beside {SOURCE}=RUN:{number}; give one of the two")
     numbers = [int(number)] if number else _numbers(run, models)
@@ -113,29 +136,45 @@ def _chosen(digest: str, runs: Mapping[str, Run], models: Any) -> list[_Chosen]:
 
 
 def _numbers(run: Run, models: Any) -> list[int]:
-    """The models that `sae.models` names: of those that did not diverge, where it gives no numbers."""
+    """The models that `sae.models` names: of those that did not diverge, where it gives no
+    numbers.
+    """
     if isinstance(models, tuple):
         return list(models)
     table = healthy(run.table)
     if models == SaeConfig().models:
         return [int(model) for model in table["model"]]
     setting = same_setting(table, [key for key in run.swept if key != "seed"])
-    lowest = table.sort_values("loss", kind="stable").groupby(setting, sort=False).head(int(models.partition(":")[2]))
+    lowest = (
+        table.sort_values("loss", kind="stable")
+        .groupby(setting, sort=False)
+        .head(int(models.partition(":")[2]))
+    )
     return sorted(int(model) for model in lowest["model"])
 
 
 def _sized(run: Run, model: int) -> _Chosen:
-    """A model with the sizes of its world. Raises `ConfigError` where its data are a fixed set of points, or signed."""
+    """A model with the sizes of its world.
+
+    Raises `ConfigError` where its data are a fixed set of points, or signed.
+    """
     world = taken(read(run, [model]), model, 0)
     if replace(world.task.structure, batch_size=2).samples_per_step != 2:
-        raise ConfigError(f"{SOURCE}: {run.path} has a fixed set of points; autoencoders need fresh batches")
+        raise ConfigError(
+            f"{SOURCE}: {run.path} has a fixed set of points; autoencoders need fresh batches"
+        )
     if world.signed:  # a latent is one direction: W_i, or −W_i where the feature is below 0
-        raise ConfigError(f"{SOURCE}: {run.path} has signed data; autoencoders need features that are never below 0")
+        raise ConfigError(
+            f"{SOURCE}: {run.path} has signed data; autoencoders need features that are never "
+            "below 0"
+        )
     return _Chosen(model, *world.features.shape)
 
 
 def _expanded(sweep: Sweep, chosen: Mapping[str, list[_Chosen]]) -> Sweep:
-    """The sweep with the models in the place of each run: in the axis of the runs, or as the slowest axis of all."""
+    """The sweep with the models in the place of each run: in the axis of the runs, or as the
+    slowest axis of all.
+    """
     at = next((i for i, axis in enumerate(sweep.axes) if SOURCE in axis.keys), None)
     own = Axis((SOURCE,), ((sweep.base[SOURCE],),)) if at is None else sweep.axes[at]
     keys = (*own.keys, MODEL, *SIZES)
@@ -148,8 +187,13 @@ def _expanded(sweep: Sweep, chosen: Mapping[str, list[_Chosen]]) -> Sweep:
     kept = [key for i, key in enumerate(keys) if len({point[i] for point in points}) > 1]
     same = {key: value for key, value in zip(keys, points[0], strict=True) if key not in kept}
     unsaid = {key: sweep.schema.defaults[key] for key in (*kept, MODELS)}
-    values = tuple(tuple(value for key, value in zip(keys, point, strict=True) if key in kept) for point in points)
+    values = tuple(
+        tuple(value for key, value in zip(keys, point, strict=True) if key in kept)
+        for point in points
+    )
     others = [axis for i, axis in enumerate(sweep.axes) if i != at]
     new = [Axis(tuple(kept), values)] if kept else []
     first = 0 if at is None else at
-    return replace(sweep, base={**sweep.base, **same, **unsaid}, axes=(*others[:first], *new, *others[first:]))
+    return replace(
+        sweep, base={**sweep.base, **same, **unsaid}, axes=(*others[:first], *new, *others[first:])
+    )

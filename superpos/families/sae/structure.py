@@ -1,4 +1,5 @@
-"""What an engine trains of sparse autoencoders: their structure, their worlds, and what differs between them.
+"""What an engine trains of sparse autoencoders: their structure, their worlds, and what differs
+between them.
 
 Shapes: M models, W worlds, B samples, G features, d dimensions, m latents, P prefixes.
 """
@@ -43,7 +44,9 @@ class Structure(task.Structure):
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each parameter of one model."""
         matrix, latents = (self.latents, self.n_dims), (self.latents,)
-        shapes: dict[str, tuple[int, ...]] = {"D": matrix} if self.tied else {"E": matrix, "D": matrix}
+        shapes: dict[str, tuple[int, ...]] = (
+            {"D": matrix} if self.tied else {"E": matrix, "D": matrix}
+        )
         shapes["b_e"] = latents
         if self.decoder_bias:
             shapes["b_d"] = (self.n_dims,)
@@ -95,9 +98,15 @@ class World(Protocol):
         ...
 
     def activations(
-        self, evaluation: bool, step: int, samples: range, device: str, codes: torch.Tensor | None = None
+        self,
+        evaluation: bool,
+        step: int,
+        samples: range,
+        device: str,
+        codes: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The activations x of these samples [B, d], float32; `codes` are theirs, where they are drawn already.
+        """The activations x of these samples [B, d], float32; `codes` are theirs, where they are
+        drawn already.
 
         Numbers belong to a sample, their last bits to the range: engines ask for whole batches.
         """

@@ -1,4 +1,5 @@
-"""What happens beside gradient steps: rows of D of length 1, thresholds, counts of dead latents and their restarts.
+"""What happens beside gradient steps: rows of D of length 1, thresholds, counts of dead latents and
+their restarts.
 
 Shapes: M models, B samples, d dimensions, m latents.
 """
@@ -27,7 +28,9 @@ RESTARTED_NORM = 0.2
 
 
 def extra_state(task: Task) -> dict[str, NDArray[Any]]:
-    """`threshold` [M] of BatchTopK, 0 before the first step; `idle` [M, m], steps since a latent fired."""
+    """`threshold` [M] of BatchTopK, 0 before the first step; `idle` [M, m], steps since a latent
+    fired.
+    """
     structure = task.structure
     found: dict[str, NDArray[Any]] = {}
     if structure.kind == "batchtopk":
@@ -38,7 +41,8 @@ def extra_state(task: Task) -> dict[str, NDArray[Any]]:
 
 
 def after_step(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Stepped:
-    """Rows of D at length 1 and thresholds θ not below 0, the extra state of the step's batch x, restarts.
+    """Rows of D at length 1 and thresholds θ not below 0, the extra state of the step's batch x,
+    restarts.
 
     The extra state counts the codes that the step was computed with.
     """
@@ -67,7 +71,9 @@ def _counted(extra: Tensors, codes: Codes) -> dict[str, torch.Tensor]:
         old = found["threshold"]
         smallest = torch.where(codes.on > 0, codes.f, torch.inf).flatten(1).min(-1).values
         mean = THRESHOLD_MEMORY * old + (1 - THRESHOLD_MEMORY) * smallest
-        found["threshold"] = torch.where(smallest.isinf(), old, torch.where(old > 0, mean, smallest))
+        found["threshold"] = torch.where(
+            smallest.isinf(), old, torch.where(old > 0, mean, smallest)
+        )
     if "idle" in found:
         fired = (codes.on > 0).any(1)
         found["idle"] = torch.where(fired, 0, found["idle"] + 1).to(torch.int32)
@@ -81,10 +87,12 @@ def restarts(structure: Structure, step: int) -> bool:
 
 
 def restarted(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Stepped:
-    """Latents that have not fired since the last check [M, m] start anew, along inputs that are reconstructed badly.
+    """Latents that have not fired since the last check [M, m] start anew, along inputs that are
+    reconstructed badly.
 
-    Rows of D and E take the direction of x − b_d for an input drawn in proportion to its loss squared; E has a fifth of
-    the mean length of live rows. Biases are 0, thresholds where they started, moments 0.
+    Rows of D and E take the direction of x − b_d for an input drawn in proportion to its loss
+    squared; E has a fifth of the mean length of live rows. Biases are 0, thresholds where they
+    started, moments 0.
     """
     structure = task.structure
     dead = stepped.extra["idle"] >= structure.restart_every
@@ -97,17 +105,23 @@ def restarted(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Stepp
         return moments | {name: moments[name].masked_fill(masks[name], 0.0) for name in new}
 
     return stepped._replace(
-        params=stepped.params | {name: torch.where(masks[name], new[name], stepped.params[name]) for name in new},
+        params=stepped.params
+        | {name: torch.where(masks[name], new[name], stepped.params[name]) for name in new},
         first=cleared(stepped.first),
         second=cleared(stepped.second),
         extra=stepped.extra | {"idle": stepped.extra["idle"].masked_fill(dead, 0)},
     )
 
 
-def _new_rows(task: Task, stepped: Stepped, x: torch.Tensor, step: int, dead: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What every latent would start anew with, by parameter; those that training does not change are left out."""
+def _new_rows(
+    task: Task, stepped: Stepped, x: torch.Tensor, step: int, dead: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """What every latent would start anew with, by parameter; those that training does not change
+    are left out.
+    """
     params = stepped.params
-    rows = x.gather(1, _chosen(task, stepped, x, step)[..., None].expand(-1, -1, x.shape[-1]))  # [M, m, d]
+    # [M, m, d]
+    rows = x.gather(1, _chosen(task, stepped, x, step)[..., None].expand(-1, -1, x.shape[-1]))
     rows = rows - params["b_d"][:, None, :] if "b_d" in params else rows
     length = rows.norm(dim=-1, keepdim=True)
     rows = torch.where(length > 0, rows / length, params["D"])
@@ -126,19 +140,24 @@ def _new_rows(task: Task, stepped: Stepped, x: torch.Tensor, step: int, dead: to
 
 
 def _chosen(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> torch.Tensor:
-    """For every latent the number of an input of the batch [M, m], drawn in proportion to its squared loss."""
+    """For every latent the number of an input of the batch [M, m], drawn in proportion to its
+    squared loss.
+    """
     weights = losses(task, stepped.before, x, stepped.extra, step).double() ** 2
     reached = weights.cumsum(-1)
-    words = draws(task.seed, Purpose.RESTART, step, range(task.structure.latents), 1, str(x.device))[..., 0]
+    words = draws(
+        task.seed, Purpose.RESTART, step, range(task.structure.latents), 1, str(x.device)
+    )[..., 0]
     at = uniforms(words) * reached[:, -1:]
     return torch.searchsorted(reached, at).clamp(max=x.shape[1] - 1)
 
 
 def tensors(task: Task, state: State) -> dict[str, NDArray[Any]]:
-    """E, b_d and theta as every kind has them: E = D where they are tied, b_d = 0 where there is none.
+    """E, b_d and theta as every kind has them: E = D where they are tied, b_d = 0 where there is
+    none.
 
-    theta is the threshold above which a latent fires in inference: θ of JumpReLU, the moving average of BatchTopK,
-    else 0.
+    theta is the threshold above which a latent fires in inference: θ of JumpReLU, the moving
+    average of BatchTopK, else 0.
     """
     params, shape = state.params, state.params["b_e"].shape
     found: dict[str, NDArray[Any]] = {}

@@ -14,7 +14,9 @@ OPTIMIZERS: Final = {"adam": ADAM, "adamw": ADAMW, "sgd": SGD}
 
 
 def gradient_factor(structure: Structure) -> float:
-    """From the gradient of the summed loss over its power (half of it, of squares) to that of the training loss."""
+    """From the gradient of the summed loss over its power (half of it, of squares) to that of the
+    training loss.
+    """
     features = structure.n_features if structure.reduction == "mean" else 1
     return structure.loss_power / (structure.samples_per_step * features)
 

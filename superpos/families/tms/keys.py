@@ -19,12 +19,19 @@ class ModelConfig:
     """The toy network."""
 
     n_features: int = key("int", 5, "features n", low=1, high=MAX_SIZE, size=True, also=("n",))
-    n_hidden: int = key("int", 2, "hidden dimensions m", low=1, high=MAX_SIZE, size=True, also=("m", "d_hidden"))
+    n_hidden: int = key(
+        "int", 2, "hidden dimensions m", low=1, high=MAX_SIZE, size=True, also=("m", "d_hidden")
+    )
     output: str = key("choice", "relu", "activation of the output", choices=("relu", "linear"))
-    hidden: str = key("choice", "linear", "activation of the hidden layer", choices=("linear", "relu"))
+    hidden: str = key(
+        "choice", "linear", "activation of the hidden layer", choices=("linear", "relu")
+    )
     tied: bool = key("bool", True, "one W for encoder and decoder; untied models have W1 and W2")
     target: str = key(
-        "choice", "identity", "what the output is to be: x, |x| or max(x, 0)", choices=("identity", "abs", "relu")
+        "choice",
+        "identity",
+        "what the output is to be: x, |x| or max(x, 0)",
+        choices=("identity", "abs", "relu"),
     )
     init_std: float | None = key(
         "number",
@@ -35,9 +42,21 @@ class ModelConfig:
         null="sqrt(2/(n+m))",
         per_model=True,
     )
-    bias: str = key("choice", "learned", "whether b is learned or stays 0", choices=("learned", "none"), later=True)
+    bias: str = key(
+        "choice",
+        "learned",
+        "whether b is learned or stays 0",
+        choices=("learned", "none"),
+        later=True,
+    )
     bias_init: float = key(
-        "number", 0.0, "mean of the initial b", low=-MAX_SCALE, high=MAX_SCALE, per_model=True, later=True
+        "number",
+        0.0,
+        "mean of the initial b",
+        low=-MAX_SCALE,
+        high=MAX_SCALE,
+        per_model=True,
+        later=True,
     )
     bias_std: float = key(
         "number",
@@ -94,12 +113,15 @@ class DataConfig:
     sharpness: float = key(
         "number",
         10.0,
-        "s of a circle: a feature at angle a from the set's place is active with probability 1/(1 + exp(-s cos a))",
+        "s of a circle: a feature at angle a from the set's place is active with probability 1/(1 "
+        "+ exp(-s cos a))",
         low=0.0,
         high=1000.0,
         later=True,
     )
-    set_size: int = key("int", 1, "neighbouring features in a set", low=1, high=MAX_SIZE, unit="features")
+    set_size: int = key(
+        "int", 1, "neighbouring features in a set", low=1, high=MAX_SIZE, unit="features"
+    )
     signed: bool = key("bool", False, "active values uniform on [-1, 1] instead of [0, 1]")
     values: str = key(
         "choice",
@@ -109,7 +131,13 @@ class DataConfig:
         later=True,
     )
     n_points: int | None = key(
-        "int", None, "size of a fixed data set, full batch", low=1, high=2**24, null="fresh batches", unit="points"
+        "int",
+        None,
+        "size of a fixed data set, full batch",
+        low=1,
+        high=2**24,
+        null="fresh batches",
+        unit="points",
     )
     seed: int | None = key(
         "int",
@@ -122,7 +150,10 @@ class DataConfig:
         later=True,
     )
     sampler: str = key(
-        "choice", "auto", "draw every cell, or only the active ones", choices=("auto", "dense", "sparse")
+        "choice",
+        "auto",
+        "draw every cell, or only the active ones",
+        choices=("auto", "dense", "sparse"),
     )
 
 
@@ -132,10 +163,22 @@ class ImportanceConfig:
 
     decay: float = key("number", 1.0, "I_i = decay^i", low=0.0, high=MAX_SCALE, per_model=True)
     last: float = key(
-        "number", 1.0, "factor on the importance of the last feature", low=0.0, high=MAX_SCALE, per_model=True
+        "number",
+        1.0,
+        "factor on the importance of the last feature",
+        low=0.0,
+        high=MAX_SCALE,
+        per_model=True,
     )
     values: tuple[float, ...] | None = key(
-        "list", None, "I_i as a list", low=0.0, high=MAX_SCALE, null="decay^i", length="n_features", per_model=True
+        "list",
+        None,
+        "I_i as a list",
+        low=0.0,
+        high=MAX_SCALE,
+        null="decay^i",
+        length="n_features",
+        per_model=True,
     )
 
 
@@ -144,7 +187,12 @@ class ToyTrainConfig:
     """What training minimises."""
 
     loss_power: int = key(
-        "int", 2, "power of the errors in the loss that is trained on; the column loss has 2", low=2, high=4, later=True
+        "int",
+        2,
+        "power of the errors in the loss that is trained on; the column loss has 2",
+        low=2,
+        high=4,
+        later=True,
     )
     l1: float = key(
         "number",
@@ -165,9 +213,16 @@ class ToyTrainConfig:
     )
 
 
-KEYS = {"model": ModelConfig, "data": DataConfig, "importance": ImportanceConfig, "train": ToyTrainConfig}
+KEYS = {
+    "model": ModelConfig,
+    "data": DataConfig,
+    "importance": ImportanceConfig,
+    "train": ToyTrainConfig,
+}
 
 
 def complement(probability: float) -> float:
-    """Density of a sparsity and back: 1 - p to 15 decimals, so that 1 - 0.9 is 0.1 and not 0.09999999999999998."""
+    """Density of a sparsity and back: 1 - p to 15 decimals, so that 1 - 0.9 is 0.1 and not
+    0.09999999999999998.
+    """
     return round(1 - probability, 15)

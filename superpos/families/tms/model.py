@@ -1,7 +1,7 @@
 """The toy models and their loss, in plain torch and the paper's symbols (Elhage et al. 2022).
 
-Shapes: M models, B samples, F features, H hidden. Tied: h = W x, x' = Wᵀh + b with W_i in row i of W [M, F, H].
-Untied: h = x @ W1, out = h @ W2.T + b.
+Shapes: M models, B samples, F features, H hidden. Tied: h = W x, x' = Wᵀh + b with W_i in row i of
+W [M, F, H]. Untied: h = x @ W1, out = h @ W2.T + b.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def usual_init_std(n_features: Floats, n_hidden: Floats) -> Floats:
 
 
 def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:
-    """Weights ~ normal(0, init_std²); vectors such as b ~ normal(bias_init, bias_std²), by default 0.
+    """Weights ~ normal(0, init_std²); vectors such as b ~ normal(bias_init, bias_std²), by default
+    0.
 
     The scale is a model's own, never that of the stacked tensor [M, F, H].
     """
@@ -59,12 +60,15 @@ def _initial_vectors(task: Task, number: int, shape: tuple[int, ...]) -> NDArray
 def forward(
     task: Task, params: Params, x: torch.Tensor, replace: Mapping[str, torch.Tensor] | None = None
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """x' [M, B, F] for inputs x [M, B, F], and the parts "hidden" [M, B, H] and "output" that lead to it.
+    """x' [M, B, F] for inputs x [M, B, F], and the parts "hidden" [M, B, H] and "output" that lead
+    to it.
 
     A part that `replace` names has the value given there, and so has what follows from it.
     """
     structure, given = task.structure, replace or {}
-    encoder, decoder = (params["W"], params["W"]) if structure.tied else (params["W1"], params["W2"])
+    encoder, decoder = (
+        (params["W"], params["W"]) if structure.tied else (params["W1"], params["W2"])
+    )
     if "hidden" in given:
         h = given["hidden"]
     else:
@@ -94,11 +98,16 @@ def target(task: Task, x: torch.Tensor) -> torch.Tensor:
 
 
 def losses(
-    task: Task, params: Params, x: torch.Tensor, extra: Params | None = None, step: int | None = None
+    task: Task,
+    params: Params,
+    x: torch.Tensor,
+    extra: Params | None = None,
+    step: int | None = None,
 ) -> torch.Tensor:
     """sum_i I_i (target_i - x'_i)² of each sample, [M, B]; there is no extra state.
 
-    What a step minimises has the power `train.loss_power` in the place of the square; without a step it is the square.
+    What a step minimises has the power `train.loss_power` in the place of the square; without a
+    step it is the square.
     """
     out = forward(task, params, x)[0]
     return output_loss(task, x, out) if step is None else trained_error(task, target(task, x), out)
@@ -115,7 +124,9 @@ def squared_error(task: Task, wanted: torch.Tensor, found: torch.Tensor) -> torc
 
 
 def trained_error(task: Task, wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
-    """sum_i I_i |wanted_i - found_i|^q of each sample, [M, B], with the power q that training minimises."""
+    """sum_i I_i |wanted_i - found_i|^q of each sample, [M, B], with the power q that training
+    minimises.
+    """
     return _error(task, wanted, found, task.structure.loss_power)
 
 
@@ -126,7 +137,9 @@ def _error(task: Task, wanted: torch.Tensor, found: torch.Tensor, power: int) ->
 
 
 def penalty(task: Task, params: Params) -> torch.Tensor | None:
-    """What training adds to the loss of each model: l1 Σ|W| over its matrices, [M]; None where that is 0 for all."""
+    """What training adds to the loss of each model: l1 Σ|W| over its matrices, [M]; None where that
+    is 0 for all.
+    """
     import torch  # slow to import, and the fused engines do without
 
     if not task.structure.l1:
@@ -137,7 +150,9 @@ def penalty(task: Task, params: Params) -> torch.Tensor | None:
 
 
 def after_step(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Stepped:
-    """Rows of the matrices pulled to length 1 by lr γ, W_i + lr γ (1/‖W_i‖ - 1) W_i; a row of zeros stays."""
+    """Rows of the matrices pulled to length 1 by lr γ, W_i + lr γ (1/‖W_i‖ - 1) W_i; a row of zeros
+    stays.
+    """
     import torch  # slow to import, and the fused engines do without
 
     structure = task.structure
@@ -149,5 +164,8 @@ def after_step(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Step
         value = params[name]
         length = value.norm(dim=-1, keepdim=True)
         off = torch.where(length > 0, 1 / length - 1, 0)
-        params[name] = value + torch.from_numpy(pull).to(value).reshape(-1, *[1] * (value.ndim - 1)) * off * value
+        params[name] = (
+            value
+            + torch.from_numpy(pull).to(value).reshape(-1, *[1] * (value.ndim - 1)) * off * value
+        )
     return stepped._replace(params=params)

@@ -14,8 +14,10 @@ from superpos.store import Run
 
 
 def one_layer(run: Run, models: Sequence[int]) -> dict[str, Any]:
-    """What `Family.one_layer` says, of models of one chunk. Raises `SuperposError` for signed, finite and exclusive
-    data and other values than uniform ones, of which explanations do not know the law.
+    """What `Family.one_layer` says, of models of one chunk.
+
+    Raises `SuperposError` for signed, finite and exclusive data and other values than uniform ones,
+    of which explanations do not know the law.
     """
     rows = np.asarray(models, dtype=np.intp)
     task: Task = Sweep.from_json(run.plan).task(rows)
@@ -24,11 +26,15 @@ def one_layer(run: Run, models: Sequence[int]) -> dict[str, Any]:
         f"data.values={structure.values}": structure.values != "uniform",
         "data.signed=true": structure.signed,
         f"data.n_points={structure.n_points}": structure.n_points is not None,
-        f"data.correlation={structure.correlation}": structure.correlation in ("anticorrelated", "circle"),
+        f"data.correlation={structure.correlation}": structure.correlation
+        in ("anticorrelated", "circle"),
     }
     for words, holds in unknown.items():
         if holds:
-            raise SuperposError(f"{run.path} has models with {words}: explanations do not know the law of their data")
+            raise SuperposError(
+                f"{run.path} has models with {words}: explanations do not know the law of their "
+                "data"
+            )
     names = ["W"] if structure.tied else ["W1", "W2"]
     weights = tuple(run.tensor(name, rows).astype(np.float64) for name in names)
     return {

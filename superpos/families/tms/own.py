@@ -1,7 +1,8 @@
-"""Toy models with functions of a user's own: another model, other data, another target, another loss.
+"""Toy models with functions of a user's own: another model, other data, another target, another
+loss.
 
-They make a family of its own from that of toy models, in which what they replace is replaced, and what would be wrong
-beside them is left out. Shapes: M models, B samples, F features.
+They make a family of its own from that of toy models, in which what they replace is replaced, and
+what would be wrong beside them is left out. Shapes: M models, B samples, F features.
 """
 
 from __future__ import annotations
@@ -44,7 +45,13 @@ _REPLACED: Final = {
     "model": ("model.output", "model.hidden"),
     "target": ("model.target",),
     "params": ("model.tied",),
-    "loss": ("importance.decay", "importance.last", "importance.values", "train.reduction", "train.loss_power"),
+    "loss": (
+        "importance.decay",
+        "importance.last",
+        "importance.values",
+        "train.reduction",
+        "train.loss_power",
+    ),
 }
 """The keys that mean nothing beside each argument."""
 
@@ -52,13 +59,17 @@ _REPLACED: Final = {
 def with_functions(own: Own) -> Family:
     """The family of toy models with these functions in the place of its own.
 
-    As read from a run folder, functions are their text alone: such models can be looked at, but not trained.
+    As read from a run folder, functions are their text alone: such models can be looked at, but not
+    trained.
     """
     changes: dict[str, Any] = {"batch": _drawn_batch, "sample": _drawn_sample}
     if own.has_params:
         changes |= {"measure": Family.measure, "some_columns": Family.some_columns}
     if own.has_params and own.encoder:
-        changes |= {"measure": partial(_measure_encoder, own.encoder), "some_columns": FAMILY.some_columns}
+        changes |= {
+            "measure": partial(_measure_encoder, own.encoder),
+            "some_columns": FAMILY.some_columns,
+        }
     if "measure" in own.functions:
         changes["measure"] = partial(_measure, own, changes.get("measure", FAMILY.measure))
     if "init" in own.functions:
@@ -116,12 +127,16 @@ class OwnStructure(Structure):
 
     @property
     def gradient_scale(self) -> float:
-        """Factor on the loss of which gradients are taken: a loss of one's own is taken as it is."""
+        """Factor on the loss of which gradients are taken: a loss of one's own is taken as it
+        is.
+        """
         return 1.0 if self.own_loss else super().gradient_scale
 
     @property
     def same_inputs(self) -> bool:
-        """Whether all steps have the same inputs: those of a finite data set, without random numbers beside them."""
+        """Whether all steps have the same inputs: those of a finite data set, without random
+        numbers beside them.
+        """
         return super().same_inputs and not self.has_draws
 
 
@@ -129,14 +144,23 @@ def _settings(own: Own, sweep: Sweep) -> Settings:
     def make(n_features: int, n_hidden: int, **values: Any) -> OwnStructure:
         shapes = tuple(own.shapes(n_features, n_hidden).items()) if own.has_params else ()
         return OwnStructure(
-            n_features, n_hidden, shapes=shapes, own_loss="loss" in own.names, has_draws=bool(own.draws), **values
+            n_features,
+            n_hidden,
+            shapes=shapes,
+            own_loss="loss" in own.names,
+            has_draws=bool(own.draws),
+            **values,
         )
 
     return Settings(sweep, make)
 
 
 def _forward(
-    own: Own, task: Task, params: Params, inputs: Inputs, replace: Mapping[str, torch.Tensor] | None = None
+    own: Own,
+    task: Task,
+    params: Params,
+    inputs: Inputs,
+    replace: Mapping[str, torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Outputs [M, B, ...]; of a user's own model they are the only part."""
     if "model" not in own.functions:
@@ -148,7 +172,12 @@ def _forward(
 
 
 def _losses(
-    own: Own, task: Task, params: Params, inputs: Inputs, extra: Params | None = None, step: int | None = None
+    own: Own,
+    task: Task,
+    params: Params,
+    inputs: Inputs,
+    extra: Params | None = None,
+    step: int | None = None,
 ) -> torch.Tensor:
     """The user's loss of each sample, or sum_i I_i (target_i - x'_i)², [M, B].
 
@@ -179,7 +208,9 @@ def wanted(own: Own, task: Task, inputs: Inputs) -> torch.Tensor:
 def _batch(own: Own, task: Task, step: int, device: str) -> Inputs:
     samples = range(task.structure.samples_per_step)
     return _inputs(
-        own, _drawn_batch(task, step, device), own_draws(own, task, Purpose.OWN_TRAIN, step, samples, device)
+        own,
+        _drawn_batch(task, step, device),
+        own_draws(own, task, Purpose.OWN_TRAIN, step, samples, device),
     )
 
 
@@ -189,7 +220,8 @@ def _sample(own: Own, task: Task, samples: range, device: str) -> Inputs:
 
 
 def _drawn_batch(task: Task, step: int, device: str) -> torch.Tensor:
-    from superpos.families.tms.data import inputs  # with torch, which a run that is only looked at does without
+    # with torch, which a run that is only looked at does without
+    from superpos.families.tms.data import inputs
 
     return inputs.batch(task, step, device, _densely(device))
 
@@ -202,7 +234,8 @@ def _drawn_sample(task: Task, samples: range, device: str) -> torch.Tensor:
 
 def _densely(device: str) -> Any:
     """The compiled sampler where there is one; None where not."""
-    from superpos.engines.compiled.cache import compiles  # with numba, which a run that is only looked at does without
+    # with numba, which a run that is only looked at does without
+    from superpos.engines.compiled.cache import compiles
 
     if device != "cpu" or not compiles():
         return None
@@ -221,17 +254,28 @@ def _init(own: Own, task: Task) -> dict[str, NDArray[np.float32]]:
     import torch
 
     params = dict(FAMILY.init(task))
-    drawn = {name: value[:, 0] for name, value in own_draws(own, task, Purpose.OWN_INIT, 0, range(1), "cpu").items()}
-    changed = own.called("init", {name: torch.from_numpy(value) for name, value in params.items()}, drawn=drawn)
-    return params | {name: np.array(value.detach().numpy(), order="C") for name, value in changed.items()}
+    drawn = {
+        name: value[:, 0]
+        for name, value in own_draws(own, task, Purpose.OWN_INIT, 0, range(1), "cpu").items()
+    }
+    changed = own.called(
+        "init", {name: torch.from_numpy(value) for name, value in params.items()}, drawn=drawn
+    )
+    return params | {
+        name: np.array(value.detach().numpy(), order="C") for name, value in changed.items()
+    }
 
 
-def _measure_encoder(name: str, task: Task, state: State, pause: Callable[[], None]) -> Mapping[str, NDArray[Any]]:
+def _measure_encoder(
+    name: str, task: Task, state: State, pause: Callable[[], None]
+) -> Mapping[str, NDArray[Any]]:
     """The columns of toy models, of the parameter whose rows stand for the features."""
     return columns.of_encoder(task.structure, state.params[name], pause)
 
 
-def _measure(own: Own, others: Any, task: Task, state: State, pause: Callable[[], None]) -> dict[str, NDArray[Any]]:
+def _measure(
+    own: Own, others: Any, task: Task, state: State, pause: Callable[[], None]
+) -> dict[str, NDArray[Any]]:
     """The columns that the user's `measure` gives as own.NAME, beside the others."""
     import torch
 
@@ -243,7 +287,8 @@ def _measure(own: Own, others: Any, task: Task, state: State, pause: Callable[[]
 
 
 def _after_step(own: Own, task: Task, stepped: Stepped, inputs: Any, step: int) -> Stepped:
-    """The parameters that the user's `after_step` gives in the place of some; moments are left as they are.
+    """The parameters that the user's `after_step` gives in the place of some; moments are left as
+    they are.
 
     What the family itself does after a step comes first.
     """
@@ -254,7 +299,11 @@ def _after_step(own: Own, task: Task, stepped: Stepped, inputs: Any, step: int) 
     lr = first.new_tensor(task.lr * factor)
     drawn = own_draws(own, task, Purpose.OWN_STEP, step, range(1), str(first.device))
     changed = own.called(
-        "after_step", dict(stepped.params), lr, step, drawn={name: value[:, 0] for name, value in drawn.items()}
+        "after_step",
+        dict(stepped.params),
+        lr,
+        step,
+        drawn={name: value[:, 0] for name, value in drawn.items()},
     )
     return stepped._replace(params={**stepped.params, **changed})
 

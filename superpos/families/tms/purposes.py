@@ -8,8 +8,8 @@ from enum import IntEnum
 class Purpose(IntEnum):
     """The last counter word of a stream: of the toy models' block, 0 to 31, see `maths.streams`.
 
-    Those of OWN are for functions of a user's own. `SETS` is added for the draw that all features of a
-    set share, `SPARSE` for those of the sparse sampler.
+    Those of OWN are for functions of a user's own. `SETS` is added for the draw that all features
+    of a set share, `SPARSE` for those of the sparse sampler.
     """
 
     INIT = 0

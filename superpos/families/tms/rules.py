@@ -27,14 +27,20 @@ _ROUNDING = 1e-12
 
 def _one_of_both(sparsity: Any, density: Any) -> str | None:
     if sparsity is not None and density is not None:
-        return "data.density: given beside data.sparsity; they are the same quantity (density = 1 - sparsity): give one"
+        return (
+            "data.density: given beside data.sparsity; they are the same quantity (density = 1 - "
+            "sparsity): give one"
+        )
     return None
 
 
 def _length_of(key: str) -> Rule:
     def rule(value: Any, n_features: int) -> str | None:
         if isinstance(value, tuple) and len(value) != n_features:
-            return f"{key}: a list of {len(value)}; allowed: {n_features} numbers, one a feature (model.n_features)"
+            return (
+                f"{key}: a list of {len(value)}; allowed: {n_features} numbers, one a feature "
+                "(model.n_features)"
+            )
         return None
 
     return rule
@@ -51,47 +57,81 @@ def _density_of_last(sparsity: Any, density: Any, last: float) -> str | None:
     given = _densities(sparsity, density)
     if isinstance(given, tuple):
         if last != _DATA.last:
-            return f"data.last: {last:g} beside a list of n; put the last feature's value in the list"
+            return (
+                f"data.last: {last:g} beside a list of n; put the last feature's value in the list"
+            )
         return None if min(given) >= MIN_DENSITY else _too_rare(min(given))
     density = complement(DEFAULT_SPARSITY) if given is None else given
     value = density * last
     if value > 1 + _ROUNDING:
-        return f"data.last: {last:g} times density {density:g} is {value:g}; allowed: a density of at most 1"
+        return (
+            f"data.last: {last:g} times density {density:g} is {value:g}; allowed: a density of at "
+            "most 1"
+        )
     return None if value >= MIN_DENSITY else _too_rare(value)
 
 
 def _too_rare(density: float) -> str:
-    return f"data.density: a feature has density {density:g}; allowed: at least 2^-32, the resolution of the draws"
+    return (
+        f"data.density: a feature has density {density:g}; allowed: at least 2^-32, the resolution "
+        "of the draws"
+    )
 
 
 def _sets(correlation: str, set_size: int, n_features: int) -> str | None:
     if correlation == "none":
-        return None if set_size == 1 else f"data.set_size: {set_size} without sets; set data.correlation, or leave it 1"
+        return (
+            None
+            if set_size == 1
+            else f"data.set_size: {set_size} without sets; set data.correlation, or leave it 1"
+        )
     if set_size < 2:
-        return f"data.set_size: {set_size} with data.correlation={correlation}; allowed: 2 or more features in a set"
+        return (
+            f"data.set_size: {set_size} with data.correlation={correlation}; allowed: 2 or more "
+            "features in a set"
+        )
     if n_features % set_size:
         return f"data.set_size: {set_size} does not divide model.n_features={n_features}"
     return None
 
 
-def _one_density_a_set(correlation: str, set_size: int, sparsity: Any, density: Any, last: float) -> str | None:
+def _one_density_a_set(
+    correlation: str, set_size: int, sparsity: Any, density: Any, last: float
+) -> str | None:
     if correlation == "none":
         return None
     if last != _DATA.last:
-        return f"data.last: {last:g} with data.correlation={correlation}; the features of a set share one density"
+        return (
+            f"data.last: {last:g} with data.correlation={correlation}; the features of a set share "
+            "one density"
+        )
     key, given = ("data.sparsity", sparsity) if density is None else ("data.density", density)
-    sets = [given[i : i + set_size] for i in range(0, len(given), set_size)] if isinstance(given, tuple) else []
+    sets = (
+        [given[i : i + set_size] for i in range(0, len(given), set_size)]
+        if isinstance(given, tuple)
+        else []
+    )
     if any(len(set(members)) > 1 for members in sets):
-        return f"{key}: differs within a set of {set_size}; allowed: one value for all features of a set"
+        return (
+            f"{key}: differs within a set of {set_size}; allowed: one value for all features of a "
+            "set"
+        )
     return None
 
 
 def _importance(decay: float, last: float, values: Any) -> str | None:
     given = (("decay", decay), ("last", last))
-    beside = [f"importance.{name}={value:g}" for name, value in given if value != getattr(_IMPORTANCE, name)]
+    beside = [
+        f"importance.{name}={value:g}"
+        for name, value in given
+        if value != getattr(_IMPORTANCE, name)
+    ]
     if values is None or not beside:
         return None
-    return f"importance.values: a list beside {' and '.join(beside)}; it says every importance: set them to 1"
+    return (
+        f"importance.values: a list beside {' and '.join(beside)}; it says every importance: set "
+        "them to 1"
+    )
 
 
 def _greatest_importance(decay: float, last: float, n_features: int) -> str | None:
@@ -100,7 +140,8 @@ def _greatest_importance(decay: float, last: float, n_features: int) -> str | No
     if max(greatest, steepness * (n_features - 2)) <= limit + _ROUNDING:
         return None
     return (
-        f"importance.decay: {decay:g} over {n_features} features times importance.last={last:g} is above {MAX_SCALE:g},"
+        f"importance.decay: {decay:g} over {n_features} features times importance.last={last:g} is "
+        f"above {MAX_SCALE:g},"
         " too large for single precision"
     )
 
@@ -134,7 +175,10 @@ def _signed(signed: bool, values: str, target: str, output: str) -> str | None:
 def _values(values: str, signed: bool) -> str | None:
     if values == _DATA.values or not signed:
         return None
-    return f"data.values: {values} beside data.signed=true, which is about uniform values; leave data.signed out"
+    return (
+        f"data.values: {values} beside data.signed=true, which is about uniform values; leave "
+        "data.signed out"
+    )
 
 
 def _bias(bias: str, bias_init: float, bias_std: float, decay_bias: bool) -> str | None:
@@ -143,19 +187,28 @@ def _bias(bias: str, bias_init: float, bias_std: float, decay_bias: bool) -> str
     given = (("model.bias_init", bias_init), ("model.bias_std", bias_std))
     beside = [f"{key}={value:g}" for key, value in given if value]
     beside += [] if decay_bias else ["train.decay_bias=false"]
-    return f"model.bias: none beside {' and '.join(beside)}; without a bias leave it out" if beside else None
+    return (
+        f"model.bias: none beside {' and '.join(beside)}; without a bias leave it out"
+        if beside
+        else None
+    )
 
 
 def _full_batch(n_points: Any, batch_size: int) -> str | None:
     if n_points is not None and batch_size != _TRAIN.batch_size:
-        return f"train.batch_size: {batch_size} beside data.n_points={n_points}, trained full batch; leave it out"
+        return (
+            f"train.batch_size: {batch_size} beside data.n_points={n_points}, trained full batch; "
+            "leave it out"
+        )
     return None
 
 
 def _data_seed(seed: Any, n_points: Any) -> str | None:
     if seed is None or n_points is not None:
         return None
-    return f"data.seed: {seed} without data.n_points; fresh batches belong to the seed of their model"
+    return (
+        f"data.seed: {seed} without data.n_points; fresh batches belong to the seed of their model"
+    )
 
 
 def _sharpness(sharpness: float, correlation: str) -> str | None:
@@ -167,12 +220,18 @@ def _sharpness(sharpness: float, correlation: str) -> str | None:
 def _circle(correlation: str, sampler: str) -> str | None:
     if correlation != "circle" or sampler != "sparse":
         return None
-    return "data.sampler: sparse with data.correlation=circle, whose features are active half of the time; use dense"
+    return (
+        "data.sampler: sparse with data.correlation=circle, whose features are active half of the "
+        "time; use dense"
+    )
 
 
 def _sampler(sampler: str, n_points: Any) -> str | None:
     if sampler == "sparse" and n_points is not None:
-        return f"data.sampler: sparse beside data.n_points={n_points}; the points of a fixed data set are drawn densely"
+        return (
+            f"data.sampler: sparse beside data.n_points={n_points}; the points of a fixed data set "
+            "are drawn densely"
+        )
     return None
 
 
@@ -183,7 +242,10 @@ RULES: Rules = (
     (("importance.values", "model.n_features"), _length_of("importance.values")),
     (("data.sparsity", "data.density", "data.last"), _density_of_last),
     (("data.correlation", "data.set_size", "model.n_features"), _sets),
-    (("data.correlation", "data.set_size", "data.sparsity", "data.density", "data.last"), _one_density_a_set),
+    (
+        ("data.correlation", "data.set_size", "data.sparsity", "data.density", "data.last"),
+        _one_density_a_set,
+    ),
     (("importance.decay", "importance.last", "importance.values"), _importance),
     (("importance.decay", "importance.last", "model.n_features"), _greatest_importance),
     (("model.target", "model.tied", "model.hidden", "data.signed", "data.values"), _target),

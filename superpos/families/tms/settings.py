@@ -1,6 +1,8 @@
-"""What the keys of toy models mean: which sampler draws a row, its sparsity, density and importance.
+"""What the keys of toy models mean: which sampler draws a row, its sparsity, density and
+importance.
 
-The one place where a given S becomes p = 1 - S, or a given p becomes S. Shapes: M models, F features (n).
+The one place where a given S becomes p = 1 - S, or a given p becomes S. Shapes: M models, F
+features (n).
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ _SAMPLERS = ("dense", "sparse")
 
 
 class Settings(settings.Settings):
-    """Structures, and the columns data.sparsity, data.density, data.sampler and model.init_std as they were used."""
+    """Structures, and the columns data.sparsity, data.density, data.sampler and model.init_std as
+    they were used.
+    """
 
     sweep: Sweep
 
@@ -46,7 +50,9 @@ class Settings(settings.Settings):
         return super().structure_values(row) | {"sampler": _SAMPLERS[int(self.is_sparse[row])]}
 
     def columns(self, rows: Rows) -> dict[str, Any]:
-        """The filled-in columns; sparsity and density are lists of n where any model of the sweep has a list."""
+        """The filled-in columns; sparsity and density are lists of n where any model of the sweep
+        has a list.
+        """
         return {
             SPARSITY: self._probability(SPARSITY, rows),
             DENSITY: self._probability(DENSITY, rows),
@@ -123,7 +129,9 @@ class Settings(settings.Settings):
         if not self._has_lists():
             return np.array(values, dtype=np.float64)[index]
         lengths = self.sweep.column("model.n_features", rows).tolist()
-        return objects([_repeated(values[at], n) for at, n in zip(index.tolist(), lengths, strict=True)])
+        return objects(
+            [_repeated(values[at], n) for at, n in zip(index.tolist(), lengths, strict=True)]
+        )
 
     def _has_lists(self) -> bool:
         """Whether any model of the sweep has one density per feature."""

@@ -19,7 +19,10 @@ Values = Literal["uniform", "one", "sign", "normal", "exponential"]
 
 @dataclass(frozen=True)
 class Structure(task.Structure):
-    """What all models of a task share. Tied: {W, b}; untied {W1, W2, b} with h = x @ W1, out = h @ W2.T + b."""
+    """What all models of a task share.
+
+    Tied: {W, b}; untied {W1, W2, b} with h = x @ W1, out = h @ W2.T + b.
+    """
 
     n_features: int
     n_hidden: int
@@ -99,8 +102,8 @@ class Task(task.Task):
     def density(self) -> NDArray[np.float64]:
         """Density p = 1 - S [M, F], as exact theory takes it.
 
-        It is that of the S that was drawn with, which a density that was given may miss by one rounding: theory and
-        draws agree to the last bit.
+        It is that of the S that was drawn with, which a density that was given may miss by one
+        rounding: theory and draws agree to the last bit.
         """
         return 1 - self.sparsity
 
@@ -111,4 +114,8 @@ class Task(task.Task):
 
     def expected_shape(self, name: str) -> tuple[int, ...]:
         """The shape that a field must have."""
-        return (len(self), self.structure.n_features) if name in ("sparsity", "importance") else (len(self),)
+        return (
+            (len(self), self.structure.n_features)
+            if name in ("sparsity", "importance")
+            else (len(self),)
+        )

@@ -22,11 +22,14 @@ from superpos.family import Family
 from superpos.user.functions import Own
 
 _MODELS, _SAMPLES = 3, 7
-_ROUNDING = 1e-3  # relative; another order of summation stays far below, the numbers of another model far above
+# relative; another order of summation stays far below, the numbers of another model far above
+_ROUNDING = 1e-3
 _RATE = 1e-3  # a learning rate
-_SPREAD = 0.5  # of the parameters with which coupling is looked for: those that start at 0 must count, too
+# of the parameters with which coupling is looked for: those that start at 0 must count, too
+_SPREAD = 0.5
 _COUPLED = (
-    "lets models that are trained together change each other; allowed: no sum, mean or other mixing over the first axis"
+    "lets models that are trained together change each other; allowed: no sum, mean or other "
+    "mixing over the first axis"
 )
 _ALONE = "allowed: a function of its arguments alone"
 
@@ -35,10 +38,11 @@ Result = TypeVar("Result")
 
 
 def try_functions(family: Family, task: Task, device: str) -> None:
-    """Try the functions of a family made by `with_functions`, on the one model of a task and two like it.
+    """Try the functions of a family made by `with_functions`, on the one model of a task and two
+    like it.
 
-    Raises `ConfigError` where one cannot be called, gives something of a wrong shape or type, or not finite, where it
-    is not a function of its arguments alone, and where it couples models.
+    Raises `ConfigError` where one cannot be called, gives something of a wrong shape or type, or
+    not finite, where it is not a function of its arguments alone, and where it couples models.
     """
     _Trial(family, _company(task), device).run()
 
@@ -73,16 +77,26 @@ class _Trial:
         if "init" in functions:
             self._check_changes("init")
         drawn = self._numbers(self.task)
-        x = self._checked("data", lambda x: self.own.called("data", x, drawn=drawn), self._drawn(self.task))
-        start = {name: torch.from_numpy(value).to(self.device) for name, value in self.family.init(self.task).items()}
-        free = "loss" in functions  # what outputs and targets are is then between the user's own functions
-        self._checked("model", lambda x: self.own.called("model", dict(start), x, drawn=drawn), x, free)
+        x = self._checked(
+            "data", lambda x: self.own.called("data", x, drawn=drawn), self._drawn(self.task)
+        )
+        start = {
+            name: torch.from_numpy(value).to(self.device)
+            for name, value in self.family.init(self.task).items()
+        }
+        # what outputs and targets are is then between the user's own functions
+        free = "loss" in functions
+        self._checked(
+            "model", lambda x: self.own.called("model", dict(start), x, drawn=drawn), x, free
+        )
         self._checked("target", lambda x: self.own.called("target", x, drawn=drawn), x, free)
         if "loss" in functions:
             self._check_loss(Inputs(x, drawn))
         if "after_step" in functions:
             self._check_changes(
-                "after_step", torch.full((_MODELS,), _RATE, device=self.device), self.structure.steps // 2
+                "after_step",
+                torch.full((_MODELS,), _RATE, device=self.device),
+                self.structure.steps // 2,
             )
         if "measure" in functions:
             self._check_measure(start)
@@ -93,7 +107,8 @@ class _Trial:
         names = self.structure.param_shapes.keys()
         if unknown := self.own.frozen - names:
             raise ConfigError(
-                f"frozen: there is no {', '.join(sorted(unknown))}; the parameters are {', '.join(names)}"
+                f"frozen: there is no {', '.join(sorted(unknown))}; the parameters are "
+                f"{', '.join(names)}"
             )
         if self.own.frozen == names:
             raise ConfigError("frozen: names every parameter; nothing is left to train")
@@ -108,9 +123,15 @@ class _Trial:
         return x
 
     def _checked(
-        self, name: str, function: Callable[[torch.Tensor], object], x: torch.Tensor, free: bool = False
+        self,
+        name: str,
+        function: Callable[[torch.Tensor], object],
+        x: torch.Tensor,
+        free: bool = False,
     ) -> torch.Tensor:
-        """What a function gives for x, `free` in shape and type but for models and samples; x where it is not given."""
+        """What a function gives for x, `free` in shape and type but for models and samples; x where
+        it is not given.
+        """
         if name not in self.own.functions:
             return x
         given = x.clone()
@@ -118,10 +139,16 @@ class _Trial:
         if not isinstance(found, torch.Tensor) or not isinstance(again, torch.Tensor):
             raise self._fault(name, f"gives a {type(found).__name__}; allowed: a tensor")
         if free and found.shape[:2] != x.shape[:2]:
-            raise self._fault(name, f"gives {_kind(found)}; allowed: [{_MODELS}, {_SAMPLES}, ...], models x samples")
+            raise self._fault(
+                name,
+                f"gives {_kind(found)}; allowed: [{_MODELS}, {_SAMPLES}, ...], models x samples",
+            )
         if not free and (found.shape != x.shape or found.dtype != x.dtype):
             other = "" if name == "data" else "; other outputs need a loss of one's own"
-            raise self._fault(name, f"gives {_kind(found)}; allowed: {_kind(x)}, models x samples x features{other}")
+            raise self._fault(
+                name,
+                f"gives {_kind(found)}; allowed: {_kind(x)}, models x samples x features{other}",
+            )
         self._check_numbers(name, found, again)
         if not torch.equal(given, x):
             raise self._fault(name, "changes x in place; allowed: a new tensor")
@@ -134,21 +161,31 @@ class _Trial:
             raise self._fault(name, f"gives something else when it is called again; {_ALONE}")
 
     def _check_loss(self, inputs: Inputs) -> None:
-        """It must give a number for each sample, each model's from its own outputs, targets and parameters alone."""
+        """It must give a number for each sample, each model's from its own outputs, targets and
+        parameters alone.
+        """
         params = dict(self._random_params())
         out = self.family.forward(self.task, params, inputs)[0]
         target = wanted(self.own, self.task, inputs)
         found = self._loss(out, target, params, inputs.drawn)
         self._check_numbers("loss", found, self._loss(out, target, params, inputs.drawn))
         for one in (slice(i, i + 1) for i in range(_MODELS)):
-            alone = self._loss(out[one], target[one], _taken(params, one), _taken(inputs.drawn, one))
+            alone = self._loss(
+                out[one], target[one], _taken(params, one), _taken(inputs.drawn, one)
+            )
             if not _same(alone, found[one]):
                 raise self._fault("loss", _COUPLED)
 
     def _loss(
-        self, out: torch.Tensor, target: torch.Tensor, params: Tensors, drawn: Mapping[str, torch.Tensor]
+        self,
+        out: torch.Tensor,
+        target: torch.Tensor,
+        params: Tensors,
+        drawn: Mapping[str, torch.Tensor],
     ) -> torch.Tensor:
-        found = self._called("loss", lambda: self.own.called("loss", out, target, dict(params), drawn=drawn))
+        found = self._called(
+            "loss", lambda: self.own.called("loss", out, target, dict(params), drawn=drawn)
+        )
         allowed = f"float32 {list(out.shape[:2])}, a number for each sample of a model"
         if not isinstance(found, torch.Tensor):
             raise self._fault("loss", f"gives a {type(found).__name__}; allowed: {allowed}")
@@ -157,7 +194,9 @@ class _Trial:
         return found.detach()
 
     def _check_changes(self, name: str, *arguments: Any) -> None:
-        """A function must give parameters, each model's from its own alone, and leave what it is given as it was."""
+        """A function must give parameters, each model's from its own alone, and leave what it is
+        given as it was.
+        """
         params = dict(self._random_params())
         every = slice(0, _MODELS)
         company = self._changed(name, params, every, *arguments)
@@ -182,8 +221,12 @@ class _Trial:
             raise self._fault(name, f"gives a {type(found).__name__}{names}; allowed: {allowed}")
         for parameter, value in found.items():
             if not isinstance(value, torch.Tensor) or _kind(value) != _kind(params[parameter]):
-                kind = _kind(value) if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
-                raise self._fault(name, f"gives {parameter} as {kind}; allowed: {_kind(params[parameter])}")
+                kind = (
+                    _kind(value) if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
+                )
+                raise self._fault(
+                    name, f"gives {parameter} as {kind}; allowed: {_kind(params[parameter])}"
+                )
         if not all(torch.equal(given[parameter], value) for parameter, value in params.items()):
             raise self._fault(name, "changes a parameter in place; allowed: a new tensor")
         return {parameter: value.detach() for parameter, value in found.items()}
@@ -191,15 +234,24 @@ class _Trial:
     def _check_measure(self, params: Tensors) -> None:
         """It must give columns: numbers of models by names."""
         found = self._called("measure", lambda: self.own.called("measure", dict(params)))
-        if not isinstance(found, dict) or not all(isinstance(name, str) and name.isidentifier() for name in found):
-            raise self._fault("measure", f"gives {found!r}; allowed: a dict of columns by their names")
+        if not isinstance(found, dict) or not all(
+            isinstance(name, str) and name.isidentifier() for name in found
+        ):
+            raise self._fault(
+                "measure", f"gives {found!r}; allowed: a dict of columns by their names"
+            )
         for name, value in found.items():
             if tuple(getattr(value, "shape", ())) != (_MODELS,):
                 shape = list(getattr(value, "shape", ()))
-                raise self._fault("measure", f"gives {name} of shape {shape}; allowed: [{_MODELS}], a number a model")
+                raise self._fault(
+                    "measure",
+                    f"gives {name} of shape {shape}; allowed: [{_MODELS}], a number a model",
+                )
 
     def _look_for_coupling(self, dense: Task) -> None:
-        """Every model alone must have the inputs, the loss and the gradients that it has in company, on dense data."""
+        """Every model alone must have the inputs, the loss and the gradients that it has in
+        company, on dense data.
+        """
         params, inputs = dict(self._random_params()), self._inputs(dense)
         company = self._gradients(params, inputs)
         for one in (slice(i, i + 1) for i in range(_MODELS)):
@@ -217,14 +269,19 @@ class _Trial:
     def _random_params(self) -> Iterator[tuple[str, torch.Tensor]]:
         generator = torch.Generator().manual_seed(0)
         for name, shape in self.structure.param_shapes.items():
-            yield name, (_SPREAD * torch.randn(_MODELS, *shape, generator=generator)).to(self.device)
+            yield (
+                name,
+                (_SPREAD * torch.randn(_MODELS, *shape, generator=generator)).to(self.device),
+            )
 
     def _gradients(self, params: Tensors, inputs: Inputs) -> Tensors:
         """The loss [M] and the gradient of each parameter [M, ...]."""
         leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
         equal = self.task.take(np.zeros(len(inputs.x), dtype=np.intp))
         equal = replace(equal, importance=np.ones_like(equal.importance))
-        losses = self._called(self.learns, lambda: self.family.losses(equal, leaves, inputs, {}, 0).mean(-1))
+        losses = self._called(
+            self.learns, lambda: self.family.losses(equal, leaves, inputs, {}, 0).mean(-1)
+        )
         if not losses.requires_grad:
             raise self._fault(self.learns, "gives what no parameter leads to")
         grads = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
@@ -238,7 +295,11 @@ class _Trial:
         try:
             return call()
         except Exception as error:
-            known = f"; its parameters are {', '.join(self.structure.param_shapes)}" if name == "model" else ""
+            known = (
+                f"; its parameters are {', '.join(self.structure.param_shapes)}"
+                if name == "model"
+                else ""
+            )
             raise self._fault(name, f"raises {type(error).__name__}: {error}{known}") from error
 
     def _fault(self, name: str, what: str) -> ConfigError:

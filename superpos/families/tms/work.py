@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 
 def work(structure: Structure) -> float:
-    """Nominal operations of a training step of one model, for one sample: 10nm in products, 60n in draws and loss."""
+    """Nominal operations of a training step of one model, for one sample: 10nm in products, 60n in
+    draws and loss.
+    """
     n = structure.n_features
     return 10.0 * n * structure.n_hidden + 60.0 * n

@@ -1,4 +1,6 @@
-"""Attention-only transformers on languages whose every floor is known: bigrams, skip-trigrams, induction."""
+"""Attention-only transformers on languages whose every floor is known: bigrams, skip-trigrams,
+induction.
+"""
 
 from superpos.families.transformer.exhibits import SHOWS
 from superpos.families.transformer.keys import KEYS
@@ -46,7 +48,10 @@ FAMILY = Family(
     evaluation_samples=2**12,
     measure=Late(f"{_HERE}.results:measure"),
     label=Label("circuit", "circuits"),
-    views={"circuits": Late(f"{_HERE}.views:of_model"), "read_circuits": Late(f"{_HERE}.views:read")},
+    views={
+        "circuits": Late(f"{_HERE}.views:of_model"),
+        "read_circuits": Late(f"{_HERE}.views:read"),
+    },
     exporters={"transformer_lens": Late(f"{_HERE}.export:transformer_lens")},
     # shows
     shows=SHOWS,

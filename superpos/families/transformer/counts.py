@@ -1,4 +1,5 @@
-"""What transformers are asked, and how far above the floor they are: in sequences, exactly, along training.
+"""What transformers are asked, and how far above the floor they are: in sequences, exactly, along
+training.
 
 Shapes: B sequences, T positions, N positions that count, V tokens, C snapshots.
 """
@@ -54,7 +55,8 @@ def asked(task: Task, model: int, samples: int) -> Asked:
     where = inputs.determined[0].numpy()
     made = {name: value[task.language[model]] for name, value in task.tables.items()}
     known = law(structure, made, tokens)[where]
-    # Which repeats are the second is not known to who has to predict them: there the answer is what came.
+    # Which repeats are the second is not known to who has to predict them: there the answer is what
+    # came.
     came = np.eye(structure.vocabulary)[tokens[:, 1:][where]]
     answers = came if structure.kind == "repeats" else known
     bayes = np.log(np.maximum(known, np.finfo(np.float64).tiny))
@@ -105,7 +107,9 @@ def exact_loss(task: Task, params: Mapping[str, NDArray[Any]]) -> Floats:
 
 
 def course(task: Task, snapshots: Mapping[str, NDArray[Any]], given: Asked) -> Floats:
-    """The excess of a model at each of its snapshots {name: [C, ...]}, [C]; the task is of this model alone."""
+    """The excess of a model at each of its snapshots {name: [C, ...]}, [C]; the task is of this
+    model alone.
+    """
     found = []
     for step in range(len(task.structure.snapshot_steps)):
         params = {name: torch.from_numpy(value[step][None]) for name, value in snapshots.items()}

@@ -15,11 +15,19 @@ def _figure(module: str, description: str) -> Figure:
 
 
 _FIGURES: Final[Mapping[str, Figure]] = {
-    "circuit_map": _figure("circuit_map", "V-composition and copying of every model that looks back, by path costs"),
+    "circuit_map": _figure(
+        "circuit_map", "V-composition and copying of every model that looks back, by path costs"
+    ),
     "formation": _figure("formation", "when models learn to look back: excess along training"),
-    "heads_needed": _figure("heads_needed", "excess of one layer by heads, with the best additive tables"),
-    "markov_phases": _figure("markov_phases", "excess over Bayes along training, with the unigram plateau"),
-    "bigram_table": _figure("bigram_table", "a bigram table read off weights; excess by size, with the exact optimum"),
+    "heads_needed": _figure(
+        "heads_needed", "excess of one layer by heads, with the best additive tables"
+    ),
+    "markov_phases": _figure(
+        "markov_phases", "excess over Bayes along training, with the unigram plateau"
+    ),
+    "bigram_table": _figure(
+        "bigram_table", "a bigram table read off weights; excess by size, with the exact optimum"
+    ),
 }
 
 SHOWS: Final = Exhibits(

@@ -1,7 +1,7 @@
 """Transformers as files of other tools.
 
-`transformer_lens`: a folder with cfg.json and model.safetensors, of which TransformerLens (version 3) makes the same
-model with equal logits:
+`transformer_lens`: a folder with cfg.json and model.safetensors, of which TransformerLens (version
+3) makes the same model with equal logits:
 
     config = HookedTransformerConfig.from_dict(json.load(open("cfg.json")))
     model = HookedTransformer(config)
@@ -25,8 +25,11 @@ _POSITIONS = {"none": "standard", "stream": "standard", "scores": "shortformer"}
 
 
 def transformer_lens(run: Run, model: int) -> dict[str, bytes]:
-    """cfg.json and model.safetensors. Raises `IndexError`, `IncompleteError` as `Run.weights`, and `SuperposError` for
-    models that TransformerLens does not have."""
+    """cfg.json and model.safetensors.
+
+    Raises `IndexError`, `IncompleteError` as `Run.weights`, and `SuperposError` for models that
+    TransformerLens does not have.
+    """
     weights = run.weights(model)
     row = run.table.loc[model]
     if reason := _reason(row):
@@ -60,7 +63,9 @@ def transformer_lens(run: Run, model: int) -> dict[str, bytes]:
         tensors[f"{at}.b_O"] = np.zeros(d, np.float32)
     return {
         "cfg.json": (json.dumps(config, indent=2) + "\n").encode(),
-        "model.safetensors": pack_tensors({name: np.ascontiguousarray(value) for name, value in tensors.items()}),
+        "model.safetensors": pack_tensors(
+            {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+        ),
     }
 
 

@@ -59,7 +59,10 @@ def _period(value: Any) -> tuple[int, int] | None:
     """The shortest and the longest block; None where it is something else."""
     if not isinstance(value, list | tuple) or len(value) != 2:
         return None
-    if any(isinstance(end, bool) or not isinstance(end, int | float) or end != int(end) for end in value):
+    if any(
+        isinstance(end, bool) or not isinstance(end, int | float) or end != int(end)
+        for end in value
+    ):
         return None
     low, high = int(value[0]), int(value[1])
     return (low, high) if 1 <= low <= high <= MAX_TOKENS else None
@@ -68,7 +71,9 @@ def _period(value: Any) -> tuple[int, int] | None:
 _NORM: Final = "without LayerNorm circuits are products of weights, exactly"
 _MLP: Final = "models are attention alone, so that circuits are products of weights, exactly"
 _POSITIONS: Final = ("none", "stream", "scores", "relative", "pointer")
-_ROTARY: Final = f"model.positions says where positions are read; allowed: {' or '.join(_POSITIONS)}"
+_ROTARY: Final = (
+    f"model.positions says where positions are read; allowed: {' or '.join(_POSITIONS)}"
+)
 _BIAS: Final = "weights have no biases"
 
 
@@ -77,7 +82,9 @@ class ModelConfig:
     """The transformer: attention alone, no biases, no LayerNorm."""
 
     ABSENT: ClassVar[Mapping[str, str]] = (
-        dict.fromkeys(("layer_norm", "layernorm", "ln", "norm", "normalization", "normalization_type"), _NORM)
+        dict.fromkeys(
+            ("layer_norm", "layernorm", "ln", "norm", "normalization", "normalization_type"), _NORM
+        )
         | dict.fromkeys(("mlp", "mlps", "d_mlp", "d_ff", "n_mlp", "act_fn", "activation"), _MLP)
         | dict.fromkeys(("rotary", "rope", "rotary_dim", "positional_embedding_type"), _ROTARY)
         | dict.fromkeys(("bias", "biases"), _BIAS)
@@ -86,16 +93,21 @@ class ModelConfig:
 
     n_layers: int = key("int", 2, "layers L", low=0, high=4, size=True)
     n_heads: int = key("int", 1, "heads H of a layer", low=1, high=64, size=True)
-    d_model: int = key("int", 32, "dimensions d of the residual stream", low=1, high=MAX_WIDTH, size=True)
+    d_model: int = key(
+        "int", 32, "dimensions d of the residual stream", low=1, high=MAX_WIDTH, size=True
+    )
     d_head: int = key("int", 16, "dimensions k of a head", low=1, high=MAX_WIDTH, size=True)
     positions: str = key(
         "choice",
         "relative",
-        "where positions are read: a learned score for each offset; learned vectors in the residual stream; these in "
+        "where positions are read: a learned score for each offset; learned vectors in the "
+        "residual stream; these in "
         "queries and keys alone; these, but not in queries and keys of the first layer; nowhere",
         choices=_POSITIONS,
     )
-    smear: bool = key("bool", False, "keys are mixed with those of the position before, by a learned share")
+    smear: bool = key(
+        "bool", False, "keys are mixed with those of the position before, by a learned share"
+    )
     direct: bool = key("bool", True, "the path from the token straight to the logits")
     init_std: float | None = key(
         "number",
@@ -115,8 +127,10 @@ class LanguageConfig:
     kind: str = key(
         "choice",
         "pairs",
-        "fixed Markov chain; source token that decides what follows; Latin square; bigrams only after [0]; repeated "
-        "blocks; keys and values; a new Markov chain in every sequence; triggers with a new output in every sequence",
+        "fixed Markov chain; source token that decides what follows; Latin square; bigrams only "
+        "after [0]; repeated "
+        "blocks; keys and values; a new Markov chain in every sequence; triggers with a new output "
+        "in every sequence",
         choices=KINDS,
     )
     context: int | None = key(
@@ -138,7 +152,9 @@ class LanguageConfig:
         size=True,
     )
     sources: int = key("int", 8, "source tokens of source and latin", low=1, high=MAX_TOKENS)
-    planted: int = key("int", 48, "planted triples of source: a, later b, then c", low=1, high=2**20)
+    planted: int = key(
+        "int", 48, "planted triples of source: a, later b, then c", low=1, high=2**20
+    )
     planted_p: float | None = key(
         "number",
         None,
@@ -147,9 +163,15 @@ class LanguageConfig:
         high=1.0,
         null="0.8, of conditional 0.9",
     )
-    pool: int = key("int", 6, "tokens that the triples of one source end in", low=1, high=MAX_TOKENS)
+    pool: int = key(
+        "int", 6, "tokens that the triples of one source end in", low=1, high=MAX_TOKENS
+    )
     period: tuple[int, int] = key(
-        "value", (6, 12), "shortest and longest block of repeats", parse=_period, words="a list of two integers [p, q]"
+        "value",
+        (6, 12),
+        "shortest and longest block of repeats",
+        parse=_period,
+        words="a list of two integers [p, q]",
     )
     distinct: bool = key("bool", False, "the tokens of a block differ")
     keys: int = key("int", 8, "keys of pairs", low=1, high=MAX_TOKENS)
@@ -157,7 +179,12 @@ class LanguageConfig:
     states: int = key("int", 4, "states of markov", low=2, high=256)
     triggers: int = key("int", 4, "tokens that are triggers", low=1, high=MAX_TOKENS - 2)
     concentration: float = key(
-        "number", 1.0, "of the Dirichlet law of the rows of a chain", low=1e-2, high=1e6, per_model=True
+        "number",
+        1.0,
+        "of the Dirichlet law of the rows of a chain",
+        low=1e-2,
+        high=1e6,
+        per_model=True,
     )
     targets: str = key(
         "choice",
@@ -166,8 +193,8 @@ class LanguageConfig:
         choices=("all", "determined"),
     )
     seed: int | None = key(
-        "int", None, "key of the language: its chain, its triples", low=0, high=MAX_SEED, null="the model's seed",
-        per_model=True,
+        "int", None, "key of the language: its chain, its triples", low=0, high=MAX_SEED,
+        null="the model's seed", per_model=True,
     )  # fmt: skip
 
 

@@ -24,31 +24,38 @@ def ov(weights: Weights, layer: int, head: int) -> Floats:
 
 def qk(weights: Weights, layer: int, head: int) -> Floats:
     """W_QK = W_Q W_Kᵀ [d, d], rows are queries; scores are it over √k."""
-    return np.asarray(weights["W_Q"][layer, head].astype(np.float64) @ weights["W_K"][layer, head].T)
+    return np.asarray(
+        weights["W_Q"][layer, head].astype(np.float64) @ weights["W_K"][layer, head].T
+    )
 
 
 def composition(written: Floats, read: Floats) -> float:
     """‖W R‖ / (‖W‖ ‖R‖), Frobenius: how much of what a head writes [d, d] another one reads [d, d].
 
-    Random matrices have 1/√d. R is W_QK of the later head for queries, its transpose for keys, W_OV for values.
-    NaN where one of both is 0.
+    Random matrices have 1/√d. R is W_QK of the later head for queries, its transpose for keys, W_OV
+    for values. NaN where one of both is 0.
     """
     scale = np.linalg.norm(written) * np.linalg.norm(read)
     return float(np.linalg.norm(written @ read) / scale) if scale > 0 else np.nan
 
 
-def compositions(weights: Weights, earlier: tuple[int, int], later: tuple[int, int]) -> dict[str, float]:
-    """Composition of two heads (layer, head) by queries, keys and values: {"q": ..., "k": ..., "v": ...}."""
+def compositions(
+    weights: Weights, earlier: tuple[int, int], later: tuple[int, int]
+) -> dict[str, float]:
+    """Composition of two heads (layer, head) by queries, keys and values: {"q": ..., "k": ..., "v":
+    ...}.
+    """
     written, scores = ov(weights, *earlier), qk(weights, *later)
     read = {"q": scores, "k": scores.T, "v": ov(weights, *later)}
     return {into: composition(written, matrix) for into, matrix in read.items()}
 
 
 def positivity(left: Floats, right: Floats) -> float:
-    """Σ λ / Σ |λ| of the eigenvalues of left right, from -1 to 1: 1 where a map copies, 0 where it does not.
+    """Σ λ / Σ |λ| of the eigenvalues of left right, from -1 to 1: 1 where a map copies, 0 where it
+    does not.
 
-    The product may be [V, V], of matrices [V, k] and [k, V]: that in the other order has the same eigenvalues beside 0.
-    NaN where all of them are 0, or a number is not finite.
+    The product may be [V, V], of matrices [V, k] and [k, V]: that in the other order has the same
+    eigenvalues beside 0. NaN where all of them are 0, or a number is not finite.
     """
     product = right @ left
     if not np.isfinite(product).all():
@@ -71,7 +78,8 @@ def previous_token(pattern: Floats) -> float:
 
 
 def prefix_matching(pattern: Floats, tokens: NDArray[np.int64], where: NDArray[np.bool_]) -> float:
-    """Mean attention [B, T, T] to positions right after earlier copies of the token now (offset +1).
+    """Mean attention [B, T, T] to positions right after earlier copies of the token now (offset
+    +1).
 
     Over the queries among `where` [B, T] that have such copies; NaN of none. Tokens are [B, T].
     """

@@ -1,7 +1,7 @@
 """Initial weights, forward pass and losses of transformers, in plain torch.
 
-The forward pass is `maths.attention`. The loss of a sequence is the mean of -log p(next token) over its positions that
-are learned, in nats. Shapes: M models, B sequences, T positions.
+The forward pass is `maths.attention`. The loss of a sequence is the mean of -log p(next token) over
+its positions that are learned, in nats. Shapes: M models, B sequences, T positions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _ZERO = ("W_rel", "smear")
 
 
 def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:
-    """Normal weights of variance 1/d, of W_O 1/(H k); or of one standard deviation, where that is given."""
+    """Normal weights of variance 1/d, of W_O 1/(H k); or of one standard deviation, where that is
+    given.
+    """
     params: dict[str, NDArray[np.float32]] = {}
     for number, (name, shape) in enumerate(task.structure.param_shapes.items()):
         if name in _ZERO:
@@ -43,15 +45,26 @@ def _scale(structure: Structure, name: str) -> float:
 
 
 def forward(
-    task: Task, params: Mapping[str, torch.Tensor], inputs: Sequences, replace: Mapping[str, torch.Tensor] | None = None
+    task: Task,
+    params: Mapping[str, torch.Tensor],
+    inputs: Sequences,
+    replace: Mapping[str, torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Logits [M, B, T, V] and the parts by name; `maths.attention` says which, and what can be replaced."""
+    """Logits [M, B, T, V] and the parts by name; `maths.attention` says which, and what can be
+    replaced.
+    """
     s = task.structure
-    return attention.forward(params, inputs.tokens[..., :-1], positions=s.positions, direct=s.direct, replace=replace)
+    return attention.forward(
+        params, inputs.tokens[..., :-1], positions=s.positions, direct=s.direct, replace=replace
+    )
 
 
 def losses(
-    task: Task, params: Mapping[str, torch.Tensor], inputs: Sequences, extra: Mapping[str, Any], step: int | None
+    task: Task,
+    params: Mapping[str, torch.Tensor],
+    inputs: Sequences,
+    extra: Mapping[str, Any],
+    step: int | None,
 ) -> torch.Tensor:
     """The loss of each sequence, [M, B]."""
     return output_loss(task, inputs, forward(task, params, inputs)[0])

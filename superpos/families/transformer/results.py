@@ -1,4 +1,6 @@
-"""What is found in transformers: columns of results. One model at a time, so that nothing depends on those beside it.
+"""What is found in transformers: columns of results.
+
+One model at a time, so that nothing depends on those beside it.
 
 Shapes: B sequences, T positions, V tokens, C snapshots.
 """
@@ -62,7 +64,10 @@ def measure(task: Task, state: State, pause: Callable[[], None]) -> dict[str, ND
             if language not in samples:
                 samples[language] = _Sample(asked(task, i, SEQUENCES), asked(task, i, AT_SNAPSHOTS))
             found.append(_measured(task, state, i, samples[language]))
-    return {name: np.array([one[name] for one in found], dtype=_TYPES.get(name, np.float64)) for name in found[0]}
+    return {
+        name: np.array([one[name] for one in found], dtype=_TYPES.get(name, np.float64))
+        for name in found[0]
+    }
 
 
 _TYPES: Final[Mapping[str, Any]] = {"circuit": object, "solved": np.bool_}
@@ -75,8 +80,14 @@ def _measured(task: Task, state: State, i: int, given: _Sample) -> dict[str, Any
     weights = {name: value[i] for name, value in state.params.items()}
     params = {name: torch.from_numpy(value)[None] for name, value in weights.items()}
     logits, parts = forward(one, params, given.whole.inputs)
-    excess = exact_excess(one, weights) if has_exact_excess(structure) else given.whole.excess(logits)
-    found: dict[str, Any] = {"floor": given.whole.floor, "excess": excess, "solved": bool(excess < SOLVED)}
+    excess = (
+        exact_excess(one, weights) if has_exact_excess(structure) else given.whole.excess(logits)
+    )
+    found: dict[str, Any] = {
+        "floor": given.whole.floor,
+        "excess": excess,
+        "solved": bool(excess < SOLVED),
+    }
     if has_exact_excess(structure):
         found["floor"] = float(exact_floor(one))
     found |= _formation(one, state, i, given.short)
@@ -87,7 +98,7 @@ def _measured(task: Task, state: State, i: int, given: _Sample) -> dict[str, Any
     return found | _triples(one, weights, given.whole, logits)
 
 
-# --- attention, paths, weights ---------------------------------------------------------------------------------------
+# --- attention, paths, weights --------------------------------------------------------------------
 
 
 def _attention(s: Structure, parts: Mapping[str, torch.Tensor], given: Asked) -> dict[str, float]:
@@ -96,7 +107,9 @@ def _attention(s: Structure, parts: Mapping[str, torch.Tensor], given: Asked) ->
     patterns = [parts[f"{head}:pattern"][0].double().numpy() for head in heads]
     tokens = given.tokens[:, :-1]
     return {
-        "prefix": _greatest(metrics.prefix_matching(pattern, tokens, given.where) for pattern in patterns),
+        "prefix": _greatest(
+            metrics.prefix_matching(pattern, tokens, given.where) for pattern in patterns
+        ),
         "previous": _greatest(metrics.previous_token(pattern) for pattern in patterns),
     }
 
@@ -106,9 +119,13 @@ def _greatest(values: Iterable[float]) -> float:
     return max(known, default=np.nan)
 
 
-def path_cost(task: Task, params: Mapping[str, torch.Tensor], given: Asked, into: str, excess: float) -> float:
-    """What it costs, in nats, to remove all that earlier layers write of what later ones read "q", "k" or "v" from, or
-    the "logits", of which the last layer is not removed. NaN of fewer than two layers."""
+def path_cost(
+    task: Task, params: Mapping[str, torch.Tensor], given: Asked, into: str, excess: float
+) -> float:
+    """What it costs, in nats, to remove all that earlier layers write of what later ones read "q",
+    "k" or "v" from, or the "logits", of which the last layer is not removed. NaN of fewer than two
+    layers.
+    """
     s = task.structure
     if s.n_layers < 2:
         return np.nan
@@ -119,7 +136,9 @@ def path_cost(task: Task, params: Mapping[str, torch.Tensor], given: Asked, into
 
 
 def removed(s: Structure, into: str) -> list[str]:
-    """The edges from heads to "q", "k" or "v" of later ones; to "logits" from all layers but the last."""
+    """The edges from heads to "q", "k" or "v" of later ones; to "logits" from all layers but the
+    last.
+    """
     earlier = set(attention.heads(max(s.n_layers - 1, 0), s.n_heads))
     found = []
     for name in attention.edges(s.n_layers, s.n_heads, s.positions, s.direct):
@@ -132,9 +151,9 @@ def removed(s: Structure, into: str) -> list[str]:
 def circuit(structure: Structure, found: Mapping[str, Any]) -> str:
     """The class of a model that answers from earlier in the sequence, by what removing paths costs.
 
-    induction: keys carry the token before; shifted: values do as well, and it attends one token further; mixed: in
-    between; recency: keys carry nothing, and it does not attend to what followed. none: not solved, or a language
-    without such answers.
+    induction: keys carry the token before; shifted: values do as well, and it attends one token
+    further; mixed: in between; recency: keys carry nothing, and it does not attend to what
+    followed. none: not solved, or a language without such answers.
     """
     if structure.kind not in INDUCTION or not found["excess"] < CLASSED:
         return "none"
@@ -146,10 +165,15 @@ def circuit(structure: Structure, found: Mapping[str, Any]) -> str:
 
 
 def _of_weights(
-    s: Structure, weights: metrics.Weights, task: Task, params: Mapping[str, torch.Tensor], given: Asked
+    s: Structure,
+    weights: metrics.Weights,
+    task: Task,
+    params: Mapping[str, torch.Tensor],
+    given: Asked,
 ) -> dict[str, float]:
-    """Composition of pairs of heads in layers that follow each other, the greatest of each kind, minus 1/√d; and how
-    far the head of the last layer that matters most copies."""
+    """Composition of pairs of heads in layers that follow each other, the greatest of each kind,
+    minus 1/√d; and how far the head of the last layer that matters most copies.
+    """
     pairs = [
         metrics.compositions(weights, (layer, first), (layer + 1, second))
         for layer in range(s.n_layers - 1)
@@ -157,13 +181,16 @@ def _of_weights(
         for second in range(s.n_heads)
     ]
     found = {
-        f"composition_{into}": _greatest(pair[into] for pair in pairs) - s.d_model**-0.5 for into in attention.INPUTS
+        f"composition_{into}": _greatest(pair[into] for pair in pairs) - s.d_model**-0.5
+        for into in attention.INPUTS
     }
     found["ov_positivity"] = np.nan
     if s.n_layers:
         last = s.n_layers - 1
         costs = [
-            given.excess(forward(task, params, given.inputs, replace={f"{last}.{head}": torch.zeros(())})[0])
+            given.excess(
+                forward(task, params, given.inputs, replace={f"{last}.{head}": torch.zeros(())})[0]
+            )
             if s.n_heads > 1
             else 0.0
             for head in range(s.n_heads)
@@ -172,9 +199,12 @@ def _of_weights(
     return found
 
 
-def _triples(task: Task, weights: metrics.Weights, given: Asked, logits: torch.Tensor) -> dict[str, float]:
-    """Of skip-trigrams: how well they are read off the weights, and how much too likely bug trigrams are. NaN of other
-    languages, and the first of models off which tables cannot be read."""
+def _triples(
+    task: Task, weights: metrics.Weights, given: Asked, logits: torch.Tensor
+) -> dict[str, float]:
+    """Of skip-trigrams: how well they are read off the weights, and how much too likely bug
+    trigrams are. NaN of other languages, and the first of models off which tables cannot be read.
+    """
     found = {"planted_precision": np.nan, "bug_ratio": np.nan}
     made = {name: value[task.language[0]] for name, value in task.tables.items()}
     if tables.reads_triples(task.structure):
@@ -186,7 +216,7 @@ def _triples(task: Task, weights: metrics.Weights, given: Asked, logits: torch.T
     return found
 
 
-# --- formation -------------------------------------------------------------------------------------------------------
+# --- formation ------------------------------------------------------------------------------------
 
 
 def answers_of(structure: Structure) -> int | None:
@@ -204,8 +234,10 @@ def _formation(task: Task, state: State, i: int, given: Asked) -> dict[str, floa
 
 
 def formed(structure: Structure, excess: Floats) -> dict[str, float]:
-    """The first snapshot whose excess [C] is below half of the logarithm of the number of answers, and how many steps
-    went by between the first below 75% of it and the first below 10%. NaN where that was never reached."""
+    """The first snapshot whose excess [C] is below half of the logarithm of the number of answers,
+    and how many steps went by between the first below 75% of it and the first below 10%. NaN where
+    that was never reached.
+    """
     chance = np.log(answers_of(structure) or 1)
 
     def first_below(share: float) -> float:

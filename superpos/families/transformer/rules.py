@@ -19,7 +19,10 @@ def _only_of_kind(name: str) -> Callable[..., str | None]:
         kinds = OF_KIND[name]
         if kind in kinds or value == getattr(_LANGUAGE, name):
             return None
-        return f"language.{name}: {show(value)} with language.kind={kind}; it belongs to {' and '.join(kinds)}"
+        return (
+            f"language.{name}: {show(value)} with language.kind={kind}; it belongs to "
+            f"{' and '.join(kinds)}"
+        )
 
     return rule
 
@@ -29,17 +32,27 @@ def _needs_layers(positions: str, smear: bool, direct: bool, n_layers: int) -> s
     if n_layers:
         return None
     if positions not in ("none", "relative"):
-        return f"model.positions: {positions} with model.n_layers=0, where no head reads positions; allowed: none"
+        return (
+            f"model.positions: {positions} with model.n_layers=0, where no head reads positions; "
+            "allowed: none"
+        )
     if smear:
         return "model.smear: true with model.n_layers=0, where no head has keys; leave it out"
-    return None if direct else "model.direct: false with model.n_layers=0, where the direct path is all there is"
+    return (
+        None
+        if direct
+        else "model.direct: false with model.n_layers=0, where the direct path is all there is"
+    )
 
 
 def _planted(planted: int, sources: int, tokens: int | None, kind: str) -> str | None:
     most = sources * (tokens or TOKENS["source"])
     if kind != "source" or planted <= most:
         return None
-    return f"language.planted: {planted} triples; allowed: at most {most}, one for each source and token"
+    return (
+        f"language.planted: {planted} triples; allowed: at most {most}, one for each source and "
+        "token"
+    )
 
 
 def _pool(pool: int, tokens: int | None, kind: str) -> str | None:
@@ -49,15 +62,23 @@ def _pool(pool: int, tokens: int | None, kind: str) -> str | None:
     return f"language.pool: {pool} of {most} tokens; allowed: at most language.tokens"
 
 
-def _period(period: tuple[int, int], distinct: bool, tokens: int | None, context: int | None, kind: str) -> str | None:
+def _period(
+    period: tuple[int, int], distinct: bool, tokens: int | None, context: int | None, kind: str
+) -> str | None:
     if kind != "repeats":
         return None
     longest, room = period[1], (context or CONTEXT[kind]) - 2
     if longest > room:
-        return f"language.period: blocks of up to {longest}; allowed: up to {room}, so that language.context holds more"
+        return (
+            f"language.period: blocks of up to {longest}; allowed: up to {room}, so that "
+            "language.context holds more"
+        )
     there = tokens or TOKENS[kind]
     if distinct and longest > there:
-        return f"language.period: {longest} distinct tokens of {there}; allowed: at most language.tokens"
+        return (
+            f"language.period: {longest} distinct tokens of {there}; allowed: at most "
+            "language.tokens"
+        )
     return None
 
 
@@ -65,7 +86,10 @@ def _triggers(triggers: int, tokens: int | None, kind: str) -> str | None:
     there = tokens or TOKENS["triggers"]
     if kind != "triggers" or triggers < there - 1:
         return None
-    return f"language.triggers: {triggers} of {there} tokens; allowed: at most {there - 2}, so that two are none"
+    return (
+        f"language.triggers: {triggers} of {there} tokens; allowed: at most {there - 2}, so that "
+        "two are none"
+    )
 
 
 RULES: Rules = (
@@ -74,7 +98,13 @@ RULES: Rules = (
     (("language.planted", "language.sources", "language.tokens", "language.kind"), _planted),
     (("language.pool", "language.tokens", "language.kind"), _pool),
     (
-        ("language.period", "language.distinct", "language.tokens", "language.context", "language.kind"),
+        (
+            "language.period",
+            "language.distinct",
+            "language.tokens",
+            "language.context",
+            "language.kind",
+        ),
         _period,
     ),
     (("language.triggers", "language.tokens", "language.kind"), _triggers),

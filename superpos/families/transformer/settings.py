@@ -1,4 +1,5 @@
-"""What the keys of transformers mean: sizes that follow from the kind of language, and the task of a chunk.
+"""What the keys of transformers mean: sizes that follow from the kind of language, and the task of
+a chunk.
 
 Shapes: M models.
 """
@@ -46,7 +47,9 @@ class Settings(settings.Settings):
         return self.sweep.codes(("seed", "language.seed", "language.concentration"), rows)
 
     def columns(self, rows: Rows) -> dict[str, Any]:
-        """The columns that are filled in; a key that means nothing to a kind of language has no value."""
+        """The columns that are filled in; a key that means nothing to a kind of language has no
+        value.
+        """
         kinds = self.sweep.column("language.kind", rows)
         filled = {}
         for name, defaults in _BY_KIND.items():
@@ -66,7 +69,10 @@ def task(made: Settings, rows: Rows, _: Shared) -> Task:
     column = partial(made.sweep.column, rows=rows)
     structure = made.structure(int(rows[0]))
     seed = column("seed").astype(np.uint64)
-    own = [model if given is None else given for given, model in zip(column("language.seed"), seed, strict=True)]
+    own = [
+        model if given is None else given
+        for given, model in zip(column("language.seed"), seed, strict=True)
+    ]
     key = np.array([int(value) for value in own], dtype=np.uint64)
     pairs = list(zip(key.tolist(), column("language.concentration").tolist(), strict=True))
     languages = list(dict.fromkeys(pairs))

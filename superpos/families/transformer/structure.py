@@ -60,7 +60,9 @@ class Structure(task.Structure):
 
     @property
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each parameter of one model, by TransformerLens' names; W_rel and smear are own ones."""
+        """Shape of each parameter of one model, by TransformerLens' names; W_rel and smear are own
+        ones.
+        """
         d, k = self.d_model, self.d_head
         heads = (self.n_layers, self.n_heads)
         shapes: dict[str, tuple[int, ...]] = {"W_E": (self.vocabulary, d)}
@@ -83,9 +85,13 @@ class Structure(task.Structure):
 
     @property
     def width(self) -> int:
-        """Numbers that a sequence takes in a model, in units of those by which the reference engine plans memory."""
+        """Numbers that a sequence takes in a model, in units of those by which the reference engine
+        plans memory.
+        """
         in_heads = self.n_heads * (6 * self.d_head + 4 * self.context + self.d_model)
-        position = 6 * self.vocabulary + 4 * self.d_model + self.n_layers * (in_heads + 3 * self.d_model)
+        position = (
+            6 * self.vocabulary + 4 * self.d_model + self.n_layers * (in_heads + 3 * self.d_model)
+        )
         return -(-self.context * position * 8 // _PLANNED)
 
 

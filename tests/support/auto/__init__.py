@@ -1,6 +1,8 @@
-"""A second family for the tests alone: sparse autoencoders of inputs made of the features of toy models.
+"""A second family for the tests alone: sparse autoencoders of inputs made of the features of toy
+models.
 
-It uses every slot of `superpos.family.Family`, and nothing of superpos but what every family may import.
+It uses every slot of `superpos.family.Family`, and nothing of superpos but what every family may
+import.
 """
 
 from pathlib import Path

@@ -32,12 +32,18 @@ class LinearEngine:
 
     def unsupported(self, structure: Structure) -> str | None:
         """Why a structure cannot be trained, or None."""
-        plain = structure.optimizer == "adam" and structure.lr_schedule == "constant" and not structure.warmup_steps
+        plain = (
+            structure.optimizer == "adam"
+            and structure.lr_schedule == "constant"
+            and not structure.warmup_steps
+        )
         if structure.activation != "linear" or not plain:
             return "the fused engine has linear latents and Adam at a constant rate alone"
         return None
 
-    def gradients(self, task: Task, params: Any, step: int, extra: Any = None) -> tuple[Any, dict[str, Any]]:
+    def gradients(
+        self, task: Task, params: Any, step: int, extra: Any = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Losses [M] and gradients {name: [M, ...]} of one training step."""
         tensors = {name: torch.from_numpy(value) for name, value in params.items()}
         losses, grads = _gradients(task, tensors, FAMILY.batch(task, step, "cpu"))
@@ -63,7 +69,9 @@ class LinearEngine:
         healthy = torch.from_numpy(state.diverged_at < 0)
         if every and step % every == 0:
             state.history[:, step // every] = torch.where(healthy, losses, torch.nan).numpy()
-        lr, decay = (torch.from_numpy(value.astype(np.float32)) for value in (task.lr, task.weight_decay))
+        lr, decay = (
+            torch.from_numpy(value.astype(np.float32)) for value in (task.lr, task.weight_decay)
+        )
         new = {
             name: optimisers.update(
                 "adam",
@@ -72,7 +80,10 @@ class LinearEngine:
                 lr,
                 decay * (name not in FAMILY.undecayed(task.structure)),
                 optimisers.Update(
-                    *(torch.from_numpy(group[name]) for group in (state.params, state.first, state.second))
+                    *(
+                        torch.from_numpy(group[name])
+                        for group in (state.params, state.first, state.second)
+                    )
                 ),
                 grad,
             )
@@ -97,8 +108,12 @@ class LinearEngine:
             state.extra[name][keep] = counts.numpy()[keep]
 
 
-def _gradients(task: Task, params: dict[str, torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
-    """Losses [M] and the gradients of those times the gradient's scale, without those of what is frozen."""
+def _gradients(
+    task: Task, params: dict[str, torch.Tensor], x: torch.Tensor
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Losses [M] and the gradients of those times the gradient's scale, without those of what is
+    frozen.
+    """
     E, b, D = (params[name] for name in ("E", "b", "D"))
     l1 = x.new_tensor(task.l1)[:, None, None]
     z = x @ E + b[:, None, :]
@@ -107,4 +122,6 @@ def _gradients(task: Task, params: dict[str, torch.Tensor], x: torch.Tensor) -> 
     scale = 2 * task.structure.gradient_scale / x.shape[1]
     dz = scale * (off @ D.mT + l1 * z)
     grads = {"E": x.mT @ dz, "b": dz.sum(1), "D": scale * (z.mT @ off)}
-    return losses, {name: grad for name, grad in grads.items() if name not in FAMILY.frozen(task.structure)}
+    return losses, {
+        name: grad for name, grad in grads.items() if name not in FAMILY.frozen(task.structure)
+    }

@@ -1,4 +1,7 @@
-"""The loss of linear autoencoders in closed form. Shapes: M models, F features, D inputs, K latents."""
+"""The loss of linear autoencoders in closed form.
+
+Shapes: M models, F features, D inputs, K latents.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ def loss(task: Task, params: Mapping[str, NDArray[Any]]) -> Floats:
     spread += task.noise[:, None, None] ** 2 * np.eye(W.shape[-1])
     second = spread + mean.swapaxes(-1, -2) * mean
     size = _squares(E, b, mean, second)
-    return _squares(np.eye(W.shape[-1]) - E @ D, -(b[:, None, :] @ D)[:, 0], mean, second) + task.l1 * size
+    return (
+        _squares(np.eye(W.shape[-1]) - E @ D, -(b[:, None, :] @ D)[:, 0], mean, second)
+        + task.l1 * size
+    )
 
 
 def _squares(matrix: Floats, shift: Floats, mean: Floats, second: Floats) -> Floats:

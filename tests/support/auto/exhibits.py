@@ -7,7 +7,9 @@ from superpos.family import Exhibits, Explorer, Figure, Late
 
 SHOWS = Exhibits(
     figures={
-        "dictionary": Figure("cosines of features and latents of the best models", "auto.figures.dictionary"),
+        "dictionary": Figure(
+            "cosines of features and latents of the best models", "auto.figures.dictionary"
+        ),
     },
     measures="auto.measures",
     explorer=Explorer(

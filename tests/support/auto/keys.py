@@ -19,11 +19,20 @@ class AutoConfig:
     """The autoencoder and its data."""
 
     source: str | None = key(
-        "run", None, "run of toy models whose W is the dictionary", null="a dictionary is drawn", per_model=True
+        "run",
+        None,
+        "run of toy models whose W is the dictionary",
+        null="a dictionary is drawn",
+        per_model=True,
     )
     world: int = key("int", 0, "key of the drawn dictionary", low=0, high=2**32 - 1, per_model=True)
     n_features: int | None = key(
-        "int", None, "features n of the dictionary", low=1, high=1024, null="as the source has, or 5"
+        "int",
+        None,
+        "features n of the dictionary",
+        low=1,
+        high=1024,
+        null="as the source has, or 5",
     )
     n_inputs: int | None = key(
         "int", None, "dimensions d of the inputs", low=1, high=1024, null="as the source has, or 3"
@@ -46,10 +55,22 @@ class AutoConfig:
         per_model=True,
     )
     sparsity: float | None = key(
-        "number", None, "1 - p, instead of auto.density", low=0.0, below=1.0, null="as auto.density", per_model=True
+        "number",
+        None,
+        "1 - p, instead of auto.density",
+        low=0.0,
+        below=1.0,
+        null="as auto.density",
+        per_model=True,
     )
     noise: float = key(
-        "number", 0.0, "standard deviation of noise on the inputs", low=0.0, high=MAX_SCALE, per_model=True, later=True
+        "number",
+        0.0,
+        "standard deviation of noise on the inputs",
+        low=0.0,
+        high=MAX_SCALE,
+        per_model=True,
+        later=True,
     )
 
 
@@ -58,7 +79,12 @@ class PenaltyConfig:
     """What autoencoders add to optimisation."""
 
     latent_l1: float = key(
-        "number", 0.01, "weight of the penalty on the latents", low=0.0, high=MAX_SCALE, per_model=True
+        "number",
+        0.01,
+        "weight of the penalty on the latents",
+        low=0.0,
+        high=MAX_SCALE,
+        per_model=True,
     )
 
 

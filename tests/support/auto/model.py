@@ -1,7 +1,7 @@
 """The autoencoder and its loss, in plain torch.
 
-z = act(x E + b), out = z D with rows of D of length 1; loss |x - out|² + l1 times sum z, or sum z² of linear latents.
-Shapes: M models, B samples, D inputs, K latents.
+z = act(x E + b), out = z D with rows of D of length 1; loss |x - out|² + l1 times sum z, or sum z²
+of linear latents. Shapes: M models, B samples, D inputs, K latents.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def penalty(task: Task, params: Params) -> torch.Tensor | None:
 def forward(
     task: Task, params: Params, x: torch.Tensor, replace: Params | None = None
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Outputs [M, B, D] for inputs x [M, B, D], and the parts "latents" [M, B, K] and "output" that lead to them.
+    """Outputs [M, B, D] for inputs x [M, B, D], and the parts "latents" [M, B, K] and "output" that
+    lead to them.
 
     A part that `replace` names has the value given there, and so has what follows from it.
     """
@@ -92,7 +93,9 @@ def directions(task: Task, params: Params) -> torch.Tensor:
 
 
 def one_layer(run: Run, models: Sequence[int]) -> dict[str, Any]:
-    """The autoencoder as explanations take it, its bias behind the decoder; inputs are taken to be always on."""
+    """The autoencoder as explanations take it, its bias behind the decoder; inputs are taken to be
+    always on.
+    """
     if (run.table.loc[list(models), "auto.activation"] != "linear").any():
         raise SuperposError("needs auto.activation=linear: latents have biases of their own")
     E, b, D = (run.tensor(name, list(models)).astype(np.float64) for name in ("E", "b", "D"))
@@ -111,11 +114,13 @@ def output_loss(task: Task, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
     return ((x - out) ** 2).sum(-1)
 
 
-def losses(task: Task, params: Params, x: torch.Tensor, extra: Params, step: int | None) -> torch.Tensor:
+def losses(
+    task: Task, params: Params, x: torch.Tensor, extra: Params, step: int | None
+) -> torch.Tensor:
     """The loss of each sample, [M, B].
 
-    The penalty of latents that cannot be negative grows over the first `WARM_UP` steps; in evaluation those that were
-    never active in training are left out.
+    The penalty of latents that cannot be negative grows over the first `WARM_UP` steps; in
+    evaluation those that were never active in training are left out.
     """
     out, parts = forward(task, params, x)
     z = parts["latents"]
@@ -132,7 +137,8 @@ def losses(task: Task, params: Params, x: torch.Tensor, extra: Params, step: int
 def after_step(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Stepped:
     """Rows of D of length 1 again, and the latents counted that are active in the batch x.
 
-    Latents that cannot be negative and were never active begin anew every `RESTART` steps, along their rows of D.
+    Latents that cannot be negative and were never active begin anew every `RESTART` steps, along
+    their rows of D.
     """
     params = dict(stepped.params)
     with torch.no_grad():
@@ -147,13 +153,18 @@ def after_step(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Step
 
 
 def _restarted(stepped: Stepped, dead: torch.Tensor) -> Stepped:
-    """The same with encoder and bias of the dead latents [M, K] as at the start, and without moments."""
+    """The same with encoder and bias of the dead latents [M, K] as at the start, and without
+    moments.
+    """
     start = {"E": stepped.params["D"].mT, "b": torch.zeros_like(stepped.params["b"])}
     masks = {"E": dead[:, None, :], "b": dead}
     return stepped._replace(
-        params=stepped.params | {name: torch.where(masks[name], start[name], stepped.params[name]) for name in masks},
-        first=stepped.first | {name: stepped.first[name].masked_fill(masks[name], 0.0) for name in masks},
-        second=stepped.second | {name: stepped.second[name].masked_fill(masks[name], 0.0) for name in masks},
+        params=stepped.params
+        | {name: torch.where(masks[name], start[name], stepped.params[name]) for name in masks},
+        first=stepped.first
+        | {name: stepped.first[name].masked_fill(masks[name], 0.0) for name in masks},
+        second=stepped.second
+        | {name: stepped.second[name].masked_fill(masks[name], 0.0) for name in masks},
     )
 
 

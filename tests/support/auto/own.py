@@ -1,4 +1,7 @@
-"""Autoencoders of inputs that a user's own function changes. Shapes: M models, B samples, D inputs."""
+"""Autoencoders of inputs that a user's own function changes.
+
+Shapes: M models, B samples, D inputs.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def with_functions(own: Own) -> Family:
-    """The family with `data` in the place of the inputs as they are. Raises `ConfigError` for other functions."""
+    """The family with `data` in the place of the inputs as they are.
+
+    Raises `ConfigError` for other functions.
+    """
     others = [name for name in own.names if name != "data"]
     if others:
         raise ConfigError(f"{others[0]}: autoencoders take no such function; allowed: data")
@@ -27,7 +33,9 @@ def with_functions(own: Own) -> Family:
         functions=own,
         replaced={"auto.noise": "data"},
         reference_only=f"only the reference engine runs functions of one's own ({own})",
-        untrainable="" if own.trainable else f"this run has functions of its own ({own}), and their text alone is kept",
+        untrainable=""
+        if own.trainable
+        else f"this run has functions of its own ({own}), and their text alone is kept",
         engines={},
         exact_loss=None,
         batch=partial(_batch, own),
@@ -39,7 +47,10 @@ def try_functions(family: Family, task: Task, device: str) -> None:
     """Calls `data` once. Raises `ConfigError` where it gives another shape."""
     x, changed = FAMILY.batch(task, 0, device), family.batch(task, 0, device)
     if changed.shape != x.shape:
-        raise ConfigError(f"data: gives {list(changed.shape)}; allowed: {list(x.shape)}, models x samples x inputs")
+        raise ConfigError(
+            f"data: gives {list(changed.shape)}; allowed: {list(x.shape)}, models x samples x "
+            "inputs"
+        )
 
 
 def _batch(own: Own, task: Task, step: int, device: str) -> torch.Tensor:

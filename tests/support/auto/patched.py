@@ -1,4 +1,7 @@
-"""What `superpos patch` replaces in autoencoders: their latents. Shapes: M models, B pairs of inputs."""
+"""What `superpos patch` replaces in autoencoders: their latents.
+
+Shapes: M models, B pairs of inputs.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,27 @@ from superpos.family import Run
 from superpos.plan.sweep import Sweep
 
 
-def patched(run: Run, models: Sequence[int], corrupt: str | None, metric: str, prompts: int) -> Patched:
+def patched(
+    run: Run, models: Sequence[int], corrupt: str | None, metric: str, prompts: int
+) -> Patched:
     """Evaluation samples x and 1 - x, of which the first two outputs are compared."""
     if corrupt is not None:
         raise ConfigError("patch.corrupt: autoencoders have no prompts")
     files = {name: run.shared(name) for name in run.folder.shared_states()}
     task = Sweep.from_json(run.plan).task(np.asarray(models), files)
-    params = {name: torch.from_numpy(run.tensor(name, models)) for name in task.structure.param_shapes}
+    params = {
+        name: torch.from_numpy(run.tensor(name, models)) for name in task.structure.param_shapes
+    }
     forward = partial(model.forward, task, params)
     clean = world.evaluation(task, range(prompts))
     other = 1 - clean
     first = torch.zeros(clean.shape[:2], dtype=torch.int64)
     pairs = Pairs(
-        forward, clean, other, measure(metric, first, first + 1, forward(clean)[0]), ("latents",), ("latents",)
+        forward,
+        clean,
+        other,
+        measure(metric, first, first + 1, forward(clean)[0]),
+        ("latents",),
+        ("latents",),
     )
     return Patched(pairs, clean, ("latents",))

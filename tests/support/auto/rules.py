@@ -14,12 +14,24 @@ def _one_of_both(density: float | None, sparsity: float | None) -> str | None:
 
 
 def _latents(
-    decoder: str, activation: str, n_latents: int, n_features: int | None, n_inputs: int | None, source: str | None
+    decoder: str,
+    activation: str,
+    n_latents: int,
+    n_features: int | None,
+    n_inputs: int | None,
+    source: str | None,
 ) -> str | None:
     if source is not None and (n_features is None or n_inputs is None):
         return None  # until the source says its sizes
-    n_features, n_inputs = n_features or DEFAULT_SIZES[N_FEATURES], n_inputs or DEFAULT_SIZES[N_INPUTS]
-    needed = {"learned": n_latents, "dictionary": n_features, "identity": n_inputs * (2 if activation == "relu" else 1)}
+    n_features, n_inputs = (
+        n_features or DEFAULT_SIZES[N_FEATURES],
+        n_inputs or DEFAULT_SIZES[N_INPUTS],
+    )
+    needed = {
+        "learned": n_latents,
+        "dictionary": n_features,
+        "identity": n_inputs * (2 if activation == "relu" else 1),
+    }
     if n_latents == needed[decoder]:
         return None
     return f"auto.n_latents: {n_latents} with auto.decoder={decoder}; allowed: {needed[decoder]}"

@@ -1,4 +1,5 @@
-"""What the keys of autoencoders mean: the density of a row, where its dictionary lies, how long it is trained.
+"""What the keys of autoencoders mean: the density of a row, where its dictionary lies, how long it
+is trained.
 
 Shapes: M models, F features (n), D inputs (d).
 """
@@ -33,7 +34,9 @@ class Settings(settings.Settings):
         values = super().structure_values(row)
         sizes = {key.rpartition(".")[2]: size for key, size in DEFAULT_SIZES.items()}
         values |= {name: size for name, size in sizes.items() if values[name] is None}
-        return values | {"steps": 0, "warmup_steps": 0} if values["decoder"] == "identity" else values
+        return (
+            values | {"steps": 0, "warmup_steps": 0} if values["decoder"] == "identity" else values
+        )
 
     def columns(self, rows: Rows) -> dict[str, Any]:
         """The filled-in columns."""
@@ -53,22 +56,35 @@ class Settings(settings.Settings):
 
     def density(self, rows: Rows) -> NDArray[np.float64]:
         """p of each row [M], whichever of the two keys was given."""
-        density, sparsity = (self.sweep.column(key, rows).astype(np.float64) for key in (DENSITY, SPARSITY))
+        density, sparsity = (
+            self.sweep.column(key, rows).astype(np.float64) for key in (DENSITY, SPARSITY)
+        )
         return np.where(np.isnan(density), np.round(1 - sparsity, 15), density)  # null is NaN
 
 
 def with_sources(sweep: Sweep, runs: Mapping[str, Run]) -> Sweep:
-    """The sweep with the sizes of its sources. Raises `ConfigError` where one has other sizes or no toy models."""
-    digests = {value.partition(":")[0] for value in sweep.values("auto.source") if value is not None}
+    """The sweep with the sizes of its sources.
+
+    Raises `ConfigError` where one has other sizes or no toy models.
+    """
+    digests = {
+        value.partition(":")[0] for value in sweep.values("auto.source") if value is not None
+    }
     given = {key: set(sweep.values(key)) for key in DEFAULT_SIZES}
     if digests - runs.keys() and any(None in values for values in given.values()):
-        raise ConfigError(f"auto.source: where {min(digests)} lies is not known; give {N_FEATURES} and {N_INPUTS}")
+        raise ConfigError(
+            f"auto.source: where {min(digests)} lies is not known; give {N_FEATURES} and {N_INPUTS}"
+        )
     sizes = {_sizes(run) for run in runs.values()}
     if len(sizes) > 1:
-        raise ConfigError(f"auto.source: runs of different sizes, {', '.join(map(str, sorted(sizes)))}")
+        raise ConfigError(
+            f"auto.source: runs of different sizes, {', '.join(map(str, sorted(sizes)))}"
+        )
     for key, size in zip(DEFAULT_SIZES, min(sizes, default=()), strict=False):
         if given[key] not in ({None}, {size}):
-            raise ConfigError(f"{key}: got {sorted(given[key], key=str)}; allowed: {size}, as auto.source has")
+            raise ConfigError(
+                f"{key}: got {sorted(given[key], key=str)}; allowed: {size}, as auto.source has"
+            )
         sweep = replace(sweep, base={**sweep.base, key: size})
     return sweep
 
@@ -95,5 +111,7 @@ def task(made: Settings, rows: Rows, shared: Shared) -> Task:
         density=made.density(rows),
         noise=column("auto.noise"),
         l1=column("train.latent_l1"),
-        dictionary=np.stack([dictionary(*sizes, source, world, shared) for source, world in worlds]),
+        dictionary=np.stack(
+            [dictionary(*sizes, source, world, shared) for source, world in worlds]
+        ),
     )

@@ -59,4 +59,8 @@ class Task(task.Task):
     def expected_shape(self, name: str) -> tuple[int, ...]:
         """The shape that a field must have."""
         structure = self.structure
-        return (len(self), structure.n_features, structure.n_inputs) if name == "dictionary" else (len(self),)
+        return (
+            (len(self), structure.n_features, structure.n_inputs)
+            if name == "dictionary"
+            else (len(self),)
+        )

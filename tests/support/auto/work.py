@@ -10,4 +10,6 @@ if TYPE_CHECKING:
 
 def work(structure: Structure) -> float:
     """Nominal operations of a training step of one model, for one sample."""
-    return 60.0 * structure.n_features + structure.n_inputs * (2.0 * structure.n_features + 12.0 * structure.n_latents)
+    return 60.0 * structure.n_features + structure.n_inputs * (
+        2.0 * structure.n_features + 12.0 * structure.n_latents
+    )

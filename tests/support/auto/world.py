@@ -1,6 +1,7 @@
 """Where autoencoders have their dictionaries and their inputs from.
 
-A dictionary is W of a toy model, or drawn at random once a run. Shapes: M models, B samples, F features, D inputs.
+A dictionary is W of a toy model, or drawn at random once a run. Shapes: M models, B samples, F
+features, D inputs.
 """
 
 from __future__ import annotations
@@ -26,10 +27,16 @@ def drawn_name(n_features: int, n_inputs: int, world: int) -> str:
 
 
 def shared(made: Settings, sources: Shared) -> dict[str, Callable[[], Arrays]]:
-    """The drawn dictionaries of a sweep, each once; no file where every model has that of another run."""
+    """The drawn dictionaries of a sweep, each once; no file where every model has that of another
+    run.
+    """
     sweep = made.sweep
     rows = np.flatnonzero(sweep.column("auto.source") == None)  # noqa: E711 - of an array
-    columns = (made.size(N_FEATURES, rows), made.size(N_INPUTS, rows), sweep.column("auto.world", rows))
+    columns = (
+        made.size(N_FEATURES, rows),
+        made.size(N_INPUTS, rows),
+        sweep.column("auto.world", rows),
+    )
     wanted = sorted(set(zip(*(column.tolist() for column in columns), strict=True)))
     return {"dictionaries": partial(_draw_all, wanted)} if wanted else {}
 
@@ -44,19 +51,27 @@ def draw_dictionary(n_features: int, n_inputs: int, world: int) -> NDArray[np.fl
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
 
-def dictionary(n_features: int, n_inputs: int, source: str | None, world: int, files: Shared) -> NDArray[np.float32]:
-    """The dictionary [F, D] of a model: W of the named model of another run (or its best), or one that was drawn."""
+def dictionary(
+    n_features: int, n_inputs: int, source: str | None, world: int, files: Shared
+) -> NDArray[np.float32]:
+    """The dictionary [F, D] of a model: W of the named model of another run (or its best), or one
+    that was drawn.
+    """
     if source is None:
         drawn: NDArray[np.float32] = files["dictionaries"][drawn_name(n_features, n_inputs, world)]
         return drawn
     digest, _, model = source.partition(":")
     kept = files[f"auto.source-{digest}"]
-    found: NDArray[np.float32] = kept["W"][np.flatnonzero(kept["model"] == int(model or kept["best"][0]))[0]]
+    found: NDArray[np.float32] = kept["W"][
+        np.flatnonzero(kept["model"] == int(model or kept["best"][0]))[0]
+    ]
     return found
 
 
 def read_source(run: Run, models: Sequence[int] | None) -> dict[str, Any]:
-    """What is kept of a run of toy models: W [M, F, D] of the models that are named, or of the best; their numbers."""
+    """What is kept of a run of toy models: W [M, F, D] of the models that are named, or of the
+    best; their numbers.
+    """
     table = run.table
     best = int(table["model"][table["loss"].idxmin()])
     chosen = [best] if models is None else sorted({*models, best})

@@ -20,7 +20,9 @@ SEED: Final = np.zeros(1, dtype=np.uint64)
 
 
 def made_of(run: Run, models: Sequence[int]) -> tuple[Structure, Mapping[str, torch.Tensor]]:
-    """The structure and the parameters [M, ...] of some circuits of one kind, in double precision."""
+    """The structure and the parameters [M, ...] of some circuits of one kind, in double
+    precision.
+    """
     structure: Structure = Sweep.from_json(run.plan).settings.structure(int(models[0]))
     names = structure.param_shapes
     return structure, {name: torch.from_numpy(run.tensor(name, models)).double() for name in names}

@@ -93,7 +93,8 @@ def _patterns(parts: dict[str, torch.Tensor]) -> Floats:
     names = [name for name in parts if name.endswith(":pattern")]
     layers = {name.partition(".")[0] for name in names}
     of_layers = [
-        torch.stack([parts[name] for name in names if name.startswith(f"{layer}.")], dim=2) for layer in sorted(layers)
+        torch.stack([parts[name] for name in names if name.startswith(f"{layer}.")], dim=2)
+        for layer in sorted(layers)
     ]
     return np.asarray(torch.stack(of_layers, dim=2).detach().numpy())
 

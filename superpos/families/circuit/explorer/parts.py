@@ -39,7 +39,9 @@ def constants() -> dict[str, Any]:
 
 
 def parts(run: Run, models: Models) -> Iterator[Part]:
-    """The parts of circuits whose tensors have equal shapes; those of one kind are patched together."""
+    """The parts of circuits whose tensors have equal shapes; those of one kind are patched
+    together.
+    """
     yield weights(run, models)
     kinds = run.table.loc[models, "circuit.kind"].to_numpy(dtype=str)
     for kind in dict.fromkeys(kinds):
@@ -60,9 +62,13 @@ def _names(structure: Structure) -> list[str]:
 
 
 def _patched(run: Run, names: list[str], rows: Models) -> Arrays:
-    """Shares [M, Q, P], in how many pairs a part is true [M, P], and what parts are called [M, P]."""
+    """Shares [M, Q, P], in how many pairs a part is true [M, P], and what parts are called [M,
+    P].
+    """
     chosen = tuple(int(row) for row in rows)
-    answers = [answer(run, chosen, Asked(**question, prompts=PROMPTS)) for question in QUESTIONS.values()]
+    answers = [
+        answer(run, chosen, Asked(**question, prompts=PROMPTS)) for question in QUESTIONS.values()
+    ]
     counted = answers[0].counted.double()
     true = (answers[0].true * counted).sum(-1) / counted.sum(-1)
     places = np.broadcast_to(np.arange(len(names), dtype=np.uint8), (len(rows), len(names)))

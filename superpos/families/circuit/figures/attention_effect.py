@@ -69,7 +69,9 @@ def _of_kind(run: Run, models: tuple[int, ...]) -> Shown:
         "its precision": of_attention.precision,
         "other attention: divergence / log 2": found.divergence.mean(axis=1) / np.log(2),
     }
-    return Shown(run.table.loc[list(models), "circuit.beta"].to_numpy(dtype=np.float64), mean, lines)
+    return Shown(
+        run.table.loc[list(models), "circuit.beta"].to_numpy(dtype=np.float64), mean, lines
+    )
 
 
 def draw(run: Run) -> Figure:

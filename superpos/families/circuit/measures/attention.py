@@ -20,7 +20,9 @@ def found(run: Run, method: str, of: Literal["precision", "recall"]) -> Measured
 
 
 def divergence(run: Run) -> Measured:
-    """How far attention can change while its head writes the same: Jensen-Shannon divergence, mean over prompts."""
+    """How far attention can change while its head writes the same: Jensen-Shannon divergence, mean
+    over prompts.
+    """
     each = [one.divergence.mean(axis=1) for one in _of(run)]
     return Measured(np.concatenate(each) if each else np.array([]))
 

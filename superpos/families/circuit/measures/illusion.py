@@ -1,4 +1,7 @@
-"""Directions that exchange an input perfectly beside the part that carries it. Values are one per circuit."""
+"""Directions that exchange an input perfectly beside the part that carries it.
+
+Values are one per circuit.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from superpos.families.sae import metrics, theory
 from superpos.families.sae.analysis.points import pair, rho
-from superpos.families.sae.analysis.worlds import cosines, decoders, densities, features, rates, world
+from superpos.families.sae.analysis.worlds import (
+    cosines,
+    decoders,
+    densities,
+    features,
+    rates,
+    world,
+)
 from superpos.families.sae.counts import edges_of
 from superpos.figures.points import Point, Run
 from superpos.maths.types import Floats
@@ -88,7 +95,8 @@ class Hedged(NamedTuple):
 
 
 def hedged(run: Run, point: Point) -> Hedged:
-    """The child's cosines of the single latents that live, with the sign in which they have the parent.
+    """The child's cosines of the single latents that live, with the sign in which they have the
+    parent.
 
     With a decoder bias a latent may stand for "no parent" just as well, with the opposite sign.
     """

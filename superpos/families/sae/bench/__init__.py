@@ -1,4 +1,6 @@
-"""The benchmark of autoencoders: beside a loop of torch modules, one batched program, and SAELens."""
+"""The benchmark of autoencoders: beside a loop of torch modules, one batched program, and
+SAELens.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How SAELens trains the same autoencoders: its own training step, one autoencoder after another.
 
-It lets the rows of D have any length, weighs the penalty by them, and clips gradients, so the losses
-that it reaches are its own. Activations are drawn as by the other torch programs.
+It lets the rows of D have any length, weighs the penalty by them, and clips gradients, so the
+losses that it reaches are its own. Activations are drawn as by the other torch programs.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def _autoencoder(task: Task, model: int) -> Any:
         )
         sae = sae_lens.JumpReLUTrainingSAE(jumprelu)
     else:
-        l1 = sae_lens.StandardTrainingSAEConfig(l1_coefficient=penalty, l1_warm_up_steps=warmup, **shape)
+        l1 = sae_lens.StandardTrainingSAEConfig(
+            l1_coefficient=penalty, l1_warm_up_steps=warmup, **shape
+        )
         sae = sae_lens.StandardTrainingSAE(l1)
     first = {name: torch.from_numpy(value[model]) for name, value in initial_params(task).items()}
     with torch.no_grad():

@@ -1,4 +1,5 @@
-"""What the page holds of autoencoders: cosines of features and latents, how often both are active, arrows.
+"""What the page holds of autoencoders: cosines of features and latents, how often both are active,
+arrows.
 
 Latents stand in the order in which they match the features, of the end of training.
 Shapes: M models, S snapshots, G features, d dimensions, m latents.
@@ -47,7 +48,9 @@ def _worlds(run: Run, models: Models) -> dict[int, World]:
     places = Sweep.from_json(run.manifest["plan"]).settings.draws(models)
     _, first, place = np.unique(places, return_index=True, return_inverse=True)
     found = [world(run, int(models[i])) for i in first]
-    return {int(model): found[at] for model, at in zip(models, place.reshape(-1).tolist(), strict=True)}
+    return {
+        int(model): found[at] for model, at in zip(models, place.reshape(-1).tolist(), strict=True)
+    }
 
 
 def _dictionaries(run: Run, rows: Models, worlds: list[World]) -> Arrays:
@@ -68,7 +71,9 @@ def _dictionaries(run: Run, rows: Models, worlds: list[World]) -> Arrays:
 
 
 def _films(run: Run, rows: Models, worlds: list[World]) -> Arrays:
-    """Cosines [M, S, G, m] at every snapshot, and the latents [M, S, m, d] where they can be drawn."""
+    """Cosines [M, S, G, m] at every snapshot, and the latents [M, S, m, d] where they can be
+    drawn.
+    """
     order = _orders(run, rows, worlds)
     D = np.take_along_axis(_numbers(run, "snapshots/D", rows), order[:, None, :, None], axis=2)
     A = np.stack([own.features for own in worlds])[:, None]
@@ -77,7 +82,9 @@ def _films(run: Run, rows: Models, worlds: list[World]) -> Arrays:
 
 
 def _orders(run: Run, rows: Models, worlds: list[World]) -> NDArray[np.intp]:
-    """Latents [M, m] in the order in which they match the features; those that never fire count as far from all."""
+    """Latents [M, m] in the order in which they match the features; those that never fire count as
+    far from all.
+    """
     alive = _numbers(run, "rate", rows) > 0
     D = _numbers(run, "D", rows)
     return np.stack([_order(own.features, D[i], alive[i]) for i, own in enumerate(worlds)])

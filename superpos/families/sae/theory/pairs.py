@@ -66,7 +66,9 @@ class Cosines(NamedTuple):
     child: Floats
 
 
-def hedging_cosines(parent: ArrayLike, child: ArrayLike, alone: ArrayLike = 0.0, n_children: ArrayLike = 1) -> Cosines:
+def hedging_cosines(
+    parent: ArrayLike, child: ArrayLike, alone: ArrayLike = 0.0, n_children: ArrayLike = 1
+) -> Cosines:
     """One latent for a parent and its children, λ → 0, with decoder bias: the principal direction.
 
     `parent`: P(P); `child`: P(C | P); `alone`: P(C | no P), of each of n equal children that

@@ -16,14 +16,19 @@ from superpos.maths.types import Floats
 _SPREADING_STEPS = 300
 
 
-def dictionary(kind: str, cosine: float, n_features: int, n_dims: int, seed: int) -> NDArray[np.float32]:
+def dictionary(
+    kind: str, cosine: float, n_features: int, n_dims: int, seed: int
+) -> NDArray[np.float32]:
     """Unit rows [G, d], a function of the world's seed.
 
-    `orthonormal` (G ≤ d): rows of a random rotation. `sphere`: uniform on the sphere, independent. `cosine`: any two
-    rows have the cosine c. More than d rows cannot all have it: theirs are spread about c as narrowly as gradient
-    descent on Σ (cos − c)² makes them, as SAELens' `orthogonalize_embeddings` does.
+    `orthonormal` (G ≤ d): rows of a random rotation. `sphere`: uniform on the sphere, independent.
+    `cosine`: any two rows have the cosine c. More than d rows cannot all have it: theirs are spread
+    about c as narrowly as gradient descent on Σ (cos − c)² makes them, as SAELens'
+    `orthogonalize_embeddings` does.
     """
-    random = normals(np.array([seed], dtype=np.uint64), Purpose.DICTIONARY, 0, (n_features, n_dims))[0]
+    random = normals(
+        np.array([seed], dtype=np.uint64), Purpose.DICTIONARY, 0, (n_features, n_dims)
+    )[0]
     if kind == "orthonormal":
         rows = _rotation(random)
     elif kind == "sphere":
@@ -42,7 +47,9 @@ def unit(rows: Floats) -> Floats:
 
 
 def _rotation(random: Floats) -> Floats:
-    """Orthonormal rows [G, d] of normal ones, uniformly distributed: signs of the triangular factor are fixed."""
+    """Orthonormal rows [G, d] of normal ones, uniformly distributed: signs of the triangular factor
+    are fixed.
+    """
     columns, triangle = np.linalg.qr(random.T)
     rows: Floats = (columns * np.sign(np.diag(triangle))).T
     return rows

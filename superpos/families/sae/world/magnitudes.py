@@ -15,9 +15,11 @@ def share_above_zero(kind: str, sigma: float) -> float:
 
 
 def magnitudes(kind: str, sigma: float, level: torch.Tensor) -> torch.Tensor:
-    """Magnitudes (float32) of uniform numbers in (0, 1) (float64) of any shape, by the inverse distribution function.
+    """Magnitudes (float32) of uniform numbers in (0, 1) (float64) of any shape, by the inverse
+    distribution function.
 
-    `one`: 1. `uniform`: on [0, 1]. `normal`: 1 + σN, cut at 0. `abs_normal`: |N|. `lognormal`: exp(σN).
+    `one`: 1. `uniform`: on [0, 1]. `normal`: 1 + σN, cut at 0. `abs_normal`: |N|. `lognormal`:
+    exp(σN).
     """
     import torch
 

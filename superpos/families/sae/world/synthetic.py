@@ -25,7 +25,9 @@ DEFAULT_SIGMA = 0.25
 DEFAULT_STRENGTH = {"low_rank": 0.5, "pairs": 0.9}
 PAIRS_CORRELATED = 0.7
 LEAST_OF_PAIRS = 1 / 3
-"""Of correlation=pairs: the share of pairs that are correlated, and their least correlation over the greatest."""
+"""Of correlation=pairs: the share of pairs that are correlated, and their least correlation over
+the greatest.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,26 +51,39 @@ class Synthetic:
         """Every feature, [G]."""
         return np.ones(len(self.features), dtype=np.bool_)
 
-    def codes(self, evaluation: bool, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
+    def codes(
+        self, evaluation: bool, step: int, samples: range, device: str = "cpu"
+    ) -> torch.Tensor:
         """How active each feature is in a contiguous range of samples [B, G], float32."""
         words = self._draws(_stream(evaluation), step, samples, self.law.n_words, device)
         if isinstance(self.law, activity.Independent):  # the same word decides and is the magnitude
             level = self.law.levels(words)
         else:
             purpose = _stream(evaluation) + Purpose.MAGNITUDE
-            level = activity.uniforms(self._draws(purpose, step, samples, len(self.features), device))
+            level = activity.uniforms(
+                self._draws(purpose, step, samples, len(self.features), device)
+            )
         active = self.law.active(words)
         level = torch.where(active, level, 0.5)  # any number at which the magnitude is finite
         return torch.where(active, magnitudes(self.magnitude, self.sigma, level), 0.0)
 
     def activations(
-        self, evaluation: bool, step: int, samples: range, device: str = "cpu", codes: torch.Tensor | None = None
+        self,
+        evaluation: bool,
+        step: int,
+        samples: range,
+        device: str = "cpu",
+        codes: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The activations x of these samples [B, d], float32; `codes` are theirs, where they are drawn already."""
+        """The activations x of these samples [B, d], float32; `codes` are theirs, where they are
+        drawn already.
+        """
         codes = self.codes(evaluation, step, samples, device) if codes is None else codes
         x = codes @ torch.from_numpy(self.features).to(device)
         if self.noise:
-            words = self._draws(_stream(evaluation) + Purpose.NOISE, step, samples, x.shape[1], device)
+            words = self._draws(
+                _stream(evaluation) + Purpose.NOISE, step, samples, x.shape[1], device
+            )
             x = x + (self.noise * activity.gaussians(words)).float()
         return x
 
@@ -81,9 +96,13 @@ def _stream(evaluation: bool) -> Purpose:
 
 
 def synthetic(values: Mapping[str, Any], features: NDArray[np.float32]) -> Synthetic:
-    """The world of the values of the keys world.*, by their last parts, and of its dictionary [G, d]."""
+    """The world of the values of the keys world.*, by their last parts, and of its dictionary [G,
+    d].
+    """
     sigma = DEFAULT_SIGMA if values["sigma"] is None else values["sigma"]
-    return Synthetic(values["seed"], features, _law(values), values["magnitude"], sigma, values["noise"])
+    return Synthetic(
+        values["seed"], features, _law(values), values["magnitude"], sigma, values["noise"]
+    )
 
 
 def kind_of(values: Mapping[str, Any]) -> Activity:
@@ -92,7 +111,9 @@ def kind_of(values: Mapping[str, Any]) -> Activity:
         return "exactly"
     if values["tree"] is not None:
         return "tree"
-    return "copula" if values["rho"] is not None or values["correlation"] != "none" else "independent"
+    return (
+        "copula" if values["rho"] is not None or values["correlation"] != "none" else "independent"
+    )
 
 
 def _law(values: Mapping[str, Any]) -> activity.Law:
@@ -104,11 +125,17 @@ def _law(values: Mapping[str, Any]) -> activity.Law:
         named = nodes(values["tree"])
         return _tree(named, _frequencies(values, n - len(named)))
     density = _frequencies(values, n)
-    return activity.Independent(density) if kind == "independent" else activity.Copula(density, _mix(values, n))
+    return (
+        activity.Independent(density)
+        if kind == "independent"
+        else activity.Copula(density, _mix(values, n))
+    )
 
 
 def _frequencies(values: Mapping[str, Any], n: int) -> Floats:
-    """p [n] of the features that follow world.frequency; a log-uniform law has them in random order."""
+    """p [n] of the features that follow world.frequency; a log-uniform law has them in random
+    order.
+    """
     if n == 0:
         return np.zeros(0)
     shape = [values[name] for name in ("exponent", "decay", "last")]
@@ -121,7 +148,9 @@ def _frequencies(values: Mapping[str, Any], n: int) -> Floats:
 
 def _tree(named: list[Node], others: Floats) -> activity.Tree:
     """The law of the features of a tree, then of others that are independent."""
-    alone = [Node(-1, len(named) + g, (1 - p, 1.0), (1.0, 1.0)) for g, p in enumerate(others.tolist())]
+    alone = [
+        Node(-1, len(named) + g, (1 - p, 1.0), (1.0, 1.0)) for g, p in enumerate(others.tolist())
+    ]
     every = [*named, *alone]
     return activity.Tree(
         np.array([node.parent for node in every], dtype=np.intp),
@@ -136,7 +165,9 @@ def _words(intervals: list[tuple[float, float]]) -> NDArray[np.int64]:
 
 
 def _mix(values: Mapping[str, Any], n: int) -> Floats:
-    """How independent normals make those of the copula: by the correlations that are given, or random ones."""
+    """How independent normals make those of the copula: by the correlations that are given, or
+    random ones.
+    """
     rho = values["rho"]
     if rho is not None:
         return activity.symmetric_root(_matrix(rho))
@@ -157,7 +188,9 @@ def _matrix(rho: tuple[Any, ...]) -> Floats:
 
 
 def random_pairs(values: Mapping[str, Any], n: int, strength: float) -> Floats:
-    """A symmetric matrix with unit diagonal: some pairs have ± a correlation up to `strength`, the others 0."""
+    """A symmetric matrix with unit diagonal: some pairs have ± a correlation up to `strength`, the
+    others 0.
+    """
     seed = np.array([values["seed"]], dtype=np.uint64)
     word = draws(seed, Purpose.LAW, 2, range(n), n)[0].numpy() / RANGE
     size = draws(seed, Purpose.LAW, 3, range(n), n)[0].numpy() / RANGE

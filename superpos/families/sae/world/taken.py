@@ -1,4 +1,5 @@
-"""The world of another run's model: its hidden activations on its own data, and where its features lie in them.
+"""The world of another run's model: its hidden activations on its own data, and where its features
+lie in them.
 
 Shapes: B samples, G features, d dimensions.
 """
@@ -36,7 +37,9 @@ class Taken:
     def features(self) -> NDArray[np.float32]:
         """Where the features lie in the hidden layer [G, d]; of any length."""
         assert self.family.directions is not None
-        found: NDArray[np.float32] = self.family.directions(self.task, self._tensors("cpu"))[0].numpy()
+        found: NDArray[np.float32] = self.family.directions(self.task, self._tensors("cpu"))[
+            0
+        ].numpy()
         return found
 
     @property
@@ -57,14 +60,25 @@ class Taken:
         """Whether inputs are below 0 in the first samples of the evaluation stream."""
         return bool((self.codes(True, 0, range(_COUNTED)) < 0).any())
 
-    def codes(self, evaluation: bool, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
-        """The model's inputs in a contiguous range of samples [B, G], float32: how active each feature is."""
+    def codes(
+        self, evaluation: bool, step: int, samples: range, device: str = "cpu"
+    ) -> torch.Tensor:
+        """The model's inputs in a contiguous range of samples [B, G], float32: how active each
+        feature is.
+        """
         return self._inputs(evaluation, step, samples, device)[0]
 
     def activations(
-        self, evaluation: bool, step: int, samples: range, device: str = "cpu", codes: torch.Tensor | None = None
+        self,
+        evaluation: bool,
+        step: int,
+        samples: range,
+        device: str = "cpu",
+        codes: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The hidden activations x of these samples [B, d], float32; `codes` are theirs, where drawn already."""
+        """The hidden activations x of these samples [B, d], float32; `codes` are theirs, where
+        drawn already.
+        """
         inputs = self._inputs(evaluation, step, samples, device) if codes is None else codes[None]
         with torch.no_grad():
             _, parts = self.family.forward(self.task, self._tensors(device), inputs)
@@ -90,7 +104,9 @@ class Taken:
             found: torch.Tensor = self.family.sample(self.task, samples, device)
             return found
         structure = replace(self.task.structure, batch_size=samples.stop)
-        inputs: torch.Tensor = self.family.batch(replace(self.task, structure=structure), step, device)
+        inputs: torch.Tensor = self.family.batch(
+            replace(self.task, structure=structure), step, device
+        )
         return inputs[:, samples.start :]
 
     def _tensors(self, device: str) -> dict[str, torch.Tensor]:

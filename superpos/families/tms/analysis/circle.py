@@ -1,4 +1,5 @@
-"""Features on a circle: whether weights follow their covariance or stand opposite to each other (Prieto et al. 2026).
+"""Features on a circle: whether weights follow their covariance or stand opposite to each other
+(Prieto et al. 2026).
 
 G = W W^T. Shapes: F features (n), H hidden.
 """
@@ -33,13 +34,16 @@ def off_diagonal(symmetric: Floats) -> Floats:
 
 
 def follows_covariance(W: Floats, sharpness: float) -> float:
-    """Correlation of G_ij with the covariance of features i and j on a circle of all, i < j; 0 where G is constant."""
+    """Correlation of G_ij with the covariance of features i and j on a circle of all, i < j; 0
+    where G is constant.
+    """
     ours, theirs = off_diagonal(W @ W.T), off_diagonal(covariance(len(W), sharpness))
     return float(np.corrcoef(ours, theirs)[0, 1]) if np.ptp(ours) else 0.0
 
 
 def in_order(W: Floats) -> float:
-    """Share of features whose next one, by the angle in the two greatest components, is a neighbour of theirs.
+    """Share of features whose next one, by the angle in the two greatest components, is a neighbour
+    of theirs.
 
     Components are those of the rows of W about their mean.
     """
@@ -51,7 +55,9 @@ def in_order(W: Floats) -> float:
 
 
 def most_opposite(W: Floats) -> float:
-    """Mean over features of the smallest cosine with another one; -1 where each has one opposite to it."""
+    """Mean over features of the smallest cosine with another one; -1 where each has one opposite to
+    it.
+    """
     unit = directions(W)
     cosines = unit @ unit.T
     np.fill_diagonal(cosines, np.inf)
@@ -66,4 +72,8 @@ def reason(run: Run) -> str | None:
     table = healthy(run.table)
     if table.empty:
         return NOTHING
-    return None if (table["model.n_features"] == table["data.set_size"]).all() else "needs one set of all features"
+    return (
+        None
+        if (table["model.n_features"] == table["data.set_size"]).all()
+        else "needs one set of all features"
+    )

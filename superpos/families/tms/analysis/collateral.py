@@ -1,12 +1,15 @@
-"""What patches of the hidden layer do to outputs, beside the change of one input that they stand for.
+"""What patches of the hidden layer do to outputs, beside the change of one input that they stand
+for.
 
-A patch is meant to exchange feature i of an input x for that of another, x'. Three ways, from coarse to true:
+A patch is meant to exchange feature i of an input x for that of another, x'. Three ways, from
+coarse to true:
 
     neuron     the hidden unit on which W_i is largest takes its value on x'
     direction  the part of h along W_i does: h + Ŵ_i Ŵ_iᵀ(h' − h)
     input      x_i itself does: h + (x_i' − x_i) W_i
 
-and ablations of hidden units, which are set to 0, to their mean, or to their value on another input.
+and ablations of hidden units, which are set to 0, to their mean, or to their value on another
+input.
 
 Shapes: M models of one setting, B pairs, n features, m hidden units.
 """
@@ -70,25 +73,37 @@ def _moved(models: list[int], known: Known, patch: Patch) -> Moved:
         else:
             largest = np.abs(row).argmax(-1)[..., None] == np.arange(h.shape[-1])
             patched = np.where(largest, there, h)
-        after, right = (layers.activate(one @ layers.W2.mT + layers.b[:, None]) for one in (patched, meant))
+        after, right = (
+            layers.activate(one @ layers.W2.mT + layers.b[:, None]) for one in (patched, meant)
+        )
         wanted[:, i] = ((right - before)[..., i] ** 2).sum(-1)
         missed[:, i] = ((after - right)[..., i] ** 2).sum(-1)
         change = ((after - before) ** 2).sum(1)
         others[:, i] = change.sum(-1) - change[:, i]
     represented = dimensionality.feature_norms(layers.W1) > PRESENT
-    return Moved(np.array(models), 1 - _ratio(missed, wanted, represented), _ratio(others, wanted, represented))
+    return Moved(
+        np.array(models),
+        1 - _ratio(missed, wanted, represented),
+        _ratio(others, wanted, represented),
+    )
 
 
 def _ratio(power: Floats, wanted: Floats, there: NDArray[np.bool_]) -> Floats:
-    """Sums over the features that are represented and whose output should move, [M]; NaN where none should."""
+    """Sums over the features that are represented and whose output should move, [M]; NaN where none
+    should.
+    """
     counted = there & (wanted > 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray((power * counted).sum(-1) / (wanted * counted).sum(-1))
 
 
 def ablated(run: Run, models: Collection[int], ablation: Ablation) -> Floats:
-    """Mean power [M] by which outputs move when one hidden unit is ablated, summed over units and outputs."""
-    return np.concatenate([_ablated(known_models(run, block), ablation) for block in _blocks(run, models)])
+    """Mean power [M] by which outputs move when one hidden unit is ablated, summed over units and
+    outputs.
+    """
+    return np.concatenate(
+        [_ablated(known_models(run, block), ablation) for block in _blocks(run, models)]
+    )
 
 
 def _ablated(known: Known, ablation: Ablation) -> Floats:
@@ -96,7 +111,11 @@ def _ablated(known: Known, ablation: Ablation) -> Floats:
     clean, other = (data(known.density, PAIRS, known.set_size, seed) for seed in (0, 1))
     h = clean @ layers.W1
     before = layers.activate(h @ layers.W2.mT + layers.b[:, None])
-    values = {"zero": 0 * h, "mean": h.mean(axis=1, keepdims=True) + 0 * h, "resample": other @ layers.W1}[ablation]
+    values = {
+        "zero": 0 * h,
+        "mean": h.mean(axis=1, keepdims=True) + 0 * h,
+        "resample": other @ layers.W1,
+    }[ablation]
     total = np.zeros(len(layers))
     for k in range(h.shape[-1]):
         here = np.where(np.arange(h.shape[-1]) == k, values, h)

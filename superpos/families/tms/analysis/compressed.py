@@ -1,7 +1,9 @@
-"""max(x, 0) of many features by few neurons: which features are computed, how evenly, and by which neurons.
+"""max(x, 0) of many features by few neurons: which features are computed, how evenly, and by which
+neurons.
 
-Compressed computation (Braun et al. 2025, Bhagat et al. 2026). With W1, W2 [F, H] and no bias, neuron k alone gives
-output i the share W1_ik⁺ W2_ik of a positive x_i. Shapes: F features (n), H neurons (m), B samples.
+Compressed computation (Braun et al. 2025, Bhagat et al. 2026). With W1, W2 [F, H] and no bias,
+neuron k alone gives output i the share W1_ik⁺ W2_ik of a positive x_i. Shapes: F features (n), H
+neurons (m), B samples.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ def response(W1: Floats, W2: Floats) -> Floats:
 
 
 def neurons_a_feature(W1: Floats, W2: Floats) -> Floats:
-    """Participation ratio [F] of the neurons that a feature uses, (Σ c²)² / Σ c⁴; NaN for one that uses none."""
+    """Participation ratio [F] of the neurons that a feature uses, (Σ c²)² / Σ c⁴; NaN for one that
+    uses none.
+    """
     square = codes(W1, W2) ** 2
     with np.errstate(invalid="ignore"):
         ratio: Floats = square.sum(axis=1) ** 2 / (square**2).sum(axis=1)

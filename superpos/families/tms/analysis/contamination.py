@@ -1,8 +1,10 @@
-"""What a patch along the direction of one feature carries of the others (superposition read as contamination).
+"""What a patch along the direction of one feature carries of the others (superposition read as
+contamination).
 
-A patch copies the part of another input's hidden activation along Ŵ_i: h + Ŵ_i Ŵ_iᵀ(h' − h). What was meant is
-h + (x_i' − x_i) W_i; the rest is Σ_{j≠i} (Ŵ_i·W_j)(x_j' − x_j) along Ŵ_i. For independent features of equal variance
-its power is (1/D_i − 1) times that of what was meant, with the paper's dimensionality D_i.
+A patch copies the part of another input's hidden activation along Ŵ_i: h + Ŵ_i Ŵ_iᵀ(h' − h). What
+was meant is h + (x_i' − x_i) W_i; the rest is Σ_{j≠i} (Ŵ_i·W_j)(x_j' − x_j) along Ŵ_i. For
+independent features of equal variance its power is (1/D_i − 1) times that of what was meant, with
+the paper's dimensionality D_i.
 
 Shapes: K features of all models.
 """
@@ -36,7 +38,9 @@ class Contamination(NamedTuple):
 
 
 def contamination(run: Run, models: Collection[int] | None = None) -> Contamination:
-    """Every represented feature of some models of a run, or of all healthy ones; their features have one density."""
+    """Every represented feature of some models of a run, or of all healthy ones; their features
+    have one density.
+    """
     found = []
     for point in points(run):
         chosen = np.array([i for i in point.models if models is None or i in models], dtype=np.intp)

@@ -1,4 +1,5 @@
-"""Finite data sets: what is memorised and what generalises, against the number of points (Henighan et al. 2023).
+"""Finite data sets: what is memorised and what generalises, against the number of points (Henighan
+et al. 2023).
 
 Shapes: T data points, F features (n), H hidden (m).
 """
@@ -64,4 +65,8 @@ def reason(run: Run) -> str | None:
     if table[N_POINTS].isna().any():
         return f"needs {N_POINTS} in every model"
     sizes = table[N_POINTS].nunique()
-    return None if sizes >= MIN_SIZES else f"needs {MIN_SIZES} sizes of the data set at least, found {sizes}"
+    return (
+        None
+        if sizes >= MIN_SIZES
+        else f"needs {MIN_SIZES} sizes of the data set at least, found {sizes}"
+    )

@@ -1,4 +1,5 @@
-"""How a component of a feature graph is drawn: places of its features, colour and name of its shape.
+"""How a component of a feature graph is drawn: places of its features, colour and name of its
+shape.
 
 Shapes: K features of one component, H hidden (m).
 """

@@ -1,4 +1,5 @@
-"""What random forests credit inputs with that are fitted to noisy outputs, beside what the inputs do.
+"""What random forests credit inputs with that are fitted to noisy outputs, beside what the inputs
+do.
 
 Shapes: M models of one shape, n features.
 """
@@ -38,7 +39,8 @@ def importances(run: Run, models: Sequence[int], method: Method) -> Floats:
 
 
 def shares_of_others(importance: Floats) -> Floats:
-    """The share of each input in the importance for an output, the mean over outputs that are not its own, [M, n].
+    """The share of each input in the importance for an output, the mean over outputs that are not
+    its own, [M, n].
 
     Outputs that nothing is important for are left out.
     """

@@ -1,4 +1,6 @@
-"""The share of a dimension that a feature of each ideal shape has (TMS, "Feature dimensionality")."""
+"""The share of a dimension that a feature of each ideal shape has (TMS, "Feature
+dimensionality").
+"""
 
 from __future__ import annotations
 
@@ -23,5 +25,7 @@ def lines_found(values: Floats) -> dict[str, metrics.LineCounts]:
     """The polytopes at whose fraction the values of D_i stand out, with the counts that say so."""
     shapes = {name: value for name, (value, _) in FRACTIONS.items() if name != NO_SHAPE}
     return {
-        name: metrics.line_counts(values, value) for name, value in shapes.items() if metrics.stands_out(values, value)
+        name: metrics.line_counts(values, value)
+        for name, value in shapes.items()
+        if metrics.stands_out(values, value)
     }

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from superpos.maths.types import Floats
 
 MAX_FEATURES: Final = 16  # of a model whose hull is drawn
-_FLAT: Final = np.cos(np.deg2rad(15.0))  # two triangles of a hull that bend less than that are one face
+# two triangles of a hull that bend less than that are one face
+_FLAT: Final = np.cos(np.deg2rad(15.0))
 _THIN: Final = 0.1  # share of the widest extent below which points span no further dimension
 
 
@@ -27,11 +28,15 @@ class Hull(NamedTuple):
 
 
 def _wire(joined: NDArray[np.intp]) -> Hull:
-    return Hull(joined, np.zeros(len(joined), dtype=np.bool_), np.zeros((0, 3), dtype=np.intp), np.zeros(0))
+    return Hull(
+        joined, np.zeros(len(joined), dtype=np.bool_), np.zeros((0, 3), dtype=np.intp), np.zeros(0)
+    )
 
 
 def hull(place: Floats) -> Hull:
-    """The hull of points [K, 3]: edges that are not inside a flat face; a polygon or a line where all is flat."""
+    """The hull of points [K, 3]: edges that are not inside a flat face; a polygon or a line where
+    all is flat.
+    """
     from scipy.spatial import ConvexHull  # slow to import
 
     centred = place - place.mean(axis=0)

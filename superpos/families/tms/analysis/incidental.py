@@ -1,8 +1,9 @@
-"""Neurons that features share by chance, where there are more neurons than features (Lecomte et al. 2023).
+"""Neurons that features share by chance, where there are more neurons than features (Lecomte et al.
+2023).
 
-With an L1 penalty each feature ends on the one neuron that it happened to begin best on, with either sign. Features of
-one sign push each other away, those of opposite signs stay: a neuron is shared where both signs begin on it.
-Shapes: F features (n), H neurons (m).
+With an L1 penalty each feature ends on the one neuron that it happened to begin best on, with
+either sign. Features of one sign push each other away, those of opposite signs stay: a neuron is
+shared where both signs begin on it. Shapes: F features (n), H neurons (m).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from superpos.figures.points import NOTHING, Run, all_equal
 from superpos.maths.types import Floats
 from superpos.store.rows import healthy
 
-LARGE: Final = 0.8  # of a weight: one that carries its feature alone is near 1 (Lecomte et al. 2023)
+# of a weight: one that carries its feature alone is near 1 (Lecomte et al. 2023)
+LARGE: Final = 0.8
 MIN_WIDTHS: Final = 2
 PLAIN: Final = {
     "model.tied": True,
@@ -44,9 +46,11 @@ def shared(W: Floats) -> NDArray[np.bool_]:
 
 
 def by_chance(n_features: int, n_hidden: ArrayLike) -> Floats:
-    """The number of neurons on which both signs begin, m (1 - (1 - 1/(2m))^n)^2; features choose by themselves.
+    """The number of neurons on which both signs begin, m (1 - (1 - 1/(2m))^n)^2; features choose by
+    themselves.
 
-    Its limit for many neurons is `in_the_limit`. How many features of either sign a neuron has is taken as independent.
+    Its limit for many neurons is `in_the_limit`. How many features of either sign a neuron has is
+    taken as independent.
     """
     m = np.asarray(n_hidden, dtype=np.float64)
     return np.asarray(m * (1 - (1 - 1 / (2 * m)) ** n_features) ** 2)
@@ -68,4 +72,8 @@ def reason(run: Run) -> str | None:
     if (table["model.n_features"] != table["data.set_size"]).any():
         return "needs one set of all features"
     widths = table["model.n_hidden"].nunique()
-    return None if widths >= MIN_WIDTHS else f"needs {MIN_WIDTHS} widths (model.n_hidden) at least, found {widths}"
+    return (
+        None
+        if widths >= MIN_WIDTHS
+        else f"needs {MIN_WIDTHS} widths (model.n_hidden) at least, found {widths}"
+    )

@@ -1,7 +1,7 @@
 """Interference weights: what every entry of U = W W^T is worth (Olah, Turner and Conerly 2025).
 
-U is seen as weights from features to features. The cost of U_ij is how much the loss of output i rises when that one
-entry is 0. Shapes: M models, B samples, F features.
+U is seen as weights from features to features. The cost of U_ij is how much the loss of output i
+rises when that one entry is 0. Shapes: M models, B samples, F features.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def interference(W: Floats) -> Floats:
 
 
 def costs(W: Floats, b: Floats, X: Floats, importance: Floats) -> Floats:
-    """Rise of the loss [F, F] when U_ij alone is 0, a mean over samples X [B, F]; `W` [F, H], `b`, `importance` [F]."""
+    """Rise of the loss [F, F] when U_ij alone is 0, a mean over samples X [B, F]; `W` [F, H], `b`,
+    `importance` [F].
+    """
     U = interference(W)
     before = X @ U.T + b
     loss = np.square(X - np.maximum(before, 0))

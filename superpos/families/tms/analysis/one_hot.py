@@ -1,4 +1,5 @@
-"""Models of one feature at a time beside their energy levels: where they end, where they rest, which way they go.
+"""Models of one feature at a time beside their energy levels: where they end, where they rest,
+which way they go.
 
 Chen et al. 2023; the levels are `theory.one_hot_levels`. Shapes: M models, S snapshots, L levels.
 """
@@ -17,7 +18,8 @@ from superpos.maths.types import Floats
 
 NEAR: Final = 0.01  # relative distance of a loss that is at a level
 FLAT: Final = 0.003  # relative change of the loss in 1% of training, at most, while a model rests
-ABOVE: Final = 0.02  # relative distance from the last loss, at least: what rests at the end is no plateau
+# relative distance from the last loss, at least: what rests at the end is no plateau
+ABOVE: Final = 0.02
 PLAIN: Final = {
     "model.tied": True,
     "model.n_hidden": 2,
@@ -53,11 +55,17 @@ def reason(run: Run) -> str | None:
     features = table["model.n_features"]
     if (features != table["data.set_size"]).any():
         return "needs one set of all features"
-    return None if features.min() >= theory.FEWEST_SIDES else f"needs {theory.FEWEST_SIDES} features at least"
+    return (
+        None
+        if features.min() >= theory.FEWEST_SIDES
+        else f"needs {theory.FEWEST_SIDES} features at least"
+    )
 
 
 def nearest(loss: Floats, levels: Sequence[theory.Level]) -> tuple[NDArray[np.intp], Floats]:
-    """The nearest level of each loss [...], an index, and its distance relative to the level; of levels above 0."""
+    """The nearest level of each loss [...], an index, and its distance relative to the level; of
+    levels above 0.
+    """
     energy = np.array([level.loss for level in levels])
     distance = np.abs(loss[..., None] / energy - 1)
     return distance.argmin(axis=-1), distance.min(axis=-1)
@@ -73,7 +81,9 @@ def losses(run: Run, models: Sequence[int] | NDArray[np.intp]) -> Floats:
 
 
 def rests(loss: Floats) -> Rests:
-    """Where the losses [M, S] stay before their end; a change is taken over two snapshots, per 1% of training."""
+    """Where the losses [M, S] stay before their end; a change is taken over two snapshots, per 1%
+    of training.
+    """
     steps = loss.shape[1] - 1
     if steps < 2:
         return Rests(np.zeros(0, dtype=np.intp), np.zeros(0))
@@ -84,7 +94,9 @@ def rests(loss: Floats) -> Rests:
 
 
 def chance(found: Rests, levels: Sequence[theory.Level]) -> float:
-    """Share at a level of losses that are even in their logarithm over the range of those found; NaN for none."""
+    """Share at a level of losses that are even in their logarithm over the range of those found;
+    NaN for none.
+    """
     if not len(found.loss):
         return np.nan
     drawn = np.geomspace(found.loss.min(), found.loss.max(), 10_001)
@@ -92,7 +104,9 @@ def chance(found: Rests, levels: Sequence[theory.Level]) -> float:
 
 
 def paths(loss: Floats, levels: Sequence[theory.Level]) -> list[tuple[int, ...]]:
-    """The levels at which each model of losses [M, S] rests, in order, and the one at which it ends; [] off levels."""
+    """The levels at which each model of losses [M, S] rests, in order, and the one at which it
+    ends; [] off levels.
+    """
     found = rests(loss)
     ends = np.column_stack(nearest(loss[:, -1], levels))
     result = []

@@ -1,7 +1,8 @@
-"""The grids behind a phase diagram: trained models, candidate theory, exact minima, and how far they agree.
+"""The grids behind a phase diagram: trained models, candidate theory, exact minima, and how far
+they agree.
 
-Shapes: R relative importances (ascending), P densities (descending), K seeds, n features, m hidden dimensions.
-The feature that counts is the last one: its importance is what is swept.
+Shapes: R relative importances (ascending), P densities (descending), K seeds, n features, m hidden
+dimensions. The feature that counts is the last one: its importance is what is swept.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ class Models(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """How the trained models compare with the exact minima; shares of the cells or models that are known."""
+    """How the trained models compare with the exact minima; shares of the cells or models that are
+    known.
+    """
 
     cells: int
     seeds: int
@@ -114,7 +117,9 @@ def trained(run: Run) -> tuple[Grid, Models]:
 
 
 def candidate(grid: Grid, n_features: int) -> Phase:
-    """The paper's theory: the phase of the candidate with the lowest loss, in the pure colour of the key."""
+    """The paper's theory: the phase of the candidate with the lowest loss, in the pure colour of
+    the key.
+    """
     label = theory.candidate_phase(grid.density[None, :], grid.importance[:, None], n_features)
     return Phase((label > 0).astype(np.float64), (label > 1).astype(np.float64), label)
 
@@ -125,7 +130,9 @@ def exact(grid: Grid, n_features: int) -> tuple[Phase, Floats]:
     return phase_of(minimum.W), minimum.loss
 
 
-def agreement(models: Models, best: Phase, minimum: Phase, minimum_loss: Floats, grid: Grid) -> Agreement:
+def agreement(
+    models: Models, best: Phase, minimum: Phase, minimum_loss: Floats, grid: Grid
+) -> Agreement:
     """Trained against exact: phases cell by cell, losses model by model."""
     known = best.label != UNKNOWN
     same = np.asarray(best.label == minimum.label)[known]
@@ -155,10 +162,14 @@ def map_reason(run: Run) -> str | None:
     if set(chosen[0].varied) != {IMPORTANCE, DENSITY}:
         return "needs a sweep of importance.last and the density, and of nothing else but seeds"
     sides = [len({point.varied[key] for point in chosen}) for key in (IMPORTANCE, DENSITY)]
-    return None if min(sides) >= MIN_SIDE else f"needs at least {MIN_SIDE} values of importance.last and of the density"
+    return (
+        None
+        if min(sides) >= MIN_SIDE
+        else f"needs at least {MIN_SIDE} values of importance.last and of the density"
+    )
 
 
-# --- as it is shown ---------------------------------------------------------------------------------------------------
+# --- as it is shown -------------------------------------------------------------------------------
 
 
 def edges(centres: Floats) -> Floats:
@@ -172,16 +183,22 @@ def edges(centres: Floats) -> Floats:
 def outline(label: NDArray[np.int8], grid: Grid) -> list[Floats]:
     """Segments [2, 2] of (p, r) along the cell edges where the phase changes."""
     x, y = edges(grid.density), edges(grid.importance)
-    level = [np.array([[x[j], y[i + 1]], [x[j + 1], y[i + 1]]]) for i, j in np.argwhere(label[1:] != label[:-1])]
+    level = [
+        np.array([[x[j], y[i + 1]], [x[j + 1], y[i + 1]]])
+        for i, j in np.argwhere(label[1:] != label[:-1])
+    ]
     upright = np.argwhere(label[:, 1:] != label[:, :-1])
     return level + [np.array([[x[j + 1], y[i]], [x[j + 1], y[i + 1]]]) for i, j in upright]
 
 
 def caption(found: Agreement) -> str:
-    """The comparison in words, with the share of agreeing cells and how often the best basin was found."""
+    """The comparison in words, with the share of agreeing cells and how often the best basin was
+    found.
+    """
     best = f"best of {found.seeds} seeds" if found.seeds > 1 else "one seed"
     lines = [
-        f"Line: boundary of the exact minimum. Trained ({best}) is in the same phase in {percent(found.agree)} of "
+        f"Line: boundary of the exact minimum. Trained ({best}) is in the same phase in "
+        f"{percent(found.agree)} of "
         f"{found.cells:,} cells" + _far(found) + ".",
         f"{percent(found.seeds_found)} of the models reach a loss within 1% of the exact minimum",
     ]
@@ -199,4 +216,7 @@ def _far(found: Agreement) -> str:
     """The share away from the boundary, where that is another one."""
     if found.far in (0, found.cells):
         return ""
-    return f",\nand in {percent(found.agree_far)} of the {found.far:,} cells more than 10% from that boundary"
+    return (
+        f",\nand in {percent(found.agree_far)} of the {found.far:,} cells more than 10% from that "
+        "boundary"
+    )

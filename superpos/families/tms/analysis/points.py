@@ -1,4 +1,5 @@
-"""Points of a sweep of toy models: density, size, importance, and what their models were trained on.
+"""Points of a sweep of toy models: density, size, importance, and what their models were trained
+on.
 
 Shapes: F features (n), H hidden (m).
 """

@@ -1,4 +1,5 @@
-"""Share of represented features and loss against the width, one curve for each number of active features.
+"""Share of represented features and loss against the width, one curve for each number of active
+features.
 
 Guo, Liu and Gore 2026. Shapes: P widths.
 """
@@ -47,7 +48,9 @@ class Curve(NamedTuple):
 
     @property
     def critical(self) -> float:
-        """The width at which the share first passes `ALL`, even in ln m between widths; NaN where it does not."""
+        """The width at which the share first passes `ALL`, even in ln m between widths; NaN where
+        it does not.
+        """
         above = np.flatnonzero(self.share >= ALL)
         if not len(above) or above[0] == 0:
             return np.nan
@@ -77,4 +80,8 @@ def reason(run: Run) -> str | None:
     if healthy(run.table).empty:
         return NOTHING
     widths = healthy(run.table)["model.n_hidden"].nunique()
-    return None if widths >= MIN_WIDTHS else f"needs {MIN_WIDTHS} widths (model.n_hidden) at least, found {widths}"
+    return (
+        None
+        if widths >= MIN_WIDTHS
+        else f"needs {MIN_WIDTHS} widths (model.n_hidden) at least, found {widths}"
+    )

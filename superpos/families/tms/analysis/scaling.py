@@ -1,4 +1,5 @@
-"""Loss against the width of models of many features, and how evenly their directions are spread (Liu et al. 2025).
+"""Loss against the width of models of many features, and how evenly their directions are spread
+(Liu et al. 2025).
 
 Shapes: F features, H hidden.
 """
@@ -26,7 +27,8 @@ def exponent(rows: pd.DataFrame) -> float:
 
 
 def welch_ratio(W: Floats) -> float:
-    """Mean squared cosine of the long rows of W [F, H] over the Welch bound; 1 for a tight frame, NaN for too few.
+    """Mean squared cosine of the long rows of W [F, H] over the Welch bound; 1 for a tight frame,
+    NaN for too few.
 
     Long: of more than half the greatest norm, so that untrained models are measured too.
     """

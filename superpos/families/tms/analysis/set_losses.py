@@ -48,7 +48,10 @@ def sets_reason(run: Run) -> str | None:
             point.settings["data.correlation"] not in ("correlated", "anticorrelated")
             or not 1 < size < n <= MAX_SETS * size
         ):
-            return f"needs 2 to {MAX_SETS} correlated or anticorrelated sets of 2 or more features in every model"
+            return (
+                f"needs 2 to {MAX_SETS} correlated or anticorrelated sets of 2 or more features in "
+                "every model"
+            )
         if not np.isfinite(point.density):
             return "needs one density for all features"
     return None

@@ -1,7 +1,8 @@
-"""One model along its training: its loss at every snapshot, the jumps of its features, the plateaus of its loss.
+"""One model along its training: its loss at every snapshot, the jumps of its features, the plateaus
+of its loss.
 
-TMS, "Superposition and learning dynamics". Snapshots are equally spaced over training. A change is judged over a
-window, `WINDOW` of the training, centred on a snapshot.
+TMS, "Superposition and learning dynamics". Snapshots are equally spaced over training. A change is
+judged over a window, `WINDOW` of the training, centred on a snapshot.
 Shapes: S snapshots, F features, H hidden, J jumps, P plateaus.
 """
 
@@ -30,7 +31,9 @@ _CELLS: Final = 2**24  # numbers in one batch of activations; 64 MiB
 
 
 class Jumps(NamedTuple):
-    """Moves of single features from one dimensionality to another, by feature and time; a feature may jump twice."""
+    """Moves of single features from one dimensionality to another, by feature and time; a feature
+    may jump twice.
+    """
 
     feature: Indices  # [J]
     at: Indices  # [J] snapshot about which D_i changes most
@@ -38,7 +41,9 @@ class Jumps(NamedTuple):
 
 
 def window_change(values: Floats) -> Floats:
-    """Change of values[S, ...] over the window about each snapshot; the window is cut off at both ends of training."""
+    """Change of values[S, ...] over the window about each snapshot; the window is cut off at both
+    ends of training.
+    """
     last = len(values) - 1
     half = max(1, round(WINDOW / 2 * last))
     at = np.arange(len(values))
@@ -52,7 +57,9 @@ def dimensionality(W: NDArray[np.floating[Any]]) -> Floats:
 
 
 def jumps(dimensionality: Floats) -> Jumps:
-    """The jumps in D_i [S, F]: stretches in which it moves one way by at least `JUMP` within a window."""
+    """The jumps in D_i [S, F]: stretches in which it moves one way by at least `JUMP` within a
+    window.
+    """
     change = np.nan_to_num(window_change(dimensionality)).T  # [F, S]
     way = np.where(np.abs(change) >= JUMP, np.sign(change), 0)
     found = []
@@ -67,18 +74,25 @@ def jumps(dimensionality: Floats) -> Jumps:
 def plateaus(loss: Floats) -> Indices:
     """First and last snapshot [P, 2] of every plateau of the loss [S].
 
-    It is a stretch at least a window long in which the loss changes by at most `FLAT` of its whole fall in a window.
+    It is a stretch at least a window long in which the loss changes by at most `FLAT` of its whole
+    fall in a window.
     """
     fall = loss[0] - np.nanmin(loss) if np.isfinite(loss[0]) else np.nan
     flat = np.abs(window_change(loss)) <= FLAT * fall
-    found = [(first, end - 1) for first, end in _stretches(flat) if end - 1 - first >= WINDOW * (len(loss) - 1)]
+    found = [
+        (first, end - 1)
+        for first, end in _stretches(flat)
+        if end - 1 - first >= WINDOW * (len(loss) - 1)
+    ]
     return np.array(found, dtype=np.intp).reshape(-1, 2)
 
 
 def coincidence(at: Indices, loss: Floats) -> float:
-    """Chance that the loss [S] falls faster at one of the snapshots `at` than at any other snapshot; NaN without `at`.
+    """Chance that the loss [S] falls faster at one of the snapshots `at` than at any other
+    snapshot; NaN without `at`.
 
-    The area under the curve of a test that finds jumps by the fall of the loss: 1/2 for jumps at random times.
+    The area under the curve of a test that finds jumps by the fall of the loss: 1/2 for jumps at
+    random times.
     """
     fall = -window_change(loss)
     if not len(at):
@@ -95,14 +109,15 @@ def _stretches(values: NDArray[Any]) -> list[tuple[int, int]]:
     return [(first, end) for first, end in pairs if values[first]]
 
 
-# --- the loss at every snapshot ------------------------------------------------------------------------------------
+# --- the loss at every snapshot -------------------------------------------------------------------
 
 
 def losses(task: Task, params: Params) -> Floats:
-    """L [S] of the one model of a task with the weights {"W": [S, F, H], ...} of each of its snapshots.
+    """L [S] of the one model of a task with the weights {"W": [S, F, H], ...} of each of its
+    snapshots.
 
-    Exact where that is possible (`has_exact_loss`); else on the same inputs for every snapshot (a finite data set: its
-    points), so that the differences between snapshots carry little noise.
+    Exact where that is possible (`has_exact_loss`); else on the same inputs for every snapshot (a
+    finite data set: its points), so that the differences between snapshots carry little noise.
     """
     structure = task.structure
     if not has_exact_loss(structure):
@@ -118,10 +133,14 @@ def _sampled(task: Task, params: Params) -> Floats:
     from superpos.families.tms.purposes import Purpose
 
     fixed = task.structure.n_points is not None
-    x = inputs.batch(task, 0) if fixed else inputs.sample(task, Purpose.EVALUATE, 0, range(SAMPLES))  # [1, B, F]
+    # [1, B, F]
+    x = inputs.batch(task, 0) if fixed else inputs.sample(task, Purpose.EVALUATE, 0, range(SAMPLES))
     at_once = max(1, _CELLS // x.numel())
     parts = []
     for start in range(0, len(params["b"]), at_once):
-        some = {name: torch.from_numpy(value[start : start + at_once]).float() for name, value in params.items()}
+        some = {
+            name: torch.from_numpy(value[start : start + at_once]).float()
+            for name, value in params.items()
+        }
         parts.append(model.losses(task, some, x).double().mean(dim=1).numpy())
     return np.concatenate(parts)

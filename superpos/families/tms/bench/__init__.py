@@ -1,4 +1,6 @@
-"""The benchmark of the toy models: beside the published notebook's loop, `torch.compile` and JAX."""
+"""The benchmark of the toy models: beside the published notebook's loop, `torch.compile` and
+JAX.
+"""
 
 from __future__ import annotations
 

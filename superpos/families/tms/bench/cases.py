@@ -9,11 +9,14 @@ import numpy as np
 from superpos.bench.cases import COMPARED_STEPS
 from superpos.families.tms.structure import Structure, Task
 
-RUN_STEPS: Final = 10_000  # of the runs that a benchmark stands for: no engine is asked for a step beyond
+# of the runs that a benchmark stands for: no engine is asked for a step beyond
+RUN_STEPS: Final = 10_000
 
 
 class Case(NamedTuple):
-    """M models with n features in m dimensions, all features equally important and equally sparse."""
+    """M models with n features in m dimensions, all features equally important and equally
+    sparse.
+    """
 
     n_features: int
     n_hidden: int
@@ -30,7 +33,10 @@ class Case(NamedTuple):
     @property
     def label(self) -> str:
         """All that tells a case from another."""
-        return f"{self.shape} × {self.models}, S {self.sparsity:g}, {self.sampler}, batch {self.batch_size}"
+        return (
+            f"{self.shape} × {self.models}, S {self.sparsity:g}, {self.sampler}, batch "
+            f"{self.batch_size}"
+        )
 
     @property
     def columns(self) -> dict[str, str]:
@@ -58,10 +64,19 @@ class Case(NamedTuple):
         return COMPARED_STEPS
 
     def task(self) -> Task:
-        """The models, each with a seed of its own, trained as in the notebook of Elhage et al. 2022."""
+        """The models, each with a seed of its own, trained as in the notebook of Elhage et al.
+        2022.
+        """
         n, m, models = self.n_features, self.n_hidden, self.models
         return Task(
-            Structure(n, m, steps=RUN_STEPS, batch_size=self.batch_size, loss_every=0, sampler=self.sampler),
+            Structure(
+                n,
+                m,
+                steps=RUN_STEPS,
+                batch_size=self.batch_size,
+                loss_every=0,
+                sampler=self.sampler,
+            ),
             seed=np.arange(models, dtype=np.uint64),
             sparsity=np.full((models, n), self.sparsity),
             importance=np.ones((models, n)),
@@ -75,15 +90,31 @@ class Case(NamedTuple):
 
 
 TABLE: Final = (
-    *(Case(5, 2, 100), Case(2, 1, 100), Case(20, 5, 100), Case(80, 20, 8), Case(200, 20, 20), Case(400, 30, 20)),
-    *(Case(5, 2, 100, 0.99, "sparse"), Case(20, 5, 100, 0.99, "sparse"), Case(200, 20, 20, 0.99, "sparse")),
+    *(
+        Case(5, 2, 100),
+        Case(2, 1, 100),
+        Case(20, 5, 100),
+        Case(80, 20, 8),
+        Case(200, 20, 20),
+        Case(400, 30, 20),
+    ),
+    *(
+        Case(5, 2, 100, 0.99, "sparse"),
+        Case(20, 5, 100, 0.99, "sparse"),
+        Case(200, 20, 20, 0.99, "sparse"),
+    ),
     *(Case(20, 5, 100, 0.999, "sparse"), Case(200, 20, 20, 0.999, "sparse")),
 )
 GPU_TABLE: Final = (
-    *(Case(2, 1, 100), Case(5, 2, 100), Case(20, 5, 100)),  # here the eager loop is bound by its launches
+    # here the eager loop is bound by its launches
+    *(Case(2, 1, 100), Case(5, 2, 100), Case(20, 5, 100)),
     *(Case(2, 1, 100_000), Case(5, 2, 10_000), Case(20, 5, 10_000)),
     *(Case(80, 20, 1000), Case(200, 20, 100), Case(400, 30, 50)),
-    *(Case(20, 5, 10_000, 0.99, "sparse"), Case(20, 5, 10_000, 0.999, "sparse"), Case(200, 20, 100, 0.99, "sparse")),
+    *(
+        Case(20, 5, 10_000, 0.99, "sparse"),
+        Case(20, 5, 10_000, 0.999, "sparse"),
+        Case(200, 20, 100, 0.99, "sparse"),
+    ),
 )
 """As many models as a GPU needs to be busy."""
 TABLES: Final = {"cpu": TABLE, "cuda": GPU_TABLE}
@@ -100,6 +131,10 @@ AXES: Final[dict[str, tuple[Any, ...]]] = {
 SCALING: Final = tuple(
     dict.fromkeys(
         [BASE._replace(**{field: value}) for field, values in AXES.items() for value in values]
-        + [BASE._replace(sparsity=value, sampler="sparse") for value in AXES["sparsity"] if value >= 0.7]
+        + [
+            BASE._replace(sparsity=value, sampler="sparse")
+            for value in AXES["sparsity"]
+            if value >= 0.7
+        ]
     )
 )

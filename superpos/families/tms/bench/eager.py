@@ -1,6 +1,8 @@
-"""The published notebook's way of training (Elhage et al. 2022), as it is and through `torch.compile`.
+"""The published notebook's way of training (Elhage et al. 2022), as it is and through
+`torch.compile`.
 
-All models are stacked as [batch, models, features]: two uniform draws a cell, einsum, autograd, one AdamW for all.
+All models are stacked as [batch, models, features]: two uniform draws a cell, einsum, autograd, one
+AdamW for all.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ from superpos.families.tms.structure import Task
 
 
 class EagerSide:
-    """The notebook's loop. Where models differ in learning rate or weight decay it takes those of the first."""
+    """The notebook's loop.
+
+    Where models differ in learning rate or weight decay it takes those of the first.
+    """
 
     def __init__(self, task: Task, device: str) -> None:
         def tensor(values: object) -> torch.Tensor:
@@ -31,11 +36,17 @@ class EagerSide:
         self.density, self.importance = tensor(task.density), tensor(task.importance)  # [M, F]
         initial = model.initial_params(task)
         self.weight, self.bias = (tensor(initial[name]).requires_grad_() for name in ("W", "b"))
-        on_gpu = self.device.type == "cuda"  # there, only a capturable optimiser can be part of a CUDA graph
+        # there, only a capturable optimiser can be part of a CUDA graph
+        on_gpu = self.device.type == "cuda"
         lr, decay = float(task.lr[0]), float(task.weight_decay[0])
         *betas, eps = FAMILY.adam
         self.optimizer = torch.optim.AdamW(
-            [self.weight, self.bias], lr, (betas[0], betas[1]), eps, weight_decay=decay, capturable=on_gpu
+            [self.weight, self.bias],
+            lr,
+            (betas[0], betas[1]),
+            eps,
+            weight_decay=decay,
+            capturable=on_gpu,
         )
         self.loss, self.update = self._loss, self.optimizer.step
 
@@ -50,28 +61,37 @@ class EagerSide:
 
     def params(self) -> Params:
         """The weights now."""
-        return {name: value.detach().cpu().numpy() for name, value in (("W", self.weight), ("b", self.bias))}
+        return {
+            name: value.detach().cpu().numpy()
+            for name, value in (("W", self.weight), ("b", self.bias))
+        }
 
     def _loss(self) -> torch.Tensor:
         """The sum over the models of their losses on a fresh batch."""
         size = (self.batch, *self.density.shape)
         values = torch.rand(size, device=self.device)
-        x = torch.where(torch.rand(size, device=self.device) <= self.density, values, torch.zeros_like(values))
+        x = torch.where(
+            torch.rand(size, device=self.device) <= self.density, values, torch.zeros_like(values)
+        )
         hidden = torch.einsum("bmf,mfh->bmh", x, self.weight)
         out = torch.relu(torch.einsum("bmh,mfh->bmf", hidden, self.weight) + self.bias)
         return (self.importance * (x - out) ** 2).mean(dim=(0, 2)).sum()
 
 
 def compiled_side(task: Task, device: str) -> EagerSide:
-    """The same loop with loss, gradient and optimiser compiled by Inductor: to C++ on the CPU, CUDA graphs on a GPU.
+    """The same loop with loss, gradient and optimiser compiled by Inductor: to C++ on the CPU, CUDA
+    graphs on a GPU.
 
     Raises `MissingError` where they cannot be compiled, most often for want of a compiler.
     """
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", _own_folder())
     side = EagerSide(task, device)
-    torch._dynamo.config.recompile_limit = 1000  # one for every shape; beyond the limit it would run uncompiled
-    logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # that the optimiser is not profiled is no news
-    options: dict[str, Any] = {"fallback_random": True}  # Inductor's draws are the slower ones in C++
+    # one for every shape; beyond the limit it would run uncompiled
+    torch._dynamo.config.recompile_limit = 1000
+    # that the optimiser is not profiled is no news
+    logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
+    # Inductor's draws are the slower ones in C++
+    options: dict[str, Any] = {"fallback_random": True}
     if side.device.type == "cuda":
         options = {"triton.cudagraphs": True}
     side.loss = torch.compile(side.loss, dynamic=False, options=options)

@@ -1,9 +1,11 @@
-"""The same training by an expert of JAX: `jit` of `lax.scan` over steps that train all models at once.
+"""The same training by an expert of JAX: `jit` of `lax.scan` over steps that train all models at
+once.
 
-What makes it fast on a CPU: one 32-bit draw per cell for mask and value, not two; samples as the last axis, so that
-XLA's loops run along them (up to three times as fast); Threefry without `jax_threefry_partitionable`, which computes
-every number twice (twice as fast; the "rbg" generators are slower here); state donated, so that it is updated in place;
-and one XLA device per core, each with its share of the models, since XLA runs most of these loops on one core.
+What makes it fast on a CPU: one 32-bit draw per cell for mask and value, not two; samples as the
+last axis, so that XLA's loops run along them (up to three times as fast); Threefry without
+`jax_threefry_partitionable`, which computes every number twice (twice as fast; the "rbg" generators
+are slower here); state donated, so that it is updated in place; and one XLA device per core, each
+with its share of the models, since XLA runs most of these loops on one core.
 
 Shapes: M models of a device, B batch, F features, H hidden.
 """
@@ -25,7 +27,9 @@ from superpos.families.tms.structure import Task
 
 
 class Carry(NamedTuple):
-    """What a step changes: parameters {name: [M, ...]}, AdamW's two moments of each, and the number of steps done."""
+    """What a step changes: parameters {name: [M, ...]}, AdamW's two moments of each, and the number
+    of steps done.
+    """
 
     params: Any
     first: Any
@@ -34,7 +38,10 @@ class Carry(NamedTuple):
 
 
 class Models(NamedTuple):
-    """What it does not: [M, F] each. A draw u is active iff u >= threshold, its value then (u - threshold) * scale."""
+    """What it does not: [M, F] each.
+
+    A draw u is active iff u >= threshold, its value then (u - threshold) * scale.
+    """
 
     threshold: Any
     scale: Any
@@ -42,7 +49,10 @@ class Models(NamedTuple):
 
 
 class JaxSide:
-    """JAX on the CPU. Where models differ in learning rate or weight decay it takes those of the first."""
+    """JAX on the CPU.
+
+    Where models differ in learning rate or weight decay it takes those of the first.
+    """
 
     def __init__(self, task: Task, device: str) -> None:
         if device != "cpu":
@@ -59,18 +69,26 @@ class JaxSide:
 
         initial = model.initial_params(task)
         params, first, second = (
-            {name: shared(value * factor) for name, value in initial.items()} for factor in (1, 0, 0)
+            {name: shared(value * factor) for name, value in initial.items()}
+            for factor in (1, 0, 0)
         )
-        self.carry = Carry(params, first, second, jax.device_put(np.int32(0), NamedSharding(mesh, whole)))
+        self.carry = Carry(
+            params, first, second, jax.device_put(np.int32(0), NamedSharding(mesh, whole))
+        )
         self.models = Models(*map(shared, _models(task)))
-        train = partial(_train, batch=task.structure.batch_size, lr=task.lr[0], weight_decay=task.weight_decay[0])
+        train = partial(
+            _train,
+            batch=task.structure.batch_size,
+            lr=task.lr[0],
+            weight_decay=task.weight_decay[0],
+        )
         spread = Carry(split, split, split, whole)
 
         def advance(carry: Carry, models: Models, steps: int) -> Any:
             run = partial(train, steps=steps)
-            return jax.shard_map(run, mesh=mesh, in_specs=(spread, split), out_specs=spread, check_vma=False)(
-                carry, models
-            )
+            return jax.shard_map(
+                run, mesh=mesh, in_specs=(spread, split), out_specs=spread, check_vma=False
+            )(carry, models)
 
         self._advance = jax.jit(advance, static_argnames="steps", donate_argnums=0)
 
@@ -102,7 +120,9 @@ def _models(task: Task) -> Models:
     return Models(rules.low, rules.scale, task.importance.astype(np.float32))
 
 
-def _train(carry: Carry, models: Models, *, steps: int, batch: int, lr: float, weight_decay: float) -> Carry:
+def _train(
+    carry: Carry, models: Models, *, steps: int, batch: int, lr: float, weight_decay: float
+) -> Carry:
     """One device's share of `steps` steps."""
     import jax
 
@@ -124,7 +144,9 @@ def _inputs(key: Any, models: Models, batch: int) -> Any:
 
     threshold = models.threshold[..., None]
     u = jax.random.bits(key, (*models.threshold.shape, batch), np.uint32)
-    return jnp.where(u >= threshold, (u - threshold).astype(np.float32) * models.scale[..., None], 0)
+    return jnp.where(
+        u >= threshold, (u - threshold).astype(np.float32) * models.scale[..., None], 0
+    )
 
 
 def _loss(params: Any, x: Any, importance: Any) -> Any:

@@ -1,4 +1,5 @@
-"""The fused CPU engine: whole stretches of training in one compiled call, one group of models per thread.
+"""The fused CPU engine: whole stretches of training in one compiled call, one group of models per
+thread.
 
 A model's bits depend on its own row alone: models of a group share only their draws.
 """
@@ -32,7 +33,9 @@ from superpos.maths.sampling import mean_and_error
 
 @dataclass(frozen=True)
 class FusedCpuEngine:
-    """Trains and evaluates groups of models on `threads` threads (default: the processors this process may use)."""
+    """Trains and evaluates groups of models on `threads` threads (default: the processors this
+    process may use).
+    """
 
     threads: int | None = None
     name = "fused"
@@ -42,7 +45,10 @@ class FusedCpuEngine:
         if KERNELS.is_filled() or kernel.run.signatures:
             return None
         kept = KERNELS.folder()
-        return f"compiling the training kernels, about 15 s ({f'once: kept in {kept}' if kept else 'no cache folder'})"
+        return (
+            "compiling the training kernels, about 15 s "
+            f"({f'once: kept in {kept}' if kept else 'no cache folder'})"
+        )
 
     def unsupported(self, structure: Structure) -> str | None:
         """Why a structure cannot be trained here, or None."""
@@ -75,7 +81,11 @@ class FusedCpuEngine:
         structure, task = task.structure, task.in_training
         order = by_draws(task)
         call = Call(task.take(order), kernel.TRAIN, _purpose(structure), state.step, stop)
-        groups = ((state.params, call.state.theta), (state.first, call.state.first), (state.second, call.state.second))
+        groups = (
+            (state.params, call.state.theta),
+            (state.first, call.state.first),
+            (state.second, call.state.second),
+        )
         for values, flat in groups:
             flat[:] = structure.flat(values, WIDTH)[order]
         call.state.diverged_at[:] = state.diverged_at[order]
@@ -91,7 +101,9 @@ class FusedCpuEngine:
     def evaluate(
         self, task: Task, params: Params, samples: int, extra: Arrays | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Loss L and its standard error, each [M], on `samples` fresh samples of the evaluation stream."""
+        """Loss L and its standard error, each [M], on `samples` fresh samples of the evaluation
+        stream.
+        """
         order = by_draws(task)
         call = Call(task.take(order), kernel.SCORE, Purpose.EVALUATE, 0, 1, samples)
         call.state.theta[:] = task.structure.flat(params, WIDTH)[order]
@@ -100,8 +112,12 @@ class FusedCpuEngine:
         sums[order] = call.state.moments
         return mean_and_error(sums, samples)
 
-    def _run(self, call: Call, keep: Callable[[NDArray[np.int64], Work], None] = lambda *_: None) -> None:
-        """Run a call on all threads: each takes its shares from one queue, or all share the parts of every batch."""
+    def _run(
+        self, call: Call, keep: Callable[[NDArray[np.int64], Work], None] = lambda *_: None
+    ) -> None:
+        """Run a call on all threads: each takes its shares from one queue, or all share the parts
+        of every batch.
+        """
 
         def work(taken: Iterator[Share]) -> None:
             blocks = LaneBlocks(call.task.structure)

@@ -1,7 +1,7 @@
 """What the compiled loop is called with: numbers, arrays, and addresses of memory.
 
-Shapes: M models, G models of a group, F features, H hidden, P parameters of a model (flat, in the order of
-`Structure.param_shapes`).
+Shapes: M models, G models of a group, F features, H hidden, P parameters of a model (flat, in the
+order of `Structure.param_shapes`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Shape(NamedTuple):
     finite: int  # whether every step has the same inputs, of length 1
     sparse: int  # whether only active cells are drawn
     by_cells: int  # whether the encoder runs over active cells only
-    sum_rows: int  # parameters whose gradients are summed lane by lane: all of a tiny model, else the biases
+    # parameters whose gradients are summed lane by lane: all of a tiny model, else the biases
+    sum_rows: int
     samples: int
     parts: int  # of a batch, whose gradients are summed one after the other
     part_samples: int  # whole blocks of the dense sampler, whole segments of the sparse one
@@ -68,7 +69,9 @@ class Buffers(NamedTuple):
 
 
 class Models(NamedTuple):
-    """What differs between the models and does not change: `feature_values.Cells`, importances, streams."""
+    """What differs between the models and does not change: `feature_values.Cells`, importances,
+    streams.
+    """
 
     low: I32  # [M, F]
     span: I32  # [M, F]
@@ -124,7 +127,10 @@ class Crew(NamedTuple):
 
 
 class At(NamedTuple):
-    """Where the arrays of a group start: addresses. The inner loops see no array, so that they count no references."""
+    """Where the arrays of a group start: addresses.
+
+    The inner loops see no array, so that they count no references.
+    """
 
     start: int  # first model
     models: int  # G

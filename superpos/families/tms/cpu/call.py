@@ -25,7 +25,9 @@ from superpos.maths.streams import key_words
 class Call:
     """One call of the engine for a task, whose models that share draws are neighbours."""
 
-    def __init__(self, task: Task, mode: int, purpose: int, start: int, stop: int, samples: int = 0) -> None:
+    def __init__(
+        self, task: Task, mode: int, purpose: int, start: int, stop: int, samples: int = 0
+    ) -> None:
         structure = task.structure
         if mode == kernel.TRAIN and stop > structure.steps:
             raise ValueError(f"advance to step {stop} of {structure.steps}")
@@ -50,7 +52,9 @@ class Call:
 def models_of(task: Task) -> Models:
     """What differs between the models and does not change."""
     structure, sparsity = task.structure, task.sparsity
-    rules = (sparse.candidate_cells if structure.sampler == "sparse" else cells)(structure, sparsity)
+    rules = (sparse.candidate_cells if structure.sampler == "sparse" else cells)(
+        structure, sparsity
+    )
     uniform = (structure.correlation == "none") & (np.ptp(sparsity, axis=1) == 0)
     return Models(
         low=rules.low.view(np.int32),
@@ -66,7 +70,9 @@ def models_of(task: Task) -> Models:
 
 
 def room(shape: Shape, models: int, params: int) -> Work:
-    """Sums and intermediate results of a step of so many models; all is written before it is read."""
+    """Sums and intermediate results of a step of so many models; all is written before it is
+    read.
+    """
     return Work(
         transposed=np.empty((models, shape.n_hidden * shape.n_features), np.float32),
         grad=np.empty((shape.parts, models, params), np.float32),

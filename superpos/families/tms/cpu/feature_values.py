@@ -40,7 +40,8 @@ def fill(
     rows: Value,
     set_size: Value,
 ) -> None:
-    """x[row] = float32(u - shift) * scale + offset where switch - low <= span (unsigned), else 0: see `Cells` there.
+    """x[row] = float32(u - shift) * scale + offset where switch - low <= span (unsigned), else 0:
+    see `Cells` there.
 
     `switch` has one row for each set of `set_size` features.
     """
@@ -50,7 +51,9 @@ def fill(
         with each_vector(b, integer(LANES // WIDTH)) as v:
             lane = b.mul(v.index, integer(WIDTH))
             at = row_at(b, row.index, lane)
-            value = feature_values(b, rule, load(b, u, at, VI), load(b, switch, row_at(b, set_index, lane), VI))
+            value = feature_values(
+                b, rule, load(b, u, at, VI), load(b, switch, row_at(b, set_index, lane), VI)
+            )
             store(b, value, x, at)
 
 
@@ -68,7 +71,9 @@ def fill_plain(b: Value, u: Words, x: Floats, low: Words, scale: Floats, rows: V
 def unit_length(b: Value, x: Floats, rows: Value) -> None:
     """Every sample of a block divided by its length; one without an active feature stays 0."""
     zero, one = ir.Constant(VF, None), ir.Constant(VF, [1.0] * WIDTH)
-    root = cgutils.get_or_insert_function(b.module, ir.FunctionType(VF, [VF]), f"llvm.sqrt.v{WIDTH}f32")
+    root = cgutils.get_or_insert_function(
+        b.module, ir.FunctionType(VF, [VF]), f"llvm.sqrt.v{WIDTH}f32"
+    )
     lanes = [integer(lane) for lane in range(0, LANES, WIDTH)]  # side by side: a row is read once
     sums = [cgutils.alloca_once_value(b, zero) for _ in lanes]
     for total in sums:
@@ -95,7 +100,9 @@ def plain_values(b: Value, u: Value, low: Value, scale: Value) -> Value:
 
 def _rule(b: Value, fields: Sequence[Value], kinds: Sequence[Value], feature: Value) -> list[Value]:
     """One feature's `Cells` as vectors."""
-    return [splat(b, b.load(b.gep(p, [feature])), kind) for p, kind in zip(fields, kinds, strict=True)]
+    return [
+        splat(b, b.load(b.gep(p, [feature])), kind) for p, kind in zip(fields, kinds, strict=True)
+    ]
 
 
 def feature_values(b: Value, rule: Sequence[Value], u: Value, switch: Value) -> Value:

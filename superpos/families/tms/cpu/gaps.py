@@ -82,19 +82,28 @@ def locate(
     end: Value,
     columns: Value,
 ) -> None:
-    """Where the next CANDIDATES are, in their order, from their gap and switch draws u[2, STRIDE]: `sparse.sample`.
+    """Where the next CANDIDATES are, in their order, from their gap and switch draws u[2, STRIDE]:
+    `sparse.sample`.
 
-    `position` is that of the candidate before. A sample behind the last one means that there are no more in these
-    `end` cells. The values are those of independent features that all have the rule of the first.
+    `position` is that of the candidate before. A sample behind the last one means that there are no
+    more in these `end` cells. The values are those of independent features that all have the rule
+    of the first.
     """
     fields, kinds = (low, span, shift, scale, offset), (VI, VI, VI, VF, VF)
     rule = [splat(b, b.load(field), kind) for field, kind in zip(fields, kinds, strict=True)]
-    rate_all, width, last = _splat_double(b, b.load(rate)), _splat_word(b, columns), _splat_word(b, end)
+    rate_all, width, last = (
+        _splat_double(b, b.load(rate)),
+        _splat_word(b, columns),
+        _splat_word(b, end),
+    )
     inverse = _splat_double(b, b.fdiv(ir.Constant(F64, 1.0), b.sitofp(columns, F64)))
     one = ir.Constant(VI, [1] * WIDTH)
     behind = cgutils.alloca_once_value(b, _splat_word(b, position))
-    parts = [integer(part) for part in range(CANDIDATES // WIDTH)]  # side by side: each alone would wait for results
-    counts = [b.add(_gap(b, _in_order(b, u, integer(0), part), rate_all, last), one) for part in parts]
+    # side by side: each alone would wait for results
+    parts = [integer(part) for part in range(CANDIDATES // WIDTH)]
+    counts = [
+        b.add(_gap(b, _in_order(b, u, integer(0), part), rate_all, last), one) for part in parts
+    ]
     for part, count in zip(parts, [_running_sum(b, count) for count in counts], strict=True):
         here = b.add(b.load(behind), count)
         furthest = b.shuffle_vector(here, here, mask([WIDTH - 1] * WIDTH))
@@ -149,7 +158,9 @@ def encode(
     n_hidden: Value,
     lanes: Value,
 ) -> None:
-    """h[lane, :] = sum over the active cells of weight[feature, :] value; rows of h are whole vectors long."""
+    """h[lane, :] = sum over the active cells of weight[feature, :] value; rows of h are whole
+    vectors long.
+    """
     parts = _parts(b, n_hidden)
     with cgutils.for_range(b, b.mul(lanes, parts)) as v:
         store(b, ir.Constant(VF, None), h, b.mul(v.index, integer(WIDTH)))
@@ -180,7 +191,13 @@ def encode_backward(
             k = b.mul(part.index, integer(WIDTH))
             source = b.add(b.mul(b.mul(row, parts), integer(WIDTH)), k)
             at, some = b.add(b.mul(i, n_hidden), k), before(b, k, n_hidden)
-            store_some(b, fma(b, load(b, dh, source), value, load_some(b, dweight, at, some)), dweight, at, some)
+            store_some(
+                b,
+                fma(b, load(b, dh, source), value, load_some(b, dweight, at, some)),
+                dweight,
+                at,
+                some,
+            )
 
 
 def _parts(b: Value, n_hidden: Value) -> Value:

@@ -1,7 +1,8 @@
 """The compiled loop: one call trains groups of models that share their draws.
 
 Shapes: G models of the group, F features, H hidden, P parameters of a model (flat, in the order of
-`Structure.param_shapes`). The derivation of the gradients and the memory layout stand in `engines/README.md`.
+`Structure.param_shapes`). The derivation of the gradients and the memory layout stand in
+`engines/README.md`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from superpos.maths.streams import WORD
 TRAIN, GRADIENTS, SCORE = 0, 1, 2
 SQUARE = 2  # the power of errors that has a pass of its own, and that of every evaluation
 SETS, SPARSE = int(Purpose.SETS), int(Purpose.SPARSE)
-# What the scan of a thread holds: the first sample of the block or of the segment; of the sparse sampler, candidates of
-# the segment that are taken and drawn, and active cells of the block.
+# What the scan of a thread holds: the first sample of the block or of the segment; of the sparse
+# sampler, candidates of the segment that are taken and drawn, and active cells of the block.
 FIRST, TAKEN, DRAWN, ACTIVE = 0, 1, 2, 3
 ZERO, ONE = np.float32(0), np.float32(1)
 FLOAT, DOUBLE = 4, 8  # bytes
@@ -62,23 +63,32 @@ def group_at(models: Models, state: Trained, work: Work, start: int, stop: int) 
 
 
 @KERNELS.inlined
-def next_dense(shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan: NDArray[np.int64], stop: int) -> int:
-    """Draw the next block of a part, shared by all models of the group; its lanes, 0 behind the last sample."""
+def next_dense(
+    shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan: NDArray[np.int64], stop: int
+) -> int:
+    """Draw the next block of a part, shared by all models of the group; its lanes, 0 behind the
+    last sample.
+    """
     sample = scan[FIRST]
     if sample >= stop:
         return 0
     whole = VECTORS // 4
     philox.draw((s.u, shape.n_features, whole, sample, step, purpose, at.key_low, at.key_high))
     if shape.sets:
-        philox.draw((s.switch, shape.sets, whole, sample, step, purpose + SETS, at.key_low, at.key_high))
+        philox.draw(
+            (s.switch, shape.sets, whole, sample, step, purpose + SETS, at.key_low, at.key_high)
+        )
     inside.mark_quads((s.inside, shape.samples - sample))
     scan[FIRST] += LANES
     return LANES
 
 
 @KERNELS.compiled
-def next_sparse(shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan: NDArray[np.int64], stop: int) -> int:
-    """Fill s.x with the next samples of a part that have a candidate; how many there are, at most LANES, or 0.
+def next_sparse(
+    shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan: NDArray[np.int64], stop: int
+) -> int:
+    """Fill s.x with the next samples of a part that have a candidate; how many there are, at most
+    LANES, or 0.
 
     The active cells are listed in s.cell. A block lies in one segment.
     """
@@ -119,7 +129,9 @@ def next_sparse(shape: Shape, s: Buffers, at: At, purpose: int, step: int, scan:
 
 
 @KERNELS.inlined
-def next_candidates(shape: Shape, s: Buffers, at: At, purpose: int, step: int, candidate: int, end: int) -> None:
+def next_candidates(
+    shape: Shape, s: Buffers, at: At, purpose: int, step: int, candidate: int, end: int
+) -> None:
     """Draw CANDIDATES from `candidate` on; s.sample and s.column hold those before."""
     columns, last, position = shape.n_features // shape.members, CANDIDATES - 1, -1
     if candidate:
@@ -131,7 +143,9 @@ def next_candidates(shape: Shape, s: Buffers, at: At, purpose: int, step: int, c
 
 @KERNELS.inlined
 def put_members(shape: Shape, s: Buffers, at: At, k: int, lane: int, cells: int) -> int:
-    """`put_cell` for the active members of the set that is candidate k, or for a feature, by its own rule."""
+    """`put_cell` for the active members of the set that is candidate k, or for a feature, by its
+    own rule.
+    """
     word = (k & 3) * QUADS + (k >> 2)
     switch = word_at(s.u, STRIDE + word)
     u = switch
@@ -140,13 +154,17 @@ def put_members(shape: Shape, s: Buffers, at: At, k: int, lane: int, cells: int)
         if (switch - word_at(at.low, feature)) & WORD <= word_at(at.span, feature):
             if shape.sets:
                 u = word_at(s.u, (2 + member % (shape.words - 2)) * STRIDE + word)
-            value = np.float32((u - word_at(at.shift, feature)) & WORD) * float_at(at.scale, feature)
+            value = np.float32((u - word_at(at.shift, feature)) & WORD) * float_at(
+                at.scale, feature
+            )
             cells = put_cell(shape, s, feature, lane, value + float_at(at.offset, feature), cells)
     return cells
 
 
 @KERNELS.inlined
-def put_cell(shape: Shape, s: Buffers, feature: int, lane: int, value: np.float32, cells: int) -> int:
+def put_cell(
+    shape: Shape, s: Buffers, feature: int, lane: int, value: np.float32, cells: int
+) -> int:
     """Enter an active cell into the block and its list; how many there are then."""
     at = feature * STRIDE + lane
     put_float(s.x, at, value)
@@ -209,12 +227,16 @@ def forward(shape: Shape, s: Buffers, at: At, model: int, vectors: int, cells: i
 
 
 @KERNELS.inlined
-def backward(shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: int, cells: int) -> None:
+def backward(
+    shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: int, cells: int
+) -> None:
     """Add one block's gradients of the weights, from the outputs' gradient in s.g."""
     n, m = shape.n_features, shape.n_hidden
     decoder = 0 if shape.tied else n * m * FLOAT
     dw1 = at.grad + row * at.params * FLOAT
-    products.contract((s.dh, at.theta + model * at.params * FLOAT + decoder, s.g, s.zeros, m, n, vectors))
+    products.contract(
+        (s.dh, at.theta + model * at.params * FLOAT + decoder, s.g, s.zeros, m, n, vectors)
+    )
     if shape.relu_hidden:
         activations.gate((s.dh, s.h, m, vectors))
     if shape.by_cells:
@@ -229,41 +251,71 @@ def backward(shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: in
 
 
 @KERNELS.compiled
-def block(shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: int, cells: int, scoring: bool) -> None:
-    """Add one block's losses and gradients of one model to their sums' `row`, or its scores to the moments."""
-    n, m, relu, theta = shape.n_features, shape.n_hidden, shape.relu_output, at.theta + model * at.params * FLOAT
+def block(
+    shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: int, cells: int, scoring: bool
+) -> None:
+    """Add one block's losses and gradients of one model to their sums' `row`, or its scores to the
+    moments.
+    """
+    n, m, relu, theta = (
+        shape.n_features,
+        shape.n_hidden,
+        shape.relu_output,
+        at.theta + model * at.params * FLOAT,
+    )
     f = model * n * FLOAT
-    importance, loss, sums = at.importance + f, at.loss + row * DOUBLE, at.sums + row * shape.sum_rows * WIDTH * FLOAT
+    importance, loss, sums = (
+        at.importance + f,
+        at.loss + row * DOUBLE,
+        at.sums + row * shape.sum_rows * WIDTH * FLOAT,
+    )
     if shape.tiny and not scoring:
         if shape.sparse:
             tiny.tiny_filled((s.x, importance, theta, sums, loss, s.inside, relu, n, m, vectors))
         else:
-            tiny.tiny((s.u, at.low + f, at.scale + f, importance, theta, sums, loss, s.inside, relu, n, m))
+            tiny.tiny(
+                (s.u, at.low + f, at.scale + f, importance, theta, sums, loss, s.inside, relu, n, m)
+            )
         return
     if not shape.sparse:
         fill(shape, s, at, model)
     forward(shape, s, at, model, vectors, cells)
     if scoring:
-        losses.score((s.g, s.y, importance, at.moments + model * 2 * DOUBLE, s.inside, n, relu, vectors))
+        losses.score(
+            (s.g, s.y, importance, at.moments + model * 2 * DOUBLE, s.inside, n, relu, vectors)
+        )
     else:
         if shape.power == SQUARE:
             losses.residual((s.g, s.y, importance, sums, loss, s.inside, n, relu, vectors))
         else:
-            losses.residual_of_power((s.g, s.y, importance, sums, loss, s.inside, n, relu, vectors, shape.power))
+            losses.residual_of_power(
+                (s.g, s.y, importance, sums, loss, s.inside, n, relu, vectors, shape.power)
+            )
         backward(shape, s, at, model, row, vectors, cells)
 
 
 @KERNELS.inlined
 def add_part(
-    shape: Shape, s: Buffers, at: At, purpose: int, step: int, part: int, scan: NDArray[np.int64], mode: int, work: Work
+    shape: Shape,
+    s: Buffers,
+    at: At,
+    purpose: int,
+    step: int,
+    part: int,
+    scan: NDArray[np.int64],
+    mode: int,
+    work: Work,
 ) -> None:
-    """Sum one part of the batch into row `part` of the sums of losses and of the gradient of half of them.
+    """Sum one part of the batch into row `part` of the sums of losses and of the gradient of half
+    of them.
 
     The factor 2 / batch is left to the optimiser's step: it does not belong to every sample.
     """
     rows = part * at.models
     steps.clear((at.grad + rows * at.params * FLOAT, at.models * at.params))
-    steps.clear((at.sums + rows * shape.sum_rows * WIDTH * FLOAT, at.models * shape.sum_rows * WIDTH))
+    steps.clear(
+        (at.sums + rows * shape.sum_rows * WIDTH * FLOAT, at.models * shape.sum_rows * WIDTH)
+    )
     work.loss[part] = 0
     drawn = 0 if shape.finite and mode != SCORE else step
     first = part * shape.part_samples
@@ -291,7 +343,8 @@ def add_part(
 
 @KERNELS.inlined
 def sum_parts(shape: Shape, at: At, mode: int, state: Trained, work: Work) -> None:
-    """Add up the parts, one after the other, and the lanes of each sum: row 0 is then the whole batch's.
+    """Add up the parts, one after the other, and the lanes of each sum: row 0 is then the whole
+    batch's.
 
     What is minimised beside the loss is added, too.
     """
@@ -305,10 +358,15 @@ def sum_parts(shape: Shape, at: At, mode: int, state: Trained, work: Work) -> No
             work.loss[0, model] += work.loss[part, model]
         steps.fold((sums, grad + (0 if shape.tiny else weights) * FLOAT, shape.sum_rows))
         if empty:
-            bias, importance = at.theta + (model * at.params + weights) * FLOAT, at.importance + model * n * FLOAT
+            bias, importance = (
+                at.theta + (model * at.params + weights) * FLOAT,
+                at.importance + model * n * FLOAT,
+            )
             loss, relu = work.empty_loss.ctypes.data, shape.relu_output
             power = SQUARE if mode == SCORE else shape.power
-            losses.empty_samples((bias, importance, grad + weights * FLOAT, loss, np.float32(empty), n, relu, power))
+            losses.empty_samples(
+                (bias, importance, grad + weights * FLOAT, loss, np.float32(empty), n, relu, power)
+            )
             work.loss[0, model] += empty * work.empty_loss[0]
             if mode == SCORE:
                 state.moments[at.start + model, 0] += empty * work.empty_loss[0]
@@ -360,8 +418,12 @@ def pull_rows(shape: Shape, weights: int, pull: float) -> None:
 
 
 @KERNELS.inlined
-def update(shape: Shape, at: At, rates: Rates, step: int, start: int, state: Trained, work: Work) -> None:
-    """The optimiser's step for every model that has not diverged; one that does now keeps its last finite state."""
+def update(
+    shape: Shape, at: At, rates: Rates, step: int, start: int, state: Trained, work: Work
+) -> None:
+    """The optimiser's step for every model that has not diverged; one that does now keeps its last
+    finite state.
+    """
     count, row = at.params, at.params * FLOAT
     first, second = state.first.ctypes.data, state.second.ctypes.data
     theta, new, check = state.theta.ctypes.data, work.proposed.ctypes.data, work.check.ctypes.data
@@ -418,10 +480,11 @@ def run(
     work: Work,
     crew: Crew,
 ) -> None:
-    """Train groups of models, edges[g] ... edges[g + 1] - 1, from step `start` to `stop`: mode TRAIN.
+    """Train groups of models, edges[g] ... edges[g + 1] - 1, from step `start` to `stop`: mode
+    TRAIN.
 
-    GRADIENTS leaves the sums of one step in work.loss[0] and work.grad[0]; SCORE adds to state.moments. The threads of
-    a crew call this with the same arrays, but for `s` and `crew`.
+    GRADIENTS leaves the sums of one step in work.loss[0] and work.grad[0]; SCORE adds to
+    state.moments. The threads of a crew call this with the same arrays, but for `s` and `crew`.
     """
     if shape.sparse:
         steps.clear((s.x, shape.n_features * STRIDE))

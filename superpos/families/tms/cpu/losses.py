@@ -1,4 +1,6 @@
-"""Passes over hidden units and outputs: activations, residuals, losses and the sums of gradients."""
+"""Passes over hidden units and outputs: activations, residuals, losses and the sums of
+gradients.
+"""
 
 from __future__ import annotations
 
@@ -48,23 +50,31 @@ def is_above(b: Value, o: Value, floor: Value) -> Value:
     return b.fcmp_unordered(">", o, floor)
 
 
-def output_error(b: Value, o: Value, above: Value, floor: Value, target: Value, inside: Value) -> Value:
+def output_error(
+    b: Value, o: Value, above: Value, floor: Value, target: Value, inside: Value
+) -> Value:
     """max(o, floor) - target, 0 for samples not inside."""
     return b.select(inside, b.fsub(b.select(above, o, floor), target), ir.Constant(VF, None))
 
 
 def powered(b: Value, error: Value, power: Value) -> Value:
-    """error |error|^(power - 2): the derivative of |error|^power / power, for the powers 2, 3 and 4."""
+    """error |error|^(power - 2): the derivative of |error|^power / power, for the powers 2, 3 and
+    4.
+    """
     size = magnitude_of(b, error)
     linear = splat(b, b.icmp_unsigned("==", power, integer(2)), _VB)
     cubic = splat(b, b.icmp_unsigned("==", power, integer(3)), _VB)
-    factor = b.select(linear, ir.Constant(VF, [1.0] * WIDTH), b.select(cubic, size, b.fmul(size, size)))
+    factor = b.select(
+        linear, ir.Constant(VF, [1.0] * WIDTH), b.select(cubic, size, b.fmul(size, size))
+    )
     return b.fmul(error, factor)
 
 
 def magnitude_of(b: Value, x: Value) -> Value:
     """abs(x) of a vector."""
-    absolute = cgutils.get_or_insert_function(b.module, ir.FunctionType(VF, [VF]), f"llvm.fabs.v{WIDTH}f32")
+    absolute = cgutils.get_or_insert_function(
+        b.module, ir.FunctionType(VF, [VF]), f"llvm.fabs.v{WIDTH}f32"
+    )
     return b.call(absolute, [x])
 
 
@@ -86,11 +96,19 @@ def residual(
     relu: Value,
     vectors: Value,
 ) -> None:
-    """Turn outputs o into g = I (x' - target) [o > 0]; add g to bias_sums[row, 16], all I (x' - target)^2 to loss.
+    """Turn outputs o into g = I (x' - target) [o > 0]; add g to bias_sums[row, 16], all I (x' -
+    target)^2 to loss.
 
     x' is o, or max(o, 0) where `relu`. Lanes that are not inside add nothing.
     """
-    _residual(b, (out, target, importance, bias_sums, loss, inside), rows, relu, vectors, lambda error: error)
+    _residual(
+        b,
+        (out, target, importance, bias_sums, loss, inside),
+        rows,
+        relu,
+        vectors,
+        lambda error: error,
+    )
 
 
 @vector_pass
@@ -107,7 +125,9 @@ def residual_of_power(
     vectors: Value,
     power: Value,
 ) -> None:
-    """As `residual` for sums of I |x' - target|^power, of which g is the derivative over the power."""
+    """As `residual` for sums of I |x' - target|^power, of which g is the derivative over the
+    power.
+    """
     pointers = (out, target, importance, bias_sums, loss, inside)
     _residual(b, pointers, rows, relu, vectors, lambda error: powered(b, error, power))
 
@@ -134,7 +154,9 @@ def _residual(
             at = row_at(b, row.index, lane)
             o = load(b, out, at)
             above = is_above(b, o, floor)
-            error = output_error(b, o, above, floor, load(b, target, at), is_inside(b, inside, lane))
+            error = output_error(
+                b, o, above, floor, load(b, target, at), is_inside(b, inside, lane)
+            )
             scaled = b.fmul(weight, derivative(error))
             g = output_gradient(b, above, scaled)
             store(b, g, out, at)
@@ -156,7 +178,9 @@ def score(
     relu: Value,
     vectors: Value,
 ) -> None:
-    """Add sum l and sum l^2 over the samples to moments[2], l = sum_i I_i (x' - target)^2 of one sample."""
+    """Add sum l and sum l^2 over the samples to moments[2], l = sum_i I_i (x' - target)^2 of one
+    sample.
+    """
     floor = least_output(b, relu)
     losses = cgutils.alloca_once(b, VF)
     with each_vector(b, vectors) as v:
@@ -165,7 +189,9 @@ def score(
         with cgutils.for_range(b, rows) as row:
             at = row_at(b, row.index, lane)
             o = load(b, out, at)
-            error = output_error(b, o, is_above(b, o, floor), floor, load(b, target, at), is_inside(b, inside, lane))
+            error = output_error(
+                b, o, is_above(b, o, floor), floor, load(b, target, at), is_inside(b, inside, lane)
+            )
             weight = splat(b, b.load(b.gep(importance, [row.index])), VF)
             b.store(fma(b, b.fmul(weight, error), error, b.load(losses)), losses)
         loss = b.fpext(b.load(losses), VD)
@@ -186,7 +212,9 @@ def positive_part(b: Value, x: Floats, y: Floats, rows: Value) -> None:
     _each_cell(b, x, y, rows, lambda value: b.select(b.fcmp_ordered(">", value, zero), value, zero))
 
 
-def _each_cell(b: Value, x: Value, y: Value, rows: Value, changed: Callable[[Value], Value]) -> None:
+def _each_cell(
+    b: Value, x: Value, y: Value, rows: Value, changed: Callable[[Value], Value]
+) -> None:
     """y = changed(x), in all lanes of a block."""
     with cgutils.for_range(b, rows) as row, each_vector(b, integer(LANES // WIDTH)) as v:
         at = row_at(b, row.index, b.mul(v.index, integer(WIDTH)))
@@ -205,7 +233,8 @@ def empty_samples(
     relu: Value,
     power: Value,
 ) -> None:
-    """What samples without an active feature add: outputs o = b and targets 0. loss is set to that of one of them.
+    """What samples without an active feature add: outputs o = b and targets 0. loss is set to that
+    of one of them.
 
     `power` is that of the errors, as in `residual_of_power`.
     """

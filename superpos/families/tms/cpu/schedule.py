@@ -53,7 +53,9 @@ def _crew(thread: int, threads: int, barrier: NDArray[np.int64]) -> Crew:
 
 
 def _data(task: Task) -> NDArray[np.intp]:
-    """One number per model: those of one seed and one number share the cells of the sparse sampler."""
+    """One number per model: those of one seed and one number share the cells of the sparse
+    sampler.
+    """
     if task.structure.sampler == "dense":
         return np.zeros(len(task), dtype=np.intp)
     return np.unique(task.sparsity, axis=0, return_inverse=True)[1].reshape(-1)

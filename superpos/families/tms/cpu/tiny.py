@@ -1,4 +1,6 @@
-"""One pass for tiny models, where loads and loops would cost more than the arithmetic: everything in registers."""
+"""One pass for tiny models, where loads and loops would cost more than the arithmetic: everything
+in registers.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ TINY_FEATURES, TINY_HIDDEN, TINY_WEIGHTS = 6, 3, 12
 
 
 def is_tiny(n_features: int, n_hidden: int) -> bool:
-    """Whether `tiny` has code for this size: all values of 16 samples, and all sums, about fit into registers."""
+    """Whether `tiny` has code for this size: all values of 16 samples, and all sums, about fit into
+    registers.
+    """
     small = n_features <= TINY_FEATURES and n_hidden <= TINY_HIDDEN
     return small and n_features * n_hidden <= TINY_WEIGHTS
 
@@ -56,16 +60,26 @@ def tiny(
     n_features: Value,
     n_hidden: Value,
 ) -> None:
-    """A whole block of a tiny model: fill, contract, residual and outer_pair in registers, a branch for each size.
+    """A whole block of a tiny model: fill, contract, residual and outer_pair in registers, a branch
+    for each size.
 
-    For tied models with a linear hidden layer and independent unsigned features, whose draws u are active from `low`
-    on. Adds the lanes of each parameter's gradient to sums[P, 16] and the losses to loss.
+    For tied models with a linear hidden layer and independent unsigned features, whose draws u are
+    active from `low` on. Adds the lanes of each parameter's gradient to sums[P, 16] and the losses
+    to loss.
     """
 
     def drawn(n: int) -> Inputs:
         return _drawn(b, u, low, scale, n)
 
-    operands = (importance, theta, sums, loss, inside, least_output(b, relu), integer(LANES // WIDTH))
+    operands = (
+        importance,
+        theta,
+        sums,
+        loss,
+        inside,
+        least_output(b, relu),
+        integer(LANES // WIDTH),
+    )
     _each_size(b, n_features, n_hidden, drawn, operands)
 
 
@@ -88,7 +102,13 @@ def tiny_filled(
     def filled(n: int) -> Inputs:
         return lambda lane: [load(b, x, row_at(b, integer(i), lane)) for i in range(n)]
 
-    _each_size(b, n_features, n_hidden, filled, (importance, theta, sums, loss, inside, least_output(b, relu), vectors))
+    _each_size(
+        b,
+        n_features,
+        n_hidden,
+        filled,
+        (importance, theta, sums, loss, inside, least_output(b, relu), vectors),
+    )
 
 
 def _drawn(b: Value, u: Value, low: Value, scale: Value, n: int) -> Inputs:
@@ -103,14 +123,19 @@ def _drawn(b: Value, u: Value, low: Value, scale: Value, n: int) -> Inputs:
 
 
 def _each_size(
-    b: Value, n_features: Value, n_hidden: Value, inputs: Callable[[int], Inputs], operands: Sequence[Value]
+    b: Value,
+    n_features: Value,
+    n_hidden: Value,
+    inputs: Callable[[int], Inputs],
+    operands: Sequence[Value],
 ) -> None:
     """One branch for every size that `is_tiny`."""
     for n in range(1, TINY_FEATURES + 1):
         for m in range(1, TINY_HIDDEN + 1):
             if is_tiny(n, m):
                 same_n, same_m = (
-                    b.icmp_unsigned("==", *pair) for pair in ((n_features, integer(n)), (n_hidden, integer(m)))
+                    b.icmp_unsigned("==", *pair)
+                    for pair in ((n_features, integer(n)), (n_hidden, integer(m)))
                 )
                 with b.if_then(b.and_(same_n, same_m)):
                     _tiny_block(b, (n, m), inputs(n), operands)

@@ -1,7 +1,8 @@
 """Features on a circle: all that are near a place that a sample is about (Prieto et al. 2026).
 
-With probability p a set of k features has a place, each of its members as likely. A member j at the angle
-a = 2 pi (j - place) / k from it is then active by itself with probability 1/(1 + exp(-s cos a)).
+With probability p a set of k features has a place, each of its members as likely. A member j at the
+angle a = 2 pi (j - place) / k from it is then active by itself with probability 1/(1 + exp(-s cos
+a)).
 
 Shapes: M models, B samples, F features, k members of a set.
 """
@@ -40,13 +41,18 @@ def covariance(members: int, sharpness: float) -> Floats:
     return found
 
 
-def features(structure: Structure, sparsity: NDArray[np.float64], u: torch.Tensor, sets: torch.Tensor) -> torch.Tensor:
-    """Feature values [M, B, F] (float32) from the draws u [M, B, F] and those of the sets [M, B, F / k] (int64)."""
+def features(
+    structure: Structure, sparsity: NDArray[np.float64], u: torch.Tensor, sets: torch.Tensor
+) -> torch.Tensor:
+    """Feature values [M, B, F] (float32) from the draws u [M, B, F] and those of the sets [M, B, F
+    / k] (int64).
+    """
     import torch
 
     size = structure.set_size
     device = str(u.device)
-    first = torch.from_numpy(thresholds(sparsity[:, ::size])).to(device)[:, None, :]  # [M, 1, F / k]
+    # [M, 1, F / k]
+    first = torch.from_numpy(thresholds(sparsity[:, ::size])).to(device)[:, None, :]
     place = (sets - first) * size // (RANGE - first)
     member = torch.arange(structure.n_features, device=device) % size
     distance = (member - place.repeat_interleave(size, dim=2)) % size

@@ -27,11 +27,13 @@ LINEAR_LAWS: Final = ("uniform", "one")
 class Cells(NamedTuple):
     """How 32-bit draws become feature values; each field is [M, F].
 
-    A feature is active iff (s - low) mod 2³² <= span, where s is its own draw u (independent features) or its set's
-    draw; its value is then float32((u - shift) mod 2³²) * scale + offset. Independent features use one draw for both:
-    low = shift = T = floor(S 2³²), so u >= T and the value is (u - T) / (2³² - T).
+    A feature is active iff (s - low) mod 2³² <= span, where s is its own draw u (independent
+    features) or its set's draw; its value is then float32((u - shift) mod 2³²) * scale + offset.
+    Independent features use one draw for both: low = shift = T = floor(S 2³²), so u >= T and the
+    value is (u - T) / (2³² - T).
 
-    Of a law that is not linear in the draw, scale makes it a level between 0 and 1, and offset is a factor.
+    Of a law that is not linear in the draw, scale makes it a level between 0 and 1, and offset is a
+    factor.
     """
 
     low: Words
@@ -42,11 +44,15 @@ class Cells(NamedTuple):
 
 
 def cells(structure: Structure, sparsity: NDArray[np.float64]) -> Cells:
-    """The draw rules [M, F] of a task's features. The sparsity of a set is that of its features' column."""
+    """The draw rules [M, F] of a task's features.
+
+    The sparsity of a set is that of its features' column.
+    """
     first = thresholds(sparsity)
     last = np.full_like(first, WORD)
     if structure.correlation == "anticorrelated":
-        # exactly one member of an active set: the active range is cut into `set_size` parts, as equal as integers go
+        # exactly one member of an active set: the active range is cut into `set_size` parts, as
+        # equal as integers go
         member = np.arange(structure.n_features) % structure.set_size
         width = RANGE - first
         last = first - (-width * (member + 1) // structure.set_size) - 1
@@ -56,7 +62,8 @@ def cells(structure: Structure, sparsity: NDArray[np.float64]) -> Cells:
     own = structure.correlation in ("none", "circle")
     shift = first if own else np.zeros_like(first)
     scale = 1.0 / (RANGE - shift).astype(np.float64)
-    # Where a set has fewer active draws than members, some member has none: no span says never, the value 0 does.
+    # Where a set has fewer active draws than members, some member has none: no span says never, the
+    # value 0 does.
     possible = last >= low
     stretch, offset = _line(structure)
     return Cells(
@@ -86,7 +93,9 @@ def fields(rules: Cells, device: str) -> list[torch.Tensor]:
 def values(
     rules: Sequence[torch.Tensor], u: torch.Tensor, switch: torch.Tensor, law: Values = "uniform"
 ) -> torch.Tensor:
-    """Values (float32) of cells from their draws u, deciding draws `switch` (int64) and `fields`, all broadcastable."""
+    """Values (float32) of cells from their draws u, deciding draws `switch` (int64) and `fields`,
+    all broadcastable.
+    """
     low, span, shift, scale, offset = rules
     word = (u - shift) & WORD
     if law in LINEAR_LAWS:
@@ -109,6 +118,10 @@ def _quantile(law: Values, level: torch.Tensor) -> torch.Tensor:
     return -torch.log1p(-below_one)
 
 
-def features(rules: Cells, u: torch.Tensor, switch: torch.Tensor, law: Values = "uniform") -> torch.Tensor:
-    """Feature values [M, B, F] (float32) from the draws u [M, B, F] and the deciding draws switch [M, B, F] (int64)."""
+def features(
+    rules: Cells, u: torch.Tensor, switch: torch.Tensor, law: Values = "uniform"
+) -> torch.Tensor:
+    """Feature values [M, B, F] (float32) from the draws u [M, B, F] and the deciding draws switch
+    [M, B, F] (int64).
+    """
     return values([field[:, None, :] for field in fields(rules, str(u.device))], u, switch, law)

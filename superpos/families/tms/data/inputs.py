@@ -21,7 +21,12 @@ Sampler: TypeAlias = "Callable[[Task, Purpose, int, range, str], torch.Tensor]"
 
 
 def sample(
-    task: Task, purpose: Purpose, step: int, samples: range, device: str = "cpu", densely: Sampler | None = None
+    task: Task,
+    purpose: Purpose,
+    step: int,
+    samples: range,
+    device: str = "cpu",
+    densely: Sampler | None = None,
 ) -> torch.Tensor:
     """Inputs [M, B, F] of a contiguous range of samples of one step, by the structure's sampler.
 
@@ -32,12 +37,18 @@ def sample(
     return unit_length(x) if task.structure.n_points else x
 
 
-def evaluation(task: Task, samples: range, device: str = "cpu", densely: Sampler | None = None) -> torch.Tensor:
-    """Inputs [M, B, F] of a contiguous range of samples of the evaluation stream; `densely` as in `sample`."""
+def evaluation(
+    task: Task, samples: range, device: str = "cpu", densely: Sampler | None = None
+) -> torch.Tensor:
+    """Inputs [M, B, F] of a contiguous range of samples of the evaluation stream; `densely` as in
+    `sample`.
+    """
     return sample(task, Purpose.EVALUATE, 0, samples, device, densely)
 
 
-def dense(task: Task, purpose: Purpose, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
+def dense(
+    task: Task, purpose: Purpose, step: int, samples: range, device: str = "cpu"
+) -> torch.Tensor:
     """`sample` by one draw a cell. Models with the same seed share their draws."""
     structure = task.structure
     seeds, row = np.unique(task.seed, return_inverse=True)
@@ -53,14 +64,20 @@ def dense(task: Task, purpose: Purpose, step: int, samples: range, device: str =
     return features(cells(structure, task.sparsity), u[rows], switch[rows], structure.values)
 
 
-def batch(task: Task, step: int, device: str = "cpu", densely: Sampler | None = None) -> torch.Tensor:
-    """Training inputs [M, B, F]: a fresh batch, or all points of the finite data set; `densely` as in `sample`."""
+def batch(
+    task: Task, step: int, device: str = "cpu", densely: Sampler | None = None
+) -> torch.Tensor:
+    """Training inputs [M, B, F]: a fresh batch, or all points of the finite data set; `densely` as
+    in `sample`.
+    """
     structure = task.structure
     purpose, at = (Purpose.POINTS, 0) if structure.n_points else (Purpose.TRAIN, step)
     return sample(task.in_training, purpose, at, range(structure.samples_per_step), device, densely)
 
 
 def unit_length(x: torch.Tensor) -> torch.Tensor:
-    """Every point scaled to length 1 (Henighan et al. 2023); a point without active features stays zero."""
+    """Every point scaled to length 1 (Henighan et al. 2023); a point without active features stays
+    zero.
+    """
     length = x.norm(dim=-1, keepdim=True)
     return x / torch.where(length > 0, length, torch.ones_like(length))

@@ -1,4 +1,5 @@
-"""Random numbers that a user's own functions take beside their arguments: of the model's seed, as all others.
+"""Random numbers that a user's own functions take beside their arguments: of the model's seed, as
+all others.
 
 Shapes: M models, B samples.
 """
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 def own_draws(
     own: Own, task: Task, purpose: Purpose, step: int, samples: range, device: str
 ) -> dict[str, torch.Tensor]:
-    """Numbers [M, B, ...] (float32) by name: uniform in (0, 1) or standard normal. Models of a seed share them.
+    """Numbers [M, B, ...] (float32) by name: uniform in (0, 1) or standard normal. Models of a seed
+    share them.
 
     Those of the k-th name are the stream k of their purpose.
     """
@@ -37,7 +39,8 @@ def own_draws(
     for number, (name, (law, *form)) in enumerate(own.draws.items()):
         shape = [sizes[size] if isinstance(size, str) else size for size in form]
         words = draws(seeds, purpose + (number << 8), step, samples, math.prod(shape), device)
-        uniform = ((words >> 8).double() + 0.5) / (RANGE >> 8)  # 24 bits, or single precision would round to 1
+        # 24 bits, or single precision would round to 1
+        uniform = ((words >> 8).double() + 0.5) / (RANGE >> 8)
         values = torch.special.ndtri(uniform) if law == "normal" else uniform
         found[name] = values.float()[rows].reshape(len(task), len(samples), *shape)
     return found

@@ -29,7 +29,8 @@ def most(n_features: int) -> int:
 def graphs(W: NDArray[Any]) -> Arrays:
     """Places [M, F, 2] and shapes [M, F] of the features of W [M, F, H].
 
-    A shape has words and a colour. Where H is 3 the hull [M, F, F] is 1 where an edge joins two features.
+    A shape has words and a colour. Where H is 3 the hull [M, F, F] is 1 where an edge joins two
+    features.
     """
     drawn = [_graph(w.astype(np.float64)) for w in W]
     shapes = np.array([shape for _, shape in drawn], dtype=np.uint8)

@@ -1,4 +1,5 @@
-"""What the page holds of toy models: their weights, what these say of every feature, the feature graph.
+"""What the page holds of toy models: their weights, what these say of every feature, the feature
+graph.
 
 Shapes: M models, S snapshots, F features (n), H hidden (m).
 """
@@ -28,7 +29,9 @@ def parts(run: Run, models: Models) -> Iterator[Part]:
 
 
 def _parts(run: Run, models: Models, is_relu: bool) -> Iterator[Part]:
-    """Weights, histories, snapshots; graphs, or the neurons of a ReLU layer, which has axes of its own."""
+    """Weights, histories, snapshots; graphs, or the neurons of a ReLU layer, which has axes of its
+    own.
+    """
     shapes = {name: tensor.shape for name, tensor in run.weights(int(models[0])).items()}
     encoder = "W" if "W" in shapes else "W1"  # [F, H], its rows the directions of the features
     n_features, n_hidden = shapes[encoder]

@@ -1,4 +1,5 @@
-"""What theory knows of the settings of a run: boundaries over its map, curves beside its models, agreement.
+"""What theory knows of the settings of a run: boundaries over its map, curves beside its models,
+agreement.
 
 The same runs as in the figures, by the same functions. Shapes: R relative importances, P densities.
 """
@@ -39,7 +40,9 @@ def _axis(run: Run, key: str) -> int | None:
 
 
 def _phases(run: Run, axes: tuple[int, int]) -> Layers:
-    """Phase of the exact minimum in every cell, how far the models agree, both theories' boundaries."""
+    """Phase of the exact minimum in every cell, how far the models agree, both theories'
+    boundaries.
+    """
     grid, models = phases.trained(run)
     W = models.best()
     n = W.shape[-2]
@@ -81,7 +84,9 @@ def _order(run: Run, grid: Grid, axes: tuple[int, int]) -> tuple[NDArray[np.intp
 
 
 def _nearest(values: Floats, wanted: Sequence[float]) -> NDArray[np.intp]:
-    """Which of `values` each of `wanted` is; an unfinished run lacks some, whose cells are unknown."""
+    """Which of `values` each of `wanted` is; an unfinished run lacks some, whose cells are
+    unknown.
+    """
     places: NDArray[np.intp] = np.abs(values[None, :] - np.array(wanted)[:, None]).argmin(axis=1)
     return places
 

@@ -1,4 +1,6 @@
-"""Features on a circle: W W^T, and its entries against the covariance of the features (Prieto et al. 2026)."""
+"""Features on a circle: W W^T, and its entries against the covariance of the features (Prieto et
+al. 2026).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from superpos.store.rows import healthy
 
 
 def constructive_interference(models: Mapping[str, Floats], sharpness: float) -> Figure:
-    """W W^T of some models W [F, H] by their names, and its entries off the diagonal against the covariance."""
+    """W W^T of some models W [F, H] by their names, and its entries off the diagonal against the
+    covariance.
+    """
     with style.context():
         figure = style.new_figure(style.FULL, 2.4)
         *maps, scatter = figure.subplots(1, len(models) + 1)
@@ -26,7 +30,15 @@ def constructive_interference(models: Mapping[str, Floats], sharpness: float) ->
             axes.imshow(gram, cmap=style.SIGNED, vmin=-limit, vmax=limit)
             axes.set(title=name, xlabel="feature", xticks=[], yticks=[])
             theirs = circle.off_diagonal(covariance(len(W), sharpness))
-            scatter.plot(theirs, circle.off_diagonal(gram), ".", color=colour, markersize=4, mew=0, label=name)
+            scatter.plot(
+                theirs,
+                circle.off_diagonal(gram),
+                ".",
+                color=colour,
+                markersize=4,
+                mew=0,
+                label=name,
+            )
         scatter.set(xlabel="covariance of two features", ylabel=r"$W_i \cdot W_j$")
         scatter.legend(loc="lower right")
     return figure
@@ -44,5 +56,7 @@ def draw(run: Run) -> Figure:
     chosen = {}
     for decay in dict.fromkeys((decays.min(), decays.max())):
         best = table[decays == decay].iloc[0]
-        chosen[f"weight decay {short(float(decay))}"] = run.weights(int(best["model"]))["W"].astype(np.float64)
+        chosen[f"weight decay {short(float(decay))}"] = run.weights(int(best["model"]))["W"].astype(
+            np.float64
+        )
     return constructive_interference(chosen, float(table[circle.SHARPNESS].iloc[0]))

@@ -18,7 +18,11 @@ from superpos.store.rows import healthy
 
 MAX_SIZES: Final = 4
 _SIZE: Final = ["model.n_features", "model.n_hidden"]
-_WORDS: Final = {"neuron": "one hidden unit", "direction": "along $W_i$", "input": "the input itself"}
+_WORDS: Final = {
+    "neuron": "one hidden unit",
+    "direction": "along $W_i$",
+    "input": "the input itself",
+}
 _ROWS: Final[Mapping[str, str]] = {
     "on_target": "R² of the output\nthat is meant",
     "others": "movement of others\nover what is meant",
@@ -51,7 +55,9 @@ def _lines(axes: Axes, rows: pd.DataFrame, name: str) -> None:
         mean, spread = groups.mean(), groups.std(ddof=0)
         colour = style.CYCLE[number]
         axes.plot(mean.index, mean, marker="osv"[number], color=colour, label=_WORDS[patch])
-        axes.fill_between(mean.index, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(
+            mean.index, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0
+        )
     axes.set_xscale("log")
     style.plain_log_numbers(axes.xaxis)
 
@@ -63,7 +69,9 @@ def applies(run: Run) -> str | None:
     if reason is not None:
         return reason
     sizes = len(table[_SIZE].drop_duplicates())
-    return f"needs at most {MAX_SIZES} sizes of models, found {sizes}" if sizes > MAX_SIZES else None
+    return (
+        f"needs at most {MAX_SIZES} sizes of models, found {sizes}" if sizes > MAX_SIZES else None
+    )
 
 
 def draw(run: Run) -> Figure:
@@ -76,6 +84,10 @@ def draw(run: Run) -> Figure:
         for model, on_target, others in zip(*one, strict=True):
             row = table.loc[model]
             size = f"n = {row[_SIZE[0]]}, m = {row[_SIZE[1]]}"
-            values = {"on_target": on_target, "others": others, "density": float(row["data.density"])}
+            values = {
+                "on_target": on_target,
+                "others": others,
+                "density": float(row["data.density"]),
+            }
             found.append({"size": size, "patch": patch, **values})
     return panels(pd.DataFrame(found))

@@ -1,4 +1,6 @@
-"""max(x, 0) by fewer neurons than features: what comes out of each, how many neurons it uses, by the loss's power."""
+"""max(x, 0) by fewer neurons than features: what comes out of each, how many neurons it uses, by
+the loss's power.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,20 @@ from superpos.store.rows import healthy
 
 
 def compressed_computation(models: Mapping[int, tuple[Floats, Floats]]) -> Figure:
-    """Responses and neurons of the features of W1, W2 by the power of the loss, each in its own order."""
+    """Responses and neurons of the features of W1, W2 by the power of the loss, each in its own
+    order.
+    """
     with style.context():
         figure = style.new_figure(style.FULL, 2.6)
         responses, neurons = figure.subplots(1, 2)
         for (power, weights), colour in zip(models.items(), style.CYCLE, strict=False):
-            kind = {"color": colour, "marker": ".", "markersize": 3, "linewidth": 1, "label": f"errors to the {power}"}
+            kind = {
+                "color": colour,
+                "marker": ".",
+                "markersize": 3,
+                "linewidth": 1,
+                "label": f"errors to the {power}",
+            }
             found = np.sort(compressed.response(*weights))[::-1]
             responses.plot(np.arange(1, len(found) + 1), found, **kind)
             used = np.sort(compressed.neurons_a_feature(*weights))[::-1]
@@ -46,4 +56,6 @@ def draw(run: Run) -> Figure:
     table = healthy(run.table).sort_values("loss", kind="stable")
     best = table.drop_duplicates("train.loss_power").sort_values("train.loss_power")
     powers = zip(best["train.loss_power"], best["model"], strict=True)
-    return compressed_computation({int(power): compressed.untied(run, int(model)) for power, model in powers})
+    return compressed_computation(
+        {int(power): compressed.untied(run, int(model)) for power, model in powers}
+    )

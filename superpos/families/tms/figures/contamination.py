@@ -31,7 +31,15 @@ def scatter(found: Contamination, density: Floats) -> Figure:
             here = shown & (density == p)
             colour = mpl.colormaps["viridis"](number / max(len(each) - 1, 1))
             label = f"{p:.2g}" if number in named else None
-            axes.plot(found.exact[here], found.measured[here], ".", color=colour, alpha=0.6, mew=0, label=label)
+            axes.plot(
+                found.exact[here],
+                found.measured[here],
+                ".",
+                color=colour,
+                alpha=0.6,
+                mew=0,
+                label=label,
+            )
         ends = np.array([found.exact[shown].min(), found.exact[shown].max()])
         axes.plot(ends, ends, color=style.INK, linewidth=0.8)
         axes.set(xscale="log", yscale="log")
@@ -53,7 +61,13 @@ def applies(run: Run) -> str | None:
     if densities < MIN_DENSITIES:
         return f"needs {MIN_DENSITIES} densities at least, found {densities}"
     return all_equal(
-        run, {"data.signed": False, "data.values": "uniform", "data.n_points": None, "data.correlation": "none"}
+        run,
+        {
+            "data.signed": False,
+            "data.values": "uniform",
+            "data.n_points": None,
+            "data.correlation": "none",
+        },
     )
 
 

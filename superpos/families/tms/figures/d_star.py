@@ -10,14 +10,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from superpos.families.tms.analysis.d_star import Exact, best_polytopes, by_other_settings, density_reason
+from superpos.families.tms.analysis.d_star import (
+    Exact,
+    best_polytopes,
+    by_other_settings,
+    density_reason,
+)
 from superpos.families.tms.analysis.points import points
 from superpos.figures import style
 from superpos.figures.points import Run
 from superpos.maths.types import Floats
 from superpos.store.rows import healthy
 
-STICKY: Final = {1.0: "a dimension each", 0.5: "digons"}  # where D* stays while the sparsity changes
+# where D* stays while the sparsity changes
+STICKY: Final = {1.0: "a dimension each", 0.5: "digons"}
 EXACT_LABEL: Final = r"best polytope, exact ($n \gg m$)"
 
 
@@ -36,7 +42,11 @@ def sparsity_axis(axes: Axes, density: Floats) -> None:
     axes.set_xscale("log")
     axes.set_xlabel(r"$1/(1-S)$")
     high = 1 / float(density.min())
-    ticks = [tick for tick in (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000) if tick <= high * 1.01]
+    ticks = [
+        tick
+        for tick in (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000)
+        if tick <= high * 1.01
+    ]
     step = -(-len(ticks) // 8)
     axes.set_xticks(ticks[::step])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -44,21 +54,33 @@ def sparsity_axis(axes: Axes, density: Floats) -> None:
 
 
 def d_star(lines: Sequence[Line], exact: Exact | None = None) -> Figure:
-    """D* over 1/(1 − S): a line through the best seeds, all seeds as pale dots, guides at 1 and ½, the exact curve."""
+    """D* over 1/(1 − S): a line through the best seeds, all seeds as pale dots, guides at 1 and ½,
+    the exact curve.
+    """
     with style.context():
         figure = style.new_figure(style.HALF, 2.3)
         axes = figure.subplots()
         for value, name in STICKY.items():
             axes.axhline(value, color=style.GREY, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
             axes.annotate(
-                name, (1, value), (-2, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
-                ha="right", fontsize=7, color=style.GREY,
+                name, (1, value), (-2, 2), xycoords=("axes fraction", "data"),
+                textcoords="offset points", ha="right", fontsize=7, color=style.GREY,
             )  # fmt: skip
         if exact is not None:
-            axes.plot(1 / exact.density, exact.d_star, color=style.INK, linewidth=0.9, label=EXACT_LABEL)
+            axes.plot(
+                1 / exact.density, exact.d_star, color=style.INK, linewidth=0.9, label=EXACT_LABEL
+            )
         for line, colour in zip(lines, style.CYCLE, strict=False):
             if len(line.all_seeds) > len(line.best):
-                axes.plot(1 / line.all_density, line.all_seeds, ".", color=colour, alpha=0.35, markersize=3.5, mew=0)
+                axes.plot(
+                    1 / line.all_density,
+                    line.all_seeds,
+                    ".",
+                    color=colour,
+                    alpha=0.35,
+                    markersize=3.5,
+                    mew=0,
+                )
             label = line.label or ("trained" if exact is not None else "")
             axes.plot(1 / line.density, line.best, "o-", color=colour, label=label)
         shown = np.concatenate([line.all_seeds for line in lines])
@@ -78,11 +100,21 @@ def applies(run: Run) -> str | None:
 def draw(run: Run) -> Figure:
     """A line for every setting beside the density."""
     table = healthy(run.table)
-    d_star_of = dict(zip(table["model"].tolist(), table["d_star"].astype(float).tolist(), strict=True))
+    d_star_of = dict(
+        zip(table["model"].tolist(), table["d_star"].astype(float).tolist(), strict=True)
+    )
     lines = []
     for label, group in by_other_settings(points(run)).items():
         density = np.array([point.density for point in group])
         seeds = [np.array([d_star_of[model] for model in point.models.tolist()]) for point in group]
         repeated = np.repeat(density, [len(values) for values in seeds])
-        lines.append(Line(label, density, np.array([values[0] for values in seeds]), repeated, np.concatenate(seeds)))
+        lines.append(
+            Line(
+                label,
+                density,
+                np.array([values[0] for values in seeds]),
+                repeated,
+                np.concatenate(seeds),
+            )
+        )
     return d_star(lines, best_polytopes(run))

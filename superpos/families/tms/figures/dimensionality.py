@@ -1,4 +1,5 @@
-"""Dimensionality D_i of every feature against sparsity, with the polytopes' fractions (TMS, "Feature dimensionality").
+"""Dimensionality D_i of every feature against sparsity, with the polytopes' fractions (TMS,
+"Feature dimensionality").
 
 Shapes: F features (n).
 """
@@ -31,8 +32,10 @@ _CAPTION_WIDTH: Final = 76  # letters
 def caption(found: Mapping[str, metrics.LineCounts]) -> str:
     """Which fractions stand out, by what test, and with which counts."""
     test = (
-        f"Bold: at least {metrics.LINE_FEATURES} features within {metrics.LINE_HALF_WIDTH:g} of the fraction, and "
-        f"{metrics.LINE_CONTRAST} times as many as in a window of that width {metrics.FLANK_DISTANCE:g} to either side"
+        f"Bold: at least {metrics.LINE_FEATURES} features within {metrics.LINE_HALF_WIDTH:g} of "
+        "the fraction, and "
+        f"{metrics.LINE_CONTRAST} times as many as in a window of that width "
+        f"{metrics.FLANK_DISTANCE:g} to either side"
     )
     counts = [
         f"{FRACTIONS[name][1]} {name} {inside} (below {below}, above {above})"
@@ -44,18 +47,27 @@ def caption(found: Mapping[str, metrics.LineCounts]) -> str:
 def _guides(axes: Axes, found: Container[str]) -> None:
     """A line at every fraction, named at the right; those that stand out are dark."""
     values = [value for value, _ in FRACTIONS.values()]
-    for (name, (value, text)), place in zip(FRACTIONS.items(), spread(values, _LABEL_GAP), strict=True):
-        axes.axhline(value, color=style.GREY if name in found else style.FAINT, linewidth=0.7, zorder=0)
+    for (name, (value, text)), place in zip(
+        FRACTIONS.items(), spread(values, _LABEL_GAP), strict=True
+    ):
+        axes.axhline(
+            value, color=style.GREY if name in found else style.FAINT, linewidth=0.7, zorder=0
+        )
         axes.annotate(
             f"{text} {name}", (1, value), (1.04, place), xycoords=("axes fraction", "data"),
             textcoords=("axes fraction", "data"), fontsize=7, va="center", color=style.INK,
             fontweight="bold" if name in found else "normal",
-            arrowprops={"arrowstyle": "-", "color": style.GREY, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-", "color": style.GREY, "linewidth": 0.4,
+                "shrinkA": 0, "shrinkB": 0,
+            },
         )  # fmt: skip
 
 
 def scatter(density: Floats, dimensionality: Sequence[Floats]) -> Figure:
-    """D_i[F] of one model at each density[P]; inside a column the features stand in order of D_i, so plateaus show."""
+    """D_i[F] of one model at each density[P]; inside a column the features stand in order of D_i,
+    so plateaus show.
+    """
     order = np.argsort(-density)
     place = np.log(1 / density[order])
     pitch = np.diff(place).min() if len(place) > 1 else 1.0
@@ -84,11 +96,17 @@ def applies(run: Run) -> str | None:
     if reason:
         return reason
     settings = len(by_other_settings(points(run)))
-    return None if settings == 1 else f"needs a sweep of the density alone, found {settings} settings beside it"
+    return (
+        None
+        if settings == 1
+        else f"needs a sweep of the density alone, found {settings} settings beside it"
+    )
 
 
 def draw(run: Run) -> Figure:
     """The best seed of every density."""
     chosen = points(run)
     density = np.array([point.density for point in chosen])
-    return scatter(density, [metrics.dimensionality(run.weights(point.best)["W"]) for point in chosen])
+    return scatter(
+        density, [metrics.dimensionality(run.weights(point.best)["W"]) for point in chosen]
+    )

@@ -1,4 +1,6 @@
-"""Test loss, dimensionality of points and features, and norms against the size of the data set (Henighan et al.)."""
+"""Test loss, dimensionality of points and features, and norms against the size of the data set
+(Henighan et al.).
+"""
 
 from __future__ import annotations
 
@@ -19,16 +21,26 @@ _DOT = {"linestyle": "", "marker": ".", "markeredgewidth": 0}
 def double_descent_figure(
     sizes: Floats, losses: Floats, norms: Floats, dimensions: list[tuple[Floats, Floats]]
 ) -> Figure:
-    """Models by the size of their data set: losses and norms [M], and dimensionalities of points and of features."""
+    """Models by the size of their data set: losses and norms [M], and dimensionalities of points
+    and of features.
+    """
     with style.context():
         figure = style.new_figure(style.FULL, 2.4)
         loss, dimension, norm = figure.subplots(1, 3)
         loss.plot(sizes, losses, color=style.CYCLE[0], markersize=6, **_DOT)
         loss.set(yscale="log", ylabel="test loss")
         for size, (points, features) in zip(sizes, dimensions, strict=True):
-            for values, colour, shift in ((points, style.CYCLE[1], 0.94), (features, style.CYCLE[0], 1.06)):
+            for values, colour, shift in (
+                (points, style.CYCLE[1], 0.94),
+                (features, style.CYCLE[0], 1.06),
+            ):
                 dimension.plot(
-                    np.full(len(values), shift * size), values, color=colour, markersize=3, alpha=0.4, **_DOT
+                    np.full(len(values), shift * size),
+                    values,
+                    color=colour,
+                    markersize=3,
+                    alpha=0.4,
+                    **_DOT,
                 )
         dimension.plot([], [], color=style.CYCLE[1], label="points", **_DOT)
         dimension.plot([], [], color=style.CYCLE[0], label="features", **_DOT)
@@ -67,5 +79,8 @@ def draw(run: Run) -> Figure:
     models = [int(model) for model in table["model"]]
     sizes = table[double_descent.N_POINTS].to_numpy(np.float64)
     norms = np.array([double_descent.norm(run, model) for model in models])
-    dimensions = [(double_descent.of_points(run, model), double_descent.of_features(run, model)) for model in models]
+    dimensions = [
+        (double_descent.of_points(run, model), double_descent.of_features(run, model))
+        for model in models
+    ]
     return double_descent_figure(sizes, table["loss"].to_numpy(np.float64), norms, dimensions)

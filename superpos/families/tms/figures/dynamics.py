@@ -1,5 +1,5 @@
-"""Learning dynamics: D_i of every feature above the loss, on one axis of steps (TMS, "Superposition and learning
-dynamics").
+"""Learning dynamics: D_i of every feature above the loss, on one axis of steps (TMS, "Superposition
+and learning dynamics").
 
 Shapes: S snapshots, F features, H hidden.
 """
@@ -42,14 +42,24 @@ def resting(loss: Floats) -> NDArray[np.intp]:
 
 
 def draw_course(shown: Course) -> Figure:
-    """D_i over the loss above its lowest value; with m = 2 or 3 also the directions at every plateau of the loss."""
+    """D_i over the loss above its lowest value; with m = 2 or 3 also the directions at every
+    plateau of the loss.
+    """
     D = trajectory.dimensionality(shown.W)
     jumps = trajectory.jumps(D)
-    drawn = resting(shown.loss) if shown.W.shape[-1] in directions.DRAWN_IN else np.zeros(0, dtype=np.intp)
+    drawn = (
+        resting(shown.loss)
+        if shown.W.shape[-1] in directions.DRAWN_IN
+        else np.zeros(0, dtype=np.intp)
+    )
     colours, meaning = directions.colours(shown.settings, shown.W[-1])
-    text = caption(jumps, trajectory.coincidence(jumps.at, shown.loss), int(np.ptp(shown.steps)), meaning)
+    text = caption(
+        jumps, trajectory.coincidence(jumps.at, shown.loss), int(np.ptp(shown.steps)), meaning
+    )
     with style.context():
-        figure = style.new_figure(0.75 * style.FULL, 3.6 + 1.2 * (len(drawn) > 0) + 0.14 * len(text.splitlines()))
+        figure = style.new_figure(
+            0.75 * style.FULL, 3.6 + 1.2 * (len(drawn) > 0) + 0.14 * len(text.splitlines())
+        )
         grid = GridSpec(3, 1, figure, height_ratios=[1.2 if len(drawn) else 1e-3, 2, 1.5])
         _drawings(figure, grid, shown, drawn, colours)
         upper = figure.add_subplot(grid[1])
@@ -62,7 +72,9 @@ def draw_course(shown: Course) -> Figure:
     return figure
 
 
-def _drawings(figure: Figure, grid: GridSpec, shown: Course, drawn: NDArray[np.intp], colours: Colours) -> None:
+def _drawings(
+    figure: Figure, grid: GridSpec, shown: Course, drawn: NDArray[np.intp], colours: Colours
+) -> None:
     """The directions at some snapshots, lettered."""
     if not len(drawn):
         return
@@ -76,8 +88,12 @@ def _drawings(figure: Figure, grid: GridSpec, shown: Course, drawn: NDArray[np.i
         axes.set_xlabel(str(name).replace(" + ", "\n+ "), fontsize=7, labelpad=1)
 
 
-def _dimensionality(axes: Axes, shown: Course, D: Floats, jumps: trajectory.Jumps, colours: Colours) -> None:
-    """A line per feature, a dot per jump; the fractions at which features end are named at the right."""
+def _dimensionality(
+    axes: Axes, shown: Course, D: Floats, jumps: trajectory.Jumps, colours: Colours
+) -> None:
+    """A line per feature, a dot per jump; the fractions at which features end are named at the
+    right.
+    """
     values = np.array([value for value, _ in FRACTIONS.values()])
     off = np.abs(D[-1][:, None] - values)  # [F, fractions]
     reached = set(off.argmin(axis=1)[off.min(axis=1) <= _NEAR].tolist())
@@ -85,10 +101,24 @@ def _dimensionality(axes: Axes, shown: Course, D: Floats, jumps: trajectory.Jump
         if i not in reached:
             continue
         axes.axhline(value, color=style.FAINT, linewidth=0.7, zorder=0)
-        axes.annotate(f"{text} {name}", (1.01, value), xycoords=("axes fraction", "data"), fontsize=7, va="center")
+        axes.annotate(
+            f"{text} {name}",
+            (1.01, value),
+            xycoords=("axes fraction", "data"),
+            fontsize=7,
+            va="center",
+        )
     for values, colour in zip(D.T, colours, strict=True):
         axes.plot(shown.steps, values, color=colour, linewidth=0.8, alpha=0.8)
-    axes.plot(shown.steps[jumps.at], D[jumps.at, jumps.feature], ".", color=style.INK, markersize=3.5, mew=0, zorder=5)
+    axes.plot(
+        shown.steps[jumps.at],
+        D[jumps.at, jumps.feature],
+        ".",
+        color=style.INK,
+        markersize=3.5,
+        mew=0,
+        zorder=5,
+    )
     _mark(axes, shown, jumps)
     axes.set_ylabel(r"dimensionality $D_i$")
     axes.set_ylim(-0.03, max(0.6, 1.05 * float(np.nanmax(D))))
@@ -105,7 +135,9 @@ def _loss(axes: Axes, shown: Course, jumps: trajectory.Jumps, drawn: NDArray[np.
     _mark(axes, shown, jumps)
     for at, letter in zip(drawn, _LETTERS, strict=False):
         near = above[max(at - 3, 0) : at + 4].max()
-        axes.annotate(letter, (shown.steps[at], near), (0, 3), textcoords="offset points", ha="center")
+        axes.annotate(
+            letter, (shown.steps[at], near), (0, 3), textcoords="offset points", ha="center"
+        )
     axes.set(xlabel="training step", ylabel=f"loss above its lowest\n({shown.kind})")
     axes.set_xlim(shown.steps[0], shown.steps[-1])
 
@@ -119,9 +151,16 @@ def _mark(axes: Axes, shown: Course, jumps: trajectory.Jumps) -> None:
 def caption(jumps: trajectory.Jumps, coincidence: float, steps: int, meaning: str) -> str:
     """How many jumps there are, how the loss falls at them, and what the colours mean."""
     window = f"{trajectory.WINDOW * steps:,.0f} steps"
-    found = f"Dots and lines: {len(jumps.at)} jumps, changes of $D_i$ by {trajectory.JUMP:g} or more within {window}."
-    falls = f"At a jump the loss falls faster than at {coincidence:.0%} of all steps (50% by chance)."
-    return textwrap.fill(" ".join([found, falls if len(jumps.at) else "", meaning]).rstrip(), _CAPTION_WIDTH)
+    found = (
+        f"Dots and lines: {len(jumps.at)} jumps, changes of $D_i$ by {trajectory.JUMP:g} or more "
+        f"within {window}."
+    )
+    falls = (
+        f"At a jump the loss falls faster than at {coincidence:.0%} of all steps (50% by chance)."
+    )
+    return textwrap.fill(
+        " ".join([found, falls if len(jumps.at) else "", meaning]).rstrip(), _CAPTION_WIDTH
+    )
 
 
 def applies(run: Run) -> str | None:
@@ -135,4 +174,6 @@ def draw(run: Run) -> Figure:
     point = by_density(points(run))[-1]
     shown = course(run, point, point.best)
     seeds = len(point.models)
-    return draw_course(shown._replace(title=f"{shown.title}, best of {seeds} seeds" if seeds > 1 else shown.title))
+    return draw_course(
+        shown._replace(title=f"{shown.title}, best of {seeds} seeds" if seeds > 1 else shown.title)
+    )

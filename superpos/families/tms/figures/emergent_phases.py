@@ -1,4 +1,6 @@
-"""From some features to all: share of represented features and loss against the width (Guo, Liu and Gore 2026)."""
+"""From some features to all: share of represented features and loss against the width (Guo, Liu and
+Gore 2026).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from superpos.figures.points import Run, short
 
 
 def emergent_phases(curves: Sequence[represented.Curve]) -> Figure:
-    """Share against m; the same against m / (E ln(n/E)); loss per active feature against m. A colour for each E."""
+    """Share against m; the same against m / (E ln(n/E)); loss per active feature against m.
+
+    A colour for each E.
+    """
     with style.context():
         figure = style.new_figure(style.FULL, 2.4)
         shares, collapsed, losses = figure.subplots(1, 3)

@@ -1,4 +1,5 @@
-"""One feature at a time: losses along training on the ladder of energy levels, and where all seeds end.
+"""One feature at a time: losses along training on the ladder of energy levels, and where all seeds
+end.
 
 Chen et al. 2023. Shapes: M models, S snapshots.
 """
@@ -25,7 +26,8 @@ COURSES: Final = 60  # models whose losses are drawn along training
 MOST_POINTS: Final = 6
 POLYGON: Final = 0.2  # inches: a polygon beside its rung
 CAPTION: Final = (
-    "Lines: exact levels, a k-gon and a + for each feature without weights that has a positive bias. Dots: all seeds."
+    "Lines: exact levels, a k-gon and a + for each feature without weights that has a positive "
+    "bias. Dots: all seeds."
 )
 
 
@@ -57,15 +59,21 @@ def ladder(run: Run, point: Point) -> Ladder:
 
 
 def energy_ladder(ladders: Sequence[Ladder]) -> Figure:
-    """A row for each ladder: losses along training, and beside them the losses of all seeds with a model at each."""
+    """A row for each ladder: losses along training, and beside them the losses of all seeds with a
+    model at each.
+    """
     with style.context():
         figure = style.new_figure(style.FULL, 2.1 * len(ladders) + 0.3)
         grid = figure.subplots(len(ladders), 2, sharey="row", squeeze=False, width_ratios=[1.4, 1])
         for (left, right), shown in zip(grid, ladders, strict=True):
             _rungs([left, right], shown)
             if len(shown.steps):
-                left.plot(shown.steps, shown.course.T, color=style.CYCLE[0], linewidth=0.5, alpha=0.4)
-            left.set(ylabel="loss (exact)", xlim=(0, max(1, *shown.steps)) if len(shown.steps) else None)
+                left.plot(
+                    shown.steps, shown.course.T, color=style.CYCLE[0], linewidth=0.5, alpha=0.4
+                )
+            left.set(
+                ylabel="loss (exact)", xlim=(0, max(1, *shown.steps)) if len(shown.steps) else None
+            )
             left.set_title(shown.title.replace("\n", ", "), loc="left")
             _ends(right, shown)
         grid[-1][0].set_xlabel("training step")
@@ -75,7 +83,9 @@ def energy_ladder(ladders: Sequence[Ladder]) -> Figure:
 
 
 def _rungs(both: Sequence[Axes], shown: Ladder) -> None:
-    """The levels as lines, on a logarithmic axis that reaches from below the lowest to above the highest."""
+    """The levels as lines, on a logarithmic axis that reaches from below the lowest to above the
+    highest.
+    """
     rungs = [level for level in shown.levels if level.loss > 0]
     for axes in both:
         axes.set_yscale("log")
@@ -87,7 +97,9 @@ def _rungs(both: Sequence[Axes], shown: Ladder) -> None:
 
 
 def _ends(axes: Axes, shown: Ladder) -> None:
-    """Every seed as a dot; at the right of each level its name, how many end there, and one of them as a polygon."""
+    """Every seed as a dot; at the right of each level its name, how many end there, and one of them
+    as a polygon.
+    """
     at, off = one_hot.nearest(shown.loss, shown.levels)
     place = np.linspace(0.02, 0.45, len(shown.loss))
     axes.plot(place, shown.loss, ".", color=style.CYCLE[0], markersize=3, mew=0, alpha=0.7)
@@ -103,7 +115,10 @@ def _ends(axes: Axes, shown: Ladder) -> None:
 def _polygon(axes: Axes, W: Floats, x: float, loss: float) -> None:
     """Feature directions as arrows at a place of the axes."""
     low, high = np.log(axes.get_ylim())
-    width, height = POLYGON / axes.bbox.width * axes.figure.dpi, POLYGON / axes.bbox.height * axes.figure.dpi
+    width, height = (
+        POLYGON / axes.bbox.width * axes.figure.dpi,
+        POLYGON / axes.bbox.height * axes.figure.dpi,
+    )
     y = (np.log(loss) - low) / (high - low)
     inset = axes.inset_axes((x - width / 2, y - height / 2, width, height))
     for end in geometry.align(W[None])[0]:
@@ -119,7 +134,11 @@ def applies(run: Run) -> str | None:
     if reason:
         return reason
     found = len(points(run))
-    return None if 0 < found <= MOST_POINTS else f"needs 1 to {MOST_POINTS} points of the sweep, found {found}"
+    return (
+        None
+        if 0 < found <= MOST_POINTS
+        else f"needs 1 to {MOST_POINTS} points of the sweep, found {found}"
+    )
 
 
 def draw(run: Run) -> Figure:

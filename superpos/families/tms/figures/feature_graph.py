@@ -1,7 +1,8 @@
-"""Graphs of the represented features, joined where abs(W_i·W_j) > τ (TMS, "The geometry of superposition").
+"""Graphs of the represented features, joined where abs(W_i·W_j) > τ (TMS, "The geometry of
+superposition").
 
-Every component is drawn for itself: a polytope as its directions project to the plane, what has no such drawing by
-springs. Shapes: F features (n), K features of one component, H hidden (m).
+Every component is drawn for itself: a polytope as its directions project to the plane, what has no
+such drawing by springs. Shapes: F features (n), K features of one component, H hidden (m).
 """
 
 from __future__ import annotations
@@ -54,8 +55,12 @@ def _draw(axes: Axes, shape: Component, place: Floats) -> None:
     grey = np.repeat(0.97 - 0.85 * strength[:, None], 3, axis=1)
     thin = min(1.0, _FULL_WIDTH / len(place))  # so that a tangle does not become a blot
     edges = list(np.stack((place[i], place[j]), axis=1))
-    axes.add_collection(LineCollection(edges, colors=grey, linewidths=thin * (0.3 + strength), zorder=1))
-    axes.plot(*place.T, "o", color=kind(shape.name)[1], markersize=3.4, mew=0.3, mec="white", zorder=2)
+    axes.add_collection(
+        LineCollection(edges, colors=grey, linewidths=thin * (0.3 + strength), zorder=1)
+    )
+    axes.plot(
+        *place.T, "o", color=kind(shape.name)[1], markersize=3.4, mew=0.3, mec="white", zorder=2
+    )
 
 
 def _panel(axes: Axes, shapes: Sequence[Component]) -> None:
@@ -90,17 +95,27 @@ def graphs(W: Sequence[Floats], titles: Sequence[str]) -> Figure:
             axes.set_xlabel(text, fontsize=7, labelpad=2)
         for axes in panels[len(W) :]:
             axes.set_axis_off()
-        _key(figure, int(width * columns / _KEY_WIDTH), {shape.name for found in shapes for shape in found})
+        _key(
+            figure,
+            int(width * columns / _KEY_WIDTH),
+            {shape.name for found in shapes for shape in found},
+        )
     return figure
 
 
 def caption(W: Floats, width: int) -> str:
-    """What the components of W[F, H] are, in lines that break between shapes; their numbers where those hang on τ."""
-    label = str(geometry.describe(W[None])[0]).replace(" ", _NO_BREAK).replace(f"{_NO_BREAK}+", " +")
+    """What the components of W[F, H] are, in lines that break between shapes; their numbers where
+    those hang on τ.
+    """
+    label = (
+        str(geometry.describe(W[None])[0]).replace(" ", _NO_BREAK).replace(f"{_NO_BREAK}+", " +")
+    )
     lines = [textwrap.fill(label, width).replace(_NO_BREAK, " ")]
     counts = [int(geometry.n_components(W[None], tau)[0]) for tau in geometry.TAUS]
     if len(set(counts)) > 1:
-        lines.append(textwrap.fill(f"components at τ = {_listed(geometry.TAUS)}: {_listed(counts)}", width))
+        lines.append(
+            textwrap.fill(f"components at τ = {_listed(geometry.TAUS)}: {_listed(counts)}", width)
+        )
     return "\n".join(lines)
 
 
@@ -116,12 +131,20 @@ def _key(figure: Figure, columns: int, names: set[str]) -> None:
         for text, colour in kinds()
         if (text, colour) in found
     ]
-    edge = Line2D([], [], color=style.INK, linewidth=1, label=rf"$|W_i\cdot W_j|$ > {geometry.TAU:g}, darker = larger")
+    edge = Line2D(
+        [],
+        [],
+        color=style.INK,
+        linewidth=1,
+        label=rf"$|W_i\cdot W_j|$ > {geometry.TAU:g}, darker = larger",
+    )
     figure.legend(handles=[*nodes, edge], loc="outside lower center", ncols=columns)
 
 
 def panels(shapes: Sequence[Sequence[Component]]) -> list[int]:
-    """For every kind of shape the model with the most features in it, the first of several; ascending, never empty."""
+    """For every kind of shape the model with the most features in it, the first of several;
+    ascending, never empty.
+    """
     counts = [Counter[tuple[str, str]]() for _ in shapes]
     for count, found in zip(counts, shapes, strict=True):
         for shape in found:
@@ -137,7 +160,11 @@ def applies(run: Run) -> str | None:
     if reason:
         return reason
     hidden = min(point.shape[1] for point in points(run))
-    return None if hidden >= MIN_HIDDEN else f"needs at least {MIN_HIDDEN} hidden dimensions, found {hidden}"
+    return (
+        None
+        if hidden >= MIN_HIDDEN
+        else f"needs at least {MIN_HIDDEN} hidden dimensions, found {hidden}"
+    )
 
 
 def draw(run: Run) -> Figure:
@@ -145,5 +172,8 @@ def draw(run: Run) -> Figure:
     chosen = by_density(points(run))
     W = [run.weights(point.best)["W"] for point in chosen]
     shown = panels([components(w) for w in W])
-    titles = [f"1 − S = {short(chosen[i].density)},  D* = {metrics.dimensions_per_feature(W[i]):.2f}" for i in shown]
+    titles = [
+        f"1 − S = {short(chosen[i].density)},  D* = {metrics.dimensions_per_feature(W[i]):.2f}"
+        for i in shown
+    ]
     return graphs([W[i] for i in shown], titles)

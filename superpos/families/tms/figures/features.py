@@ -27,7 +27,9 @@ _PER_ROW: Final = 5
 
 
 def importance_norm(importance: Sequence[Floats]) -> Normalize:
-    """Scale of the colours: logarithmic, from the least to the most important feature of all panels."""
+    """Scale of the colours: logarithmic, from the least to the most important feature of all
+    panels.
+    """
     values = np.concatenate(list(importance))
     low, high = float(values[values > 0].min(initial=np.inf)), float(values.max(initial=0))
     if not low < high:
@@ -41,16 +43,23 @@ def _panel(axes: Axes, W: NDArray[np.floating], colours: NDArray[np.float64], li
     axes.axhline(0, color=style.FAINT, linewidth=0.5, zorder=0)
     axes.axvline(0, color=style.FAINT, linewidth=0.5, zorder=0)
     for i, (x, y) in enumerate(W):
-        axes.plot([0, x], [0, y], color=colours[i], linewidth=1.5, zorder=100 - i, solid_capstyle="round")
+        axes.plot(
+            [0, x], [0, y], color=colours[i], linewidth=1.5, zorder=100 - i, solid_capstyle="round"
+        )
         axes.plot([x], [y], "o", color=colours[i], markersize=3.6, zorder=100 - i)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
 
 def arrows(
-    W: Sequence[NDArray[np.floating]], titles: Sequence[str], importance: Sequence[Floats], per_row: int = _PER_ROW
+    W: Sequence[NDArray[np.floating]],
+    titles: Sequence[str],
+    importance: Sequence[Floats],
+    per_row: int = _PER_ROW,
 ) -> Figure:
-    """One panel for each W[F, 2], all with the same limits; colours by importance[F], the geometry in words below."""
+    """One panel for each W[F, 2], all with the same limits; colours by importance[F], the geometry
+    in words below.
+    """
     columns = min(per_row, len(W))
     rows = -(-len(W) // columns)
     with style.context():
@@ -61,7 +70,9 @@ def arrows(
         for axes, w, title, weight in zip(panels, W, titles, importance, strict=False):
             _panel(axes, geometry.align(w[None])[0], style.IMPORTANCE(scale(weight)), limit)
             axes.set_title(title)
-            axes.set_xlabel(str(geometry.describe(w[None])[0]).replace(" + ", "\n+ "), fontsize=7, labelpad=1)
+            axes.set_xlabel(
+                str(geometry.describe(w[None])[0]).replace(" + ", "\n+ "), fontsize=7, labelpad=1
+            )
         for axes in panels[len(W) :]:
             axes.set_axis_off()
         if isinstance(scale, LogNorm):
@@ -70,7 +81,9 @@ def arrows(
 
 
 def _importance_bar(figure: Figure, scale: Normalize, panels: list[Axes]) -> None:
-    bar = figure.colorbar(ScalarMappable(scale, style.IMPORTANCE), ax=panels, shrink=0.7, aspect=25, pad=0.01)
+    bar = figure.colorbar(
+        ScalarMappable(scale, style.IMPORTANCE), ax=panels, shrink=0.7, aspect=25, pad=0.01
+    )
     ends = [float(scale.vmin or 0), float(scale.vmax or 1)]
     bar.set_ticks(ends, labels=[short(end) for end in ends])
     bar.minorticks_off()

@@ -1,4 +1,6 @@
-"""What a random forest credits inputs with for outputs that are not their own, beside what is true."""
+"""What a random forest credits inputs with for outputs that are not their own, beside what is
+true.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,11 @@ from superpos.store.rows import healthy
 MOST: Final = 20
 """Models whose forests are fitted."""
 _WIDTH: Final = 0.27
-_WORDS: Final = {"impurity": "impurity", "permutation": "permutation, held out", "truth": "truth (Sobol index)"}
+_WORDS: Final = {
+    "impurity": "impurity",
+    "permutation": "permutation, held out",
+    "truth": "truth (Sobol index)",
+}
 
 
 def bars(density: Floats, shares: Mapping[str, Floats]) -> Figure:

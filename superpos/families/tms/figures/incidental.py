@@ -1,4 +1,6 @@
-"""Neurons that features share against the number of neurons, and how large weights are (Lecomte et al. 2023)."""
+"""Neurons that features share against the number of neurons, and how large weights are (Lecomte et
+al. 2023).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ WIDEST: Final = 1.4
 
 
 def incidental_neurons(groups: Sequence[Sequence[Floats]]) -> Figure:
-    """Counts of shared neurons, with chance, and histograms of sizes of weights; groups of W [F, H] of one width."""
+    """Counts of shared neurons, with chance, and histograms of sizes of weights; groups of W [F, H]
+    of one width.
+    """
     with style.context():
         figure = style.new_figure(style.FULL, 2.6)
         counts, sizes = figure.subplots(1, 2)
@@ -36,7 +40,9 @@ def incidental_neurons(groups: Sequence[Sequence[Floats]]) -> Figure:
         n = groups[0][0].shape[0]
         ends = np.array([group[0].shape[1] for group in groups], dtype=np.float64)
         line = np.geomspace(ends.min() / 1.2, ends.max() * 1.2)
-        counts.plot(line, incidental.by_chance(n, line), color=style.FAINT, label="by chance", zorder=0)
+        counts.plot(
+            line, incidental.by_chance(n, line), color=style.FAINT, label="by chance", zorder=0
+        )
         limit = incidental.in_the_limit(n, line)
         counts.plot(line, limit, color=style.FAINT, linestyle="--", label="n²/(4m)", zorder=0)
         counts.set(xscale="log", xlabel="neurons m", ylabel="neurons that features share")

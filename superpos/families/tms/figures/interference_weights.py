@@ -1,4 +1,6 @@
-"""Entries of U = W W^T by what they are worth, and those of two seeds against each other (Olah et al. 2025)."""
+"""Entries of U = W W^T by what they are worth, and those of two seeds against each other (Olah et
+al. 2025).
+"""
 
 from __future__ import annotations
 
@@ -15,21 +17,28 @@ from superpos.maths.types import Floats
 
 BINS: Final = 60
 CAPTION: Final = (
-    "Real: the loss rises by more than {limit:g} when that entry alone is 0. A dot: one entry in two seeds."
+    "Real: the loss rises by more than {limit:g} when that entry alone is 0. A dot: one entry in "
+    "two seeds."
 )
 
 
 def interference_weights(first: Floats, second: Floats, cost: Floats) -> Figure:
-    """Histogram of U [F, F] by its `cost` [F, F]; and a scatter of `first` against the U of a `second` seed."""
+    """Histogram of U [F, F] by its `cost` [F, F]; and a scatter of `first` against the U of a
+    `second` seed.
+    """
     with style.context():
         figure = style.new_figure(style.FULL, 2.8)
         left, right = figure.subplots(1, 2)
         real = cost > interference.MATTERS
         edges = np.histogram_bin_edges(first, BINS)
         kinds = {f"real ({real.sum():,})": real, f"interference ({(~real).sum():,})": ~real}
-        for (name, chosen), colour in zip(kinds.items(), (style.CYCLE[1], style.CYCLE[0]), strict=True):
+        for (name, chosen), colour in zip(
+            kinds.items(), (style.CYCLE[1], style.CYCLE[0]), strict=True
+        ):
             left.hist(first[chosen], edges, color=colour, label=name, alpha=0.8)
-            right.plot(first[chosen], second[chosen], ".", color=colour, markersize=2, mew=0, alpha=0.5)
+            right.plot(
+                first[chosen], second[chosen], ".", color=colour, markersize=2, mew=0, alpha=0.5
+            )
         left.set(yscale="log", xlabel=r"$U_{ij} = W_i \cdot W_j$", ylabel="entries")
         left.legend(loc="upper right")
         right.set(xlabel=r"$U_{ij}$ of one seed", ylabel=r"$U_{ij}$ of another", aspect="equal")
@@ -47,6 +56,8 @@ def draw(run: Run) -> Figure:
     (point,) = points(run)
     first, second = (run.weights(int(model)) for model in point.models[:2])
     W = np.stack([first["W"], second["W"]]).astype(np.float64)
-    cost = interference.costs(W[0], first["b"].astype(np.float64), interference.samples(point), point.importance)
+    cost = interference.costs(
+        W[0], first["b"].astype(np.float64), interference.samples(point), point.importance
+    )
     ours, theirs = interference.interference(W)
     return interference_weights(ours, theirs, cost)

@@ -35,7 +35,9 @@ class Instance(NamedTuple):
 
 
 def circuit(axes: Axes, found: Instance) -> None:
-    """Two features, two neurons, two outputs; an arrow's width is its weight's size, its colour the sign."""
+    """Two features, two neurons, two outputs; an arrow's width is its weight's size, its colour the
+    sign.
+    """
     motif = found.motif
     features, hidden = [motif.loud, motif.quiet], [motif.neuron, motif.inhibitor]
     into, out = found.W1[np.ix_(features, hidden)], found.W2[np.ix_(features, hidden)]
@@ -57,18 +59,22 @@ def circuit(axes: Axes, found: Instance) -> None:
 
 
 def _node(axes: Axes, x: float, y: float, text: str) -> None:
-    axes.add_patch(Circle((x, y), _RADIUS, facecolor="white", edgecolor=style.INK, linewidth=0.8, zorder=3))
+    axes.add_patch(
+        Circle((x, y), _RADIUS, facecolor="white", edgecolor=style.INK, linewidth=0.8, zorder=3)
+    )
     axes.text(x, y, text, ha="center", va="center", fontsize=7 if text == "ReLU" else 9, zorder=4)
 
 
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], weight: float, scale: float) -> None:
+def _arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], weight: float, scale: float
+) -> None:
     colour = POSITIVE if weight > 0 else NEGATIVE
     first, last = np.array(start, dtype=np.float64), np.array(end, dtype=np.float64)
     step = _RADIUS * (last - first) / np.linalg.norm(last - first)
     axes.add_patch(
         FancyArrowPatch(
-            tuple(first + step), tuple(last - step), arrowstyle="-|>", mutation_scale=7, shrinkA=0, shrinkB=0,
-            color=colour, linewidth=max(0.4, scale * abs(weight)), zorder=1,
+            tuple(first + step), tuple(last - step), arrowstyle="-|>", mutation_scale=7, shrinkA=0,
+            shrinkB=0, color=colour, linewidth=max(0.4, scale * abs(weight)), zorder=1,
         )
     )  # fmt: skip
     x, y = first + _WEIGHTS_AT * (last - first)
@@ -78,7 +84,9 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], wei
 
 
 def response(axes: Axes, found: Instance) -> None:
-    """What x_loud alone does to the output of `quiet`: through the neuron, through both, and in the whole model."""
+    """What x_loud alone does to the output of `quiet`: through the neuron, through both, and in the
+    whole model.
+    """
     motif = found.motif
     x = np.linspace(-1, 1, 201)
     hidden = np.maximum(x[:, None] * found.W1[motif.loud], 0)  # [X, H]
@@ -112,7 +120,10 @@ def applies(run: Run) -> str | None:
     if reason:
         return reason
     if _clearest(run) is None:
-        return "needs a neuron that holds two features asymmetrically and one that inhibits it, and found none"
+        return (
+            "needs a neuron that holds two features asymmetrically and one that inhibits it, and "
+            "found none"
+        )
     return None
 
 

@@ -1,7 +1,8 @@
-"""Weights of every neuron, stacked, and as a heat map (TMS, "Superposition in a privileged basis", "Computation ...").
+"""Weights of every neuron, stacked, and as a heat map (TMS, "Superposition in a privileged basis",
+"Computation ...").
 
-Shapes: F features (n), H neurons (m), [F, H] weights. Features stand in order of importance, neurons in that of the
-feature with their largest weight.
+Shapes: F features (n), H neurons (m), [F, H] weights. Features stand in order of importance,
+neurons in that of the feature with their largest weight.
 """
 
 from __future__ import annotations
@@ -63,10 +64,17 @@ def stack(axes: Axes, W: Floats, colours: NDArray[np.float64]) -> None:
     features, neurons = np.nonzero(W)
     top, size, x = tops[features, neurons], W[features, neurons], neurons
     left, right = x - 0.42, x + 0.42
-    corners = np.stack([left, top - size, left, top, right, top, right, top - size], axis=-1).reshape(-1, 4, 2)
+    corners = np.stack(
+        [left, top - size, left, top, right, top, right, top - size], axis=-1
+    ).reshape(-1, 4, 2)
     edge = 0.3 if m <= FEW else 0.1
     axes.add_collection(
-        PolyCollection(list(corners), facecolors=colours[features, neurons], edgecolors="white", linewidths=edge)
+        PolyCollection(
+            list(corners),
+            facecolors=colours[features, neurons],
+            edgecolors="white",
+            linewidths=edge,
+        )
     )
     axes.axhline(0, color=style.INK, linewidth=0.5)
     axes.set(xlim=(-0.7, m - 0.3), xticks=[])
@@ -83,7 +91,8 @@ def heat_map(axes: Axes, W: Floats) -> None:
 
 
 def neurons(panels: Sequence[Panel]) -> Figure:
-    """Stacked bars and a heat map of each weight: one column per model, or one row where neurons are many.
+    """Stacked bars and a heat map of each weight: one column per model, or one row where neurons
+    are many.
 
     Only features are drawn that come through some neuron of some model, and those before them.
     """
@@ -94,13 +103,17 @@ def neurons(panels: Sequence[Panel]) -> Figure:
         figure, grid = _grid(len(panels), len(names), shown if columns else None)
         for models_axes, panel in zip(grid.T, panels, strict=True):
             colours = _colours(panel)
-            for upper, lower, W in zip(models_axes, models_axes[len(names) :], panel.weights.values(), strict=False):
+            for upper, lower, W in zip(
+                models_axes, models_axes[len(names) :], panel.weights.values(), strict=False
+            ):
                 stack(upper, W[:shown], colours[:shown])
                 heat_map(lower, W[:shown])
         (_label_columns if columns else _label_rows)(grid, panels, names)
         place: Place = "right" if columns else "bottom"
         _stack_key(figure, grid[: len(names)], n, place)
-        _key(figure, grid[len(names) :], Normalize(-1, 1), style.SIGNED, "weight", place).set_ticks([-1, 0, 1])
+        _key(figure, grid[len(names) :], Normalize(-1, 1), style.SIGNED, "weight", place).set_ticks(
+            [-1, 0, 1]
+        )
     return figure
 
 
@@ -112,7 +125,9 @@ def _grid(models: int, weights: int, features: int | None) -> tuple[Figure, NDAr
     if features is not None:
         heights = [1.25] * weights + [max(0.7, min(1.3, 0.13 * features))] * weights
         figure = style.new_figure(max(style.HALF, 0.82 * models + 1.0), sum(heights) + 0.5)
-        return figure, figure.subplots(2 * weights, models, squeeze=False, sharey="row", height_ratios=heights)
+        return figure, figure.subplots(
+            2 * weights, models, squeeze=False, sharey="row", height_ratios=heights
+        )
     figure = style.new_figure(style.FULL, 0.95 * models + 0.9)
     widths = [2.0] * weights + [1.1] * weights
     return figure, figure.subplots(models, 2 * weights, squeeze=False, width_ratios=widths).T
@@ -124,11 +139,15 @@ def _feature_colours(n: int) -> ListedColormap:
 
 def _count_colours() -> ListedColormap:
     """Of neurons with 0 (grey), 1, 2 ... `MANY` or more features."""
-    return ListedColormap(np.vstack([[0.7, 0.7, 0.7, 1], style.SUPERPOSED(np.linspace(0, 1, MANY))]))
+    return ListedColormap(
+        np.vstack([[0.7, 0.7, 0.7, 1], style.SUPERPOSED(np.linspace(0, 1, MANY))])
+    )
 
 
 def _colours(panel: Panel) -> NDArray[np.float64]:
-    """RGBA [F, H, 4]: of the feature where there are few, else of the number of the neuron's features."""
+    """RGBA [F, H, 4]: of the feature where there are few, else of the number of the neuron's
+    features.
+    """
     n, m = panel.shape
     by_feature = _feature_colours(n)(np.arange(n))[:, None]
     by_count = _count_colours()(np.minimum(panel.counts, MANY))[None]
@@ -141,7 +160,9 @@ def _label_columns(grid: NDArray[Any], panels: Sequence[Panel], names: list[str]
         axes[0].set_title(panel.title)
         axes[-1].set_xlabel(f"monosemantic:\n{panel.monosemantic}", fontsize=7)
     labels = [WORDS[name] for name in names]
-    for axes, label in zip(grid[:, 0], [*labels, *(f"{label}\n← features" for label in labels)], strict=True):
+    for axes, label in zip(
+        grid[:, 0], [*labels, *(f"{label}\n← features" for label in labels)], strict=True
+    ):
         axes.set_ylabel(label)
     for axes in grid[: len(names), 1:].ravel():
         axes.spines["left"].set_visible(False)
@@ -163,7 +184,14 @@ def _label_rows(grid: NDArray[Any], panels: Sequence[Panel], names: list[str]) -
 def _stack_key(figure: Figure, axes: NDArray[Any], n: int, place: Place) -> None:
     """What the colours of the bars mean: the feature, or the number of features of the neuron."""
     if n <= FEW:
-        bar = _key(figure, axes, BoundaryNorm(np.arange(n + 1) - 0.5, n), _feature_colours(n), "feature", place)
+        bar = _key(
+            figure,
+            axes,
+            BoundaryNorm(np.arange(n + 1) - 0.5, n),
+            _feature_colours(n),
+            "feature",
+            place,
+        )
         bar.set_ticks([0, n - 1])
         return
     scale = BoundaryNorm(np.arange(MANY + 2) - 0.5, MANY + 1)
@@ -171,7 +199,14 @@ def _stack_key(figure: Figure, axes: NDArray[Any], n: int, place: Place) -> None
     bar.set_ticks(list(range(MANY + 1)), labels=[*map(str, range(MANY)), f"≥ {MANY}"])
 
 
-def _key(figure: Figure, axes: NDArray[Any], scale: Normalize, colours: Colormap, label: str, place: Place) -> Colorbar:
+def _key(
+    figure: Figure,
+    axes: NDArray[Any],
+    scale: Normalize,
+    colours: Colormap,
+    label: str,
+    place: Place,
+) -> Colorbar:
     """A colour key beside or below some axes."""
     aspect, pad = (15, 0.015) if place == "right" else (25, 0.01)
     scalars, chosen = ScalarMappable(scale, colours), axes.ravel().tolist()
@@ -205,8 +240,14 @@ def draw(run: Run) -> Figure:
 
 
 def _panel(run: Run, point: Point) -> Panel:
-    """The best model of a point, features by importance, neurons by their top feature and its sign."""
-    found = {name: np.nan_to_num(w.astype(np.float64)) for name, w in run.weights(point.best).items() if name != "b"}
+    """The best model of a point, features by importance, neurons by their top feature and its
+    sign.
+    """
+    found = {
+        name: np.nan_to_num(w.astype(np.float64))
+        for name, w in run.weights(point.best).items()
+        if name != "b"
+    }
     ranked = {name: w[np.argsort(-point.importance, kind="stable")] for name, w in found.items()}
     into = ranked[next(iter(ranked))]
     top = np.abs(into).argmax(axis=0)
@@ -214,4 +255,8 @@ def _panel(run: Run, point: Point) -> Panel:
     density = f"1−S = {short(point.density)}" if np.isfinite(point.density) else ""
     others = point.label([key for key in point.varied if key != DENSITY])
     title = "\n".join(part for part in (density, others) if part)
-    return Panel(title, {name: w[:, order] for name, w in ranked.items()}, metrics.neuron_monosemanticity(into)[order])
+    return Panel(
+        title,
+        {name: w[:, order] for name, w in ranked.items()},
+        metrics.neuron_monosemanticity(into)[order],
+    )

@@ -1,4 +1,5 @@
-"""PCA against superposition: the correlated sets collapse one by one as they get denser (TMS, section of that name).
+"""PCA against superposition: the correlated sets collapse one by one as they get denser (TMS,
+section of that name).
 
 Shapes: M models of one density, F features, K sets.
 """
@@ -49,31 +50,55 @@ class Density(NamedTuple):
 
 
 def _counts(axes: Axes, chosen: Sequence[Density], n_sets: int) -> None:
-    """Collapsed sets against density: a dot for every count, its area the share of the seeds; a line for the best."""
-    shares = np.array([np.bincount(d.counts, minlength=n_sets + 1) / len(d.counts) for d in chosen])  # [P, K + 1]
+    """Collapsed sets against density: a dot for every count, its area the share of the seeds; a
+    line for the best.
+    """
+    # [P, K + 1]
+    shares = np.array([np.bincount(d.counts, minlength=n_sets + 1) / len(d.counts) for d in chosen])
     at, count = np.nonzero(shares)
     density = np.array([d.density for d in chosen])
     area, label = AREA * shares[at, count], "all seeds: area is their share"
     axes.scatter(density[at], count, area, color=style.GREY, alpha=0.45, linewidths=0, label=label)
     best = [d.counts[d.best] for d in chosen]
-    axes.plot(density, best, "o-", color=style.INK, markersize=3, drawstyle="steps-mid", label="best seed")
+    axes.plot(
+        density, best, "o-", color=style.INK, markersize=3, drawstyle="steps-mid", label="best seed"
+    )
     axes.set(ylim=(-0.4, n_sets + 0.4), ylabel="collapsed sets")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="upper left")
 
 
 def _families(axes: Axes, chosen: Sequence[Density], n_sets: int) -> None:
-    """How far the best model with each number of collapsed sets is above the best of all, in percent."""
+    """How far the best model with each number of collapsed sets is above the best of all, in
+    percent.
+    """
     losses = np.array([d.lowest(n_sets) for d in chosen])  # [P, K + 1]
     density = np.array([d.density for d in chosen])
     excess = 100 * (losses / np.nanmin(losses, axis=1, keepdims=True) - 1)
     excess[excess > LIMIT] = np.nan
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, n_sets + 1))
     for count, colour in enumerate(colours):
-        axes.plot(density, excess[:, count], "o-", color=colour, markersize=2.5, label=f"{count} collapsed")
+        axes.plot(
+            density,
+            excess[:, count],
+            "o-",
+            color=colour,
+            markersize=2.5,
+            label=f"{count} collapsed",
+        )
     axes.axhline(0, color=style.FAINT, zorder=0)
-    axes.set(ylim=(-0.04 * LIMIT, LIMIT), ylabel="loss above\nthe best (%)", xlabel="density 1 − S of a set")
-    axes.legend(loc="upper center", ncols=n_sets + 1, bbox_to_anchor=(0.5, 1.2), columnspacing=1, handlelength=1.2)
+    axes.set(
+        ylim=(-0.04 * LIMIT, LIMIT),
+        ylabel="loss above\nthe best (%)",
+        xlabel="density 1 − S of a set",
+    )
+    axes.legend(
+        loc="upper center",
+        ncols=n_sets + 1,
+        bbox_to_anchor=(0.5, 1.2),
+        columnspacing=1,
+        handlelength=1.2,
+    )
 
 
 def shown_densities(counts: Sequence[int]) -> list[int]:
@@ -84,7 +109,9 @@ def shown_densities(counts: Sequence[int]) -> list[int]:
 
 
 def diagram(chosen: Sequence[Density], set_size: int) -> Figure:
-    """The best model of some densities as arrows, over the collapsed sets and the losses of all; sparse at the left."""
+    """The best model of some densities as arrows, over the collapsed sets and the losses of all;
+    sparse at the left.
+    """
     n_sets = chosen[0].W.shape[1] // set_size
     shown = shown_densities([int(d.counts[d.best]) for d in chosen])
     with style.context():
@@ -106,7 +133,9 @@ def diagram(chosen: Sequence[Density], set_size: int) -> Figure:
 
 def applies(run: Run) -> str | None:
     """Why the run cannot be drawn; None when it can."""
-    reason = all_equal(run, {"model.n_hidden": 2, "data.correlation": "correlated"}) or sets_reason(run)
+    reason = all_equal(run, {"model.n_hidden": 2, "data.correlation": "correlated"}) or sets_reason(
+        run
+    )
     if reason:
         return reason
     chosen = points(run)

@@ -1,4 +1,5 @@
-"""Phase diagrams of the last feature: trained beside theory (TMS, "Superposition as a phase change").
+"""Phase diagrams of the last feature: trained beside theory (TMS, "Superposition as a phase
+change").
 
 Shapes: R relative importances, P densities.
 """
@@ -25,7 +26,9 @@ _KEY_CELLS: Final = 64
 def _panel(axes: Axes, grid: Grid, phase: Phase, title: str) -> None:
     """The colour of the last feature in every cell, dense at the left, important on top."""
     colours = style.phase_colours(phase.norm, phase.interference)
-    axes.pcolormesh(edges(grid.density), edges(grid.importance), colours, rasterized=True, shading="flat")
+    axes.pcolormesh(
+        edges(grid.density), edges(grid.importance), colours, rasterized=True, shading="flat"
+    )
     axes.set(xscale="log", yscale="log", title=title, xlabel="feature density 1 − S")
     axes.set_xlim(*edges(grid.density)[[0, -1]])
     axes.set_ylim(*edges(grid.importance)[[0, -1]])
@@ -39,7 +42,9 @@ def _key(axes: Axes) -> None:
     """The two-dimensional colour key: norm upwards, interference to the right."""
     ramp = (np.arange(_KEY_CELLS) + 0.5) / _KEY_CELLS
     interference, norm = np.meshgrid(ramp, ramp)
-    axes.imshow(style.phase_colours(norm, interference), origin="lower", extent=(0, 1, 0, 1), aspect="equal")
+    axes.imshow(
+        style.phase_colours(norm, interference), origin="lower", extent=(0, 1, 0, 1), aspect="equal"
+    )
     axes.set(xlabel="interference", ylabel=r"norm $\|W_i\|$", xticks=[0, 1], yticks=[0, 1])
     axes.xaxis.labelpad = axes.yaxis.labelpad = -4
     axes.spines[:].set_visible(True)
@@ -53,16 +58,24 @@ def _key(axes: Axes) -> None:
 
 
 def phase_diagram(
-    grid: Grid, panels: Sequence[tuple[str, Phase]], exact_label: NDArray[np.int8], text: str, feature: str
+    grid: Grid,
+    panels: Sequence[tuple[str, Phase]],
+    exact_label: NDArray[np.int8],
+    text: str,
+    feature: str,
 ) -> Figure:
-    """Panels (title, phase [R, P]) side by side, the exact boundary as a line on each, a colour key, a caption."""
+    """Panels (title, phase [R, P]) side by side, the exact boundary as a line on each, a colour
+    key, a caption.
+    """
     lines = outline(exact_label, grid)
     with style.context():
         figure = style.new_figure(style.FULL, 2.25 + 0.14 * len(text.splitlines()))
         *drawn, key = figure.subplots(1, len(panels) + 1, width_ratios=[1.0] * len(panels) + [0.72])
         for axes, (title, phase) in zip(drawn, panels, strict=True):
             _panel(axes, grid, phase, title)
-            axes.add_collection(LineCollection(lines, colors=style.INK, linewidths=0.7), autolim=False)
+            axes.add_collection(
+                LineCollection(lines, colors=style.INK, linewidths=0.7), autolim=False
+            )
         for axes in drawn[1:]:
             axes.tick_params(labelleft=False)
         drawn[0].set_ylabel(f"relative importance r of {feature}")

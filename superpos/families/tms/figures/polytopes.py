@@ -1,4 +1,5 @@
-"""Polytopes in three hidden dimensions: features, and the hull that they span (TMS, "The geometry of superposition").
+"""Polytopes in three hidden dimensions: features, and the hull that they span (TMS, "The geometry
+of superposition").
 
 Shapes: P panels, F features.
 """
@@ -30,7 +31,8 @@ _TITLES: Final = {"3 digons": "octahedron (3 digons)"}
 
 
 def view(W: Floats) -> Floats:
-    """W [F, 3] turned so that features, the middles of edges and the origin lie well apart on the page (x, y).
+    """W [F, 3] turned so that features, the middles of edges and the origin lie well apart on the
+    page (x, y).
 
     z is depth, towards the eye. Of fixed directions the one with the greatest smallest distance.
     """
@@ -47,11 +49,14 @@ def view(W: Floats) -> Floats:
 
 
 def _rotations() -> Floats:
-    """Rotations [V, 3, 3] that look from above, from evenly spread directions (a Fibonacci lattice), z upright."""
+    """Rotations [V, 3, 3] that look from above, from evenly spread directions (a Fibonacci
+    lattice), z upright.
+    """
     index = np.arange(_VIEWS) + 0.5
     height, angle = index / _VIEWS * 0.8, np.pi * (1 + np.sqrt(5)) * index
     towards = np.stack(
-        [np.cos(angle) * np.sqrt(1 - height**2), np.sin(angle) * np.sqrt(1 - height**2), height], axis=-1
+        [np.cos(angle) * np.sqrt(1 - height**2), np.sin(angle) * np.sqrt(1 - height**2), height],
+        axis=-1,
     )
     right = np.cross([0.0, 0.0, 1.0], towards)
     right /= np.linalg.norm(right, axis=1, keepdims=True)
@@ -59,38 +64,69 @@ def _rotations() -> Floats:
 
 
 def _panel(axes: Axes, W: Floats, colours: Floats, limit: float) -> None:
-    """One model, the nearer the stronger: the hull of what is represented, and a line from the middle a feature."""
+    """One model, the nearer the stronger: the hull of what is represented, and a line from the
+    middle a feature.
+    """
     place, alive = view(W), np.flatnonzero(metrics.represented(W))
     near = 0.5 + 0.5 * np.clip(place[:, 2] / limit, -1, 1)  # [F] 0 is far, 1 near
     if len(alive) > 1:
         found = hull(place[alive])
         for face, slope in zip(alive[found.faces], found.slope, strict=True):
             axes.add_patch(
-                Polygon(place[face, :2], facecolor=style.INK, alpha=0.02 + 0.1 * slope, linewidth=0, zorder=1)
+                Polygon(
+                    place[face, :2],
+                    facecolor=style.INK,
+                    alpha=0.02 + 0.1 * slope,
+                    linewidth=0,
+                    zorder=1,
+                )
             )
         for edge, behind in zip(alive[found.edges], found.hidden, strict=True):
             dashes = (0, (2.5, 2)) if behind else "-"
-            axes.plot(*place[edge, :2].T, color=style.GREY, linewidth=0.6 if behind else 1, linestyle=dashes, zorder=2)
+            axes.plot(
+                *place[edge, :2].T,
+                color=style.GREY,
+                linewidth=0.6 if behind else 1,
+                linestyle=dashes,
+                zorder=2,
+            )
     for i in np.argsort(place[:, 2]):
         colour = 1 - (0.45 + 0.55 * near[i]) * (1 - colours[i])  # far ones fade to white
         order = 3 + near[i]
-        axes.plot([0, place[i, 0]], [0, place[i, 1]], color=colour, linewidth=1 + near[i], zorder=order)
-        axes.plot(*place[i, :2], "o", color=colour, markersize=3 + 3 * near[i], mec="white", mew=0.5, zorder=order)
+        axes.plot(
+            [0, place[i, 0]], [0, place[i, 1]], color=colour, linewidth=1 + near[i], zorder=order
+        )
+        axes.plot(
+            *place[i, :2],
+            "o",
+            color=colour,
+            markersize=3 + 3 * near[i],
+            mec="white",
+            mew=0.5,
+            zorder=order,
+        )
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
 
 def polytopes(
-    W: Sequence[Array], titles: Sequence[str], colours: Sequence[Floats], legend: dict[str, Floats] | None = None
+    W: Sequence[Array],
+    titles: Sequence[str],
+    colours: Sequence[Floats],
+    legend: dict[str, Floats] | None = None,
 ) -> Figure:
-    """A panel for each W [F, 3], all on one scale, with its geometry below; `colours` RGB [F, 3] of its features.
+    """A panel for each W [F, 3], all on one scale, with its geometry below; `colours` RGB [F, 3] of
+    its features.
 
-    `legend` names colours. Lengths are true, and what is nearer is larger and darker; dashed edges lie behind.
+    `legend` names colours. Lengths are true, and what is nearer is larger and darker; dashed edges
+    lie behind.
     """
     columns = min(_PER_ROW, len(W))
     rows = -(-len(W) // columns)
     with style.context():
-        figure = style.new_figure(style.FULL * max(columns, 2) / _PER_ROW, 2.15 * rows + 0.25 * bool(legend))
+        figure = style.new_figure(
+            style.FULL * max(columns, 2) / _PER_ROW, 2.15 * rows + 0.25 * bool(legend)
+        )
         panels = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
         limit = 1.12 * max(1.0, *(float(np.linalg.norm(w, axis=1).max(initial=0)) for w in W))
         for axes, w, title, colour in zip(panels, W, titles, colours, strict=False):
@@ -110,18 +146,26 @@ def polytopes(
 
 
 def _colours(chosen: Sequence[Point]) -> tuple[list[Floats], dict[str, Floats]]:
-    """RGB [F, 3] of the features of every point, and the legend: by set where there are sets, else by importance."""
+    """RGB [F, 3] of the features of every point, and the legend: by set where there are sets, else
+    by importance.
+    """
     cycle = np.array([to_rgb(colour) for colour in style.CYCLE])
     if all(point.settings["data.correlation"] != "none" for point in chosen):
-        sets = [np.arange(point.shape[0]) // int(point.settings["data.set_size"]) for point in chosen]
+        sets = [
+            np.arange(point.shape[0]) // int(point.settings["data.set_size"]) for point in chosen
+        ]
         count = min(len(cycle), max(int(own.max()) for own in sets) + 1)
-        return [cycle[own % len(cycle)] for own in sets], {f"set {i + 1}": cycle[i] for i in range(count)}
+        return [cycle[own % len(cycle)] for own in sets], {
+            f"set {i + 1}": cycle[i] for i in range(count)
+        }
     scale = importance_norm([point.importance for point in chosen])
     colours = [np.asarray(style.IMPORTANCE(scale(point.importance)))[:, :3] for point in chosen]
     ends = np.array([float(scale.vmin or 0), float(scale.vmax or 1)])
     if ends[0] == 0:
         return colours, {}
-    return colours, {f"importance {short(end)}": np.array(style.IMPORTANCE(scale(end))[:3]) for end in ends[::-1]}
+    return colours, {
+        f"importance {short(end)}": np.array(style.IMPORTANCE(scale(end))[:3]) for end in ends[::-1]
+    }
 
 
 def applies(run: Run) -> str | None:
@@ -142,5 +186,8 @@ def draw(run: Run) -> Figure:
     colours, legend = _colours(chosen)
     keys = list(chosen[0].varied) or ["model.n_features"]
     return polytopes(
-        [run.weights(point.best)["W"] for point in chosen], [point.label(keys) for point in chosen], colours, legend
+        [run.weights(point.best)["W"] for point in chosen],
+        [point.label(keys) for point in chosen],
+        colours,
+        legend,
     )

@@ -1,4 +1,6 @@
-"""Loss and spread of directions against the width, by how the biases start (Liu, Liu and Gore 2025)."""
+"""Loss and spread of directions against the width, by how the biases start (Liu, Liu and Gore
+2025).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Start(NamedTuple):
 
 
 def neural_scaling(starts: Sequence[Start]) -> Figure:
-    """Losses with 1/m through the first of each start; mean squared cosines over the Welch bound."""
+    """Losses with 1/m through the first of each start; mean squared cosines over the Welch
+    bound.
+    """
     with style.context():
         figure = style.new_figure(style.FULL, 2.6)
         losses, frames = figure.subplots(1, 2)
@@ -34,7 +38,12 @@ def neural_scaling(starts: Sequence[Start]) -> Figure:
             kind = {"color": colour, "marker": "o", "markersize": 3, "linewidth": 1}
             label = f"initial b ± {short(start.spread)}: L ~ 1/m^{start.exponent:.2f}"
             losses.plot(start.width, start.loss, label=label, **kind)
-            losses.plot(start.width, start.loss[0] * start.width[0] / start.width, color=style.FAINT, linewidth=0.7)
+            losses.plot(
+                start.width,
+                start.loss[0] * start.width[0] / start.width,
+                color=style.FAINT,
+                linewidth=0.7,
+            )
             frames.plot(start.width, start.welch, **kind)
         losses.plot([], [], color=style.FAINT, linewidth=0.7, label="1/m")
         losses.set(yscale="log", ylabel="loss")

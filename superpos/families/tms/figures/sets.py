@@ -1,7 +1,7 @@
 """Correlated and anticorrelated sets of features (TMS, "The geometry of superposition").
 
-For every setting the best model, as arrows and as WᵀW with the sets outlined, and how often each geometry was found.
-Shapes: F features, H hidden; a set is `set_size` neighbouring features.
+For every setting the best model, as arrows and as WᵀW with the sets outlined, and how often each
+geometry was found. Shapes: F features, H hidden; a set is `set_size` neighbouring features.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ Weights = NDArray[np.floating[Any]]
 
 MAX_POINTS: Final = 5
 MAX_FEATURES: Final = 60
-_MARKERS: Final = "osD^v"  # members of a set; the first is large and hollow, so that a collapsed pair shows both
+# members of a set; the first is large and hollow, so that a collapsed pair shows both
+_MARKERS: Final = "osD^v"
 _SHOWN: Final = 4  # geometries a setting: the three most frequent and that of the best
 _LETTERS: Final = 32  # in a line of their names
 
@@ -62,7 +63,9 @@ def arrows(axes: Axes, W: Weights, set_size: int, limit: float = 1.15) -> None:
 
 
 def _spread(axes: Axes, W: Weights, set_size: int) -> None:
-    """The inner products of all pairs within and between the sets of W[F, H], where H is not two."""
+    """The inner products of all pairs within and between the sets of W[F, H], where H is not
+    two.
+    """
     first, second = np.triu_indices(len(W), 1)
     same = first // set_size == second // set_size
     products = (W @ W.T)[first, second]
@@ -83,7 +86,13 @@ def _heat_map(axes: Axes, W: Weights, set_size: int) -> None:
     for k in range(n // set_size):
         corner = (k * set_size - 0.5, k * set_size - 0.5)
         frame = Rectangle(
-            corner, set_size, set_size, fill=False, edgecolor=style.CYCLE[k], linewidth=1.4, clip_on=False
+            corner,
+            set_size,
+            set_size,
+            fill=False,
+            edgecolor=style.CYCLE[k],
+            linewidth=1.4,
+            clip_on=False,
         )
         axes.add_patch(frame)
     axes.set(xticks=[], yticks=[])
@@ -91,37 +100,59 @@ def _heat_map(axes: Axes, W: Weights, set_size: int) -> None:
 
 
 def _frequencies(axes: Axes, W: Weights, set_size: int) -> None:
-    """The share of the models W[M, F, H] with each geometry, the most frequent on top; that of the best in blue."""
+    """The share of the models W[M, F, H] with each geometry, the most frequent on top; that of the
+    best in blue.
+    """
     names = [f"{geometry.describe(w[None])[0]}, {geometry.partners(w, set_size)}" for w in W]
     ranked = enumerate(Counter(names).most_common())
-    shown = [(label, count) for rank, (label, count) in ranked if rank < _SHOWN - 1 or label == names[0]]
+    shown = [
+        (label, count) for rank, (label, count) in ranked if rank < _SHOWN - 1 or label == names[0]
+    ]
     for row, (label, count) in enumerate(shown):
-        axes.barh(row, count / len(names), height=0.25, color=style.CYCLE[0] if label == names[0] else style.GREY)
+        axes.barh(
+            row,
+            count / len(names),
+            height=0.25,
+            color=style.CYCLE[0] if label == names[0] else style.GREY,
+        )
         lines = fill(label.replace(" of ", "\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}"), _LETTERS)
         words = axes.text(0, row - 0.17, lines, va="bottom", fontsize=6, linespacing=1.05)
         words.set_in_layout(False)
-    axes.set(xlim=(0, 1), ylim=(max(_SHOWN - 1, len(shown)) - 0.7, -0.8), xticks=[0, 0.5, 1], yticks=[])
+    axes.set(
+        xlim=(0, 1), ylim=(max(_SHOWN - 1, len(shown)) - 0.7, -0.8), xticks=[0, 0.5, 1], yticks=[]
+    )
     axes.set_xticklabels(["0", "0.5", "1"])
     axes.set_xlabel(f"share of {len(names)} seeds", labelpad=0)
     axes.spines["left"].set_visible(False)
 
 
 def settings(chosen: Sequence[Setting]) -> Figure:
-    """One column per setting: its best model as arrows (H = 2) and as WᵀW, and the geometries of all."""
+    """One column per setting: its best model as arrows (H = 2) and as WᵀW, and the geometries of
+    all.
+    """
     with style.context():
         figure = style.new_figure(style.FULL * max(len(chosen), 2) / 4 + 0.5, 5.1)
         axes = figure.subplots(3, len(chosen), squeeze=False, height_ratios=[1, 1, 0.95])
         for (top, middle, bottom), setting in zip(axes.T, chosen, strict=True):
             best = setting.W[0]
             if best.shape[1] == 2:
-                arrows(top, best, setting.set_size, 1.15 * max(1.0, float(metrics.feature_norms(best).max())))
+                arrows(
+                    top,
+                    best,
+                    setting.set_size,
+                    1.15 * max(1.0, float(metrics.feature_norms(best).max())),
+                )
             else:
                 _spread(top, best, setting.set_size)
             top.set_title(setting.title)
             _heat_map(middle, best, setting.set_size)
             _frequencies(bottom, setting.W, setting.set_size)
         bar = figure.colorbar(
-            ScalarMappable(Normalize(-1, 1), style.SIGNED), ax=axes[1].tolist(), aspect=14, pad=0.015, shrink=0.9
+            ScalarMappable(Normalize(-1, 1), style.SIGNED),
+            ax=axes[1].tolist(),
+            aspect=14,
+            pad=0.015,
+            shrink=0.9,
         )
         bar.set_ticks([-1, 0, 1])
         bar.set_label(r"$W^T W$")
@@ -133,7 +164,10 @@ def _title(point: Point) -> str:
     """ "3 × 2 correlated" and the shape and density below."""
     n, m = point.shape
     size = set_size(point)
-    return f"{n // size} × {size} {point.settings['data.correlation']}\nn = {n}, m = {m}, 1−S = {short(point.density)}"
+    return (
+        f"{n // size} × {size} {point.settings['data.correlation']}\nn = {n}, m = {m}, 1−S = "
+        f"{short(point.density)}"
+    )
 
 
 def applies(run: Run) -> str | None:
@@ -145,7 +179,11 @@ def applies(run: Run) -> str | None:
     if reason := points_reason(chosen, MAX_POINTS):
         return reason
     largest = max(point.shape[0] for point in chosen)
-    return None if largest <= MAX_FEATURES else f"needs at most {MAX_FEATURES} features, found {largest}"
+    return (
+        None
+        if largest <= MAX_FEATURES
+        else f"needs at most {MAX_FEATURES} features, found {largest}"
+    )
 
 
 def draw(run: Run) -> Figure:

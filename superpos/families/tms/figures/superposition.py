@@ -52,23 +52,38 @@ def _matrix(axes: Axes, W: NDArray[np.floating[Any]], b: NDArray[np.floating[Any
 
 def _frame(left: float, width: float, height: float) -> Rectangle:
     """The outline of the matrix or of b."""
-    return Rectangle((left, -0.5), width, height, fill=False, edgecolor=style.GREY, linewidth=0.5, clip_on=False)
+    return Rectangle(
+        (left, -0.5), width, height, fill=False, edgecolor=style.GREY, linewidth=0.5, clip_on=False
+    )
 
 
 def _bars(axes: Axes, W: NDArray[np.floating[Any]], limit: float) -> None:
-    """‖W_i‖ as bars, the most important feature on top, coloured by interference clipped to [0, 1]."""
+    """‖W_i‖ as bars, the most important feature on top, coloured by interference clipped to [0,
+    1].
+    """
     colours = style.SUPERPOSED(np.clip(metrics.interference(W), 0, 1))
-    axes.barh(np.arange(len(W)), metrics.feature_norms(W), height=0.85 if len(W) < 50 else 1.0, color=colours)
+    axes.barh(
+        np.arange(len(W)),
+        metrics.feature_norms(W),
+        height=0.85 if len(W) < 50 else 1.0,
+        color=colours,
+    )
     axes.set(xlim=(0, limit), ylim=(len(W) - 0.5, -0.5), yticks=[], xticks=[0, 1])
 
 
 def heat_maps(bands: Sequence[Sequence[Column]]) -> Figure:
-    """For every band a row of heat maps over a row of bars; the models of a band have equal numbers of features."""
+    """For every band a row of heat maps over a row of bars; the models of a band have equal numbers
+    of features.
+    """
     width = max(len(band) for band in bands)
     with style.context():
-        figure = style.new_figure(style.FULL * max(width, 3) / MAX_COLUMNS + 0.4, 2.1 * len(bands) + 0.3)
+        figure = style.new_figure(
+            style.FULL * max(width, 3) / MAX_COLUMNS + 0.4, 2.1 * len(bands) + 0.3
+        )
         axes = figure.subplots(2 * len(bands), width, squeeze=False)
-        limit = 1.1 * max(1.0, *(float(metrics.feature_norms(c.W).max(initial=0)) for band in bands for c in band))
+        limit = 1.1 * max(
+            1.0, *(float(metrics.feature_norms(c.W).max(initial=0)) for band in bands for c in band)
+        )
         for band, (upper, lower) in zip(bands, axes.reshape(len(bands), 2, width), strict=True):
             for column, matrix, bars in zip(band, upper, lower, strict=False):
                 _matrix(matrix, column.W, column.b)
@@ -77,20 +92,28 @@ def heat_maps(bands: Sequence[Sequence[Column]]) -> Figure:
             for unused in (*upper[len(band) :], *lower[len(band) :]):
                 unused.set_axis_off()
             n, m = band[0].W.shape
-            lower[0].set_ylabel(f"n = {n}, m = {m}\n" + ("← more important" if band[0].ranked else "features"))
+            lower[0].set_ylabel(
+                f"n = {n}, m = {m}\n" + ("← more important" if band[0].ranked else "features")
+            )
             lower[0].set_xlabel(r"$\|W_i\|$", labelpad=1)
         _keys(figure, axes)
     return figure
 
 
 def _keys(figure: Figure, axes: NDArray[Any]) -> None:
-    """The two colour keys at the right: signed entries beside heat maps, interference beside bars."""
+    """The two colour keys at the right: signed entries beside heat maps, interference beside
+    bars.
+    """
     _key(figure, axes[0], Normalize(-1, 1), style.SIGNED, r"$W^T W$ and $b$")
     _key(figure, axes[1], Normalize(0, 1), style.SUPERPOSED, "interference")
 
 
-def _key(figure: Figure, row: NDArray[Any], scale: Normalize, colours: Colormap, label: str) -> None:
-    bar = figure.colorbar(ScalarMappable(scale, colours), ax=row.tolist(), aspect=12, pad=0.015, shrink=0.9)
+def _key(
+    figure: Figure, row: NDArray[Any], scale: Normalize, colours: Colormap, label: str
+) -> None:
+    bar = figure.colorbar(
+        ScalarMappable(scale, colours), ax=row.tolist(), aspect=12, pad=0.015, shrink=0.9
+    )
     bar.set_ticks(sorted({float(scale.vmin or 0), 0.0, 1.0}))
     bar.set_label(label)
     bar.outline.set_linewidth(0.4)
@@ -104,7 +127,13 @@ def _title(point: Point) -> str:
     return output + density + (f"\n{point.label(others)}" if others else "")
 
 
-_IN_TITLE: Final = {"model.output", DENSITY, "model.n_features", "model.n_hidden", "importance.decay"}
+_IN_TITLE: Final = {
+    "model.output",
+    DENSITY,
+    "model.n_features",
+    "model.n_hidden",
+    "importance.decay",
+}
 
 
 def applies(run: Run) -> str | None:
@@ -117,7 +146,10 @@ def applies(run: Run) -> str | None:
         return reason
     sizes = {point.shape[0] for point in chosen}
     if min(sizes) < MIN_FEATURES or max(sizes) > MAX_FEATURES:
-        return f"needs {MIN_FEATURES} to {MAX_FEATURES} features, found {', '.join(map(str, sorted(sizes)))}"
+        return (
+            f"needs {MIN_FEATURES} to {MAX_FEATURES} features, found "
+            f"{', '.join(map(str, sorted(sizes)))}"
+        )
     return None
 
 
@@ -126,7 +158,9 @@ def _order(point: Point) -> tuple[tuple[int, int], bool]:
 
 
 def draw(run: Run) -> Figure:
-    """The best seed of every point; linear models first, then ReLU from dense to sparse, at most eight to a band."""
+    """The best seed of every point; linear models first, then ReLU from dense to sparse, at most
+    eight to a band.
+    """
     chosen = sorted(by_density(points(run)), key=_order)
     bands = []
     for _, group in groupby(chosen, key=lambda point: point.shape):

@@ -1,5 +1,5 @@
-"""Training as an animation: the feature directions and the loss, step by step (TMS, "Superposition and learning
-dynamics").
+"""Training as an animation: the feature directions and the loss, step by step (TMS, "Superposition
+and learning dynamics").
 
 Shapes: S snapshots, F features, H hidden, C courses (models side by side).
 """
@@ -33,7 +33,8 @@ _DPI: Final = 110
 _COLOURS: Final = 64  # of a frame
 _FASTEST, _SLOWEST, _LAST = 40, 400, 2000  # milliseconds that a frame is seen, and the last one
 _FAR: Final = 0.5  # way of a feature between two frames from which on they are seen longest
-_SAME: Final = ("train.steps", "record.snapshots")  # models that agree in these have snapshots at the same steps
+# models that agree in these have snapshots at the same steps
+_SAME: Final = ("train.steps", "record.snapshots")
 
 
 class Part(NamedTuple):
@@ -44,7 +45,9 @@ class Part(NamedTuple):
 
 
 class Movie(NamedTuple):
-    """A figure, its moving parts, and the snapshots [N] that are seen, each with the time in milliseconds."""
+    """A figure, its moving parts, and the snapshots [N] that are seen, each with the time in
+    milliseconds.
+    """
 
     figure: Figure
     parts: Sequence[Part]
@@ -53,7 +56,9 @@ class Movie(NamedTuple):
 
 
 def movie(courses: Sequence[Course]) -> Movie:
-    """A panel for each course over their losses on one axis of steps; all have the same snapshots."""
+    """A panel for each course over their losses on one axis of steps; all have the same
+    snapshots.
+    """
     steps = courses[0].steps
     columns = min(_PER_ROW, len(courses))
     rows = -(-len(courses) // columns)
@@ -68,20 +73,28 @@ def movie(courses: Sequence[Course]) -> Movie:
         parts = [
             *_panels(upper.subplots(rows, columns, squeeze=False).ravel(), courses, turned, inks),
             *_losses(lower.subplots(), courses, inks),
-            Part([counter], lambda at: counter.set_text(f"step {steps[at]:{len(f'{steps[-1]:,}')},}")),
+            Part(
+                [counter], lambda at: counter.set_text(f"step {steps[at]:{len(f'{steps[-1]:,}')},}")
+            ),
         ]
     for part in parts:
         part.show(len(steps) - 1)
-    snapshots = np.unique(np.linspace(0, len(steps) - 1, min(MAX_FRAMES, len(steps))).round().astype(np.intp))
+    snapshots = np.unique(
+        np.linspace(0, len(steps) - 1, min(MAX_FRAMES, len(steps))).round().astype(np.intp)
+    )
     return Movie(figure, parts, snapshots, _times(turned, snapshots))
 
 
 def _times(turned: Sequence[Floats], snapshots: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Milliseconds that each snapshot is seen: longer where a feature moves far, so that fast learning can be seen."""
-    moves = [np.linalg.norm(np.diff(W[snapshots], axis=0), axis=-1).max(axis=-1) for W in turned]  # [C][N - 1]
+    """Milliseconds that each snapshot is seen: longer where a feature moves far, so that fast
+    learning can be seen.
+    """
+    # [C][N - 1]
+    moves = [np.linalg.norm(np.diff(W[snapshots], axis=0), axis=-1).max(axis=-1) for W in turned]
     furthest = np.max(moves, axis=0)
     times = _FASTEST + (_SLOWEST - _FASTEST) * np.clip(furthest / _FAR, 0, 1)
-    return np.append(10 * (times / 10).round(), _LAST).astype(np.intp)  # a GIF counts hundredths of a second
+    # a GIF counts hundredths of a second
+    return np.append(10 * (times / 10).round(), _LAST).astype(np.intp)
 
 
 def _panels(
@@ -106,7 +119,12 @@ def _losses(axes: Axes, courses: Sequence[Course], inks: Sequence[Any]) -> Itera
         axes.plot(shown.steps, shown.loss, color=ink, linewidth=0.9)
         (point,) = axes.plot([], [], "o", color=ink, markersize=4, mew=0, clip_on=False)
         yield _sliding(point, shown)
-    axes.set(xlabel="training step", ylabel="loss", yscale="log", xlim=(courses[0].steps[0], courses[0].steps[-1]))
+    axes.set(
+        xlabel="training step",
+        ylabel="loss",
+        yscale="log",
+        xlim=(courses[0].steps[0], courses[0].steps[-1]),
+    )
     style.plain_log_numbers(axes.yaxis)
 
 
@@ -134,13 +152,22 @@ def gif(shown: Movie) -> bytes:
             picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
             pictures.append(picture.quantize(_COLOURS, dither=Image.Dither.NONE))
     buffer = io.BytesIO()
-    pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=shown.times.tolist(), loop=0)
+    pictures[0].save(
+        buffer,
+        "GIF",
+        save_all=True,
+        append_images=pictures[1:],
+        duration=shown.times.tolist(),
+        loop=0,
+    )
     return buffer.getvalue()
 
 
 def applies(run: Run) -> str | None:
     """Why the training cannot be shown as a movie; None when it can."""
-    reason = all_equal(run, {"model.tied": True, "model.hidden": "linear"}) or snapshots_reason(run, 2)
+    reason = all_equal(run, {"model.tied": True, "model.hidden": "linear"}) or snapshots_reason(
+        run, 2
+    )
     if reason:
         return reason
     chosen = points(run)
@@ -148,7 +175,11 @@ def applies(run: Run) -> str | None:
         return "needs model.n_hidden=2 or 3 in every model"
     if len({tuple(point.settings[key] for key in _SAME) for point in chosen}) > 1:
         return f"needs one {' and one '.join(_SAME)} for all models"
-    return None if len(chosen) <= MAX_PANELS else f"needs at most {MAX_PANELS} points in the sweep, found {len(chosen)}"
+    return (
+        None
+        if len(chosen) <= MAX_PANELS
+        else f"needs at most {MAX_PANELS} points in the sweep, found {len(chosen)}"
+    )
 
 
 def _movie_of(run: Run) -> Movie:

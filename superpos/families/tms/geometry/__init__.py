@@ -1,7 +1,10 @@
-"""Which shapes the features of a model form: feature graph, its components, their polytopes, a rotation to draw them.
+"""Which shapes the features of a model form: feature graph, its components, their polytopes, a
+rotation to draw them.
 
-graph        components, n_components      of represented features, two joined where abs(W_i·W_j) > τ
-             strengths, TAU, TAUS          its edges; τ, and its values for which labels should be the same
+graph        components, n_components      of represented features, two joined where abs(W_i·W_j) >
+τ
+             strengths, TAU, TAUS          its edges; τ, and its values for which labels should be
+             the same
 polytopes    polytope, named_components    the shape of one component, of all components of a model
 labels       describe, stable              a model in words: "2 digons + 1 dedicated"
 sets         partners                      how the features of correlated sets lie to each other
@@ -9,8 +12,8 @@ shapes       polygon, simplex, octahedron, square_antiprism, icosahedron    idea
              ideal_shapes                  every way to fill dimensions with them
 gauge        align                         models turned so that they can be compared by eye
 
-Source: Elhage et al. 2022, *Toy Models of Superposition*, "The geometry of superposition". Everything is float64 and a
-pure function of arrays. Shapes: M models, F features (n), H hidden (m).
+Source: Elhage et al. 2022, *Toy Models of Superposition*, "The geometry of superposition".
+Everything is float64 and a pure function of arrays. Shapes: M models, F features (n), H hidden (m).
 """
 
 from superpos.families.tms.geometry.gauge import align

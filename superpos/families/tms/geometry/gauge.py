@@ -30,11 +30,13 @@ def _gauge(W: Floats) -> Floats:
 
 
 def align(W: Weights, target: Weights | None = None) -> Floats:
-    """W[M, F, H] turned or mirrored so that models can be compared by eye; no length or inner product changes.
+    """W[M, F, H] turned or mirrored so that models can be compared by eye; no length or inner
+    product changes.
 
-    With `target` [F, H] or [M, F, H]: as near to it as an orthogonal map can come (Procrustes). Without: the first
-    feature with at least half the greatest length lies along the first axis; of what is then left of every feature,
-    the first with at least half the greatest length lies in the half-plane of the second axis; and so on.
+    With `target` [F, H] or [M, F, H]: as near to it as an orthogonal map can come (Procrustes).
+    Without: the first feature with at least half the greatest length lies along the first axis; of
+    what is then left of every feature, the first with at least half the greatest length lies in the
+    half-plane of the second axis; and so on.
     """
     W64 = np.asarray(W, dtype=np.float64)
     if target is None:

@@ -1,4 +1,5 @@
-"""The feature graph of a model: represented features, joined where abs(W_i·W_j) > τ, and its components.
+"""The feature graph of a model: represented features, joined where abs(W_i·W_j) > τ, and its
+components.
 
 Shapes: M models, F features (n), K features of one component, H hidden (m).
 """
@@ -20,7 +21,9 @@ GRAM_ENTRIES: Final = 2**22  # inner products held at once; 32 MiB
 
 
 def components(W: Weights, tau: float = TAU) -> NDArray[np.int64]:
-    """Component of every feature [M, F], numbered from 0 in each model; −1 for a feature that is not represented."""
+    """Component of every feature [M, F], numbered from 0 in each model; −1 for a feature that is
+    not represented.
+    """
     W64 = np.where(np.isfinite(W), W, 0.0).astype(np.float64)
     nodes = represented(W)
     models, features = nodes.shape
@@ -28,7 +31,9 @@ def components(W: Weights, tau: float = TAU) -> NDArray[np.int64]:
     step = max(1, GRAM_ENTRIES // features**2)
     for start in range(0, models, step):
         part = slice(start, start + step)
-        joined = (np.abs(W64[part] @ W64[part].mT) > tau) & nodes[part, :, None] & nodes[part, None, :]
+        joined = (
+            (np.abs(W64[part] @ W64[part].mT) > tau) & nodes[part, :, None] & nodes[part, None, :]
+        )
         lowest = _lowest(joined | np.eye(features, dtype=bool))
         first = nodes[part] & (lowest == np.arange(features))
         numbers[part] = np.take_along_axis(first.cumsum(axis=1) - 1, lowest, axis=1)
@@ -36,19 +41,24 @@ def components(W: Weights, tau: float = TAU) -> NDArray[np.int64]:
 
 
 def _lowest(joined: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """The lowest feature [M, F] that each one reaches; `joined` [M, F, F] is symmetric, and true on the diagonal."""
+    """The lowest feature [M, F] that each one reaches; `joined` [M, F, F] is symmetric, and true on
+    the diagonal.
+    """
     features = joined.shape[-1]
     lowest: NDArray[np.intp] = joined.argmax(axis=-1)
     while True:
         lower = np.where(joined, lowest[:, None, :], features).min(axis=-1)
-        lower = np.take_along_axis(lower, lower, axis=1)  # what that one reaches: long chains shrink to half
+        # what that one reaches: long chains shrink to half
+        lower = np.take_along_axis(lower, lower, axis=1)
         if (lower == lowest).all():
             return lowest
         lowest = lower
 
 
 def n_components(W: Weights, tau: float = TAU) -> NDArray[np.int64]:
-    """Number of components of each model [M]; equal for τ in 0.05–0.2 where the shapes are well separated."""
+    """Number of components of each model [M]; equal for τ in 0.05–0.2 where the shapes are well
+    separated.
+    """
     count: NDArray[np.int64] = components(W, tau).max(axis=-1, initial=-1) + 1
     return count
 

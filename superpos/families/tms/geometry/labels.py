@@ -1,8 +1,9 @@
 """Labels of models: the shapes that their features form, in words.
 
-Components span orthogonal spaces, so a model is the tegum product of their polytopes (Elhage et al. 2022, *Toy Models
-of Superposition*, "The geometry of superposition"). A square or an octahedron is itself such a product, of digons:
-labels say "2 digons" and "3 digons" also where a little noise joins them.
+Components span orthogonal spaces, so a model is the tegum product of their polytopes (Elhage et al.
+2022, *Toy Models of Superposition*, "The geometry of superposition"). A square or an octahedron is
+itself such a product, of digons: labels say "2 digons" and "3 digons" also where a little noise
+joins them.
 
 Shapes: M models, F features (n), H hidden (m).
 """
@@ -38,14 +39,18 @@ def _phrase(name: str, count: int) -> str:
 
 
 def _label(kinds: Sequence[tuple[int, str]], counts: Sequence[int]) -> str:
-    """A label from the number of components of each (size, name), and that of the features in none."""
+    """A label from the number of components of each (size, name), and that of the features in
+    none.
+    """
     *present, n_missing = counts
     parts = [_phrase(name, count) for (_, name), count in zip(kinds, present, strict=True) if count]
     return " + ".join(parts + [f"{n_missing} not represented"] * (n_missing > 0))
 
 
 def _counts(W: Floats, labels: NDArray[np.int64]) -> dict[tuple[int, str], NDArray[np.intp]]:
-    """How many components of each (size, name) each model [M] has, the largest first; a square is two digons."""
+    """How many components of each (size, name) each model [M] has, the largest first; a square is
+    two digons.
+    """
     found: dict[tuple[int, str], NDArray[np.intp]] = {}
     for same in by_size(W, labels):
         for name in set(same.name.tolist()):
@@ -59,8 +64,8 @@ def _counts(W: Floats, labels: NDArray[np.int64]) -> dict[tuple[int, str], NDArr
 def describe(W: Weights, tau: float = TAU) -> NDArray[np.object_]:
     """A label [M] for the shapes that the features of each model W[M, F, H] form.
 
-    "pentagon", "2 digons + 1 dedicated", "digon + 3 not represented"; the largest component first. A square counts as
-    2 digons, an octahedron as 3. Weights that are not finite give "not finite".
+    "pentagon", "2 digons + 1 dedicated", "digon + 3 not represented"; the largest component first.
+    A square counts as 2 digons, an octahedron as 3. Weights that are not finite give "not finite".
     """
     finite = np.asarray(np.isfinite(W).all(axis=(-2, -1)))
     W64 = np.where(finite[:, None, None], W, 0.0).astype(np.float64)
@@ -73,6 +78,8 @@ def describe(W: Weights, tau: float = TAU) -> NDArray[np.object_]:
 
 
 def stable(W: Weights) -> NDArray[np.bool_]:
-    """Whether each model [M] of W[M, F, H] has the same label for every τ of `TAUS` (0.05 to 0.2)."""
+    """Whether each model [M] of W[M, F, H] has the same label for every τ of `TAUS` (0.05 to
+    0.2).
+    """
     labels = [describe(W, tau) for tau in TAUS]
     return np.array([len(set(own)) == 1 for own in zip(*labels, strict=True)], dtype=np.bool_)

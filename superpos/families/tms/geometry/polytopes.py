@@ -19,15 +19,25 @@ from superpos.maths.types import Floats
 DEDICATED: Final = "dedicated"
 """The name of the shape of one feature alone."""
 
-# Trained shapes are never exact. Two unit vectors at an angle of 2a have singular values in the ratio tan a, so this
-# share makes those within the tolerance of one line (cos > 0.94, or < −0.94) span one dimension.
+# Trained shapes are never exact. Two unit vectors at an angle of 2a have singular values in the
+# ratio tan a, so this share makes those within the tolerance of one line (cos > 0.94, or < −0.94)
+# span one dimension.
 _ANGLE_TOLERANCE: Final = np.deg2rad(20.0)
 _SPAN_SHARE: Final = np.tan(_ANGLE_TOLERANCE / 2)
-_POLYGONS: Final = {3: "triangle", 4: "square", 5: "pentagon", 6: "hexagon", 7: "heptagon", 8: "octagon"}
+_POLYGONS: Final = {
+    3: "triangle",
+    4: "square",
+    5: "pentagon",
+    6: "hexagon",
+    7: "heptagon",
+    8: "octagon",
+}
 
 
 def _ideal(k: int, d: int) -> tuple[str, Floats] | None:
-    """Name and ideal vectors of the shape of k vectors that span d dimensions, where there is one; no polygons."""
+    """Name and ideal vectors of the shape of k vectors that span d dimensions, where there is one;
+    no polygons.
+    """
     if k == d + 1:
         return {1: "digon", 3: "tetrahedron"}.get(d, f"{d}-simplex"), simplex(d)
     solids = {6: ("octahedron", octahedron()), 8: ("square antiprism", square_antiprism())}
@@ -37,12 +47,16 @@ def _ideal(k: int, d: int) -> tuple[str, Floats] | None:
 def _angles(unit: Floats) -> Floats:
     """Sorted angles [..., k(k−1)/2] between all pairs of unit vectors [..., k, d]."""
     upper = np.triu_indices(unit.shape[-2], 1)
-    angles: Floats = np.sort(np.arccos(np.clip((unit @ unit.mT)[..., upper[0], upper[1]], -1, 1)), axis=-1)
+    angles: Floats = np.sort(
+        np.arccos(np.clip((unit @ unit.mT)[..., upper[0], upper[1]], -1, 1)), axis=-1
+    )
     return angles
 
 
 def _gaps(unit: Floats) -> Floats:
-    """Angles [..., k] from each unit vector [..., k, d] to the next one round the plane that they span; sum 2π."""
+    """Angles [..., k] from each unit vector [..., k, d] to the next one round the plane that they
+    span; sum 2π.
+    """
     plane = np.linalg.svd(unit, full_matrices=False)[2][..., :2, :]
     x, y = np.moveaxis(unit @ plane.mT, -1, 0)
     angles = np.sort(np.arctan2(y, x), axis=-1)
@@ -61,7 +75,8 @@ def _shape(unit: Floats, d: int) -> tuple[str, NDArray[np.bool_]] | None:
     angles = _angles(ideal)
     tolerance = _ANGLE_TOLERANCE
     if k == d + 1:
-        # The angles of a large simplex are hardly above 90°, which must not make one of orthogonal vectors.
+        # The angles of a large simplex are hardly above 90°, which must not make one of orthogonal
+        # vectors.
         tolerance = min(tolerance, angles[0] - np.pi / 2)
     return name, np.abs(_angles(unit) - angles).max(axis=1) <= tolerance
 
@@ -78,11 +93,12 @@ def _polygon(unit: Floats) -> tuple[str, NDArray[np.bool_]]:
 def polytope(W: Weights) -> str:
     """Name of the shape of one component W[k, H], from its size k, span d and angles.
 
-    "dedicated" (k = 1), "digon", "triangle", "tetrahedron", "square" … "octagon", "9-gon", "octahedron",
-    "square antiprism", "icosahedron", "4-simplex", otherwise "k/d". The length of a vector has no part in it. A k-gon
-    is k vectors of a plane whose neighbours are 360°/k apart, within 20° and a third of that: it may be stretched,
-    and random directions of a plane seldom pass (1 in 50 triangles, 1 in 500 pentagons). Other names stand for shapes
-    whose sorted angles are all within 20° of the ideal ones; in a simplex none may be 90° or less.
+    "dedicated" (k = 1), "digon", "triangle", "tetrahedron", "square" … "octagon", "9-gon",
+    "octahedron", "square antiprism", "icosahedron", "4-simplex", otherwise "k/d". The length of a
+    vector has no part in it. A k-gon is k vectors of a plane whose neighbours are 360°/k apart,
+    within 20° and a third of that: it may be stretched, and random directions of a plane seldom
+    pass (1 in 50 triangles, 1 in 500 pentagons). Other names stand for shapes whose sorted angles
+    are all within 20° of the ideal ones; in a simplex none may be 90° or less.
 
     Raises:
         ValueError: a vector of length 0 or one that is not finite.
@@ -94,7 +110,9 @@ def polytope(W: Weights) -> str:
 
 
 def polytope_names(W: Floats) -> NDArray[np.object_]:
-    """Names [C] of components of one size W[C, k, H], as `polytope`; every vector has a finite length above 0."""
+    """Names [C] of components of one size W[C, k, H], as `polytope`; every vector has a finite
+    length above 0.
+    """
     k = W.shape[1]
     names = np.full(len(W), DEDICATED, dtype=object)
     if k == 1:
@@ -131,7 +149,9 @@ class SameSize(NamedTuple):
 
 
 def named_components(W: Weights, tau: float = TAU) -> list[Component]:
-    """The components of one model W[F, H] with the names of their shapes: the largest first, then by name."""
+    """The components of one model W[F, H] with the names of their shapes: the largest first, then
+    by name.
+    """
     W64 = np.asarray(W, dtype=np.float64)[None]
     found = [
         Component(str(name), features)
@@ -142,7 +162,9 @@ def named_components(W: Weights, tau: float = TAU) -> list[Component]:
 
 
 def by_size(W: Floats, labels: NDArray[np.int64]) -> Iterator[SameSize]:
-    """The components of models W[M, F, H] by their size, from `components`' labels [M, F]; small ones first."""
+    """The components of models W[M, F, H] by their size, from `components`' labels [M, F]; small
+    ones first.
+    """
     model, feature = np.nonzero(labels >= 0)
     order = np.lexsort((feature, labels[model, feature], model))
     model = model[order]

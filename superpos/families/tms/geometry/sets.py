@@ -16,11 +16,12 @@ _ANTIPODAL: Final = -0.9
 
 
 def partners(W: Weights, set_size: int) -> str:
-    """How the features of each set of neighbouring features lie to each other in a model W[F, H], in words.
+    """How the features of each set of neighbouring features lie to each other in a model W[F, H],
+    in words.
 
-    "2 of 3 sets collapsed", otherwise "partners orthogonal" (all abs cos < 0.2), "partners antipodal" (all
-    cos < −0.9), "partners side by side" (in two dimensions, those of a set follow each other in angle) or
-    "partners mixed".
+    "2 of 3 sets collapsed", otherwise "partners orthogonal" (all abs cos < 0.2), "partners
+    antipodal" (all cos < −0.9), "partners side by side" (in two dimensions, those of a set follow
+    each other in angle) or "partners mixed".
     """
     cosines = set_cosines(W, set_size)
     n_collapsed = int(collapsed(W, set_size).sum())

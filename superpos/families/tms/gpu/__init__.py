@@ -1,6 +1,8 @@
-"""The fused GPU engine (Triton): small models are trained for whole stretches in one launch, one program per model.
+"""The fused GPU engine (Triton): small models are trained for whole stretches in one launch, one
+program per model.
 
-For larger ones a batch is split over several programs; two launches a step, recorded once as a CUDA graph.
+For larger ones a batch is split over several programs; two launches a step, recorded once as a CUDA
+graph.
 
 What it lacks `unsupported` says. A model's bits depend on its own row and the kind of device alone.
 """
@@ -68,7 +70,9 @@ class Trained(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Sums of one step, in a slot for each program that shares a batch; x and g of a block of tiles."""
+    """Sums of one step, in a slot for each program that shares a batch; x and g of a block of
+    tiles.
+    """
 
     grad: torch.Tensor  # [slots, P]
     loss: torch.Tensor  # [slots]
@@ -82,7 +86,9 @@ class Work(NamedTuple):
 
 @dataclass(frozen=True)
 class FusedGpuEngine:
-    """Trains and evaluates on a CUDA device; on "cpu" under Triton's interpreter, to be tested without one."""
+    """Trains and evaluates on a CUDA device; on "cpu" under Triton's interpreter, to be tested
+    without one.
+    """
 
     device: str = "cuda"
     name = "fused-gpu"
@@ -102,7 +108,9 @@ class FusedGpuEngine:
         if lacking := _lacking(structure):
             return f"the fused GPU engine does not have {lacking}"
         if structure.n_hidden > MOST_HIDDEN:
-            return f"the fused GPU engine has no kernel for more than {MOST_HIDDEN} hidden dimensions"
+            return (
+                f"the fused GPU engine has no kernel for more than {MOST_HIDDEN} hidden dimensions"
+            )
         return None
 
     def gradients(
@@ -110,15 +118,29 @@ class FusedGpuEngine:
     ) -> tuple[NDArray[np.float32], Params]:
         """Losses [M] and gradients {name: [M, ...]} of the training loss of one step."""
         structure, shape = task.structure, shape_of(task.structure)
-        losses, grads = np.empty(len(task), np.float32), np.empty((len(task), shape.params), np.float32)
+        losses, grads = (
+            np.empty(len(task), np.float32),
+            np.empty((len(task), shape.params), np.float32),
+        )
 
         def run(rows: slice) -> None:
             part = task.take(rows)
-            theta, work = self._tensor(structure.flat(params)[rows]), self._work(shape, len(part), shape.splits, step)
-            kernels.gradients[(len(part), shape.splits)](self._models(part), theta, work, **_compiled(shape))
-            sums = [tensor.cpu().numpy().reshape(len(part), shape.splits, -1) for tensor in (work.loss, work.grad)]
+            theta, work = (
+                self._tensor(structure.flat(params)[rows]),
+                self._work(shape, len(part), shape.splits, step),
+            )
+            kernels.gradients[(len(part), shape.splits)](
+                self._models(part), theta, work, **_compiled(shape)
+            )
+            sums = [
+                tensor.cpu().numpy().reshape(len(part), shape.splits, -1)
+                for tensor in (work.loss, work.grad)
+            ]
             loss, grad = (value.sum(axis=1) for value in sums)
-            losses[rows], grads[rows] = loss[:, 0] / np.float32(shape.samples), grad * np.float32(shape.factor)
+            losses[rows], grads[rows] = (
+                loss[:, 0] / np.float32(shape.samples),
+                grad * np.float32(shape.factor),
+            )
 
         in_memory(slice(0, len(task)), run)
         return losses, structure.unflat(grads)
@@ -126,13 +148,18 @@ class FusedGpuEngine:
     def advance(self, task: Task, state: State, stop: int) -> None:
         """Train all models from `state.step` to `stop`, updating `state` in place."""
         if stop > state.step:
-            in_memory(slice(0, len(task)), lambda rows: self._advance_rows(task.take(rows), state, rows, stop))
+            in_memory(
+                slice(0, len(task)),
+                lambda rows: self._advance_rows(task.take(rows), state, rows, stop),
+            )
         state.step = stop
 
     def evaluate(
         self, task: Task, params: Params, samples: int, extra: Arrays | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Loss L and its standard error, each [M], on `samples` fresh samples of the evaluation stream."""
+        """Loss L and its standard error, each [M], on `samples` fresh samples of the evaluation
+        stream.
+        """
         shape, sums = shape_of(task.structure), np.empty((len(task), 2))
         parts = -(-samples // shape.part)
 
@@ -141,7 +168,9 @@ class FusedGpuEngine:
             theta = self._tensor(task.structure.flat(params)[rows])
             moments = _empty((len(part), parts, 2), torch.float64, self.device)
             work, models = self._work(shape, len(part), parts, 0), self._models(part)
-            kernels.evaluate[(len(part), parts)](models, theta, work, moments, samples, **_compiled(shape))
+            kernels.evaluate[(len(part), parts)](
+                models, theta, work, moments, samples, **_compiled(shape)
+            )
             sums[rows] = moments.cpu().numpy().sum(axis=1)
 
         in_memory(slice(0, len(task)), run)
@@ -162,20 +191,30 @@ class FusedGpuEngine:
 
     def _train(self, task: Task, trained: Trained, start: int, stop: int) -> None:
         shape, records = shape_of(task.structure), _records(task.structure, start, stop)
-        models, rates, work = self._models(task), self._rates(task), self._work(shape, len(task), shape.splits, start)
+        models, rates, work = (
+            self._models(task),
+            self._rates(task),
+            self._work(shape, len(task), shape.splits, start),
+        )
         columns = (records.start, records.stop - records.start)
         if shape.lanes:
-            kernels.train[(len(task),)](models, trained, rates, work, start, stop, *columns, **_compiled(shape))
+            kernels.train[(len(task),)](
+                models, trained, rates, work, start, stop, *columns, **_compiled(shape)
+            )
             return
 
         def step() -> None:
-            kernels.gradients[(len(task), shape.splits)](models, trained.theta, work, **_compiled(shape))
+            kernels.gradients[(len(task), shape.splits)](
+                models, trained.theta, work, **_compiled(shape)
+            )
             kernels.apply[(len(task),)](trained, rates, work, *columns, **_compiled(shape))
 
         self._repeat(step, stop - start)
 
     def _repeat(self, step: Callable[[], None], count: int) -> None:
-        """Launch the same kernels `count` times; on a device many of them at once, recorded as a CUDA graph."""
+        """Launch the same kernels `count` times; on a device many of them at once, recorded as a
+        CUDA graph.
+        """
         recorded = _RECORDED if self.device != "cpu" and count > _RECORDED else count + 1
         step()  # compiles what is to be recorded
         if (graphs := (count - 1) // recorded) > 0:
@@ -189,7 +228,9 @@ class FusedGpuEngine:
             step()
 
     def _models(self, task: Task) -> Models:
-        rules = (sparse.candidate_cells if task.structure.sampler == "sparse" else cells)(task.structure, task.sparsity)
+        rules = (sparse.candidate_cells if task.structure.sampler == "sparse" else cells)(
+            task.structure, task.sparsity
+        )
         facts: tuple[NDArray[Any], ...] = (
             task.seed,
             *rules,
@@ -213,7 +254,12 @@ class FusedGpuEngine:
     def _work(self, shape: Shape, models: int, slots: int, step: int) -> Work:
         """`slots` programs share the samples of a model."""
         cells = 0 if shape.lanes else models * slots * shape.rows * shape.n_features
-        sizes = {"grad": models * slots * shape.params, "loss": models * slots, "x": cells, "g": cells}
+        sizes = {
+            "grad": models * slots * shape.params,
+            "loss": models * slots,
+            "x": cells,
+            "g": cells,
+        }
         sums = {name: _empty((size,), torch.float32, self.device) for name, size in sizes.items()}
         rows = models * slots * sparse.SEGMENT if shape.sparse else 0
         return Work(
@@ -248,7 +294,10 @@ def on_cuda(_: int | None) -> FusedGpuEngine:
 
 
 def _compiled(shape: Shape) -> dict[str, Any]:
-    """What a kernel is compiled for, and how. Only the interpreter takes plain numbers for constants."""
+    """What a kernel is compiled for, and how.
+
+    Only the interpreter takes plain numbers for constants.
+    """
     constants = shape if triton.knobs.runtime.interpret else Shape(*map(tl.constexpr, shape))
     return {"shape": constants, **launch_options(shape)}
 

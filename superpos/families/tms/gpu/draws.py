@@ -15,15 +15,22 @@ SETS = tl.constexpr(int(Purpose.SETS))
 
 @triton.jit
 def draw(seed, quad, column, step, purpose):
-    """Words of the samples 4 quad ... 4 quad + 3 in one column (a feature or a set): four tensors of uint32."""
+    """Words of the samples 4 quad ...
+
+    4 quad + 3 in one column (a feature or a set): four tensors of uint32.
+    """
     quad, column = quad.to(tl.uint32), column.to(tl.uint32)
     nothing = tl.zeros_like(quad)
-    return tl.philox(seed, quad, column, (nothing + step).to(tl.uint32), (nothing + purpose).to(tl.uint32))
+    return tl.philox(
+        seed, quad, column, (nothing + step).to(tl.uint32), (nothing + purpose).to(tl.uint32)
+    )
 
 
 @triton.jit
 def cell(u, switch, low, span, shift, scale, offset, shape: tl.constexpr):
-    """The feature's value from its draw and the draw that decides, by the rules of `feature_values.Cells`."""
+    """The feature's value from its draw and the draw that decides, by the rules of
+    `feature_values.Cells`.
+    """
     if shape.set_size:
         active = switch - low <= span
         value = (u - shift).to(tl.float32) * scale

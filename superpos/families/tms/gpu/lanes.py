@@ -1,7 +1,8 @@
 """Small models: everything in registers.
 
-Shapes: B quads of samples, S lanes, J pieces, H hidden; feature i = j S + s. A value of each feature is a tuple of J
-tensors [B, S], a weight matrix one of J H; values that all lanes of a sample share are [B, S] as well.
+Shapes: B quads of samples, S lanes, J pieces, H hidden; feature i = j S + s. A value of each
+feature is a tuple of J tensors [B, S], a weight matrix one of J H; values that all lanes of a
+sample share are [B, S] as well.
 """
 
 from __future__ import annotations
@@ -74,7 +75,13 @@ def load_facts(models, model, shape: tl.constexpr):
     low = load_features(models.low + at, shape)
     span = load_features(models.span + at, shape)
     shift = load_features(models.shift + at, shape)
-    rules = (low, span, shift, load_features(models.scale + at, shape), load_features(models.offset + at, shape))
+    rules = (
+        low,
+        span,
+        shift,
+        load_features(models.scale + at, shape),
+        load_features(models.offset + at, shape),
+    )
     return tl.load(models.seed + model), load_features(models.importance + at, shape), rules
 
 
@@ -169,7 +176,9 @@ def outer(sums, left, right, shape: tl.constexpr):
 
 @triton.jit
 def backward(x, h, g, decoder, sums, shape: tl.constexpr):
-    """The sums of the gradients (encoder's, decoder's if untied, bias's) with this sample's added."""
+    """The sums of the gradients (encoder's, decoder's if untied, bias's) with this sample's
+    added.
+    """
     dh = contract(g, decoder, shape)
     if shape.relu_hidden:
         gated = ()
@@ -200,7 +209,9 @@ def load_params(theta, shape: tl.constexpr):
 
 @triton.jit
 def take_features(grid, row, valid, shape: tl.constexpr):
-    """x of a row of the sparse sampler's grid, which holds zeros afterwards; 0 where not `valid`."""
+    """x of a row of the sparse sampler's grid, which holds zeros afterwards; 0 where not
+    `valid`.
+    """
     lane = lane_numbers(shape)
     x = ()
     for j in tl.static_range(shape.pieces):
@@ -213,14 +224,20 @@ def take_features(grid, row, valid, shape: tl.constexpr):
 
 @triton.jit
 def empty_sample(bias, importance, shape: tl.constexpr):
-    """Loss and g of a sample without active features, where h = 0 and o = b; each thread's share, in the first row."""
+    """Loss and g of a sample without active features, where h = 0 and o = b; each thread's share,
+    in the first row.
+    """
     nothing = zeros(shape.pieces, shape)
     return residuals(nothing, bias, importance, quad_numbers(shape) == 0, nothing[0], shape)
 
 
 @triton.jit
-def gradient_sums(models, model, facts, theta, work, slot, first, last, step, purpose, shape: tl.constexpr):
-    """Loss and half its gradient, summed over the samples first ... last - 1; `first` is a multiple of four."""
+def gradient_sums(
+    models, model, facts, theta, work, slot, first, last, step, purpose, shape: tl.constexpr
+):
+    """Loss and half its gradient, summed over the samples first ... last - 1; `first` is a multiple
+    of four.
+    """
     seed, importance, rules = facts
     encoder, decoder, bias = load_params(theta, shape)
     loss = tl.full([shape.quads, shape.lanes], 0, tl.float32)
@@ -266,7 +283,8 @@ def stack(values, shape: tl.constexpr):
     nothing = tl.full([shape.quads, shape.lanes], 0, tl.float32)
     for _ in tl.static_range(shape.padded_sums - shape.sums):
         values = values + (nothing,)
-    for level in tl.static_range(shape.levels):  # each joins the first half's tensors with the second's
+    # each joins the first half's tensors with the second's
+    for level in tl.static_range(shape.levels):
         joined = ()
         for v in tl.static_range(shape.padded_sums >> (level + 1)):
             joined = joined + (tl.join(values[v], values[v + (shape.padded_sums >> (level + 1))]),)
@@ -285,9 +303,15 @@ def store_sums(pointer, sums, shape: tl.constexpr):
     biases: tl.constexpr = shape.sums - shape.pieces
     is_bias = v >= biases
     i = lane + shape.lanes * tl.where(is_bias, v - biases, in_matrix // shape.n_hidden)
-    weight = i * shape.n_hidden + in_matrix % shape.n_hidden + tl.where(second, shape.n_features * shape.n_hidden, 0)
+    weight = (
+        i * shape.n_hidden
+        + in_matrix % shape.n_hidden
+        + tl.where(second, shape.n_features * shape.n_hidden, 0)
+    )
     tl.store(
-        pointer + tl.where(is_bias, shape.weights + i, weight), total, mask=(i < shape.n_features) & (v < shape.sums)
+        pointer + tl.where(is_bias, shape.weights + i, weight),
+        total,
+        mask=(i < shape.n_features) & (v < shape.sums),
     )
 
 
@@ -301,7 +325,9 @@ def sample_losses(x, valid, encoder, decoder, bias, importance, shape: tl.conste
 
 
 @triton.jit
-def loss_sums(models, model, facts, theta, work, slot, first, last, step, purpose, shape: tl.constexpr):
+def loss_sums(
+    models, model, facts, theta, work, slot, first, last, step, purpose, shape: tl.constexpr
+):
     """sum l and sum l² (float64) over the samples first ... last - 1."""
     seed, importance, rules = facts
     encoder, decoder, bias = load_params(theta, shape)

@@ -1,8 +1,11 @@
-"""Which kernel a structure gets, and with which tiles. It follows from the structure alone, so a model's bits do too.
+"""Which kernel a structure gets, and with which tiles.
 
-*Lanes*, for small models: the weights and the sums of their gradients stay in registers. A sample is shared by S lanes
-(threads); each has J pieces, every S-th feature, and all hidden units. Every tensor is [B, S]: one register a thread.
-*Tiles*, for the others: matrix products, a batch split over several programs.
+It follows from the structure alone, so a model's bits do too.
+
+*Lanes*, for small models: the weights and the sums of their gradients stay in registers. A sample
+is shared by S lanes (threads); each has J pieces, every S-th feature, and all hidden units. Every
+tensor is [B, S]: one register a thread. *Tiles*, for the others: matrix products, a batch split
+over several programs.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ from superpos.families.tms.structure import Structure
 WARPS = 4
 _WEIGHTS = 30  # of a lane: each takes a register, and its gradient's sum another one
 _LANES = 8  # at most: with more, the sums over lanes would cost more than the products
-_CELLS = 2048  # of a block's h at most: 64 samples x 32 hidden units keep within 255 registers, what is more spills
+# of a block's h at most: 64 samples x 32 hidden units keep within 255 registers, what is more
+# spills
+_CELLS = 2048
 _COLUMNS = 16  # features of a tile
 MOST_HIDDEN = 128  # beyond, a block of h would not fit into registers at all
 _SPLIT = 128  # samples of a batch that one program takes; of a sparse one, a segment
@@ -49,7 +54,8 @@ class Shape(NamedTuple):
     part: int  # samples of an evaluation that one program takes
     lanes: int  # S; 0 where a model is trained by tiles
     pieces: int  # J
-    quads: int  # B; a thread works on four consecutive samples, as one call of Philox gives their draws
+    # B; a thread works on four consecutive samples, as one call of Philox gives their draws
+    quads: int
     sums: int  # of a lane, for the gradient
     padded_sums: int  # the next power of two, 2 to the `levels`
     levels: int
@@ -67,7 +73,13 @@ def shape_of(structure: Structure) -> Shape:
     pieces = -(-n // lanes) if lanes else 0
     sums = pieces * (m * matrices + 1)
     hidden = max(8, _power_of_two(m))
-    split = structure.samples_per_step if lanes else SEGMENT if structure.sampler == "sparse" else _SPLIT
+    split = (
+        structure.samples_per_step
+        if lanes
+        else SEGMENT
+        if structure.sampler == "sparse"
+        else _SPLIT
+    )
     return Shape(
         n_features=n,
         n_hidden=m,
@@ -105,14 +117,17 @@ def shape_of(structure: Structure) -> Shape:
 def launch_options(shape: Shape) -> dict[str, int | bool]:
     """Triton's options for its kernels.
 
-    No multiply-add is fused but where a kernel asks for it: data and optimiser round as the reference does. The limit
-    on registers lets three programs of a small model share a multiprocessor.
+    No multiply-add is fused but where a kernel asks for it: data and optimiser round as the
+    reference does. The limit on registers lets three programs of a small model share a
+    multiprocessor.
     """
     return {"num_warps": WARPS, "maxnreg": 168 if shape.lanes else 255, "enable_fp_fusion": False}
 
 
 def lanes_of(structure: Structure) -> int:
-    """Lanes that share a sample: as few as have registers for all weights; 0 where no number does."""
+    """Lanes that share a sample: as few as have registers for all weights; 0 where no number
+    does.
+    """
     matrices, lanes = 1 if structure.tied else 2, 1
     while lanes <= _LANES:
         if -(-structure.n_features // lanes) * structure.n_hidden * matrices <= _WEIGHTS:

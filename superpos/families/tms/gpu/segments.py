@@ -1,7 +1,8 @@
 """The sparse sampler: `data.sparse`, bit for bit, one segment of a batch at a time.
 
-The cells of a segment lie in a grid [SEGMENT, F] in memory that holds zeros elsewhere, and holds only zeros again when
-the segment is done. Only samples that a candidate fell into are built; the others are known: x = 0.
+The cells of a segment lie in a grid [SEGMENT, F] in memory that holds zeros elsewhere, and holds
+only zeros again when the segment is done. Only samples that a candidate fell into are built; the
+others are known: x = 0.
 """
 
 from __future__ import annotations
@@ -50,24 +51,37 @@ def minus_log(u):
 
 @triton.jit
 def scatter(models, model, grid, flags, samples, step, stream, shape: tl.constexpr):
-    """Write the candidates of a segment's first `samples` samples into the grid, and flag their rows."""
-    seed, rate, own = tl.load(models.seed + model), tl.load(models.rate + model), model * shape.n_features
+    """Write the candidates of a segment's first `samples` samples into the grid, and flag their
+    rows.
+    """
+    seed, rate, own = (
+        tl.load(models.seed + model),
+        tl.load(models.rate + model),
+        model * shape.n_features,
+    )
     size: tl.constexpr = shape.set_size if shape.set_size else 1
     columns: tl.constexpr = shape.n_features // size
     quad, row = tl.arange(0, shape.candidates // 4), tl.full([shape.candidates // 4], 0, tl.int32)
     before = tl.full([], -1, tl.int64)
     while before < samples * columns:
-        gap = tl.minimum(minus_log(in_order(draw(seed, quad, row, step, stream))) * rate, LONGEST).to(tl.int64)
+        gap = tl.minimum(
+            minus_log(in_order(draw(seed, quad, row, step, stream))) * rate, LONGEST
+        ).to(tl.int64)
         position = before + tl.cumsum(gap + 1, axis=0)
         before = tl.max(position, axis=0)
         known = position < samples * columns
-        sample, column = tl.where(known, position, 0) // columns, tl.where(known, position, 0) % columns
+        sample, column = (
+            tl.where(known, position, 0) // columns,
+            tl.where(known, position, 0) % columns,
+        )
         switch = in_order(draw(seed, quad, row + 1, step, stream))
         tl.store(flags + sample, tl.full([shape.candidates], 1, tl.int32), mask=known)
         for member in tl.static_range(size):
             i, word = column * size + member, switch
             if shape.set_size:
-                word = in_order(draw(seed, quad, row + 2 + (0 if shape.one_of_a_set else member), step, stream))
+                word = in_order(
+                    draw(seed, quad, row + 2 + (0 if shape.one_of_a_set else member), step, stream)
+                )
             low = tl.load(models.low + own + i, mask=known, other=0)
             span = tl.load(models.span + own + i, mask=known, other=0)
             shift = tl.load(models.shift + own + i, mask=known, other=0)
@@ -90,11 +104,23 @@ def list_rows(flags, rows):
 
 @triton.jit
 def draw_segment(models, model, work, slot, first, last, step, purpose, shape: tl.constexpr):
-    """Build the samples first ... of a segment, `last` at most: how many are not empty. Their rows are in work.rows."""
+    """Build the samples first ... of a segment, `last` at most: how many are not empty.
+
+    Their rows are in work.rows.
+    """
     samples = tl.minimum(last - first, SEGMENT)
     stream = purpose + SPARSE + ((first // SEGMENT) << 8)
     flags, rows = work.flags + slot * SEGMENT, work.rows + slot * SEGMENT
-    scatter(models, model, work.grid + slot * SEGMENT * shape.n_features, flags, samples, step, stream, shape)
+    scatter(
+        models,
+        model,
+        work.grid + slot * SEGMENT * shape.n_features,
+        flags,
+        samples,
+        step,
+        stream,
+        shape,
+    )
     tl.debug_barrier()  # what one thread wrote is read by another, here and below
     count = list_rows(flags, rows)
     tl.debug_barrier()

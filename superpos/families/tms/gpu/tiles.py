@@ -1,7 +1,8 @@
 """Larger models: matrix products of tiles, a block of samples at a time.
 
-Shapes: R samples of a block, C features of a tile, H hidden (padded to a power of two). x and g of a block are kept in
-memory that stays in cache. Products are "tf32x3": three products of 11-bit halves, nearly float32; sums are float32.
+Shapes: R samples of a block, C features of a tile, H hidden (padded to a power of two). x and g of
+a block are kept in memory that stays in cache. Products are "tf32x3": three products of 11-bit
+halves, nearly float32; sums are float32.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ def product(left, right):
 def load_weight(pointer, first, shape: tl.constexpr):
     """The tile [C, H] of a weight matrix that begins at feature `first`; 0 beyond the end."""
     i, k = first + tl.arange(0, shape.columns)[:, None], tl.arange(0, shape.padded_hidden)[None, :]
-    return tl.load(pointer + i * shape.n_hidden + k, mask=(i < shape.n_features) & (k < shape.n_hidden), other=0.0)
+    return tl.load(
+        pointer + i * shape.n_hidden + k,
+        mask=(i < shape.n_features) & (k < shape.n_hidden),
+        other=0.0,
+    )
 
 
 @triton.jit
@@ -46,9 +51,15 @@ def load_column(pointer, first, shape: tl.constexpr):
 def draw_block(models, model, x, at, step, purpose, shape: tl.constexpr):
     """Write the inputs of the samples at ... at + R - 1; `at` is a multiple of four."""
     seed, own = tl.load(models.seed + model), model * shape.n_features
-    row = tl.arange(0, shape.rows // 4)[:, None] + tl.full([shape.rows // 4, shape.columns], 0, tl.int32)
+    row = tl.arange(0, shape.rows // 4)[:, None] + tl.full(
+        [shape.rows // 4, shape.columns], 0, tl.int32
+    )
     for first in range(0, shape.n_features, shape.columns):
-        i = first + tl.arange(0, shape.columns)[None, :] + tl.full([shape.rows // 4, shape.columns], 0, tl.int32)
+        i = (
+            first
+            + tl.arange(0, shape.columns)[None, :]
+            + tl.full([shape.rows // 4, shape.columns], 0, tl.int32)
+        )
         low = load_column(models.low + own, first, shape)
         span = load_column(models.span + own, first, shape)
         shift = load_column(models.shift + own, first, shape)
@@ -77,7 +88,10 @@ def encode(theta, x, shape: tl.constexpr):
 
 @triton.jit
 def residual(models, model, theta, x, h, weight, first, left, shape: tl.constexpr):
-    """Loss of each cell of a tile, and g: half the derivative by the outputs; each [R, C]. `left` samples are left."""
+    """Loss of each cell of a tile, and g: half the derivative by the outputs; each [R, C].
+
+    `left` samples are left.
+    """
     o = product(h, tl.trans(weight)) + load_column(theta + shape.weights, first, shape)
     target = load_block(x, first, shape)
     if shape.absolute:
@@ -115,7 +129,9 @@ def decode(models, model, theta, x, g, h, left, shape: tl.constexpr):
 
 @triton.jit
 def add_weight(pointer, first, value, fresh, shape: tl.constexpr):
-    """Add a tile [C, H] to sums in memory; what is there counts for nothing where they are `fresh`."""
+    """Add a tile [C, H] to sums in memory; what is there counts for nothing where they are
+    `fresh`.
+    """
     i, k = first + tl.arange(0, shape.columns)[:, None], tl.arange(0, shape.padded_hidden)[None, :]
     at, known = pointer + i * shape.n_hidden + k, (i < shape.n_features) & (k < shape.n_hidden)
     before = tl.load(at, mask=known, other=0.0)
@@ -143,8 +159,13 @@ def add_gradients(grad, x, g, h, dh, fresh, shape: tl.constexpr):
 
 @triton.jit
 def take_rows(work, slot, at, left, shape: tl.constexpr):
-    """Move rows of the sparse sampler's grid, which holds zeros afterwards, into a block; zeros beyond `left`."""
-    x, grid = work.x + slot * shape.rows * shape.n_features, work.grid + slot * SEGMENT * shape.n_features
+    """Move rows of the sparse sampler's grid, which holds zeros afterwards, into a block; zeros
+    beyond `left`.
+    """
+    x, grid = (
+        work.x + slot * shape.rows * shape.n_features,
+        work.grid + slot * SEGMENT * shape.n_features,
+    )
     number = tl.arange(0, shape.rows)[:, None]
     row = tl.load(work.rows + slot * SEGMENT + at + number, mask=number < left, other=0)
     for first in range(0, shape.n_features, shape.columns):
@@ -152,7 +173,11 @@ def take_rows(work, slot, at, left, shape: tl.constexpr):
         from_grid, known = grid + row * shape.n_features + i, i < shape.n_features
         value = tl.load(from_grid, mask=known & (number < left), other=0.0)
         tl.store(x + number * shape.n_features + i, value, mask=known)
-        tl.store(from_grid, tl.full([shape.rows, shape.columns], 0, tl.float32), mask=known & (number < left))
+        tl.store(
+            from_grid,
+            tl.full([shape.rows, shape.columns], 0, tl.float32),
+            mask=known & (number < left),
+        )
     tl.debug_barrier()
 
 
@@ -170,12 +195,21 @@ def make_block(models, model, work, slot, begin, at, count, step, purpose, shape
     if shape.sparse:
         take_rows(work, slot, at, count - at, shape)
     else:
-        draw_block(models, model, work.x + slot * shape.rows * shape.n_features, begin + at, step, purpose, shape)
+        draw_block(
+            models,
+            model,
+            work.x + slot * shape.rows * shape.n_features,
+            begin + at,
+            step,
+            purpose,
+            shape,
+        )
 
 
 @triton.jit
 def empty_cells(models, model, theta, first, shape: tl.constexpr):
-    """Losses and g of a tile's features [C] in a sample without active features, where h = 0 and o = b.
+    """Losses and g of a tile's features [C] in a sample without active features, where h = 0 and o
+    = b.
 
     Where a ReLU is flat, x' is the target, so that g is 0.
     """
@@ -184,13 +218,20 @@ def empty_cells(models, model, theta, first, shape: tl.constexpr):
     out = o
     if shape.relu_output:
         out = tl.maximum(o, 0.0, propagate_nan=tl.PropagateNan.ALL)
-    g = tl.load(models.importance + model * shape.n_features + i, mask=i < shape.n_features, other=0.0) * out
+    g = (
+        tl.load(
+            models.importance + model * shape.n_features + i, mask=i < shape.n_features, other=0.0
+        )
+        * out
+    )
     return g * out, g
 
 
 @triton.jit
 def add_empty(models, model, theta, bias, empty, shape: tl.constexpr):
-    """Add what `empty` samples without active features have to the sums for the bias; their loss."""
+    """Add what `empty` samples without active features have to the sums for the bias; their
+    loss.
+    """
     losses = tl.full([shape.columns], 0, tl.float32)
     for first in range(0, shape.n_features, shape.columns):
         loss, g = empty_cells(models, model, theta, first, shape)
@@ -202,16 +243,24 @@ def add_empty(models, model, theta, bias, empty, shape: tl.constexpr):
 
 
 @triton.jit
-def gradient_sums(models, model, theta, work, slot, first, last, step, purpose, shape: tl.constexpr):
-    """Sum the loss of the samples first ... last - 1, and half its gradient, into slot `slot` of `work`."""
-    x, g = work.x + slot * shape.rows * shape.n_features, work.g + slot * shape.rows * shape.n_features
+def gradient_sums(
+    models, model, theta, work, slot, first, last, step, purpose, shape: tl.constexpr
+):
+    """Sum the loss of the samples first ... last - 1, and half its gradient, into slot `slot` of
+    `work`.
+    """
+    x, g = (
+        work.x + slot * shape.rows * shape.n_features,
+        work.g + slot * shape.rows * shape.n_features,
+    )
     grad = work.grad + slot * shape.params
     losses = tl.full([shape.rows, shape.columns], 0, tl.float32)
     gone = 0
     for begin in range(first, last, SEGMENT):
         count = segment_samples(models, model, work, slot, begin, last, step, purpose, shape)
         gone += count
-        for at in range(0, tl.maximum(count, 1), shape.rows):  # at least once: the sums must be written
+        # at least once: the sums must be written
+        for at in range(0, tl.maximum(count, 1), shape.rows):
             make_block(models, model, work, slot, begin, at, count, step, purpose, shape)
             h = encode(theta, x, shape)
             own, dh = decode(models, model, theta, x, g, h, count - at, shape)

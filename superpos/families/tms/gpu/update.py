@@ -1,4 +1,6 @@
-"""The optimiser's step of one model, operation by operation as `optimisers.update`, and the test for divergence."""
+"""The optimiser's step of one model, operation by operation as `optimisers.update`, and the test
+for divergence.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def is_finite(value):
 
 @triton.jit
 def summed(grad, at, shape: tl.constexpr):
-    """The gradient's sum over the programs that share a batch, in their order; 0 beyond the last parameter."""
+    """The gradient's sum over the programs that share a batch, in their order; 0 beyond the last
+    parameter.
+    """
     known = at < shape.params
     total = tl.load(grad + at, mask=known, other=0.0)
     for split in range(1, shape.splits):
@@ -48,7 +52,9 @@ def summed(grad, at, shape: tl.constexpr):
 
 @triton.jit
 def propose_block(state, rates, model, step, grad, first, shape: tl.constexpr):
-    """Parameters and moments of a block that begins at parameter `first`: as they are, and after a step."""
+    """Parameters and moments of a block that begins at parameter `first`: as they are, and after a
+    step.
+    """
     at = first + tl.arange(0, shape.block)
     where, known = model * shape.params + at, at < shape.params
     old_param = tl.load(state.theta + where, mask=known, other=0.0)
@@ -82,10 +88,13 @@ def keep_block(state, model, old, new, fine, first, shape: tl.constexpr):
 
 @triton.jit
 def update(state, rates, model, step, grad, loss, stopped, records, width, shape: tl.constexpr):
-    """One step of one model from half its gradient's sum and the summed loss. Returns when it diverged, or -1.
+    """One step of one model from half its gradient's sum and the summed loss.
 
-    A model that diverges keeps its last finite state. The history has `width` columns, the first is record number
-    `records`. Models of several blocks are gone through twice: to see whether all is finite, and to write.
+    Returns when it diverged, or -1.
+
+    A model that diverges keeps its last finite state. The history has `width` columns, the first is
+    record number `records`. Models of several blocks are gone through twice: to see whether all is
+    finite, and to write.
     """
     mean = loss / shape.samples
     if shape.loss_every:

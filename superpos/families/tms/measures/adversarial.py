@@ -1,4 +1,6 @@
-"""Vulnerability to adversarial examples, as the figure `vulnerability` has it; one value per seed."""
+"""Vulnerability to adversarial examples, as the figure `vulnerability` has it; one value per
+seed.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,12 @@ def _seeds(run: Run) -> Iterator[Vulnerability]:
 
 
 def dense(run: Run) -> Measured:
-    """(L' − L)/λ² of the dense model: exactly 1 for m orthonormal features and outputs that no ReLU cuts off."""
-    return Measured(np.array([found.rise[found.density == 1].mean() for found in _seeds(run)]), expected=1.0)
+    """(L' − L)/λ² of the dense model: exactly 1 for m orthonormal features and outputs that no ReLU
+    cuts off.
+    """
+    return Measured(
+        np.array([found.rise[found.density == 1].mean() for found in _seeds(run)]), expected=1.0
+    )
 
 
 def increase(run: Run) -> Measured:
@@ -31,5 +37,7 @@ def increase(run: Run) -> Measured:
 
 
 def tracking(run: Run) -> Measured:
-    """Rank correlation of vulnerability with features per dimension; NaN where one of them never changes."""
+    """Rank correlation of vulnerability with features per dimension; NaN where one of them never
+    changes.
+    """
     return Measured(np.array([vulnerability.rank_correlation(found) for found in _seeds(run)]))

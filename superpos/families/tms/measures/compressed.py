@@ -1,4 +1,5 @@
-"""max(x, 0) of more features than neurons, trained on squares or on fourth powers (Braun et al. 2025 and others).
+"""max(x, 0) of more features than neurons, trained on squares or on fourth powers (Braun et al.
+2025 and others).
 
 Shapes: K models, F features, H neurons.
 """
@@ -34,20 +35,31 @@ def over_naive(run: Run, where: Where = None) -> Measured:
     rows = select.where(run, where)
     known = [
         theory.positive_part_floor(p, np.ones(n), m)
-        for p, n, m in zip(rows["data.density"], rows["model.n_features"], rows["model.n_hidden"], strict=True)
+        for p, n, m in zip(
+            rows["data.density"], rows["model.n_features"], rows["model.n_hidden"], strict=True
+        )
     ]
     return Measured(rows["loss"].to_numpy(np.float64) / np.array(known))
 
 
 def computed(run: Run, where: Where = None) -> Measured:
-    """Share of each model's features of which more than half comes out where they are active alone."""
-    found = [(compressed.response(*weights) > compressed.COMPUTED).mean() for weights in _weights(run, where)]
+    """Share of each model's features of which more than half comes out where they are active
+    alone.
+    """
+    found = [
+        (compressed.response(*weights) > compressed.COMPUTED).mean()
+        for weights in _weights(run, where)
+    ]
     return Measured(np.array(found))
 
 
 def neurons_a_feature(run: Run, where: Where = None) -> Measured:
-    """Median of the number of neurons that each model's features use (`compressed.neurons_a_feature`)."""
-    found = [np.nanmedian(compressed.neurons_a_feature(*weights)) for weights in _weights(run, where)]
+    """Median of the number of neurons that each model's features use
+    (`compressed.neurons_a_feature`).
+    """
+    found = [
+        np.nanmedian(compressed.neurons_a_feature(*weights)) for weights in _weights(run, where)
+    ]
     return Measured(np.array(found))
 
 

@@ -20,22 +20,30 @@ Where = Mapping[str, Any] | None
 
 
 def point_share(run: Run, where: Where = None) -> Measured:
-    """Median dimensionality of each model's data points over m/T; expected to be 1 where they are a T-gon."""
+    """Median dimensionality of each model's data points over m/T; expected to be 1 where they are a
+    T-gon.
+    """
     rows = select.where(run, where)
-    shares = rows["model.n_hidden"].to_numpy(np.float64) / rows[double_descent.N_POINTS].to_numpy(np.float64)
+    shares = rows["model.n_hidden"].to_numpy(np.float64) / rows[double_descent.N_POINTS].to_numpy(
+        np.float64
+    )
     medians = [np.median(double_descent.of_points(run, int(model))) for model in rows["model"]]
     return Measured(np.array(medians) / shares, 1.0)
 
 
 def five_features(run: Run, where: Where = None) -> Measured:
     """Mean dimensionality of the five features of each model that have the greatest."""
-    features = [double_descent.of_features(run, int(model)) for model in select.where(run, where)["model"]]
+    features = [
+        double_descent.of_features(run, int(model)) for model in select.where(run, where)["model"]
+    ]
     return Measured(np.array([each[: double_descent.FIVE].mean() for each in features]))
 
 
 def sixth_over_five(run: Run, where: Where = None) -> Measured:
     """Dimensionality of each model's sixth feature over the mean of the first five."""
-    features = [double_descent.of_features(run, int(model)) for model in select.where(run, where)["model"]]
+    features = [
+        double_descent.of_features(run, int(model)) for model in select.where(run, where)["model"]
+    ]
     found = [each[double_descent.FIVE] / each[: double_descent.FIVE].mean() for each in features]
     return Measured(np.array(found))
 

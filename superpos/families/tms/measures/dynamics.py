@@ -22,11 +22,15 @@ from superpos.store import Run
 
 
 def octahedra(run: Run, set_size: int | None = None) -> Measured:
-    """Whether the six features of each model are an octahedron, 1 or 0; with a set size, antipodes in different sets.
+    """Whether the six features of each model are an octahedron, 1 or 0; with a set size, antipodes
+    in different sets.
 
-    The octahedron's angles hold to 20°, whether or not small inner products join its digons into one component.
+    The octahedron's angles hold to 20°, whether or not small inner products join its digons into
+    one component.
     """
-    return Measured(np.array([_is_octahedron(W, set_size) for W in _weights(run)], dtype=np.float64))
+    return Measured(
+        np.array([_is_octahedron(W, set_size) for W in _weights(run)], dtype=np.float64)
+    )
 
 
 def _is_octahedron(W: Floats, set_size: int | None) -> bool:
@@ -38,7 +42,9 @@ def _is_octahedron(W: Floats, set_size: int | None) -> bool:
 
 
 def at_fraction(run: Run, fraction: float, within: float = 0.02) -> Measured:
-    """Share of each model's represented features whose D_i is near a fraction; 0 for a model without any."""
+    """Share of each model's represented features whose D_i is near a fraction; 0 for a model
+    without any.
+    """
     shares = []
     for W in _weights(run):
         near = np.abs(metrics.dimensionality(W) - fraction)[metrics.represented(W)] <= within
@@ -52,7 +58,8 @@ def plateaus(run: Run) -> Measured:
 
 
 def first_plateau(run: Run, set_size: int) -> Measured:
-    """Loss of each model on its first plateau; exact: every set is one direction, and each feature its set's mean.
+    """Loss of each model on its first plateau; exact: every set is one direction, and each feature
+    its set's mean.
 
     With values of variance 1/12 that costs n p (1 - 1/k) / 12 for sets of k features and density p.
     """
@@ -75,12 +82,15 @@ def excess(run: Run, correlation: Correlation, set_size: int) -> Measured:
         density, importance, int(m), n_random=2, correlation=correlation, set_size=set_size
     ).loss
     W, b = run.tensor("W", rows["model"]), run.tensor("b", rows["model"])
-    loss = theory.expected_loss(W, b, density, importance, correlation=correlation, set_size=set_size)
+    loss = theory.expected_loss(
+        W, b, density, importance, correlation=correlation, set_size=set_size
+    )
     return Measured(loss / least - 1)
 
 
 def fall_at_jumps(run: Run) -> Measured:
-    """Chance that the loss of a model falls faster at a jump of a feature than at another time; 1/2 without relation.
+    """Chance that the loss of a model falls faster at a jump of a feature than at another time; 1/2
+    without relation.
 
     NaN for a model without jumps.
     """
@@ -88,9 +98,11 @@ def fall_at_jumps(run: Run) -> Measured:
 
 
 def fall_at_own_jumps(run: Run) -> Measured:
-    """Chance that the loss falls faster in a model where a feature jumps than in another seed at the same time.
+    """Chance that the loss falls faster in a model where a feature jumps than in another seed at
+    the same time.
 
-    1/2 if jumps and falls only have their times in common: both come early in training. NaN for a model without jumps.
+    1/2 if jumps and falls only have their times in common: both come early in training. NaN for a
+    model without jumps.
     """
     found = list(_courses(run))
     fall = np.array([-trajectory.window_change(shown.loss) for shown in found])  # [M, S]
@@ -112,7 +124,9 @@ def _weights(run: Run) -> Floats:
 
 
 def _courses(run: Run) -> list[Course]:
-    return [course(run, point, int(model)) for point in points(run) for model in np.sort(point.models)]
+    return [
+        course(run, point, int(model)) for point in points(run) for model in np.sort(point.models)
+    ]
 
 
 def _each(run: Run, value: Callable[[Course], float]) -> Floats:

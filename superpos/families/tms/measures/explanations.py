@@ -1,4 +1,6 @@
-"""How right explanations of toy models are, and how they fail. Grades that a claim names are made first, and kept.
+"""How right explanations of toy models are, and how they fail.
+
+Grades that a claim names are made first, and kept.
 
 Shapes: K models, n features.
 """
@@ -49,7 +51,9 @@ def grade(
 
 
 def with_bias(run: Run, method: str, bias: float, where: Where = None) -> Measured:
-    """How often the strongest drop is named after every bias of a model was set to a number, one value per model."""
+    """How often the strongest drop is named after every bias of a model was set to a number, one
+    value per model.
+    """
     found = []
     for known in _known(run, where):
         n = known.layers.n_inputs
@@ -63,7 +67,9 @@ def with_bias(run: Run, method: str, bias: float, where: Where = None) -> Measur
 
 
 def ridge_factor(run: Run, width: float, where: Where = None) -> Measured:
-    """The factor by which the ridge of LIME shrinks every coefficient, the mean over inputs; one value per model."""
+    """The factor by which the ridge of LIME shrinks every coefficient, the mean over inputs; one
+    value per model.
+    """
     found = []
     for known in _known(run, where):
         n = known.layers.n_inputs
@@ -75,7 +81,9 @@ def ridge_factor(run: Run, width: float, where: Where = None) -> Measured:
 
 
 def lime_parallel(run: Run, width: float, where: Where = None) -> Measured:
-    """Smallest cosine of LIME's coefficients with the row of weights of their output; one value per model."""
+    """Smallest cosine of LIME's coefficients with the row of weights of their output; one value per
+    model.
+    """
     found = []
     for known in _known(run, where):
         n = known.layers.n_inputs
@@ -92,7 +100,8 @@ def lime_parallel(run: Run, width: float, where: Where = None) -> Measured:
 
 
 def seeds_agree(run: Run, part: Literal["own", "interference"], where: Where = None) -> Measured:
-    """Cosine between pairs of equally good seeds of the true effects of inputs: on their own output, or on others.
+    """Cosine between pairs of equally good seeds of the true effects of inputs: on their own
+    output, or on others.
 
     One value per pair of models whose loss is within a hundredth of the best of their setting.
     """
@@ -114,11 +123,14 @@ def seeds_agree(run: Run, part: Literal["own", "interference"], where: Where = N
     return Measured(np.array(found))
 
 
-def partner_credit(run: Run, value: Literal["interventional", "conditional"], where: Where = None) -> Measured:
-    """Credit of the partner of a pair of correlated features over a feature's own credit, for outputs that move.
+def partner_credit(
+    run: Run, value: Literal["interventional", "conditional"], where: Where = None
+) -> Measured:
+    """Credit of the partner of a pair of correlated features over a feature's own credit, for
+    outputs that move.
 
-    Mean of absolute Shapley values over inputs whose pair is on, one value per model. Of independent features the
-    conditional value is the interventional one.
+    Mean of absolute Shapley values over inputs whose pair is on, one value per model. Of
+    independent features the conditional value is the interventional one.
     """
     found = []
     for known in _known(run, where):
@@ -139,9 +151,14 @@ def partner_credit(run: Run, value: Literal["interventional", "conditional"], wh
 
 
 def importance_share(
-    run: Run, of: Literal["loss", "output"], where: Where = None, samples: int = 20_000, by_density: bool = False
+    run: Run,
+    of: Literal["loss", "output"],
+    where: Where = None,
+    samples: int = 20_000,
+    by_density: bool = False,
 ) -> Measured:
-    """Share of permutation importance that falls on inputs other than an output's own; one value per model.
+    """Share of permutation importance that falls on inputs other than an output's own; one value
+    per model.
 
     With `by_density` one mean per density.
     """
@@ -162,16 +179,22 @@ def importance_share(
 
 
 def forest_share(run: Run, method: Method, where: Where = None) -> Measured:
-    """Share of a forest's importance that falls on inputs other than an output's own; one value per model.
+    """Share of a forest's importance that falls on inputs other than an output's own; one value per
+    model.
 
     Forests are fitted to outputs with as much noise. Needs scikit-learn.
     """
     found = [importances(run, models, method) for models in _chunks(run, where)]
-    return Measured(np.concatenate([1 - np.trace(one, axis1=1, axis2=2) / one.sum(axis=(1, 2)) for one in found]))
+    return Measured(
+        np.concatenate(
+            [1 - np.trace(one, axis1=1, axis2=2) / one.sum(axis=(1, 2)) for one in found]
+        )
+    )
 
 
 def forest_bias(run: Run, method: Method, where: Where = None) -> Measured:
-    """The share of the densest input in a forest's importance for outputs of others, over that of the sparsest.
+    """The share of the densest input in a forest's importance for outputs of others, over that of
+    the sparsest.
 
     Of equal densities they are the last and the first input; one value per model.
     """
@@ -200,7 +223,9 @@ def _known(run: Run, where: Where) -> list[Known]:
 
 
 def _effects(run: Run, models: list[int]) -> Floats:
-    """What dropping each input does, [K, inputs, n, n], of models of one setting, which may stand in several chunks."""
+    """What dropping each input does, [K, inputs, n, n], of models of one setting, which may stand
+    in several chunks.
+    """
     parts = [[int(row) for row in rows if row in set(models)] for rows in run.folder.rows]
     found = []
     for part in filter(None, parts):
@@ -213,7 +238,8 @@ def _effects(run: Run, models: list[int]) -> Floats:
 
 
 def contamination(run: Run, where: Where = None) -> Measured:
-    """Error of a patch along a feature's direction over its signal, in units of 1/D_i − 1; one value per feature.
+    """Error of a patch along a feature's direction over its signal, in units of 1/D_i − 1; one
+    value per feature.
 
     Features that share no direction, where both are 0, are left out.
     """

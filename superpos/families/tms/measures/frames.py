@@ -1,4 +1,5 @@
-"""How many of many equal features are represented, how evenly they are spread, and what that costs (Guo et al. 2026).
+"""How many of many equal features are represented, how evenly they are spread, and what that costs
+(Guo et al. 2026).
 
 E = n p is the number of active features. Shapes: M models, F features, H hidden.
 """
@@ -21,28 +22,36 @@ Where = Mapping[str, Any] | None
 def represented_share(run: Run, where: Where = None) -> Measured:
     """Share of each model's features that are represented."""
     rows = select.where(run, where)
-    return Measured(rows["n_represented"].to_numpy(np.float64) / rows["model.n_features"].to_numpy(np.float64))
+    return Measured(
+        rows["n_represented"].to_numpy(np.float64) / rows["model.n_features"].to_numpy(np.float64)
+    )
 
 
 def half_way(run: Run, where: Where = None) -> Measured:
-    """Share of each model's features whose norms lie between 0.1 and 0.5: neither forgotten nor represented."""
+    """Share of each model's features whose norms lie between 0.1 and 0.5: neither forgotten nor
+    represented.
+    """
     W = select.where(run, where)["model"].map(lambda model: run.weights(int(model))["W"])
     norms = [np.linalg.norm(each.astype(np.float64), axis=1) for each in W]
     return Measured(np.array([((norm > 0.1) & (norm <= 0.5)).mean() for norm in norms]))
 
 
 def welch_ratio(run: Run, where: Where = None) -> Measured:
-    """Mean squared cosine of each model's long features over the Welch bound; 1 for a tight frame, NaN for too few.
+    """Mean squared cosine of each model's long features over the Welch bound; 1 for a tight frame,
+    NaN for too few.
 
     Long: of more than half the greatest norm, so that untrained models are measured too.
     """
     models = select.where(run, where)["model"]
-    found = [scaling.welch_ratio(run.weights(int(model))["W"].astype(np.float64)) for model in models]
+    found = [
+        scaling.welch_ratio(run.weights(int(model))["W"].astype(np.float64)) for model in models
+    ]
     return Measured(np.array(found))
 
 
 def critical_width(run: Run, active: list[float]) -> Measured:
-    """m / (E ln(n/E)) at the width m where the represented share passes 0.95, for each number of `active` features.
+    """m / (E ln(n/E)) at the width m where the represented share passes 0.95, for each number of
+    `active` features.
 
     A mean over seeds. NaN where the share does not pass 0.95.
     """
@@ -57,7 +66,10 @@ def activity_exponent(run: Run, width: Literal["least", "greatest"]) -> Measured
     rows = rows[widths == (widths.min() if width == "least" else widths.max())]
     found = []
     for _, seed in rows.groupby("seed", sort=False):
-        log_loss, log_active = np.log(seed["loss"].to_numpy(float)), np.log(seed["data.density"].to_numpy(float))
+        log_loss, log_active = (
+            np.log(seed["loss"].to_numpy(float)),
+            np.log(seed["data.density"].to_numpy(float)),
+        )
         found.append(np.polyfit(log_active, log_loss, 1)[0])
     return Measured(np.array(found))
 
@@ -65,4 +77,6 @@ def activity_exponent(run: Run, width: Literal["least", "greatest"]) -> Measured
 def width_exponent(run: Run, where: Where = None) -> Measured:
     """−d ln L / d ln m over the widths, one for each seed."""
     rows = select.where(run, where)
-    return Measured(np.array([scaling.exponent(seed) for _, seed in rows.groupby("seed", sort=False)]))
+    return Measured(
+        np.array([scaling.exponent(seed) for _, seed in rows.groupby("seed", sort=False)])
+    )

@@ -1,4 +1,6 @@
-"""Neurons that features share by chance (Lecomte et al. 2023). Shapes: K models, F features, H neurons."""
+"""Neurons that features share by chance (Lecomte et al. 2023). Shapes: K models, F features, H
+neurons.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +27,22 @@ def shared_neurons(run: Run, where: Where = None) -> Measured:
     """Number of each model's shared neurons; expected is what chance makes, in the mean."""
     weights = _weights(run, where)
     chance = np.mean([incidental.by_chance(*W.shape) for W in weights])
-    return Measured(np.array([incidental.shared(W).sum() for W in weights], dtype=np.float64), float(chance))
+    return Measured(
+        np.array([incidental.shared(W).sum() for W in weights], dtype=np.float64), float(chance)
+    )
 
 
 def winners(run: Run, where: Where = None) -> Measured:
     """Share of each model's features that have exactly one large weight."""
-    return Measured(np.array([(incidental.large(W).sum(axis=1) == 1).mean() for W in _weights(run, where)]))
+    return Measured(
+        np.array([(incidental.large(W).sum(axis=1) == 1).mean() for W in _weights(run, where)])
+    )
 
 
 def opposite(run: Run, where: Where = None) -> Measured:
-    """1 for each shared neuron of all models whose large weights have both signs, 0 for others; NaN without any."""
+    """1 for each shared neuron of all models whose large weights have both signs, 0 for others; NaN
+    without any.
+    """
     found = []
     for W in _weights(run, where):
         signs = (np.sign(W) * incidental.large(W))[:, incidental.shared(W)]

@@ -1,6 +1,8 @@
-"""Weights from features to features, U = W W^T: which matter, and on which two seeds agree (Olah et al. 2025).
+"""Weights from features to features, U = W W^T: which matter, and on which two seeds agree (Olah et
+al. 2025).
 
-The statements are about models of one setting that differ by their seed. Shapes: M models, F features, H hidden.
+The statements are about models of one setting that differ by their seed. Shapes: M models, F
+features, H hidden.
 """
 
 from __future__ import annotations
@@ -30,13 +32,17 @@ def spread_of_own(run: Run) -> Measured:
 
 
 def agreement(run: Run) -> Measured:
-    """How well the entries off the diagonal agree: the size of their correlation, for each pair of seeds."""
+    """How well the entries off the diagonal agree: the size of their correlation, for each pair of
+    seeds.
+    """
     others = interference.off_diagonal(interference.interference(_weights(run)))
     return Measured(np.array([abs(np.corrcoef(a, b)[0, 1]) for a, b in combinations(others, 2)]))
 
 
 def size_of_others(run: Run) -> Measured:
-    """Root mean square off the diagonal of each model's U, over what the Welch bound makes of its mean diagonal."""
+    """Root mean square off the diagonal of each model's U, over what the Welch bound makes of its
+    mean diagonal.
+    """
     W = _weights(run)
     U = interference.interference(W)
     own = np.diagonal(U, axis1=1, axis2=2).mean(axis=1)
@@ -60,7 +66,9 @@ def _costs_of_others(run: Run) -> list[Floats]:
     for point in points(run):
         X = interference.samples(point)
         for model in np.sort(point.models):
-            weights = {name: value.astype(np.float64) for name, value in run.weights(int(model)).items()}
+            weights = {
+                name: value.astype(np.float64) for name, value in run.weights(int(model)).items()
+            }
             cost = interference.costs(weights["W"], weights["b"], X, point.importance)
             found.append(interference.off_diagonal(cost))
     return found

@@ -1,7 +1,7 @@
 """Models of one feature at a time and the energy levels of k-gons (Chen et al. 2023).
 
-Levels are the exact ones of density 1, `theory.one_hot_levels`; losses are exact at the density of the run.
-Shapes: M models, S snapshots.
+Levels are the exact ones of density 1, `theory.one_hot_levels`; losses are exact at the density of
+the run. Shapes: M models, S snapshots.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def _losses(run: Run, rows: pd.DataFrame) -> Floats:
 
 
 def energy(run: Run, n_features: int, where: Where = None) -> Measured:
-    """H = 3n L of each model that represents all n features; the best is the n-gon's own energy h_n."""
+    """H = 3n L of each model that represents all n features; the best is the n-gon's own energy
+    h_n.
+    """
     rows = _rows(run, n_features, where)
     rows = rows[rows["n_represented"] == n_features]
     return Measured(3 * n_features * _losses(run, rows))
@@ -48,7 +50,9 @@ def distance(run: Run, n_features: int, where: Where = None) -> Measured:
     return Measured(one_hot.nearest(loss, theory.one_hot_levels(n_features))[1])
 
 
-def at_level(run: Run, n_features: int, names: list[str] | None = None, where: Where = None) -> Measured:
+def at_level(
+    run: Run, n_features: int, names: list[str] | None = None, where: Where = None
+) -> Measured:
     """1 for a model within 1% of a level, else 0; with `names`, of one of these."""
     levels = theory.one_hot_levels(n_features)
     level, off = one_hot.nearest(_losses(run, _rows(run, n_features, where)), levels)
@@ -70,7 +74,8 @@ def resting(run: Run, n_features: int, where: Where = None) -> Measured:
 
 
 def plateaus_at_levels(run: Run, n_features: int, where: Where = None) -> Measured:
-    """Share of the snapshots at which losses rest that are within 1% of a level, less the share expected by chance.
+    """Share of the snapshots at which losses rest that are within 1% of a level, less the share
+    expected by chance.
 
     Chance: losses even in their logarithm over the range of those found. NaN where none rests.
     """
@@ -83,15 +88,21 @@ def plateaus_at_levels(run: Run, n_features: int, where: Where = None) -> Measur
 
 
 def downwards(run: Run, n_features: int, where: Where = None) -> Measured:
-    """For each model that passes several levels, 1 where each is lower than the one before, else 0; NaN for no such."""
+    """For each model that passes several levels, 1 where each is lower than the one before, else 0;
+    NaN for no such.
+    """
     loss = one_hot.losses(run, _rows(run, n_features, where)["model"].tolist())
-    passed = [path for path in one_hot.paths(loss, theory.one_hot_levels(n_features)) if len(path) > 1]
+    passed = [
+        path for path in one_hot.paths(loss, theory.one_hot_levels(n_features)) if len(path) > 1
+    ]
     # Levels are in ascending order of their loss.
     falls = [float(all(before > after for before, after in pairwise(path))) for path in passed]
     return Measured(np.array(falls or [np.nan]))
 
 
-def learning_coefficient(run: Run, n_features: int, name: str, n: float = 1e6, where: Where = None) -> Measured:
+def learning_coefficient(
+    run: Run, n_features: int, name: str, n: float = 1e6, where: Where = None
+) -> Measured:
     """The learning coefficient, for n samples, of the model whose loss is nearest to a level."""
     rows = _rows(run, n_features, where)
     (level,) = (one for one in theory.one_hot_levels(n_features) if one.name == name)

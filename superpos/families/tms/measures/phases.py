@@ -1,4 +1,5 @@
-"""Phase maps of the last of n features in n − 1 dimensions: trained models against exact minima and candidate theory.
+"""Phase maps of the last of n features in n − 1 dimensions: trained models against exact minima and
+candidate theory.
 
 Shapes: R relative importances r (ascending), P densities (descending).
 """
@@ -18,7 +19,8 @@ from superpos.families.tms.analysis.phases import Grid
 from superpos.maths.types import Floats
 from superpos.store import Run
 
-LEAST_JUMP: Final = 0.1  # of a norm between two densities: the exact one is 0.23, smooth changes stay below 0.05
+# of a norm between two densities: the exact one is 0.23, smooth changes stay below 0.05
+LEAST_JUMP: Final = 0.1
 Labels = NDArray[np.int8]
 Truths = NDArray[np.bool_]
 
@@ -46,7 +48,8 @@ class _Map(NamedTuple):
     def triangles(self) -> tuple[Truths, Truths]:
         """Cells [R, P] where the trained model and the minimum are triangles."""
         trained, exact = (
-            geometry.describe(W.reshape(-1, self.n, self.n - 1)).reshape(self.loss.shape) == "triangle"
+            geometry.describe(W.reshape(-1, self.n, self.n - 1)).reshape(self.loss.shape)
+            == "triangle"
             for W in (self.W, self.minimum.W)
         )
         return trained, exact
@@ -67,7 +70,9 @@ def _minimum(importance: tuple[float, ...], density: tuple[float, ...], n: int) 
 
 
 def agreement(run: Run) -> Measured:
-    """1 for each cell more than 10% from a boundary whose best model is in the phase of the exact minimum, else 0."""
+    """1 for each cell more than 10% from a boundary whose best model is in the phase of the exact
+    minimum, else 0.
+    """
     here = _map(run)
     trained, exact = here.phases
     clear = theory.clear_of_boundary(exact, here.grid.importance, here.grid.density)
@@ -81,17 +86,23 @@ def gap(run: Run) -> Measured:
 
 
 def below_candidates(run: Run) -> Measured:
-    """Exact loss of the best model of each cell over that of the best candidate; expected: the least of all cells."""
+    """Exact loss of the best model of each cell over that of the best candidate; expected: the
+    least of all cells.
+    """
     here = _map(run)
-    options = theory.candidate_losses(here.grid.density[None, :], here.grid.importance[:, None], here.n)
+    options = theory.candidate_losses(
+        here.grid.density[None, :], here.grid.importance[:, None], here.n
+    )
     candidate = np.min([option.loss for option in options], axis=0)
     return Measured((here.loss / candidate).ravel(), float((here.minimum.loss / candidate).min()))
 
 
 def boundary(run: Run) -> Measured:
-    """Relative importance at which the last of two features appears in a digon, over the candidates' 2p / (4 − 5p).
+    """Relative importance at which the last of two features appears in a digon, over the
+    candidates' 2p / (4 − 5p).
 
-    One value for each density where the exact map goes from not represented to superposed; expected: its mean there.
+    One value for each density where the exact map goes from not represented to superposed;
+    expected: its mean there.
     """
     here = _map(run)
     trained, exact = (_appears(label, here.grid) for label in here.phases)
@@ -101,7 +112,9 @@ def boundary(run: Run) -> Measured:
 
 
 def _appears(label: Labels, grid: Grid) -> Floats:
-    """r [P] midway (log) between the last cell not represented and the first superposed one; NaN unless neighbours."""
+    """r [P] midway (log) between the last cell not represented and the first superposed one; NaN
+    unless neighbours.
+    """
     found = np.full(label.shape[1], np.nan)
     for column, values in enumerate(label.T):
         [at] = np.nonzero((values[:-1] == _NOT_REPRESENTED) & (values[1:] == _SUPERPOSED))
@@ -111,9 +124,11 @@ def _appears(label: Labels, grid: Grid) -> Floats:
 
 
 def digon_end(run: Run) -> Measured:
-    """Density at which the digon of two equal features ends: where the shorter one's norm jumps down most.
+    """Density at which the digon of two equal features ends: where the shorter one's norm jumps
+    down most.
 
-    Midway between two densities of the run; NaN without a jump. Expected: the same of the exact minima.
+    Midway between two densities of the run; NaN without a jump. Expected: the same of the exact
+    minima.
     """
     here = _map(run)
     trained, exact = (_jump(metrics.feature_norms(W), here.grid) for W in (here.W, here.minimum.W))
@@ -128,6 +143,8 @@ def _jump(norms: Floats, grid: Grid) -> float:
 
 
 def triangle(run: Run) -> Measured:
-    """1 for each cell where the exact minimum is a triangle and the best model is one too, 0 where it is not."""
+    """1 for each cell where the exact minimum is a triangle and the best model is one too, 0 where
+    it is not.
+    """
     trained, exact = _map(run).triangles
     return Measured(trained[exact].astype(np.float64))

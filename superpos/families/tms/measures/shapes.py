@@ -1,7 +1,9 @@
-"""One feature perturbed: which shape is best, exact energy levels and their crossing, labels that hold.
+"""One feature perturbed: which shape is best, exact energy levels and their crossing, labels that
+hold.
 
-All for a sweep of `data.last` or `importance.last`, with the exact loss. Models of one seed share their draws across
-the sweep, so that a trial is a group of seeds, not a model. Shapes: K models, F features (n), H hidden (m).
+All for a sweep of `data.last` or `importance.last`, with the exact loss. Models of one seed share
+their draws across the sweep, so that a trial is a group of seeds, not a model. Shapes: K models, F
+features (n), H hidden (m).
 """
 
 from __future__ import annotations
@@ -33,10 +35,14 @@ def _swept(run: Run, where: Where) -> tuple[Perturbed, pd.DataFrame, Floats]:
 
 
 def _models(run: Run, where: Where, restarts: int = 1) -> tuple[Perturbed, pd.DataFrame]:
-    """What is perturbed, and the selected models: "model", "factor", "loss" (exact), "label", "group" of seeds."""
+    """What is perturbed, and the selected models: "model", "factor", "loss" (exact), "label",
+    "group" of seeds.
+    """
     perturbed, rows, factor = _swept(run, where)
     W, b = _weights(run, rows, "W"), _weights(run, rows, "b")
-    table = pd.DataFrame({"model": rows["model"].to_numpy(), "factor": factor, "label": geometry.describe(W)})
+    table = pd.DataFrame(
+        {"model": rows["model"].to_numpy(), "factor": factor, "label": geometry.describe(W)}
+    )
     table["loss"] = theory.expected_loss(W, b, *perturbed.settings(factor))
     table["group"] = pd.factorize(rows["seed"], sort=True)[0] // restarts
     return perturbed, table
@@ -63,13 +69,16 @@ def _best(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def named(run: Run, label: str, where: Where = None, restarts: int = 10) -> Measured:
-    """1 where the best of some restarts has this label, else 0; one value per factor and group of seeds."""
+    """1 where the best of some restarts has this label, else 0; one value per factor and group of
+    seeds.
+    """
     _, table = _models(run, where, restarts)
     return Measured(np.array(_best(table)["label"] == label, dtype=np.float64))
 
 
 def gap(run: Run, label: str, where: Where = None) -> Measured:
-    """Lowest loss of the models with a label over the exact minimum of that shape, minus 1; one value per factor.
+    """Lowest loss of the models with a label over the exact minimum of that shape, minus 1; one
+    value per factor.
 
     NaN where no model has the label, or where the shape is no minimum.
     """
@@ -81,10 +90,12 @@ def gap(run: Run, label: str, where: Where = None) -> Measured:
 
 
 def crossing(run: Run, below: str, above: str, where: Where = None, restarts: int = 10) -> Measured:
-    """Factor at which the losses of two shapes cross, among the best of each in a group of seeds; one value per group.
+    """Factor at which the losses of two shapes cross, among the best of each in a group of seeds;
+    one value per group.
 
-    Between the factors at which both were found the logarithm of the ratio of the losses is interpolated over log
-    factor. NaN for a group in which they do not cross. Expected: the exact crossing.
+    Between the factors at which both were found the logarithm of the ratio of the losses is
+    interpolated over log factor. NaN for a group in which they do not cross. Expected: the exact
+    crossing.
     """
     perturbed, table = _models(run, where, restarts)
     values = [_crossed(rows, below, above) for _, rows in table.groupby("group")]
@@ -93,8 +104,17 @@ def crossing(run: Run, below: str, above: str, where: Where = None, restarts: in
 
 
 def _crossed(rows: pd.DataFrame, below: str, above: str) -> float:
-    lowest = rows.groupby(["label", "factor"])["loss"].min().unstack("label").reindex(columns=[below, above]).dropna()
-    x, ahead = np.log(lowest.index.to_numpy(dtype=np.float64)), np.log(np.asarray(lowest[below] / lowest[above]))
+    lowest = (
+        rows.groupby(["label", "factor"])["loss"]
+        .min()
+        .unstack("label")
+        .reindex(columns=[below, above])
+        .dropna()
+    )
+    x, ahead = (
+        np.log(lowest.index.to_numpy(dtype=np.float64)),
+        np.log(np.asarray(lowest[below] / lowest[above])),
+    )
     change = np.flatnonzero((ahead[:-1] < 0) & (ahead[1:] >= 0))
     if len(change) != 1:
         return float("nan")
@@ -105,19 +125,25 @@ def _crossed(rows: pd.DataFrame, below: str, above: str) -> float:
 def coexist(run: Run, labels: list[str], where: Where = None) -> Measured:
     """Share of the models that have the rarest of some labels; one value per factor."""
     _, table = _models(run, where)
-    share = pd.crosstab(table["factor"], table["label"], normalize="index").reindex(columns=labels, fill_value=0.0)
+    share = pd.crosstab(table["factor"], table["label"], normalize="index").reindex(
+        columns=labels, fill_value=0.0
+    )
     return Measured(share.min(axis=1).to_numpy(dtype=np.float64))
 
 
 def stable(run: Run, where: Where = None) -> Measured:
-    """1 for each model whose label names its shapes and is the same for τ of 0.05, 0.1 and 0.2, else 0."""
+    """1 for each model whose label names its shapes and is the same for τ of 0.05, 0.1 and 0.2,
+    else 0.
+    """
     W = _weights(run, select.where(run, where), "W")
     named = np.array(["/" not in label for label in geometry.describe(W)])
     return Measured((geometry.stable(W) & named).astype(np.float64))
 
 
 def settled(run: Run, where: Where = None) -> Measured:
-    """1 for each model whose label is still the same after descent on the exact loss from where it ended, else 0."""
+    """1 for each model whose label is still the same after descent on the exact loss from where it
+    ended, else 0.
+    """
     perturbed, rows, factor = _swept(run, where)
     W = _weights(run, rows, "W")
     refined = theory.refine(W, _weights(run, rows, "b"), *perturbed.settings(factor))
@@ -125,10 +151,11 @@ def settled(run: Run, where: Where = None) -> Measured:
 
 
 def room(run: Run, label: str, where: Where = None, restarts: int = 10) -> Measured:
-    """Angle in degrees from the perturbed feature to its neighbours in the plane, the mean of both sides.
+    """Angle in degrees from the perturbed feature to its neighbours in the plane, the mean of both
+    sides.
 
-    Of the best of some restarts; one value per group of seeds and factor. Expected: that of the exact minimum of the
-    shape at the first factor that is selected.
+    Of the best of some restarts; one value per group of seeds and factor. Expected: that of the
+    exact minimum of the shape at the first factor that is selected.
     """
     perturbed, table = _models(run, where, restarts)
     W = run.tensor("W", _best(table)["model"]).astype(np.float64)

@@ -31,19 +31,23 @@ def distance(run: Run, d_star: float, where: Mapping[str, Any] | None = None) ->
 
 
 def off_theory(run: Run, shared: int, where: Mapping[str, Any] | None = None) -> Measured:
-    """Relative distance of each model's D* from that of the exactly best polytope (`theory.d_star`).
+    """Relative distance of each model's D* from that of the exactly best polytope
+    (`theory.d_star`).
 
-    `shared` of the m dimensions are left to the features that are not represented; together those have a length of 1
-    in each. NaN where no polytope is known to be best.
+    `shared` of the m dimensions are left to the features that are not represented; together those
+    have a length of 1 in each. NaN where no polytope is known to be best.
     """
     rows = select.where(run, where)
     m = rows["model.n_hidden"].to_numpy(dtype=np.float64)
-    expected = m / ((m - shared) / theory.d_star(rows["data.density"].to_numpy(dtype=np.float64)) + shared)
+    expected = m / (
+        (m - shared) / theory.d_star(rows["data.density"].to_numpy(dtype=np.float64)) + shared
+    )
     return Measured(np.abs(rows["d_star"].to_numpy(dtype=np.float64) / expected - 1))
 
 
 def line(run: Run, fraction: float, where: Mapping[str, Any] | None = None) -> Measured:
-    """1 for a seed whose D_i, of all its models, form a line at a fraction that a jitter of 0.02 destroys, else 0.
+    """1 for a seed whose D_i, of all its models, form a line at a fraction that a jitter of 0.02
+    destroys, else 0.
 
     The line is `metrics.stands_out`: at least 10 features within 0.005, twice those of each flank.
     """
@@ -52,12 +56,17 @@ def line(run: Run, fraction: float, where: Mapping[str, Any] | None = None) -> M
     for _, models in rows.groupby("seed", sort=False)["model"]:
         values = metrics.dimensionality(run.tensor("W", models).astype(np.float64))
         jitter = np.random.default_rng(0).normal(scale=JITTER, size=values.shape)
-        found.append(metrics.stands_out(values, fraction) and not metrics.stands_out(values + jitter, fraction))
+        found.append(
+            metrics.stands_out(values, fraction)
+            and not metrics.stands_out(values + jitter, fraction)
+        )
     return Measured(np.array(found, dtype=np.float64))
 
 
 def share(run: Run, shapes: list[str], where: Mapping[str, Any] | None = None) -> Measured:
-    """Share of each model's represented features that are part of a component with one of the names; 0 without any."""
+    """Share of each model's represented features that are part of a component with one of the
+    names; 0 without any.
+    """
     return Measured(np.array([_share(W, shapes) for W in _weights(run, where)]))
 
 
@@ -68,10 +77,14 @@ def _share(W: Floats, shapes: list[str]) -> float:
 
 
 def components_ratio(run: Run, where: Mapping[str, Any] | None = None) -> Measured:
-    """Greatest over smallest number of components of each model's feature graph for τ of 0.05, 0.1, 0.2; 1 is stable.
+    """Greatest over smallest number of components of each model's feature graph for τ of 0.05, 0.1,
+    0.2; 1 is stable.
 
     NaN where no feature is represented.
     """
-    counts = np.array([geometry.n_components(_weights(run, where), tau) for tau in geometry.TAUS], dtype=np.float64)
+    counts = np.array(
+        [geometry.n_components(_weights(run, where), tau) for tau in geometry.TAUS],
+        dtype=np.float64,
+    )
     counts[counts == 0] = np.nan
     return Measured(counts.max(axis=0) / counts.min(axis=0))

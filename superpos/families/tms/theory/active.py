@@ -1,8 +1,10 @@
-"""Which features are active together: each on its own, in correlated sets, or in anticorrelated ones.
+"""Which features are active together: each on its own, in correlated sets, or in anticorrelated
+ones.
 
-Neighbouring features form sets that are independent of each other (docs/science.md, Data). With probability p the set
-is active: all of its features (correlated), or exactly one of them (anticorrelated), each as likely as the others. An
-independent feature is a correlated set of one. Active values are uniform on [0, 1] and independent.
+Neighbouring features form sets that are independent of each other (docs/science.md, Data). With
+probability p the set is active: all of its features (correlated), or exactly one of them
+(anticorrelated), each as likely as the others. An independent feature is a correlated set of one.
+Active values are uniform on [0, 1] and independent.
 
 Shapes: n features; E elements (one per model and output), K features of an element's block.
 """
@@ -22,7 +24,9 @@ Correlation = Literal["none", "correlated", "anticorrelated"]
 
 
 class ActiveSets(NamedTuple):
-    """Sets of `set_size` neighbouring features; `density` arguments are that of its set for every feature."""
+    """Sets of `set_size` neighbouring features; `density` arguments are that of its set for every
+    feature.
+    """
 
     correlation: Correlation = "none"
     set_size: int = 1
@@ -33,7 +37,9 @@ class ActiveSets(NamedTuple):
         return self.correlation == "anticorrelated"
 
     def check(self, density: Floats) -> None:
-        """Raises ValueError where sets do not fit the features of `density` [..., n], or their density differs."""
+        """Raises ValueError where sets do not fit the features of `density` [..., n], or their
+        density differs.
+        """
         n, size = density.shape[-1], self.set_size
         if self.correlation == "none" and size != 1:
             raise ValueError(f"set_size is {size}, but correlation is 'none'")
@@ -55,17 +61,21 @@ class ActiveSets(NamedTuple):
         """Cov(x_i, x_j) [..., n, n] for `density` [..., n]: zero between sets."""
         n = density.shape[-1]
         active, mean = self.active(density)[..., None, :], self.mean(density)
-        product = np.where(np.eye(n, dtype=bool), active / 3, 0.0 if self.exclusive else active / 4)  # E x_i x_j
+        # E x_i x_j
+        product = np.where(np.eye(n, dtype=bool), active / 3, 0.0 if self.exclusive else active / 4)
         same = np.arange(n)[:, None] // self.set_size == np.arange(n) // self.set_size
         return np.where(same, product - mean[..., :, None] * mean[..., None, :], 0.0)
 
     def closure(self, features: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """All features of the sets that have one of `features` [..., n]."""
-        sets = features.reshape(*features.shape[:-1], features.shape[-1] // self.set_size, self.set_size)
+        sets = features.reshape(
+            *features.shape[:-1], features.shape[-1] // self.set_size, self.set_size
+        )
         return np.repeat(sets.any(axis=-1), self.set_size, axis=-1)
 
     def chances(self, density: Floats, features: NDArray[np.intp]) -> Callable[[Monomial], Floats]:
-        """Function of an active set, indices into K: the probability [E] that just these `features` [K, E] are active.
+        """Function of an active set, indices into K: the probability [E] that just these `features`
+        [K, E] are active.
 
         Features of E elements may differ; those that are not among the K may be active or not.
         """

@@ -1,16 +1,19 @@
 """Many equal features in few dimensions: which polytope gains most per dimension, and so D*(p).
 
-With n >> m equal features of density p, the m dimensions are divided among blocks: k features that form a polytope in d
-dimensions, orthogonal to the others, so that blocks do not interfere. A feature in no block costs V(p), so a block of
-loss L gains k V - L, and the smallest loss has the block of greatest gain per dimension everywhere (TMS, "Uniform
-superposition": the values at which D* is sticky).
+With n >> m equal features of density p, the m dimensions are divided among blocks: k features that
+form a polytope in d dimensions, orthogonal to the others, so that blocks do not interfere. A
+feature in no block costs V(p), so a block of loss L gains k V - L, and the smallest loss has the
+block of greatest gain per dimension everywhere (TMS, "Uniform superposition": the values at which
+D* is sticky).
 
-The polytopes are vertex-transitive: one norm s and one bias b serve all features, and every output is as good as x'_0 =
-relu(s^2 g + b), g = sum_j c_j x_j with the cosines c_j. With t = -b/s^2, N = E x_0 (g - t)+ and D = E ((g - t)+)^2
+The polytopes are vertex-transitive: one norm s and one bias b serve all features, and every output
+is as good as x'_0 = relu(s^2 g + b), g = sum_j c_j x_j with the cosines c_j. With t = -b/s^2, N = E
+x_0 (g - t)+ and D = E ((g - t)+)^2
 
     L = k (p/3 - N^2/D)    at s^2 = N/D,
 
-so only t is searched. N and D follow from the moments of the other features' share of g (`_moments`).
+so only t is searched. N and D follow from the moments of the other features' share of g
+(`_moments`).
 
 Shapes: P densities, B blocks, k features of a block in d dimensions, T values of t.
 """
@@ -60,7 +63,8 @@ def polytopes() -> dict[str, Floats]:
 
 
 def block_optima(density: ArrayLike) -> Blocks:
-    """Smallest exact loss of each of the `polytopes` as a block of its own, `density` [...] in (0, 1].
+    """Smallest exact loss of each of the `polytopes` as a block of its own, `density` [...] in (0,
+    1].
 
     Norm and bias are free, the directions are the ideal ones. Good to about 10 digits.
     """
@@ -70,17 +74,21 @@ def block_optima(density: ArrayLike) -> Blocks:
     shapes = polytopes()
     k, d = np.array([shape.shape for shape in shapes.values()]).T
     found = [_optimum(tuple((shape @ shape[0])[1:]), p.ravel()) for shape in shapes.values()]
-    loss, square, bias = (np.stack(part, axis=-1).reshape(*p.shape, -1) for part in zip(*found, strict=True))
+    loss, square, bias = (
+        np.stack(part, axis=-1).reshape(*p.shape, -1) for part in zip(*found, strict=True)
+    )
     gain = (k * variance(p)[..., None] - k * loss) / d
     return Blocks(tuple(shapes), k, d, k * loss, np.sqrt(square), bias, gain)
 
 
 def d_star(density: ArrayLike) -> Floats:
-    """D* = m / ||W||^2 = d / (k s^2) [...] of the block with the greatest gain per dimension, for n >> m features.
+    """D* = m / ||W||^2 = d / (k s^2) [...] of the block with the greatest gain per dimension, for n
+    >> m features.
 
-    It jumps where another block takes over. NaN below p = 0.19, where one of the largest blocks tried (k = 8) gains
-    more than all with fewer features per dimension: from there on still larger blocks may be better. Blocks are ideal
-    and alike; a trained model mixes them, and its blocks interfere.
+    It jumps where another block takes over. NaN below p = 0.19, where one of the largest blocks
+    tried (k = 8) gains more than all with fewer features per dimension: from there on still larger
+    blocks may be better. Blocks are ideal and alike; a trained model mixes them, and its blocks
+    interfere.
     """
     blocks = block_optima(density)
     gain, per_dimension = blocks.gain, blocks.features / blocks.dimensions
@@ -93,7 +101,9 @@ def d_star(density: ArrayLike) -> Floats:
 
 
 def _optimum(cosines: tuple[float, ...], p: Floats) -> tuple[Floats, Floats, Floats]:
-    """Loss of one output, s^2 and b, each [P], of a feature with these `cosines` to the others of its block."""
+    """Loss of one output, s^2 and b, each [P], of a feature with these `cosines` to the others of
+    its block.
+    """
     # At t = min g the output is linear: the optimum is not beyond. At t = max g it is 0.
     negative = -sum(min(c, 0.0) for c in cosines)
     grid = np.linspace(-max(negative, 1.0), 1.0, GRID, endpoint=False)
@@ -119,7 +129,8 @@ def _output(cosines: tuple[float, ...], t: Floats, p: Floats) -> _Output:
     """One output at t [..., P]."""
     first, second, third = _moments(cosines, t, p)
     first_before, second_before, third_before = _moments(cosines, t - 1, p)
-    # With x_0 active, moments of g are integrals of the rest's from t - 1 to t; E x_0 (g - t)+ follows by parts.
+    # With x_0 active, moments of g are integrals of the rest's from t - 1 to t; E x_0 (g - t)+
+    # follows by parts.
     mean, square = (second_before - second) / 2, (third_before - third) / 3
     N, N_slope = p * (second_before - square) / 2, p * (mean - first_before)
     D, D_slope = (1 - p) * second + p * square, -2 * ((1 - p) * first + p * mean)
@@ -129,12 +140,14 @@ def _output(cosines: tuple[float, ...], t: Floats, p: Floats) -> _Output:
 def _moments(cosines: tuple[float, ...], t: Floats, p: Floats) -> list[Floats]:
     """E ((g - t)+)^q for q = 1, 2, 3, where g = sum_j c_j x_j without x_0; `t`, `p`: broadcast.
 
-    Sums over the sets of r active features of box integrals (docs/science.md, Exact theory), which do not depend on p.
+    Sums over the sets of r active features of box integrals (docs/science.md, Exact theory), which
+    do not depend on p.
     """
     size, sums, signs = _states(cosines)
     most = int(size.max())
     chances = [p**r * (1 - p) ** (most - r) for r in range(most + 1)]
-    height = [np.maximum(sums[size == r] - t[..., None], 0.0) for r in range(most + 1)]  # [..., states]
+    # [..., states]
+    height = [np.maximum(sums[size == r] - t[..., None], 0.0) for r in range(most + 1)]
     return [
         sum(
             (
@@ -149,9 +162,13 @@ def _moments(cosines: tuple[float, ...], t: Floats, p: Floats) -> list[Floats]:
 
 @cache
 def _states(cosines: tuple[float, ...]) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """Every choice of each feature inactive, 0 or 1: number active, their sum c.v, and sign / product of their c."""
+    """Every choice of each feature inactive, 0 or 1: number active, their sum c.v, and sign /
+    product of their c.
+    """
     c = np.array([value for value in cosines if abs(value) > ROUNDING])
-    states = np.array(list(product((-1, 0, 1), repeat=len(c))), dtype=np.int64).reshape(3 ** len(c), len(c))
+    states = np.array(list(product((-1, 0, 1), repeat=len(c))), dtype=np.int64).reshape(
+        3 ** len(c), len(c)
+    )
     active, ones = states >= 0, states == 1
     sign = np.where(active, np.where(ones, 1.0, -1.0) / c, 1.0).prod(axis=1)
     return active.sum(axis=1), ones @ c, sign

@@ -55,7 +55,9 @@ def sharing_boundary(kurtosis: ArrayLike) -> Floats:
 
 
 def quadratic_loss(W: ArrayLike, values: ArrayLike, kurtosis: ArrayLike) -> Floats:
-    """L [...] of a quadratic model with the best constant: `W` [..., n, m], `values` v [..., n], `kurtosis` [...]."""
+    """L [...] of a quadratic model with the best constant: `W` [..., n, m], `values` v [..., n],
+    `kurtosis` [...].
+    """
     weights = np.asarray(W, dtype=np.float64)
     gram = weights @ weights.mT
     square = np.diagonal(gram, axis1=-2, axis2=-1)
@@ -73,14 +75,19 @@ def capacity_optimum(values: ArrayLike, n_hidden: int, kurtosis: float) -> Capac
     if v.ndim != 1 or not (v > 0).all() or n_hidden < 1 or kurtosis < 1:
         raise ValueError("needs positive values [n], 1 dimension and a kurtosis of 1 at least")
     order = np.argsort(-v, kind="stable")
-    options = [_with_dedicated(v[order], n_hidden, kurtosis, alone) for alone in range(min(n_hidden, len(v)) + 1)]
+    options = [
+        _with_dedicated(v[order], n_hidden, kurtosis, alone)
+        for alone in range(min(n_hidden, len(v)) + 1)
+    ]
     best = min((option for option in options if option is not None), key=lambda option: option.loss)
     back = np.argsort(order)
     return Capacity(best.loss, best.square[back], best.capacity[back])
 
 
 def _with_dedicated(v: Floats, m: int, kurtosis: float, alone: int) -> Capacity | None:
-    """The best model whose first `alone` features are dedicated, for descending v [n]; None where there is none."""
+    """The best model whose first `alone` features are dedicated, for descending v [n]; None where
+    there is none.
+    """
     square, capacity = np.zeros_like(v), np.zeros_like(v)
     square[:alone], capacity[:alone] = v[:alone], 1.0
     rest, left = v[alone:], m - alone

@@ -1,8 +1,9 @@
-"""The exact ReLU loss of one model, twice, as plainly as it can be written: what `exact` is tested against.
+"""The exact ReLU loss of one model, twice, as plainly as it can be written: what `exact` is tested
+against.
 
-Both sum L = sum_A P(A) sum_i I_i E[(x_i - relu(a.x + b_i))^2] over the active sets A, with a = G_i on A
-(docs/science.md, Exact theory). The closed form loses digits when a coefficient is tiny, the quadrature never does but
-is slow.
+Both sum L = sum_A P(A) sum_i I_i E[(x_i - relu(a.x + b_i))^2] over the active sets A, with a = G_i
+on A (docs/science.md, Exact theory). The closed form loses digits when a coefficient is tiny, the
+quadrature never does but is slow.
 
 Shapes: n features, m hidden, K active features with a coefficient, N nodes.
 """
@@ -21,8 +22,10 @@ from superpos.maths.types import Floats
 ActiveSet = tuple[tuple[int, ...], float]
 OutputLoss = Callable[[Floats, float, int | None], float]
 
-NODES, WEIGHTS = (v / 2 for v in np.polynomial.legendre.leggauss(4))  # on [-1/2, 1/2]; exact to degree 7
-MAX_ACTIVE = 5  # six would take 6e8 nodes; at seven the outermost integrand, of degree K + 1, is no longer exact
+# on [-1/2, 1/2]; exact to degree 7
+NODES, WEIGHTS = (v / 2 for v in np.polynomial.legendre.leggauss(4))
+# six would take 6e8 nodes; at seven the outermost integrand, of degree K + 1, is no longer exact
+MAX_ACTIVE = 5
 
 
 def closed_form_loss(
@@ -34,8 +37,13 @@ def closed_form_loss(
     correlation: Correlation = "none",
     set_size: int = 1,
 ) -> float:
-    """L of one model by the box formula; error about 1e-16 / prod |a_j|. `W`: [n, m]; the others: [n]."""
-    return _sum_over(_active_sets(density, correlation, set_size), _closed_form_output, W, b, importance)
+    """L of one model by the box formula; error about 1e-16 / prod |a_j|.
+
+    `W`: [n, m]; the others: [n].
+    """
+    return _sum_over(
+        _active_sets(density, correlation, set_size), _closed_form_output, W, b, importance
+    )
 
 
 def quadrature_loss(
@@ -53,11 +61,16 @@ def quadrature_loss(
     """
     if len(W) > MAX_ACTIVE:
         raise ValueError(f"quadrature_loss takes at most {MAX_ACTIVE} features, got {len(W)}")
-    return _sum_over(_active_sets(density, correlation, set_size), _quadrature_output, W, b, importance)
+    return _sum_over(
+        _active_sets(density, correlation, set_size), _quadrature_output, W, b, importance
+    )
 
 
 def box_integral(a: Floats, b: float, power: int) -> float:
-    """Integral over [0, 1]^K of relu(a.x + b)^power dx, closed form; zero coefficients are dropped. `a`: [K]."""
+    """Integral over [0, 1]^K of relu(a.x + b)^power dx, closed form; zero coefficients are dropped.
+
+    `a`: [K].
+    """
     a = a[a != 0]
     size = len(a)
     total = sum(
@@ -67,7 +80,9 @@ def box_integral(a: Floats, b: float, power: int) -> float:
     return float(factorial(power) / (factorial(power + size) * np.prod(a)) * total)
 
 
-def _sum_over(active_sets: Iterable[ActiveSet], output: OutputLoss, W: Floats, b: Floats, importance: Floats) -> float:
+def _sum_over(
+    active_sets: Iterable[ActiveSet], output: OutputLoss, W: Floats, b: Floats, importance: Floats
+) -> float:
     gram = W @ W.T
     total = 0.0
     for active, chance in active_sets:
@@ -78,7 +93,9 @@ def _sum_over(active_sets: Iterable[ActiveSet], output: OutputLoss, W: Floats, b
 
 
 def _active_sets(density: Floats, correlation: Correlation, set_size: int) -> Iterator[ActiveSet]:
-    """The sets of active features that can occur, each with its probability: one outcome of every set of features."""
+    """The sets of active features that can occur, each with its probability: one outcome of every
+    set of features.
+    """
     outcomes = []
     for start in range(0, len(density), set_size):
         members, p = tuple(range(start, start + set_size)), density[start]
@@ -97,12 +114,15 @@ def _closed_form_output(a: Floats, b: float, own: int | None) -> float:
     if a[own] == 0:
         return 1 / 3 - box_integral(a, b, 1) + square
     rest = np.delete(a, own)
-    product_mean = (box_integral(rest, b + a[own], 2) - box_integral(a, b, 2)) / (2 * a[own])  # E[x_own relu(.)]
+    # E[x_own relu(.)]
+    product_mean = (box_integral(rest, b + a[own], 2) - box_integral(a, b, 2)) / (2 * a[own])
     return float(1 / 3 - 2 * product_mean + square)
 
 
 def _quadrature_output(a: Floats, b: float, own: int | None) -> float:
-    """As `_closed_form_output`: each axis in turn is split where z changes sign at a corner of the axes after it."""
+    """As `_closed_form_output`: each axis in turn is split where z changes sign at a corner of the
+    axes after it.
+    """
     value, weight, target = np.array([b]), np.ones(1), np.zeros(1)
     for axis in range(len(a)):
         after = a[axis + 1 :]
@@ -115,7 +135,9 @@ def _quadrature_output(a: Floats, b: float, own: int | None) -> float:
 
 
 def _nodes(slope: float, constants: Floats) -> tuple[Floats, Floats]:
-    """Nodes and weights on [0, 1], [N, pieces * 4], split where slope * x + constant = 0; `constants`: [N, corners]."""
+    """Nodes and weights on [0, 1], [N, pieces * 4], split where slope * x + constant = 0;
+    `constants`: [N, corners].
+    """
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         kinks = np.nan_to_num(np.clip(-constants / slope, 0.0, 1.0))
     ends = np.zeros((len(constants), 1)), np.ones((len(constants), 1))

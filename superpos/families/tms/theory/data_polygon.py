@@ -44,6 +44,8 @@ def data_polygon(points: ArrayLike) -> tuple[Floats, Floats]:
     """
     X = np.asarray(points, dtype=np.float64)
     if X.ndim != 2 or (X < 0).any() or not np.allclose(X @ X.T, np.eye(len(X)), atol=1e-9):
-        raise ValueError("points must be [T, n], of length 1, not negative, with no feature in common")
+        raise ValueError(
+            "points must be [T, n], of length 1, not negative, with no feature in common"
+        )
     radius = float(data_polygon_norms(len(X)).radius)
     return radius * X.T @ polygon(len(X)), (1 - radius**2) * X.sum(axis=0)

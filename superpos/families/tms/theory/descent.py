@@ -49,16 +49,24 @@ class Cells(NamedTuple):
         return x[..., : n * m].reshape(*x.shape[:-1], n, m), x[..., n * m :]
 
     def form(self, x: Floats) -> Floats:
-        """W W^T and b of the parameters x [..., D], [..., n n + n]: what a rotation leaves alone."""
+        """W W^T and b of the parameters x [..., D], [..., n n + n]: what a rotation leaves
+        alone.
+        """
         W, b = self.models(x)
         return parameters(W @ np.swapaxes(W, -1, -2), b)
 
     def loss(self, x: Floats, cells: NDArray[np.intp]) -> Gradient:
         """Exact loss and gradient at x [B, D], row k in cell `cells[k]`."""
-        return loss_and_gradient(*self.models(x), self.density[cells], self.importance[cells], **self.sets._asdict())
+        return loss_and_gradient(
+            *self.models(x), self.density[cells], self.importance[cells], **self.sets._asdict()
+        )
 
-    def solve(self, start: Floats, cells: NDArray[np.intp], max_steps: int = FINISH_STEPS) -> Minima:
-        """Minimises from `start` [B, D], row k in cell `cells[k]`; values are shares of the zero model's loss."""
+    def solve(
+        self, start: Floats, cells: NDArray[np.intp], max_steps: int = FINISH_STEPS
+    ) -> Minima:
+        """Minimises from `start` [B, D], row k in cell `cells[k]`; values are shares of the zero
+        model's loss.
+        """
         unit = (self.importance * self.sets.active(self.density)).sum(axis=1) / 3
 
         def objective(x: Floats, rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
@@ -72,7 +80,9 @@ class Cells(NamedTuple):
         """The models of x [C, D] with their losses, for a grid `lead` of cells."""
         W, b = self.models(x)
         loss = self.loss(x, np.arange(len(x))).loss
-        return Minimum(loss.reshape(lead), W.reshape(*lead, *W.shape[1:]), b.reshape(*lead, *b.shape[1:]))
+        return Minimum(
+            loss.reshape(lead), W.reshape(*lead, *W.shape[1:]), b.reshape(*lead, *b.shape[1:])
+        )
 
 
 def parameters(W: Floats, b: Floats) -> Floats:
@@ -84,7 +94,9 @@ def grid_of_cells(
     density: ArrayLike, importance: ArrayLike, n_hidden: int, sets: ActiveSets
 ) -> tuple[tuple[int, ...], Cells]:
     """The grid's shape and its cells; `density`, `importance`: positive, broadcast to [..., n]."""
-    p, scale = np.broadcast_arrays(np.asarray(density, np.float64), np.asarray(importance, np.float64))
+    p, scale = np.broadcast_arrays(
+        np.asarray(density, np.float64), np.asarray(importance, np.float64)
+    )
     if not p.ndim or not (np.all(p > 0) and np.all(p <= 1) and np.all(scale > 0)):
         raise ValueError("density must be [..., n_features] in (0, 1], importance positive")
     n = p.shape[-1]
@@ -100,14 +112,17 @@ def refine(
     correlation: Correlation = "none",
     set_size: int = 1,
 ) -> Minimum:
-    """Nearest local minimum of the exact ReLU loss, downhill from each given model: `W` [..., n, m], others [..., n].
+    """Nearest local minimum of the exact ReLU loss, downhill from each given model: `W` [..., n,
+    m], others [..., n].
 
-    Follows one family of solutions where `minimise_loss` would jump to another; shows whether a trained model has
-    settled. `correlation`, `set_size`: as for `expected_loss`.
+    Follows one family of solutions where `minimise_loss` would jump to another; shows whether a
+    trained model has settled. `correlation`, `set_size`: as for `expected_loss`.
     """
     weights, bias = np.asarray(W, np.float64), np.asarray(b, np.float64)
     lead, (n, m) = weights.shape[:-2], weights.shape[-2:]
-    p, scale, bias = (np.broadcast_to(np.asarray(v, np.float64), (*lead, n)) for v in (density, importance, bias))
+    p, scale, bias = (
+        np.broadcast_to(np.asarray(v, np.float64), (*lead, n)) for v in (density, importance, bias)
+    )
     cells = Cells(p.reshape(-1, n), scale.reshape(-1, n), m, ActiveSets(correlation, set_size))
     start = parameters(weights, bias).reshape(-1, n * m + n)
     return cells.minimum(cells.solve(start, np.arange(len(start))).x, lead)

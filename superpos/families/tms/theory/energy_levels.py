@@ -1,8 +1,10 @@
-"""Energy levels: the smallest exact loss of one family of shapes, also where another family is better.
+"""Energy levels: the smallest exact loss of one family of shapes, also where another family is
+better.
 
-A family is all models with one label of `geometry.describe`: "pentagon", "2 digons + 1 not represented". Its branch of
-local minima is followed from setting to setting until it ends. Two levels that cross make a first-order transition
-(TMS, "Non-uniform superposition"; Chen et al. 2023, *Dynamical versus Bayesian Phase Transitions*).
+A family is all models with one label of `geometry.describe`: "pentagon", "2 digons + 1 not
+represented". Its branch of local minima is followed from setting to setting until it ends. Two
+levels that cross make a first-order transition (TMS, "Non-uniform superposition"; Chen et al. 2023,
+*Dynamical versus Bayesian Phase Transitions*).
 
 Shapes: grid [...] of C cells, n features, m hidden, D = n m + n parameters.
 """
@@ -31,14 +33,18 @@ SWEEP = 13  # settings at which `crossing` looks for a change of sign
 PRECISION = 1e-9  # of a crossing's logarithm
 
 
-def family_minimum(family: str, density: ArrayLike, importance: ArrayLike, n_hidden: int) -> Minimum:
-    """Smallest exact ReLU loss of the models labelled `family`; `density`, `importance`: broadcast to [..., n].
+def family_minimum(
+    family: str, density: ArrayLike, importance: ArrayLike, n_hidden: int
+) -> Minimum:
+    """Smallest exact ReLU loss of the models labelled `family`; `density`, `importance`: broadcast
+    to [..., n].
 
-    Descends from every distinguishable placement of the features on the family's ideal shape, also with the features
-    that it drops weakly in line with one that it keeps; cells next to each other along a leading axis then hand each
-    other their solutions. NaN where every descent leaves the family: it has no local minimum there, so far as a search
-    can tell. Near a branch's end a finer grid follows it further. The local minimum that is best may change along a
-    branch: the curve then has a kink. Raises ValueError for a family that has no shape in `ideal_shapes`.
+    Descends from every distinguishable placement of the features on the family's ideal shape, also
+    with the features that it drops weakly in line with one that it keeps; cells next to each other
+    along a leading axis then hand each other their solutions. NaN where every descent leaves the
+    family: it has no local minimum there, so far as a search can tell. Near a branch's end a finer
+    grid follows it further. The local minimum that is best may change along a branch: the curve
+    then has a kink. Raises ValueError for a family that has no shape in `ideal_shapes`.
     """
     lead, cells = grid_of_cells(density, importance, n_hidden, ActiveSets())
     starts = _starts(family, cells)  # [S, C, D]
@@ -48,16 +54,23 @@ def family_minimum(family: str, density: ArrayLike, importance: ArrayLike, n_hid
     return cells.minimum(x, lead)
 
 
-def crossing(first: str, second: str, settings: Settings, low: float, high: float, n_hidden: int) -> float:
-    """The x in [low, high] at which two families have equal loss, to about 1e-8; NaN where they have none there.
+def crossing(
+    first: str, second: str, settings: Settings, low: float, high: float, n_hidden: int
+) -> float:
+    """The x in [low, high] at which two families have equal loss, to about 1e-8; NaN where they
+    have none there.
 
-    `settings(x)`: density and importance, broadcast to [..., n], of positive x [...]. A crossing is a change of sign
-    between neighbours of `SWEEP` settings, evenly spaced in log x, at which both branches exist; the lowest counts.
+    `settings(x)`: density and importance, broadcast to [..., n], of positive x [...]. A crossing is
+    a change of sign between neighbours of `SWEEP` settings, evenly spaced in log x, at which both
+    branches exist; the lowest counts.
     """
-    from scipy.optimize import brentq  # slow to import, and training, which needs exact losses, does without
+    # slow to import, and training, which needs exact losses, does without
+    from scipy.optimize import brentq
 
     x = np.geomspace(low, high, SWEEP)
-    branches = {family: family_minimum(family, *settings(x), n_hidden) for family in (first, second)}
+    branches = {
+        family: family_minimum(family, *settings(x), n_hidden) for family in (first, second)
+    }
     gap = branches[first].loss - branches[second].loss
     found = np.flatnonzero(gap[:-1] * gap[1:] <= 0)
     if not len(found):
@@ -69,7 +82,9 @@ def crossing(first: str, second: str, settings: Settings, low: float, high: floa
         return float(near.loss[geometry.describe(near.W) == family].min(initial=np.inf))
 
     bracket = np.log(x[ends])
-    root = brentq(lambda at: level(first, at) - level(second, at), bracket[0], bracket[1], xtol=PRECISION)
+    root = brentq(
+        lambda at: level(first, at) - level(second, at), bracket[0], bracket[1], xtol=PRECISION
+    )
     return float(np.exp(root))
 
 
@@ -78,21 +93,31 @@ def _starts(family: str, cells: Cells) -> Floats:
     shapes = np.array(list(ideal_shapes(cells.density.shape[1], cells.n_hidden)))
     labels = geometry.describe(shapes)
     if family not in labels:
-        raise ValueError(f"no ideal shape is {family!r}; there are: {', '.join(sorted(set(labels)))}")
+        raise ValueError(
+            f"no ideal shape is {family!r}; there are: {', '.join(sorted(set(labels)))}"
+        )
     starts: dict[tuple[float, ...], Floats] = {}
     for ideal in shapes[labels == family]:
         dropped = (ideal == 0).all(axis=-1)
         b = np.where(dropped, cells.mean, 0.0)
-        weak = [np.where(dropped[:, None], WEAK * w, ideal) for w in ideal[~dropped]] if dropped.any() else []
+        weak = (
+            [np.where(dropped[:, None], WEAK * w, ideal) for w in ideal[~dropped]]
+            if dropped.any()
+            else []
+        )
         for W in (ideal, *weak):
             loss = expected_loss(W, b, cells.density, cells.importance)
-            starts.setdefault(tuple(np.round(np.log(loss), 9)), parameters(np.broadcast_to(W, (len(b), *W.shape)), b))
+            starts.setdefault(
+                tuple(np.round(np.log(loss), 9)),
+                parameters(np.broadcast_to(W, (len(b), *W.shape)), b),
+            )
     x = np.stack(list(starts.values()))
     return x + KICK * np.random.default_rng(0).standard_normal(x.shape[-1])
 
 
 def _follow(family: str, cells: Cells, starts: Floats, neighbours: NDArray[np.intp]) -> Minima:
-    """The family's minima downhill from `starts` [S, C, D], or from the same start's minimum in a neighbouring cell.
+    """The family's minima downhill from `starts` [S, C, D], or from the same start's minimum in a
+    neighbouring cell.
 
     Returns [S, C, D] and [S, C], infinity where there is none.
     """
@@ -107,7 +132,11 @@ def _follow(family: str, cells: Cells, starts: Floats, neighbours: NDArray[np.in
         member = geometry.describe(cells.models(found.x)[0]) == family
         better = member & (found.value < best.value[rows] * (1 - GAIN))
         improved = rows[better]
-        best.x[improved], best.value[improved], changed[improved] = found.x[better], found.value[better], True
+        best.x[improved], best.value[improved], changed[improved] = (
+            found.x[better],
+            found.value[better],
+            True,
+        )
 
     descend(best.x, np.arange(len(cell)))
     while changed.any():

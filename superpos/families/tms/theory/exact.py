@@ -1,16 +1,20 @@
-"""Exact expected loss of a tied model and its gradient, without sampling (docs/science.md, Exact theory).
+"""Exact expected loss of a tied model and its gradient, without sampling (docs/science.md, Exact
+theory).
 
-L = E sum_i I_i (x_i - x'_i)^2 with x' = relu(G x + b) or x' = G x + b, G = W W^T. Features are uniform on [0, 1] when
-active, else 0; each is active with probability density_i, or they are active in sets (module `active`).
+L = E sum_i I_i (x_i - x'_i)^2 with x' = relu(G x + b) or x' = G x + b, G = W W^T. Features are
+uniform on [0, 1] when active, else 0; each is active with probability density_i, or they are active
+in sets (module `active`).
 
-With a = row i of G, z = a.x + b_i and the residual's coefficients d = e_i - a, an output's ReLU loss is
+With a = row i of G, z = a.x + b_i and the residual's coefficients d = e_i - a, an output's ReLU
+loss is
 
     E[(d.x - b_i)^2 1(z > 0)] + E[x_i^2 1(z <= 0)] = d'Md - 2 b_i d.mu + b_i^2 P + Q,
 
-where P, mu, M are the moments of x over z > 0 (module `moments`) and Q is the second moment of x_i over z <= 0.
-Each term is a sum of positive parts, so a small loss keeps its digits too.
+where P, mu, M are the moments of x over z > 0 (module `moments`) and Q is the second moment of x_i
+over z <= 0. Each term is a sum of positive parts, so a small loss keeps its digits too.
 
-Shapes: models [...], n features, m hidden; E elements (one per model and output), K features of an element's block.
+Shapes: models [...], n features, m hidden; E elements (one per model and output), K features of an
+element's block.
 """
 
 from __future__ import annotations
@@ -29,7 +33,8 @@ from superpos.maths.types import Floats
 Output = Literal["relu", "linear"]
 MAX_BLOCK = 10  # features that one output may depend on: 3^10 states take about a second per output
 CACHE_STATES = 80_000  # states computed together, so that a table stays in the processor's cache
-FEWEST_ELEMENTS = 1000  # but no fewer elements: a call of numpy takes as long for one as for some hundred
+# but no fewer elements: a call of numpy takes as long for one as for some hundred
+FEWEST_ELEMENTS = 1000
 MOST_STATES = 800_000  # and no more states, some hundred MB
 
 
@@ -65,14 +70,18 @@ def expected_loss(
     correlation: Correlation = "none",
     set_size: int = 1,
 ) -> Floats:
-    """Exact L of each model, good to about 12 digits; NaN for a model with a weight that is not finite.
+    """Exact L of each model, good to about 12 digits; NaN for a model with a weight that is not
+    finite.
 
-    `W`: [..., n, m]; `b`, `density`, `importance`: broadcast to [..., n]. Returns [...]. With a `correlation`,
-    `set_size` neighbouring features form a set and share its density.
-    Raises ValueError where shapes do not fit, or where a ReLU output depends on more than `MAX_BLOCK` features
-    (G_ij = 0 exactly decouples features or sets). One anticorrelated set of all features may have any size.
+    `W`: [..., n, m]; `b`, `density`, `importance`: broadcast to [..., n]. Returns [...]. With a
+    `correlation`, `set_size` neighbouring features form a set and share its density.
+    Raises ValueError where shapes do not fit, or where a ReLU output depends on more than
+    `MAX_BLOCK` features (G_ij = 0 exactly decouples features or sets). One anticorrelated set of
+    all features may have any size.
     """
-    return loss_and_gradient(W, b, density, importance, output, correlation=correlation, set_size=set_size).loss
+    return loss_and_gradient(
+        W, b, density, importance, output, correlation=correlation, set_size=set_size
+    ).loss
 
 
 def loss_and_gradient(
@@ -123,12 +132,16 @@ def _flat_gradient(
     grad_gram = importance[..., None] * grad_gram
     grad_w = (grad_gram + np.swapaxes(grad_gram, -1, -2)) @ W
     return Gradient(
-        loss, np.where(bad[:, None, None], np.nan, grad_w), np.where(bad[:, None], np.nan, importance * grad_b)
+        loss,
+        np.where(bad[:, None, None], np.nan, grad_w),
+        np.where(bad[:, None], np.nan, importance * grad_b),
     )
 
 
 def _linear_outputs(gram: Floats, b: Floats, density: Floats, sets: ActiveSets) -> Rows:
-    """Outputs of the linear model, arrays [M, n], [M, n, n], [M, n]: bias squared plus variance of the residual."""
+    """Outputs of the linear model, arrays [M, n], [M, n, n], [M, n]: bias squared plus variance of
+    the residual.
+    """
     residual = np.eye(gram.shape[-1]) - gram  # x - x' = residual x - b
     inputs = sets.mean(density)
     mean = (residual @ inputs[..., None])[..., 0] - b
@@ -141,7 +154,9 @@ def _linear_outputs(gram: Floats, b: Floats, density: Floats, sets: ActiveSets) 
 
 
 def _relu_outputs(gram: Floats, b: Floats, density: Floats, sets: ActiveSets) -> Rows:
-    """Outputs of the ReLU model, arrays [M, n], [M, n, n], [M, n]; each depends on its own block of G only."""
+    """Outputs of the ReLU model, arrays [M, n], [M, n, n], [M, n]; each depends on its own block of
+    G only.
+    """
     models, n = b.shape
     if sets.exclusive and sets.set_size == n > MAX_BLOCK:
         return Rows(*one_hot_outputs(gram, b, density))
@@ -161,13 +176,16 @@ def _relu_outputs(gram: Floats, b: Floats, density: Floats, sets: ActiveSets) ->
     # Outside its block an output is independent of x_j, so that only the mean of x_j counts.
     outside = np.argsort(order, axis=1) >= counts[:, None]
     result.a[outside] = (result.b[:, None] * sets.mean(density))[outside]
-    return Rows(result.loss.reshape(models, n), result.a.reshape(models, n, n), result.b.reshape(models, n))
+    return Rows(
+        result.loss.reshape(models, n), result.a.reshape(models, n, n), result.b.reshape(models, n)
+    )
 
 
 def _blocks(
     gram: Floats, density: Floats, own: NDArray[np.intp], sets: ActiveSets
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Each element's features with its own first, then those it depends on, then the rest; and how many it needs.
+    """Each element's features with its own first, then those it depends on, then the rest; and how
+    many it needs.
 
     A block has whole sets, so that it is independent of the rest.
     """
@@ -179,14 +197,17 @@ def _blocks(
     counts = (rank < 2).sum(axis=1)
     if len(own) and counts.max() > MAX_BLOCK:
         raise ValueError(
-            f"an output depends on {counts.max()} features, the exact ReLU loss allows {MAX_BLOCK} (n_features, or the "
+            f"an output depends on {counts.max()} features, the exact ReLU loss allows {MAX_BLOCK} "
+            "(n_features, or the "
             "features j with (W W^T)_ij != 0)"
         )
     return np.argsort(rank, axis=1, kind="stable"), counts
 
 
 def relu_rows(a: Floats, b: Floats, chance: Callable[[Monomial], Floats]) -> Rows:
-    """Outputs E[(x_0 - relu(a.x + b))^2]: `a` [K, E], `b` [E]; `chance(Y)` [E]: exactly the features Y are active."""
+    """Outputs E[(x_0 - relu(a.x + b))^2]: `a` [K, E], `b` [E]; `chance(Y)` [E]: exactly the
+    features Y are active.
+    """
     size = len(a)
     monomials = second_order(size)
     above, below = half_space_moments(a, b, chance, monomials, [(), (0,), (0, 0)])

@@ -44,7 +44,9 @@ def welch_bound(n_features: int, n_hidden: int) -> float:
     Raises ValueError for fewer than 2 vectors or no dimension.
     """
     if n_features < 2 or n_hidden < 1:
-        raise ValueError(f"needs 2 vectors and 1 dimension at least, got {n_features} and {n_hidden}")
+        raise ValueError(
+            f"needs 2 vectors and 1 dimension at least, got {n_features} and {n_hidden}"
+        )
     return max(n_features - n_hidden, 0) / (n_hidden * (n_features - 1))
 
 
@@ -73,15 +75,22 @@ def symmetric_loss(density: float, n_features: int, n_hidden: int) -> Symmetric:
     from scipy.optimize import minimize  # slow to import, and training does without
 
     if n_features <= n_hidden or not 0 < density <= 1:
-        raise ValueError(f"needs n > m and a density in (0, 1], got n = {n_features}, m = {n_hidden}, {density}")
+        raise ValueError(
+            f"needs n > m and a density in (0, 1], got n = {n_features}, m = {n_hidden}, {density}"
+        )
     ratio = float(np.sqrt(variance(density) * (n_features - n_hidden) / n_hidden))
     share = n_hidden / n_features  # the linear model's gain
 
     def loss(x: Floats) -> float:
         return _feature_loss(x[0], x[1], abs(x[0]) * ratio, density)
 
-    starts = [(gain, offset * gain * ratio) for gain in (share, 1.0) for offset in (0.5, 0.0, -1.0, -2.0)]
-    found = [minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-13}) for start in starts]
+    starts = [
+        (gain, offset * gain * ratio) for gain in (share, 1.0) for offset in (0.5, 0.0, -1.0, -2.0)
+    ]
+    found = [
+        minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-13})
+        for start in starts
+    ]
     best = min(found, key=lambda each: float(each.fun))
     return Symmetric(float(best.fun), float(best.x[0]), float(best.x[1]))
 

@@ -79,7 +79,9 @@ def learning_coefficient(
     if steps < 10:
         raise ValueError(f"steps must be at least 10, got {steps}")
     weights, bias = np.asarray(W, np.float64), np.asarray(b, np.float64)
-    p, weight = (np.broadcast_to(np.asarray(each, np.float64), bias.shape) for each in (density, importance))
+    p, weight = (
+        np.broadcast_to(np.asarray(each, np.float64), bias.shape) for each in (density, importance)
+    )
     sets = ActiveSets(correlation, set_size)
     sets.check(p)
     _, cells = grid_of_cells(p, weight, weights.shape[1], sets)
@@ -91,7 +93,10 @@ def learning_coefficient(
         loss, slope = _loss(cells, x)
         away = x - centre
         return _State(
-            x, loss, scale * loss + localisation / 2 * (away**2).sum(axis=-1), scale * slope + localisation * away
+            x,
+            loss,
+            scale * loss + localisation / 2 * (away**2).sum(axis=-1),
+            scale * slope + localisation * away,
         )
 
     root = _inverse_root(cells, centre, scale, localisation)
@@ -105,7 +110,11 @@ def learning_coefficient(
         then = state(now.x + (np.sqrt(step) * noise - forward) @ root)
         # Both proposals in units in which the noise is white.
         back = np.sqrt(step) * noise - forward - step / 2 * then.slope @ root
-        ratio = now.potential - then.potential + ((noise**2).sum(axis=-1) - (back**2).sum(axis=-1) / step) / 2
+        ratio = (
+            now.potential
+            - then.potential
+            + ((noise**2).sum(axis=-1) - (back**2).sum(axis=-1) / step) / 2
+        )
         taken = np.log(rng.random(CHAINS)) < ratio
         now = _State(*(_where(taken, new, old) for new, old in zip(then, now, strict=True)))
         if t < burn_in:
@@ -115,7 +124,9 @@ def learning_coefficient(
             accepted += taken.mean()
     kept = steps - burn_in
     each = scale * total / kept
-    return LearningCoefficient(float(each.mean()), float(each.std(ddof=1) / np.sqrt(CHAINS)), float(accepted / kept))
+    return LearningCoefficient(
+        float(each.mean()), float(each.std(ddof=1) / np.sqrt(CHAINS)), float(accepted / kept)
+    )
 
 
 def _where(taken: NDArray[np.bool_], new: Floats, old: Floats) -> Floats:
@@ -142,7 +153,9 @@ def _inverse_root(cells: Cells, centre: Floats, scale: float, localisation: floa
     curvature.
     """
     shift = DIFFERENCE * np.eye(len(centre))
-    curvature = (_loss(cells, centre + shift)[1] - _loss(cells, centre - shift)[1]) / (2 * DIFFERENCE)
+    curvature = (_loss(cells, centre + shift)[1] - _loss(cells, centre - shift)[1]) / (
+        2 * DIFFERENCE
+    )
     values, axes = np.linalg.eigh(scale * (curvature + curvature.T) / 2)
     least = np.sqrt(max(values.max(), 0.0))
     root: Floats = (axes / np.sqrt(np.maximum(values, least) + localisation)) @ axes.T

@@ -1,10 +1,12 @@
 """Smallest exact loss of tied ReLU models, for a grid of densities and importances at once.
 
-Multi-start: every cell tries the ideal shapes (dedicated features, digons, polygons, simplexes), then random
-weights; all starts take some BFGS steps and the best few run to convergence. Then neighbouring cells of the grid hand
-each other their solutions, and each tries variants of its own, until nothing improves.
+Multi-start: every cell tries the ideal shapes (dedicated features, digons, polygons, simplexes),
+then random weights; all starts take some BFGS steps and the best few run to convergence. Then
+neighbouring cells of the grid hand each other their solutions, and each tries variants of its own,
+until nothing improves.
 
-Shapes: grid [...] of C cells, S starts a cell, n features, m hidden, D = n m + n parameters (W, then b).
+Shapes: grid [...] of C cells, S starts a cell, n features, m hidden, D = n m + n parameters (W,
+then b).
 """
 
 from __future__ import annotations
@@ -17,7 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from superpos.families.tms.geometry.shapes import ideal_shapes
 from superpos.families.tms.theory.active import ActiveSets, Correlation
-from superpos.families.tms.theory.descent import FINISH_STEPS, Cells, Minimum, grid_of_cells, parameters
+from superpos.families.tms.theory.descent import (
+    FINISH_STEPS,
+    Cells,
+    Minimum,
+    grid_of_cells,
+    parameters,
+)
 from superpos.maths.bfgs import Minima
 from superpos.maths.types import Floats
 
@@ -28,7 +36,8 @@ ROUNDS = 20  # exchanges between neighbouring cells, at most
 MAX_SHAPES = 128  # structured starts a cell, drawn at random where there are more
 LISTED_SHAPES = 10_000
 GAIN = 1e-10  # relative improvement that counts, when neighbours' solutions are tried
-DISTINCT = 0.15  # two starts are the same when no entry of W W^T or b differs by more, after the screening
+# two starts are the same when no entry of W W^T or b differs by more, after the screening
+DISTINCT = 0.15
 KICK = 0.1  # size of the noise that frees a start from a saddle point
 
 
@@ -42,13 +51,15 @@ def minimise_loss(
     correlation: Correlation = "none",
     set_size: int = 1,
 ) -> Minimum:
-    """Multi-start minimum of the exact ReLU loss in every cell; `density`, `importance`: broadcast to [..., n].
+    """Multi-start minimum of the exact ReLU loss in every cell; `density`, `importance`: broadcast
+    to [..., n].
 
-    `n_random`: random starts a cell beside the structured ones; `seed` draws them. Neighbours along every leading
-    axis exchange solutions, so a fine grid is searched better than one cell. Nothing proves a minimum global: runs
-    with five times the starts found nothing better by 1e-9 for n <= 5; beyond, raise `n_random` and compare seeds
-    (an evaluation costs n 3^n). `correlation`, `set_size`: as for `expected_loss`. Raises ValueError for a density or
-    importance that is not positive.
+    `n_random`: random starts a cell beside the structured ones; `seed` draws them. Neighbours along
+    every leading axis exchange solutions, so a fine grid is searched better than one cell. Nothing
+    proves a minimum global: runs with five times the starts found nothing better by 1e-9 for n <=
+    5; beyond, raise `n_random` and compare seeds (an evaluation costs n 3^n). `correlation`,
+    `set_size`: as for `expected_loss`. Raises ValueError for a density or importance that is not
+    positive.
     """
     lead, cells = grid_of_cells(density, importance, n_hidden, ActiveSets(correlation, set_size))
     starts = _starts(cells, n_random, np.random.default_rng(seed))
@@ -78,10 +89,11 @@ def _advance(cells: Cells, x: Floats, steps: int) -> Minima:
 
 
 def _distinct(cells: Cells, found: Minima, count: int) -> NDArray[np.intp]:
-    """Indices [C, count] of the best starts of each cell that differ in W W^T or b, best first; `found` of `_advance`.
+    """Indices [C, count] of the best starts of each cell that differ in W W^T or b, best first;
+    `found` of `_advance`.
 
-    Families of nearly equal loss (a sign turned, two features swapped) would otherwise lose every place to the one
-    that is ahead after the screening.
+    Families of nearly equal loss (a sign turned, two features swapped) would otherwise lose every
+    place to the one that is ahead after the screening.
     """
     form = cells.form(found.x)
     each, left, kept = np.arange(len(form)), found.value.copy(), []
@@ -95,7 +107,8 @@ def _distinct(cells: Cells, found: Minima, count: int) -> NDArray[np.intp]:
 def _exchange(
     cells: Cells, best: Minima, neighbours: NDArray[np.intp], changed: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Tries in cells near a change the solutions of their neighbours and variants of their own; updates `best`.
+    """Tries in cells near a change the solutions of their neighbours and variants of their own;
+    updates `best`.
 
     Returns the cells that improved.
     """
@@ -118,9 +131,11 @@ def neighbours_of(lead: tuple[int, ...]) -> NDArray[np.intp]:
 
 
 def _variants(cells: Cells, x: Floats) -> Floats:
-    """x [C, D] with one feature reversed or two swapped, [C, variants, D]: families of minima that lie far apart.
+    """x [C, D] with one feature reversed or two swapped, [C, variants, D]: families of minima that
+    lie far apart.
 
-    Where features are dense, these families are nearly equal; the bias keeps the mean of each output as it was.
+    Where features are dense, these families are nearly equal; the bias keeps the mean of each
+    output as it was.
     """
     n = cells.density.shape[1]
     W, b = cells.models(x)
@@ -138,7 +153,9 @@ def _variants(cells: Cells, x: Floats) -> Floats:
 
 
 def _starts(cells: Cells, n_random: int, rng: np.random.Generator) -> Floats:
-    """[C, S, D]: ideal shapes as they are (so that no candidate beats the result), the same kicked, random weights."""
+    """[C, S, D]: ideal shapes as they are (so that no candidate beats the result), the same kicked,
+    random weights.
+    """
     n, m = cells.density.shape[1], cells.n_hidden
     shapes = np.array(list(islice(ideal_shapes(n, m), LISTED_SHAPES)))
     shapes = shapes[rng.permutation(len(shapes))[:MAX_SHAPES]]  # [S, n, m]

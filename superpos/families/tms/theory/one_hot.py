@@ -27,7 +27,8 @@ from numpy.typing import ArrayLike
 from superpos.families.tms.geometry.shapes import polygon
 from superpos.maths.types import Floats
 
-FEWEST_SIDES = 4  # of an energy level: four directions in the plane are at no less than 90°, and cost nothing
+# of an energy level: four directions in the plane are at no less than 90°, and cost nothing
+FEWEST_SIDES = 4
 OFF = -1.0  # bias of a feature that stays off: any negative one
 
 
@@ -48,7 +49,9 @@ class Polygon(NamedTuple):
 
 
 class Level(NamedTuple):
-    """An energy level of c one-hot features in two dimensions: a k-gon, and features that have no weights."""
+    """An energy level of c one-hot features in two dimensions: a k-gon, and features that have no
+    weights.
+    """
 
     name: str  # k, and a + for each feature with a positive bias
     sides: int
@@ -84,8 +87,12 @@ def one_hot_outputs(gram: Floats, b: Floats, density: Floats) -> Pairs:
     )
 
 
-def one_hot_gradient(W: Floats, b: Floats, density: Floats, importance: Floats) -> tuple[Floats, Floats, Floats]:
-    """L [M] and its derivatives by W [M, n, m] and b [M, n]; `density` of the set and `importance`: [n]."""
+def one_hot_gradient(
+    W: Floats, b: Floats, density: Floats, importance: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """L [M] and its derivatives by W [M, n, m] and b [M, n]; `density` of the set and `importance`:
+    [n].
+    """
     pairs = one_hot_outputs(W @ W.mT, b, np.broadcast_to(density, b.shape))
     by_gram = importance[:, None] * pairs.gram
     return pairs.loss @ importance, (by_gram + by_gram.mT) @ W, importance * pairs.b
@@ -104,7 +111,9 @@ def one_hot_loss(W: ArrayLike, b: ArrayLike, density: float = 1.0) -> Floats:
     gram = (weights @ weights.mT).reshape(-1, n, n)
     good = np.asarray(np.isfinite(gram).all(axis=(-2, -1)) & np.isfinite(bias).all(axis=-1))
     pairs = one_hot_outputs(
-        np.where(good[:, None, None], gram, 0.0), np.where(good[:, None], bias, 0.0), np.full(bias.shape, density)
+        np.where(good[:, None, None], gram, 0.0),
+        np.where(good[:, None], bias, 0.0),
+        np.full(bias.shape, density),
     )
     return np.where(good, pairs.loss.sum(axis=-1), np.nan).reshape(lead)
 
@@ -126,7 +135,9 @@ def one_hot_polygon(sides: int) -> Polygon:
     def energy(x: Floats) -> tuple[float, Floats]:
         W, b = x[0] * shape, np.full(sides, x[1])
         loss, by_w, by_b = one_hot_gradient(W[None], b[None], np.ones(sides), np.ones(sides))
-        return 3 * sides * float(loss[0]), 3 * sides * np.array([(by_w[0] * shape).sum(), by_b.sum()])
+        return 3 * sides * float(loss[0]), 3 * sides * np.array(
+            [(by_w[0] * shape).sum(), by_b.sum()]
+        )
 
     start = np.array([1.0 + 0.1 * (sides - 4), -0.3 * (sides - 4)])
     found = minimize(energy, start, jac=True, method="BFGS", options={"gtol": 1e-10})
@@ -151,5 +162,7 @@ def one_hot_levels(n_features: int) -> list[Level]:
             b = np.full(n_features, OFF)
             b[:sides] = best.bias
             b[sides : sides + positive] = 1 / (2 * n_features)
-            found.append(Level(f"{sides}{'+' * positive}", sides, positive, float(one_hot_loss(W, b)), W, b))
+            found.append(
+                Level(f"{sides}{'+' * positive}", sides, positive, float(one_hot_loss(W, b)), W, b)
+            )
     return sorted(found, key=lambda level: level.loss)

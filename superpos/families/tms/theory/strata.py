@@ -1,7 +1,9 @@
-"""Loss of models on sets of features, however many: exact in which sets are active, quasi-random in the values.
+"""Loss of models on sets of features, however many: exact in which sets are active, quasi-random in
+the values.
 
-The evaluation samples of a sparse run hold few active sets, and others for every seed; here rare sets weigh as they
-should and all models meet the same points, so that losses can be ranked. Where n is small, `expected_loss` is exact.
+The evaluation samples of a sparse run hold few active sets, and others for every seed; here rare
+sets weigh as they should and all models meet the same points, so that losses can be ranked. Where n
+is small, `expected_loss` is exact.
 """
 
 from __future__ import annotations
@@ -19,11 +21,17 @@ N_POINTS: Final = 2**11  # a stratum; a power of two keeps a Sobol sequence bala
 
 
 def stratified_loss(
-    W: Floats, b: Floats, density: float, importance: Floats, correlation: Correlation, set_size: int
+    W: Floats,
+    b: Floats,
+    density: float,
+    importance: Floats,
+    correlation: Correlation,
+    set_size: int,
 ) -> Floats:
     """L [M] of ReLU models W[M, n, m], b[M, n]; `density` is that of the sets, `importance` [n].
 
-    A sum over the 2^K choices of active sets, so K is to be small. Within 0.3% of the exact loss for n = 4 to 6.
+    A sum over the 2^K choices of active sets, so K is to be small. Within 0.3% of the exact loss
+    for n = 4 to 6.
     """
     X, weight = _strata(W.shape[1], set_size, density, exclusive=correlation == "anticorrelated")
     outputs = (np.maximum(X @ (w @ w.T) + bias, 0) for w, bias in zip(W, b, strict=True))
@@ -31,11 +39,14 @@ def stratified_loss(
 
 
 def _strata(n: int, set_size: int, density: float, *, exclusive: bool) -> tuple[Floats, Floats]:
-    """Inputs [2^K N, n], N for each choice of active sets, and the probability [2^K N] that each stands for."""
+    """Inputs [2^K N, n], N for each choice of active sets, and the probability [2^K N] that each
+    stands for.
+    """
     from scipy.stats import qmc  # slow to import: every plot would wait for it
 
     n_sets = n // set_size
-    points = qmc.Sobol(n + n_sets, scramble=False).random(N_POINTS) + 0.5 / N_POINTS  # without 0, which is its first
+    # without 0, which is its first
+    points = qmc.Sobol(n + n_sets, scramble=False).random(N_POINTS) + 0.5 / N_POINTS
     values, choice = points[:, :n], points[:, n:]
     if exclusive:
         chosen = np.repeat((choice * set_size).astype(np.intp), set_size, axis=1)

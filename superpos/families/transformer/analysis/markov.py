@@ -1,4 +1,6 @@
-"""Who predicts chains that are new in every sequence: by states alone, and by shares of what has followed."""
+"""Who predicts chains that are new in every sequence: by states alone, and by shares of what has
+followed.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,17 @@ _STEEPEST = 100.0
 
 
 def plateau(task: Task) -> float:
-    """Excess of who predicts by how often each state was there, on the sequences on which a model is measured."""
+    """Excess of who predicts by how often each state was there, on the sequences on which a model
+    is measured.
+    """
     given = asked(task, 0, SEQUENCES)
     return _excess(given, np.log(unigram(task.structure, given.tokens)))
 
 
 def of_shares(task: Task) -> float:
-    """The least excess, on the same sequences, of logits β times the shares of what has followed the state now: what a
-    perfect induction head writes, at its best scale β."""
+    """The least excess, on the same sequences, of logits β times the shares of what has followed
+    the state now: what a perfect induction head writes, at its best scale β.
+    """
     given = asked(task, 0, SEQUENCES)
     follows, _ = counts(task.structure, given.tokens)
     shares = follows / np.maximum(follows.sum(-1, keepdims=True), 1)

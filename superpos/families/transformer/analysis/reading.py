@@ -1,4 +1,5 @@
-"""What is read off one model, as tables for people: classes, paths, heads, composition, and the strongest entries.
+"""What is read off one model, as tables for people: classes, paths, heads, composition, and the
+strongest entries.
 
 Shapes: H heads, V tokens.
 """
@@ -27,13 +28,15 @@ _OF_MODEL = ("circuit", "loss", "floor", "excess", "formed_at")
 def read(run: Run, model: int, top: int) -> dict[str, pd.DataFrame]:
     """Tables by name, in this order; those that the model has nothing for are left out.
 
-    `model`: its class, loss and floor in nats. `paths`: what it costs, in nats, to remove what earlier layers write
-    from what later ones make queries, keys and values of, or from the logits. `orders`: the excess with attention as
-    it is and only the paths from a token to the logits that go through no head, through one at most, through any
-    number; what composes by queries and keys is in the attention, and stays. `heads`: prefix matching, attention to the
-    token before, and copying by eigenvalues (OV positivity) of each head. `compositions`: of each pair of heads, minus
-    the value 1/√d of random matrices. `entries`: the `top` greatest entries of each table of `run.circuits`.
-    `skip_trigrams`: of models of which they can be read, the `top` most probable, and whether they are planted.
+    `model`: its class, loss and floor in nats. `paths`: what it costs, in nats, to remove what
+    earlier layers write from what later ones make queries, keys and values of, or from the logits.
+    `orders`: the excess with attention as it is and only the paths from a token to the logits that
+    go through no head, through one at most, through any number; what composes by queries and keys
+    is in the attention, and stays. `heads`: prefix matching, attention to the token before, and
+    copying by eigenvalues (OV positivity) of each head. `compositions`: of each pair of heads,
+    minus the value 1/√d of random matrices. `entries`: the `top` greatest entries of each table of
+    `run.circuits`. `skip_trigrams`: of models of which they can be read, the `top` most probable,
+    and whether they are planted.
     """
     row = run.table.iloc[model]
     one, weights = task(run, model), run.weights(model)
@@ -51,11 +54,15 @@ def read(run: Run, model: int, top: int) -> dict[str, pd.DataFrame]:
 
 
 def token_names(structure: Structure) -> list[str]:
-    """What the tokens of a language are called, [V]; plain numbers where they have no part to play."""
+    """What the tokens of a language are called, [V]; plain numbers where they have no part to
+    play.
+    """
     s = structure
     plain = [str(token) for token in range(s.tokens)]
     return {
-        "pairs": [f"key{i}" for i in range(s.keys)] + [f"value{i}" for i in range(s.values)] + ["BOS"],
+        "pairs": [f"key{i}" for i in range(s.keys)]
+        + [f"value{i}" for i in range(s.values)]
+        + ["BOS"],
         "repeats": [*plain, "BOS"],
         "source": plain + [f"source{i}" for i in range(s.sources)],
         "latin": plain + [f"source{i}" for i in range(s.sources)],
@@ -68,11 +75,18 @@ def token_names(structure: Structure) -> list[str]:
 def _paths(s: Structure, row: pd.Series) -> pd.DataFrame:
     if s.n_layers < 2:
         return pd.DataFrame()
-    return pd.DataFrame([{"into": into, "cost": float(row[f"path_{into}"])} for into in (*attention.INPUTS, "logits")])
+    return pd.DataFrame(
+        [
+            {"into": into, "cost": float(row[f"path_{into}"])}
+            for into in (*attention.INPUTS, "logits")
+        ]
+    )
 
 
 def orders(one: Task, weights: metrics.Weights, given: Asked) -> pd.DataFrame:
-    """The excess of a model whose attention is as it is, by how many heads a path to the logits may go through."""
+    """The excess of a model whose attention is as it is, by how many heads a path to the logits may
+    go through.
+    """
     s = one.structure
     names = attention.heads(s.n_layers, s.n_heads)
     if not names:
@@ -125,7 +139,9 @@ def _compositions(s: Structure, weights: metrics.Weights) -> pd.DataFrame:
             if earlier[0] < later[0]:
                 scores = metrics.compositions(weights, earlier, later)
                 names = {"from": "{}.{}".format(*earlier), "to": "{}.{}".format(*later)}
-                found.append(names | {into: value - s.d_model**-0.5 for into, value in scores.items()})
+                found.append(
+                    names | {into: value - s.d_model**-0.5 for into, value in scores.items()}
+                )
     return pd.DataFrame(found)
 
 
@@ -140,7 +156,14 @@ def _entries(s: Structure, weights: metrics.Weights, top: int) -> pd.DataFrame:
     for title, table in every.items():
         for place in np.argsort(-table, axis=None, kind="stable")[:top]:
             row, column = np.unravel_index(place, table.shape)
-            found.append({"table": title, "row": names[row], "column": names[column], "value": table[row, column]})
+            found.append(
+                {
+                    "table": title,
+                    "row": names[row],
+                    "column": names[column],
+                    "value": table[row, column],
+                }
+            )
     return pd.DataFrame(found)
 
 

@@ -1,11 +1,16 @@
-"""Circuits as tables of tokens, and what they predict through the softmax. Row vectors: x W; rows are what is read.
+"""Circuits as tables of tokens, and what they predict through the softmax.
 
-Direct E U and OV^h = E W_OV^h U say how tokens (columns) are raised by a token (row); QK^h = E W_QK^h Eᵀ / √k is the
-score of a query (row) and a key (column). OV and direct mean the same with any constant added to a row, and QK too.
+Row vectors: x W; rows are what is read.
 
-Which skip-trigrams a model has learned cannot be read off QK × OV: attention is a competition. Of a source a, the token
-b now and m others at their frequencies f, head h attends to a by e^{QK(b,a)} over
-e^{QK(b,a)} + e^{QK(b,b)} + m Σ_x f_x e^{QK(b,x)}, and what it writes is that share of OV(a, ·), and of the others.
+Direct E U and OV^h = E W_OV^h U say how tokens (columns) are raised by a token (row); QK^h = E
+W_QK^h Eᵀ / √k is the score of a query (row) and a key (column). OV and direct mean the same with
+any constant added to a row, and QK too.
+
+Which skip-trigrams a model has learned cannot be read off QK × OV: attention is a competition. Of a
+source a, the token b now and m others at their frequencies f, head h attends to a by e^{QK(b,a)}
+over
+e^{QK(b,a)} + e^{QK(b,b)} + m Σ_x f_x e^{QK(b,x)}, and what it writes is that share of OV(a, ·), and
+of the others.
 
 Shapes: H heads, S sources, n ordinary tokens, V tokens.
 """
@@ -20,7 +25,14 @@ from scipy.special import log_softmax, softmax
 
 from superpos.families.transformer import metrics
 from superpos.families.transformer.structure import Structure
-from superpos.families.transformer.theory.floors import Occupancy, Tables, additive, bayes, bigrams, occupancy
+from superpos.families.transformer.theory.floors import (
+    Occupancy,
+    Tables,
+    additive,
+    bayes,
+    bigrams,
+    occupancy,
+)
 from superpos.maths.types import Floats
 
 
@@ -42,7 +54,9 @@ def circuits(weights: metrics.Weights) -> Circuits:
     for layer in range(layers):
         for head in range(heads):
             found.ov[layer, head] = _centred(E @ metrics.ov(weights, layer, head) @ U)
-            found.qk[layer, head] = _centred(E @ metrics.qk(weights, layer, head) @ E.T / np.sqrt(k))
+            found.qk[layer, head] = _centred(
+                E @ metrics.qk(weights, layer, head) @ E.T / np.sqrt(k)
+            )
     return found
 
 
@@ -51,13 +65,19 @@ def _centred(table: Floats) -> Floats:
 
 
 def reads_triples(structure: Structure) -> bool:
-    """Whether skip-trigrams can be read off such models: one layer without positions on source or latin."""
+    """Whether skip-trigrams can be read off such models: one layer without positions on source or
+    latin.
+    """
     s = structure
-    return s.kind in ("source", "latin") and s.n_layers == 1 and s.positions == "none" and not s.smear
+    return (
+        s.kind in ("source", "latin") and s.n_layers == 1 and s.positions == "none" and not s.smear
+    )
 
 
 def through_softmax(structure: Structure, made: Tables, weights: metrics.Weights) -> Floats:
-    """log p(c) after source a and token b, [S, n, n], as the tables predict it in a sequence of mean length."""
+    """log p(c) after source a and token b, [S, n, n], as the tables predict it in a sequence of
+    mean length.
+    """
     s = structure
     found = circuits(weights)
     others, often = _others(s, occupancy(s, made))
@@ -67,7 +87,8 @@ def through_softmax(structure: Structure, made: Tables, weights: metrics.Weights
         logits += found.direct[: s.tokens]
     for head in range(s.n_heads):
         scores, written = found.qk[0, head], found.ov[0, head]
-        scores = scores - scores[: s.tokens].max(1).max()  # one constant for all: shares stay as they are
+        # one constant for all: shares stay as they are
+        scores = scores - scores[: s.tokens].max(1).max()
         rest = others * often[:, None] * np.exp(scores[: s.tokens, : s.tokens])  # [S, n, n]
         of_source = np.exp(scores[: s.tokens, sources]).T  # [S, n]
         of_self = np.exp(np.diagonal(scores)[: s.tokens])
@@ -79,17 +100,23 @@ def through_softmax(structure: Structure, made: Tables, weights: metrics.Weights
 
 
 def _others(s: Structure, found: Occupancy) -> tuple[float, Floats]:
-    """How many tokens there are beside source and token now, on average; and how often each is one of them, [S, n]."""
+    """How many tokens there are beside source and token now, on average; and how often each is one
+    of them, [S, n].
+    """
     places = np.arange(max(s.context // 2, 1))
     lengths = [np.arange(place + 1, s.context) - 1 for place in places]
-    before = np.concatenate([np.full(len(own), place) for place, own in zip(places, lengths, strict=True)])
+    before = np.concatenate(
+        [np.full(len(own), place) for place, own in zip(places, lengths, strict=True)]
+    )
     share = before.sum() / np.concatenate(lengths).sum()
     after = found.often / found.often.sum(1, keepdims=True)
     return float(np.concatenate(lengths).mean()), np.asarray(share / s.tokens + (1 - share) * after)
 
 
 def precision(scores: Floats, planted: NDArray[np.int64]) -> float:
-    """Share of planted triples among as many of the greatest scores [S, n, n]; `planted` is [S, n], -1 nothing."""
+    """Share of planted triples among as many of the greatest scores [S, n, n]; `planted` is [S, n],
+    -1 nothing.
+    """
     if not np.isfinite(scores).all():
         return np.nan
     is_planted = planted[..., None] == np.arange(scores.shape[-1])
@@ -99,8 +126,9 @@ def precision(scores: Floats, planted: NDArray[np.int64]) -> float:
 
 
 def bugs(planted: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Triples a, b, c that are raised for what others share: c is planted after a and another token, not after b, for
-    which something else is. [S, n, n]."""
+    """Triples a, b, c that are raised for what others share: c is planted after a and another
+    token, not after b, for which something else is. [S, n, n].
+    """
     n = planted.shape[1]
     ends = np.array([np.isin(np.arange(n), row[row >= 0]) for row in planted])  # [S, n]
     is_planted = planted[..., None] == np.arange(n)
@@ -108,7 +136,10 @@ def bugs(planted: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def bug_ratio(structure: Structure, made: Tables, probabilities: Floats) -> float:
-    """Mean p(c) [S, n, n] over bug trigrams, over its true value, by how often the pair is there. NaN of none."""
+    """Mean p(c) [S, n, n] over bug trigrams, over its true value, by how often the pair is there.
+
+    NaN of none.
+    """
     found, where = occupancy(structure, made), bugs(made["next"])
     weight = found.often[..., None] * where
     weight = np.where(np.isfinite(probabilities), weight, 0.0)
@@ -117,8 +148,12 @@ def bug_ratio(structure: Structure, made: Tables, probabilities: Floats) -> floa
     return float((weight * np.nan_to_num(probabilities)).sum() / (weight * found.follows).sum())
 
 
-def running(tokens: NDArray[np.int64], where: NDArray[np.bool_], logits: Floats, structure: Structure) -> Floats:
-    """Mean p(c) after source a and token b, [S, n, n], of a model on sequences [B, T + 1]; NaN of pairs not seen."""
+def running(
+    tokens: NDArray[np.int64], where: NDArray[np.bool_], logits: Floats, structure: Structure
+) -> Floats:
+    """Mean p(c) after source a and token b, [S, n, n], of a model on sequences [B, T + 1]; NaN of
+    pairs not seen.
+    """
     s = structure
     source = np.broadcast_to(tokens.max(1)[:, None] - s.tokens, where.shape)[where]
     now = tokens[:, :-1][where]
@@ -130,7 +165,9 @@ def running(tokens: NDArray[np.int64], where: NDArray[np.bool_], logits: Floats,
 
 
 def naive(structure: Structure, weights: metrics.Weights) -> Floats:
-    """The greatest product of positive QK(b, a) and OV(a, c) of all heads, [S, n, n]: the reading without softmax."""
+    """The greatest product of positive QK(b, a) and OV(a, c) of all heads, [S, n, n]: the reading
+    without softmax.
+    """
     s = structure
     found = circuits(weights)
     qk = np.maximum(found.qk[0, :, : s.tokens, s.tokens :], 0)  # [H, n, S]
@@ -139,8 +176,9 @@ def naive(structure: Structure, weights: metrics.Weights) -> Floats:
 
 
 def measured(weights: metrics.Weights, structure: Structure, made: Tables) -> dict[str, Any]:
-    """What is read off weights: the precision of planted triples through the softmax and by the naive product, and how
-    much too likely bug trigrams must be."""
+    """What is read off weights: the precision of planted triples through the softmax and by the
+    naive product, and how much too likely bug trigrams must be.
+    """
     log_p = through_softmax(structure, made, weights)
     return {
         "precision": precision(log_p, made["next"]),
@@ -150,7 +188,9 @@ def measured(weights: metrics.Weights, structure: Structure, made: Tables) -> di
 
 
 class Added(NamedTuple):
-    """What the best table of tokens and sources that are added up does, and that of tokens alone."""
+    """What the best table of tokens and sources that are added up does, and that of tokens
+    alone.
+    """
 
     excess: float
     bug_ratio: float
@@ -162,4 +202,6 @@ def added(structure: Structure, made: Tables) -> Added:
     """Exact, by descent on a convex loss."""
     there = occupancy(structure, made)
     best, floor = additive(there), bayes(there)
-    return Added(best.loss - floor, bug_ratio(structure, made, best.probabilities), bigrams(there) - floor)
+    return Added(
+        best.loss - floor, bug_ratio(structure, made, best.probabilities), bigrams(there) - floor
+    )

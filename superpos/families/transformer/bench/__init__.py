@@ -18,7 +18,9 @@ JAX: Final = "JAX"
 
 
 def bench() -> Bench:
-    """The cases, and who trains them; models share nothing, so the engine has no other way to train them."""
+    """The cases, and who trains them; models share nothing, so the engine has no other way to train
+    them.
+    """
     return Bench(
         cases={"cpu": TABLE},
         baselines={LOOP: LoopSide, REFERENCE: _reference, JAX: JaxSide},

@@ -13,7 +13,8 @@ RUN_STEPS: Final = 1000  # of the runs that a benchmark stands for
 
 
 class Case(NamedTuple):
-    """M transformers with d dimensions, L layers of H heads, relative positions and T of them, on keys and values.
+    """M transformers with d dimensions, L layers of H heads, relative positions and T of them, on
+    keys and values.
 
     There are V = keys + values + 1 tokens; every model has sequences of its own.
     """
@@ -51,7 +52,9 @@ class Case(NamedTuple):
 
     @property
     def flops(self) -> float:
-        """Of a sequence: 6dV for logits, 24dk for the weights of a head, 12k for each key that a query sees."""
+        """Of a sequence: 6dV for logits, 24dk for the weights of a head, 12k for each key that a
+        query sees.
+        """
         heads = self.n_layers * self.n_heads
         vocabulary = self.keys + self.values + 1
         head = 24.0 * self.d_model * self.d_head + 6.0 * (self.context + 1) * self.d_head

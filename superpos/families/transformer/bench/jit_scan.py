@@ -1,7 +1,9 @@
-"""The same training by an expert of JAX: `jit` of `lax.scan` over steps that train all models at once.
+"""The same training by an expert of JAX: `jit` of `lax.scan` over steps that train all models at
+once.
 
-State is donated, so that it is updated in place; there is one XLA device for each core, each with its share of the
-models; and Threefry without `jax_threefry_partitionable`, which computes every number twice.
+State is donated, so that it is updated in place; there is one XLA device for each core, each with
+its share of the models; and Threefry without `jax_threefry_partitionable`, which computes every
+number twice.
 
 Shapes: M models of a device, B sequences, T positions, H heads.
 """
@@ -24,7 +26,9 @@ from superpos.families.transformer.structure import Structure, Task
 
 
 class Carry(NamedTuple):
-    """What a step changes: parameters {name: [M, ...]}, Adam's two moments of each, and the number of steps done."""
+    """What a step changes: parameters {name: [M, ...]}, Adam's two moments of each, and the number
+    of steps done.
+    """
 
     params: Any
     first: Any
@@ -51,14 +55,19 @@ class JaxSide:
 
         initial = initial_params(task)
         params, first, second = (
-            {name: shared(value * factor) for name, value in initial.items()} for factor in (1, 0, 0)
+            {name: shared(value * factor) for name, value in initial.items()}
+            for factor in (1, 0, 0)
         )
-        self.carry = Carry(params, first, second, jax.device_put(np.int32(0), NamedSharding(mesh, whole)))
+        self.carry = Carry(
+            params, first, second, jax.device_put(np.int32(0), NamedSharding(mesh, whole))
+        )
         spread = Carry(split, split, split, whole)
 
         def advance(carry: Carry, steps: int) -> Any:
             run = partial(_train, steps=steps, structure=task.structure, lr=float(task.lr[0]))
-            return jax.shard_map(run, mesh=mesh, in_specs=(spread,), out_specs=spread, check_vma=False)(carry)
+            return jax.shard_map(
+                run, mesh=mesh, in_specs=(spread,), out_specs=spread, check_vma=False
+            )(carry)
 
         self._advance = jax.jit(advance, static_argnames="steps", donate_argnums=0)
 
@@ -112,7 +121,9 @@ def _draw(key: Any, structure: Structure, models: int) -> Any:
     of_values, of_keys = jax.random.split(key)
     values = jax.random.randint(of_values, (*size, s.keys), s.keys, s.keys + s.values)
     keys = jax.random.randint(of_keys, (*size, (s.context + 1) // 2), 0, s.keys)
-    body = jnp.stack([keys, jnp.take_along_axis(values, keys, -1)], -1).reshape(*size, -1)[..., : s.context]
+    body = jnp.stack([keys, jnp.take_along_axis(values, keys, -1)], -1).reshape(*size, -1)[
+        ..., : s.context
+    ]
     return jnp.concatenate([jnp.full((*size, 1), s.keys + s.values), body], -1)
 
 
@@ -125,7 +136,9 @@ def _loss(structure: Structure, params: Any, tokens: Any) -> Any:
     apart = np.arange(length)[:, None] - np.arange(length)
     x = params["W_E"][tokens[:, :-1]]
     for layer in range(structure.n_layers):
-        q, k, v = (jnp.einsum("btd,hdk->bhtk", x, params[name][layer]) for name in ("W_Q", "W_K", "W_V"))
+        q, k, v = (
+            jnp.einsum("btd,hdk->bhtk", x, params[name][layer]) for name in ("W_Q", "W_K", "W_V")
+        )
         scores = jnp.einsum("bhik,bhjk->bhij", q, k) / structure.d_head**0.5
         scores = scores + params["W_rel"][layer][:, np.maximum(apart, 0)]
         pattern = jax.nn.softmax(jnp.where(apart < 0, -jnp.inf, scores))

@@ -1,4 +1,5 @@
-"""How the same transformers are trained without superpos: a torch module for each, one after another.
+"""How the same transformers are trained without superpos: a torch module for each, one after
+another.
 
 Autograd and Adam, as in notebooks; sequences are drawn as people draw them.
 """
@@ -18,12 +19,22 @@ from superpos.maths.attention import by_offset, future
 def require_pairs(structure: Structure) -> None:
     """Raises `MissingError` for what the baselines do not train."""
     s = structure
-    if (s.kind, s.targets, s.positions, s.smear, s.direct) != ("pairs", "all", "relative", False, True):
-        raise MissingError("the baselines of transformers train relative positions on keys and values only")
+    if (s.kind, s.targets, s.positions, s.smear, s.direct) != (
+        "pairs",
+        "all",
+        "relative",
+        False,
+        True,
+    ):
+        raise MissingError(
+            "the baselines of transformers train relative positions on keys and values only"
+        )
 
 
 def draw(structure: Structure) -> torch.Tensor:
-    """Sequences [B, T + 1]: a token to begin with, then any keys, each with the value that it has in its sequence."""
+    """Sequences [B, T + 1]: a token to begin with, then any keys, each with the value that it has
+    in its sequence.
+    """
     s, size = structure, structure.batch_size
     values = torch.randint(s.keys, s.keys + s.values, (size, s.keys))
     keys = torch.randint(0, s.keys, (size, (s.context + 1) // 2))
@@ -63,7 +74,10 @@ class LoopSide:
         self.structure: Structure = task.structure
         initial = initial_params(task)
         self.modules = [
-            Transformer({name: torch.from_numpy(value[i]) for name, value in initial.items()}, self.structure.context)
+            Transformer(
+                {name: torch.from_numpy(value[i]) for name, value in initial.items()},
+                self.structure.context,
+            )
             for i in range(len(task))
         ]
         beta1, beta2, eps = FAMILY.adam
@@ -79,7 +93,9 @@ class LoopSide:
                 tokens = draw(self.structure)
                 optimizer.zero_grad(set_to_none=True)
                 logits = module(tokens[:, :-1])
-                loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+                loss = torch.nn.functional.cross_entropy(
+                    logits.flatten(0, 1), tokens[:, 1:].flatten()
+                )
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
 

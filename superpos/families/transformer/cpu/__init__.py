@@ -1,6 +1,7 @@
 """The fused CPU engine: whole stretches of training in one compiled call, one model per thread.
 
-A model's bits depend on its own row alone: nothing is shared, and no sum depends on the number of threads.
+A model's bits depend on its own row alone: nothing is shared, and no sum depends on the number of
+threads.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from superpos.engines.task import State
 from superpos.families.transformer.cpu import kernel
 from superpos.families.transformer.cpu.arrays import FLOAT, Trained
 from superpos.families.transformer.cpu.cache import KERNELS
-from superpos.families.transformer.cpu.call import Memory, get, models_of, put_back, shape_of, sizes_of, trained
+from superpos.families.transformer.cpu.call import (
+    Memory,
+    get,
+    models_of,
+    put_back,
+    shape_of,
+    sizes_of,
+    trained,
+)
 from superpos.families.transformer.purposes import Purpose
 from superpos.families.transformer.structure import Structure, Task
 from superpos.family import Arrays
@@ -32,7 +41,9 @@ MOST_BYTES: Final = 2**26
 
 @dataclass(frozen=True)
 class FusedTransformerEngine:
-    """Trains and evaluates transformers on `threads` threads (default: the processors this process may use)."""
+    """Trains and evaluates transformers on `threads` threads (default: the processors this process
+    may use).
+    """
 
     threads: int | None = None
     name = "fused"
@@ -50,7 +61,8 @@ class FusedTransformerEngine:
         room = FLOAT * sum(sizes_of(shape_of(structure)).values())
         if room > MOST_BYTES:
             return (
-                f"the fused CPU engine keeps 16 sequences in cache, which would take {room / 2**20:,.0f} MiB here; "
+                "the fused CPU engine keeps 16 sequences in cache, which would take "
+                f"{room / 2**20:,.0f} MiB here; "
                 f"allowed: {MOST_BYTES // 2**20} MiB"
             )
         return no_compiler()
@@ -75,12 +87,16 @@ class FusedTransformerEngine:
     def evaluate(
         self, task: Task, params: Params, samples: int, extra: Arrays | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Loss and its standard error, each [M], on `samples` fresh samples of the evaluation stream."""
+        """Loss and its standard error, each [M], on `samples` fresh samples of the evaluation
+        stream.
+        """
         found = trained(task, params)
         self._run(task, found, kernel.SCORE, 0, 1, samples)
         return mean_and_error(found.moments, samples)
 
-    def _run(self, task: Task, found: Trained, mode: int, start: int, stop: int, samples: int) -> None:
+    def _run(
+        self, task: Task, found: Trained, mode: int, start: int, stop: int, samples: int
+    ) -> None:
         """Call the kernel for all models: each thread takes some of them, one after the other."""
         threads = self.threads or available_threads()
         shape, models = shape_of(task.structure), models_of(task, start, stop)

@@ -1,10 +1,12 @@
 """What the compiled loop is called with: numbers, arrays, and addresses of memory.
 
-A step goes through its sequences 16 at a time, as the lanes of a vector. *Blocks* hold 8 positions of these: a buffer
-of R rows is [blocks, R, STRIDE], and position t of row r lies in block t // 8 at r * STRIDE + (t % 8) * 16.
+A step goes through its sequences 16 at a time, as the lanes of a vector. *Blocks* hold 8 positions
+of these: a buffer of R rows is [blocks, R, STRIDE], and position t of row r lies in block t // 8 at
+r * STRIDE + (t % 8) * 16.
 
-Shapes: M models, B sequences of a step, T positions, T' these filled up to tiles of 4, V tokens, L layers, H heads, d
-dimensions of the stream, d' these filled up to whole vectors, K those of a head filled up to a multiple of 4.
+Shapes: M models, B sequences of a step, T positions, T' these filled up to tiles of 4, V tokens, L
+layers, H heads, d dimensions of the stream, d' these filled up to whole vectors, K those of a head
+filled up to a multiple of 4.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ I64 = NDArray[np.int64]
 
 
 class Layout(NamedTuple):
-    """Where the parameters begin in the numbers of a model; those of heads have zeros in rows that fill up."""
+    """Where the parameters begin in the numbers of a model; those of heads have zeros in rows that
+    fill up.
+    """
 
     embed: int  # [V, d]
     places: int  # [T, d]
@@ -108,8 +112,8 @@ class Models(NamedTuple):
 class Trained(NamedTuple):
     """What training changes.
 
-    A model's numbers lie in two places, of which `turn` says where the present ones are: a step writes the other one,
-    so that a model whose step is not finite keeps what it was.
+    A model's numbers lie in two places, of which `turn` says where the present ones are: a step
+    writes the other one, so that a model whose step is not finite keeps what it was.
     """
 
     numbers: F32  # [M, 2, 3, P] parameters and both moments

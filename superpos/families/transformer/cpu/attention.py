@@ -1,11 +1,14 @@
-"""The attention of one head, forward and backward, for 16 sequences side by side: explicit vectors, no weights.
+"""The attention of one head, forward and backward, for 16 sequences side by side: explicit vectors,
+no weights.
 
-Lanes are sequences, so every product here is elementwise in them. Work goes by tiles of 4 queries and 4 keys, whose 16
-sums stay in registers; of the triangle of tiles below the diagonal nothing else is computed. Positions are filled up
-to whole tiles: those behind the end are keys that no query sees, and queries whose gradient is 0.
+Lanes are sequences, so every product here is elementwise in them. Work goes by tiles of 4 queries
+and 4 keys, whose 16 sums stay in registers; of the triangle of tiles below the diagonal nothing
+else is computed. Positions are filled up to whole tiles: those behind the end are keys that no
+query sees, and queries whose gradient is 0.
 
-Shapes: T positions, a multiple of 4; k rows of a head, a multiple of 4. Queries, keys and values are blocks of lanes
-as `arrays` has them: 8 positions a block. Tile (I, J) is [4 queries, 4 keys, 16], the I (I + 1) / 2 + J-th.
+Shapes: T positions, a multiple of 4; k rows of a head, a multiple of 4. Queries, keys and values
+are blocks of lanes as `arrays` has them: 8 positions a block. Tile (I, J) is [4 queries, 4 keys,
+16], the I (I + 1) / 2 + J-th.
 """
 
 from __future__ import annotations
@@ -50,7 +53,9 @@ class _Rows(NamedTuple):
         """Address of the first position of a tile, in row 0."""
         tiles = LANES // WIDTH // TILE  # of a block
         block, inside = b.udiv(tile, integer(tiles)), b.urem(tile, integer(tiles))
-        return b.gep(self.address, [b.add(b.mul(block, self.pitch), b.mul(inside, integer(TILE * WIDTH)))])
+        return b.gep(
+            self.address, [b.add(b.mul(block, self.pitch), b.mul(inside, integer(TILE * WIDTH)))]
+        )
 
 
 def _loads(b: Value, address: Value, first: int, step: int) -> list[Value]:
@@ -115,13 +120,20 @@ def _mix(b: Value, tiles: Value, query: Value, source: _Rows, out: _Rows, rows: 
         _put(b, sums, b.gep(out.at(b, query), [at]))
 
 
-def _mix_back(b: Value, tiles: Value, key: Value, last: Value, source: _Rows, out: _Rows, rows: Value) -> None:
-    """out[r, j] = sum_i tile[i, j] source[r, i] for a tile of keys j, over tiles of queries before `last`."""
+def _mix_back(
+    b: Value, tiles: Value, key: Value, last: Value, source: _Rows, out: _Rows, rows: Value
+) -> None:
+    """out[r, j] = sum_i tile[i, j] source[r, i] for a tile of keys j, over tiles of queries before
+    `last`.
+    """
     with cgutils.for_range(b, b.udiv(rows, integer(TILE))) as group:
         at = b.mul(group.index, integer(TILE * STRIDE))
         sums = _zeros(b, len(_CELLS))
         with cgutils.for_range(b, last, start=key) as query:
-            weights, values = _tile(b, tiles, query.index, key), b.gep(source.at(b, query.index), [at])
+            weights, values = (
+                _tile(b, tiles, query.index, key),
+                b.gep(source.at(b, query.index), [at]),
+            )
             for a in range(TILE):
                 ps = _loads(b, weights, _cell(a, 0), WIDTH)
                 xs = _loads(b, values, a * WIDTH, STRIDE)
@@ -159,11 +171,17 @@ def attend(
     v_pitch: Value,
     scale: Real,
 ) -> None:
-    """tiles = softmax(scale q k + by_offset[i - j]) over keys j <= i, z = tiles v; by_offset is [T] floats.
+    """tiles = softmax(scale q k + by_offset[i - j]) over keys j <= i, z = tiles v; by_offset is [T]
+    floats.
 
     What lies in the 3 floats before by_offset is read and not used.
     """
-    queries, keys, values, out = _Rows(q, q_pitch), _Rows(k, k_pitch), _Rows(v, v_pitch), _Rows(z, v_pitch)
+    queries, keys, values, out = (
+        _Rows(q, q_pitch),
+        _Rows(k, k_pitch),
+        _Rows(v, v_pitch),
+        _Rows(z, v_pitch),
+    )
     factor = splat(b, scale, VF)
     with cgutils.for_range(b, query_tiles) as loop:
         query = loop.index
@@ -171,7 +189,10 @@ def attend(
         for vector in most:
             b.store(floats(float("-inf")), vector)
         with _keys_of(b, query) as key:
-            tile, products = _tile(b, tiles, query, key), _dots(b, queries.at(b, query), keys.at(b, key), rows)
+            tile, products = (
+                _tile(b, tiles, query, key),
+                _dots(b, queries.at(b, query), keys.at(b, key), rows),
+            )
             apart = b.mul(b.sub(query, key), integer(TILE))
             extra = {
                 offset: splat(b, b.load(b.gep(by_offset, [b.add(apart, integer(offset))])), VF)
@@ -222,12 +243,18 @@ def attend_backward(
     dk_pitch: Value,
     scale: Real,
 ) -> None:
-    """Gradients of q, k and v from that of z: with p the tiles and dp = dz v, ds = p (dp - sum_j p dp).
+    """Gradients of q, k and v from that of z: with p the tiles and dp = dz v, ds = p (dp - sum_j p
+    dp).
 
     sums_by_offset[3 + i - j] += ds, a vector for each offset; `scores` is room for tiles.
     """
     factor = splat(b, scale, VF)
-    queries, keys, values, given = _Rows(q, q_pitch), _Rows(k, k_pitch), _Rows(v, v_pitch), _Rows(dz, v_pitch)
+    queries, keys, values, given = (
+        _Rows(q, q_pitch),
+        _Rows(k, k_pitch),
+        _Rows(v, v_pitch),
+        _Rows(dz, v_pitch),
+    )
     with cgutils.for_range(b, query_tiles) as loop:
         query = loop.index
         means = _zeros(b, TILE)

@@ -1,4 +1,7 @@
-"""The arrays that the compiled loop is called with. Shapes: M models; those of parameters as in `arrays`."""
+"""The arrays that the compiled loop is called with.
+
+Shapes: M models; those of parameters as in `arrays`.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,13 @@ from superpos.families.transformer.data.languages import n_words
 from superpos.families.transformer.structure import Structure, Task
 from superpos.maths.streams import RANGE, key_words
 
-_READS: Final = {"none": NONE, "stream": STREAM, "scores": SCORES, "relative": RELATIVE, "pointer": POINTER}
+_READS: Final = {
+    "none": NONE,
+    "stream": STREAM,
+    "scores": SCORES,
+    "relative": RELATIVE,
+    "pointer": POINTER,
+}
 _KINDS: Final = {
     "chain": CHAIN,
     "source": SOURCE,
@@ -196,7 +205,9 @@ def sizes_of(shape: Shape) -> dict[str, int]:
 
 
 def views(s: Structure, numbers: F32) -> dict[str, tuple[F32, tuple[int, ...]]]:
-    """Parameters by name, as views of numbers [M, P] with their own order of axes, and how to turn these."""
+    """Parameters by name, as views of numbers [M, P] with their own order of axes, and how to turn
+    these.
+    """
     at, heads, d = layout_of(s), (s.n_layers, s.n_heads), s.d_model
     rows, positions = filled(s.d_head, TILE), filled(s.context, TILE)
 
@@ -211,7 +222,10 @@ def views(s: Structure, numbers: F32) -> dict[str, tuple[F32, tuple[int, ...]]]:
         found["W_pos"] = view(at.places, s.context, d), (0, 1, 2)
     if s.n_layers:
         qk = view(at.qk, s.n_layers, d, 2, s.n_heads, rows)[..., : s.d_head]
-        found["W_Q"], found["W_K"] = (qk[:, :, :, 0], (0, 1, 3, 2, 4)), (qk[:, :, :, 1], (0, 1, 3, 2, 4))
+        found["W_Q"], found["W_K"] = (
+            (qk[:, :, :, 0], (0, 1, 3, 2, 4)),
+            (qk[:, :, :, 1], (0, 1, 3, 2, 4)),
+        )
         found["W_V"] = view(at.v, s.n_layers, d, s.n_heads, rows)[..., : s.d_head], (0, 1, 3, 2, 4)
         found["W_O"] = view(at.o, *heads, rows, d)[..., : s.d_head, :], (0, 1, 2, 3, 4)
     if "W_rel" in s.param_shapes:
@@ -231,10 +245,15 @@ def put(s: Structure, params: Params, numbers: F32) -> None:
 def get(s: Structure, numbers: F32) -> Params:
     """Parameters [M, ...] of numbers [M, P]."""
     found = views(s, numbers)
-    return {name: np.ascontiguousarray(found[name][0].transpose(found[name][1])) for name in s.param_shapes}
+    return {
+        name: np.ascontiguousarray(found[name][0].transpose(found[name][1]))
+        for name in s.param_shapes
+    }
 
 
-def trained(task: Task, params: Params, state: State | None = None, gradients: bool = False) -> Trained:
+def trained(
+    task: Task, params: Params, state: State | None = None, gradients: bool = False
+) -> Trained:
     """Room for what training changes: parameters, and all else that a state has."""
     s, models = task.structure, len(task)
     size = layout_of(s).size

@@ -1,7 +1,8 @@
 """The compiled loop: one call trains models, or scores them, 16 sequences at a time.
 
-Weights are multiplied in `engines.compiled.products`, over all positions of the sequences; attention, which has no
-weights, is `attention`. Gradients are sums over groups of sequences in their order. Shapes as in `arrays`.
+Weights are multiplied in `engines.compiled.products`, over all positions of the sequences;
+attention, which has no weights, is `attention`. Gradients are sums over groups of sequences in
+their order. Shapes as in `arrays`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,15 @@ def vectors_of(shape: Shape, block: int) -> int:
 
 @KERNELS.compiled
 def multiply(
-    shape: Shape, weight: int, source: int, inner: int, pitch: int, out: int, rows: int, out_pitch: int, room: Room
+    shape: Shape,
+    weight: int,
+    source: int,
+    inner: int,
+    pitch: int,
+    out: int,
+    rows: int,
+    out_pitch: int,
+    room: Room,
 ) -> None:
     """out = weight[inner, rows] source."""
     for block in range(shape.blocks):
@@ -51,36 +60,67 @@ def multiply(
 
 @KERNELS.compiled
 def multiply_onto(
-    shape: Shape, weight: int, source: int, inner: int, pitch: int, base: int, out: int, rows: int, out_pitch: int
+    shape: Shape,
+    weight: int,
+    source: int,
+    inner: int,
+    pitch: int,
+    base: int,
+    out: int,
+    rows: int,
+    out_pitch: int,
 ) -> None:
     """out = base + weight[inner, rows] source."""
     for block in range(shape.blocks):
         at, of = block * out_pitch * FLOAT, source + block * pitch * FLOAT
-        products.contract_onto((out + at, weight, of, base + at, rows, inner, vectors_of(shape, block)))
+        products.contract_onto(
+            (out + at, weight, of, base + at, rows, inner, vectors_of(shape, block))
+        )
 
 
 @KERNELS.compiled
 def multiply_back(
-    shape: Shape, weight: int, source: int, inner: int, pitch: int, out: int, rows: int, out_pitch: int, room: Room
+    shape: Shape,
+    weight: int,
+    source: int,
+    inner: int,
+    pitch: int,
+    out: int,
+    rows: int,
+    out_pitch: int,
+    room: Room,
 ) -> None:
     """out = weight[rows, inner] source."""
     for block in range(shape.blocks):
         to, of = out + block * out_pitch * FLOAT, source + block * pitch * FLOAT
-        products.contract_rows((to, weight, of, room.zeros, rows, inner, vectors_of(shape, block), inner))
+        products.contract_rows(
+            (to, weight, of, room.zeros, rows, inner, vectors_of(shape, block), inner)
+        )
 
 
 @KERNELS.compiled
 def add_back(
-    shape: Shape, weight: int, source: int, inner: int, pitch: int, out: int, rows: int, out_pitch: int
+    shape: Shape,
+    weight: int,
+    source: int,
+    inner: int,
+    pitch: int,
+    out: int,
+    rows: int,
+    out_pitch: int,
 ) -> None:
     """out += weight[rows, inner] source."""
     for block in range(shape.blocks):
         to, of = out + block * out_pitch * FLOAT, source + block * pitch * FLOAT
-        products.contract_rows_onto((to, weight, of, to, rows, inner, vectors_of(shape, block), inner))
+        products.contract_rows_onto(
+            (to, weight, of, to, rows, inner, vectors_of(shape, block), inner)
+        )
 
 
 @KERNELS.compiled
-def add_outer(shape: Shape, out: int, x: int, rows: int, x_pitch: int, y: int, columns: int, y_pitch: int) -> None:
+def add_outer(
+    shape: Shape, out: int, x: int, rows: int, x_pitch: int, y: int, columns: int, y_pitch: int
+) -> None:
     """out[rows, columns] += the sum over sequences and positions of x y."""
     products.outer_blocks((out, x, y, rows, columns, shape.positions, x_pitch, y_pitch))
 
@@ -114,7 +154,9 @@ def embed(shape: Shape, theta: int, room: Room) -> None:
 
 
 @KERNELS.compiled
-def write_stream(shape: Shape, theta: int, of_tokens: bool, of_places: bool, out: int, room: Room) -> None:
+def write_stream(
+    shape: Shape, theta: int, of_tokens: bool, of_places: bool, out: int, room: Room
+) -> None:
     """What tokens and positions write, 0 behind the last position."""
     row = filled(shape.dims)
     for block in range(shape.blocks):
@@ -127,7 +169,9 @@ def write_stream(shape: Shape, theta: int, of_tokens: bool, of_places: bool, out
                     steps.copy((theta + (shape.at.embed + token * shape.dims) * FLOAT, to, row))
                 if of_places:
                     steps.add((theta + (shape.at.places + t * shape.dims) * FLOAT, to, row))
-        turning.to_lanes((room.by_row, out + block * shape.stream * FLOAT, shape.dims, IN_BLOCK, row))
+        turning.to_lanes(
+            (room.by_row, out + block * shape.stream * FLOAT, shape.dims, IN_BLOCK, row)
+        )
 
 
 @KERNELS.compiled
@@ -153,15 +197,21 @@ def head_of(shape: Shape, layer: int, head: int) -> int:
 @KERNELS.inlined
 def own_share(shape: Shape, theta: int, layer: int, head: int) -> np.float32:
     """How much of a smeared key is its own."""
-    return np.float32(1 / (1 + np.exp(-np.float64(float_at(theta, shape.at.smear + head_of(shape, layer, head))))))
+    return np.float32(
+        1 / (1 + np.exp(-np.float64(float_at(theta, shape.at.smear + head_of(shape, layer, head)))))
+    )
 
 
 @KERNELS.inlined
 def keys_at(shape: Shape, layer: int, head: int, room: Room) -> tuple[int, int]:
     """Address and pitch of the keys that queries meet."""
     if shape.smear:
-        return room.smeared + head_of(shape, layer, head) * shape.blocks * shape.keys * FLOAT, shape.keys
-    return layer_at(shape, room.qk, layer, shape.queries) + row_of(shape, shape.heads + head), shape.queries
+        return room.smeared + head_of(
+            shape, layer, head
+        ) * shape.blocks * shape.keys * FLOAT, shape.keys
+    return layer_at(shape, room.qk, layer, shape.queries) + row_of(
+        shape, shape.heads + head
+    ), shape.queries
 
 
 @KERNELS.inlined
@@ -189,7 +239,10 @@ def forward(shape: Shape, theta: int, room: Room) -> None:
         if shape.reads == SCORES:
             add_places(shape, theta, layer, room)
         x, read = stream_at(shape, room.x, layer), read_at(shape, layer, room)
-        qk, v = layer_at(shape, room.qk, layer, shape.queries), layer_at(shape, room.v, layer, shape.values)
+        qk, v = (
+            layer_at(shape, room.qk, layer, shape.queries),
+            layer_at(shape, room.v, layer, shape.values),
+        )
         z = layer_at(shape, room.z, layer, shape.values)
         w_qk, w_v, w_o = weights_of(shape, theta, layer)
         multiply(shape, w_qk, read, shape.dims, shape.stream, qk, wide, shape.queries, room)
@@ -200,18 +253,36 @@ def forward(shape: Shape, theta: int, room: Room) -> None:
         multiply_onto(shape, w_o, z, narrow, shape.values, x, after, shape.dims, shape.stream)
         if not shape.direct:
             total = room.total
-            multiply_onto(shape, w_o, z, narrow, shape.values, total, total, shape.dims, shape.stream)
+            multiply_onto(
+                shape, w_o, z, narrow, shape.values, total, total, shape.dims, shape.stream
+            )
     unembed, last = theta + shape.at.unembed * FLOAT, stream_at(shape, room.x, shape.layers)
     heard = last if shape.direct else room.total
-    multiply(shape, unembed, heard, shape.dims, shape.stream, room.logits, shape.vocabulary, shape.logits, room)
+    multiply(
+        shape,
+        unembed,
+        heard,
+        shape.dims,
+        shape.stream,
+        room.logits,
+        shape.vocabulary,
+        shape.logits,
+        room,
+    )
 
 
 @KERNELS.inlined
 def weights_of(shape: Shape, start: int, layer: int) -> tuple[int, int, int]:
-    """Addresses of a layer's weights of queries and keys, of values and of outputs, in numbers or gradients."""
+    """Addresses of a layer's weights of queries and keys, of values and of outputs, in numbers or
+    gradients.
+    """
     size = shape.dims * shape.heads * shape.rows
     qk = start + (shape.at.qk + layer * 2 * size) * FLOAT
-    return qk, start + (shape.at.v + layer * size) * FLOAT, start + (shape.at.o + layer * size) * FLOAT
+    return (
+        qk,
+        start + (shape.at.v + layer * size) * FLOAT,
+        start + (shape.at.o + layer * size) * FLOAT,
+    )
 
 
 @KERNELS.inlined
@@ -222,7 +293,9 @@ def attend(shape: Shape, theta: int, layer: int, head: int, room: Room) -> None:
     if shape.smear:
         own = own_share(shape, theta, layer, head)
         plain = qk + row_of(shape, shape.heads + head)
-        attention.smear((plain, keys, shape.rows, shape.positions, shape.queries, pitch, own, ONE - own))
+        attention.smear(
+            (plain, keys, shape.rows, shape.positions, shape.queries, pitch, own, ONE - own)
+        )
     rows = row_of(shape, head)
     v = layer_at(shape, room.v, layer, shape.values) + rows
     z = layer_at(shape, room.z, layer, shape.values) + rows
@@ -258,7 +331,9 @@ def backward(shape: Shape, theta: int, room: Room) -> None:
             steps.copy((room.dx, written, size))
             steps.add((room.dtotal, written, size))
         add_outer(shape, g_o, z, narrow, shape.values, written, shape.dims, shape.stream)
-        multiply_back(shape, w_o, written, shape.dims, shape.stream, room.dz, narrow, shape.values, room)
+        multiply_back(
+            shape, w_o, written, shape.dims, shape.stream, room.dz, narrow, shape.values, room
+        )
         for head in range(shape.heads):
             attend_backward(shape, theta, layer, head, room)
         add_outer(shape, g_v, x, shape.dims, shape.stream, room.dv, narrow, shape.values)
@@ -267,7 +342,9 @@ def backward(shape: Shape, theta: int, room: Room) -> None:
         if shape.reads == POINTER and layer == 0:
             steps.copy((room.dx, room.dplaces, size))
         if shape.reads == SCORES:
-            add_back(shape, w_qk, room.dqk, wide, shape.queries, room.dplaces, shape.dims, shape.stream)
+            add_back(
+                shape, w_qk, room.dqk, wide, shape.queries, room.dplaces, shape.dims, shape.stream
+            )
         add_back(shape, w_qk, room.dqk, wide, shape.queries, room.dx, shape.dims, shape.stream)
     add_embeddings(shape, room)
 
@@ -284,7 +361,9 @@ def attend_backward(shape: Shape, theta: int, layer: int, head: int, room: Room)
     by_offset = room.by_offset + number * (shape.positions + TILE) * WIDTH * FLOAT
     grads = (room.dqk + rows, dkeys, room.dv + rows, room.scores, by_offset)
     sizes = (shape.rows, shape.positions // TILE, shape.queries, pitch, shape.values, pitch)
-    attention.attend_backward((qk + rows, keys, v, room.dz + rows, tiles, *grads, *sizes, shape.scale))
+    attention.attend_backward(
+        (qk + rows, keys, v, room.dz + rows, tiles, *grads, *sizes, shape.scale)
+    )
     if shape.smear:
         own, sums = own_share(shape, theta, layer, head), room.by_smear + number * WIDTH * FLOAT
         size = (shape.rows, shape.positions, shape.queries, pitch)
@@ -300,12 +379,16 @@ def add_embeddings(shape: Shape, room: Room) -> None:
         turning.to_rows((room.dx + at, room.by_row, shape.dims, vectors_of(shape, block), row))
         add_rows(shape, True, shape.reads == STREAM, block, row, room)
         if shape.reads in (SCORES, POINTER):
-            turning.to_rows((room.dplaces + at, room.by_row, shape.dims, vectors_of(shape, block), row))
+            turning.to_rows(
+                (room.dplaces + at, room.by_row, shape.dims, vectors_of(shape, block), row)
+            )
             add_rows(shape, False, True, block, row, room)
 
 
 @KERNELS.inlined
-def add_rows(shape: Shape, of_tokens: bool, of_places: bool, block: int, row: int, room: Room) -> None:
+def add_rows(
+    shape: Shape, of_tokens: bool, of_places: bool, block: int, row: int, room: Room
+) -> None:
     """Add the rows of a block, lane by lane, to the gradients of tokens or positions.
 
     A row is filled up with zeros, which are added to what comes behind it.
@@ -336,7 +419,9 @@ def fold_sums(shape: Shape, theta: int, room: Room) -> None:
         if shape.reads == RELATIVE:
             pitch = shape.positions + TILE
             sums = room.by_offset + (head * pitch + OFFSETS_BEFORE) * WIDTH * FLOAT
-            steps.fold((sums, room.grad + (shape.at.offsets + TILE + head * pitch) * FLOAT, shape.context))
+            steps.fold(
+                (sums, room.grad + (shape.at.offsets + TILE + head * pitch) * FLOAT, shape.context)
+            )
         if shape.smear:
             own = own_share(shape, theta, 0, head)
             at = room.grad + (shape.at.smear + head) * FLOAT
@@ -346,20 +431,37 @@ def fold_sums(shape: Shape, theta: int, room: Room) -> None:
 
 @KERNELS.compiled
 def update(
-    shape: Shape, models: Models, model: int, step: int, at: int, loss: np.float64, state: Trained, room: Room
+    shape: Shape,
+    models: Models,
+    model: int,
+    step: int,
+    at: int,
+    loss: np.float64,
+    state: Trained,
+    room: Room,
 ) -> None:
     """The optimiser's step; a model whose step is not finite keeps what it was."""
     size, turn = shape.at.size, state.turn[model]
     place = state.numbers.ctypes.data + model * 6 * size * FLOAT
     old, new = place + turn * 3 * size * FLOAT, place + (1 - turn) * 3 * size * FLOAT
     factor, lr, decay = np.float32(1 / shape.batch), models.rate[model, at], models.decay[model]
-    where = (old, old + size * FLOAT, old + 2 * size * FLOAT, room.grad, new, room.check, size, size, factor)
+    where = (
+        old,
+        old + size * FLOAT,
+        old + 2 * size * FLOAT,
+        room.grad,
+        new,
+        room.check,
+        size,
+        size,
+        factor,
+    )
     adam = models.adam
     bias1 = 1.0 - adam.beta1 ** (step + 1)
     bias2 = np.sqrt(1.0 - adam.beta2 ** (step + 1))
     constants = (
-        np.float32(adam.beta1), np.float32(1 - adam.beta1), np.float32(adam.beta2), np.float32(1 - adam.beta2),
-        np.float32(adam.eps),
+        np.float32(adam.beta1), np.float32(1 - adam.beta1), np.float32(adam.beta2),
+        np.float32(1 - adam.beta2), np.float32(adam.eps),
     )  # fmt: skip
     if shape.optimizer == SGD:
         steps.step_sgd((*where, decay, lr))
@@ -389,7 +491,8 @@ def run(
     state: Trained,
     room: Room,
 ) -> None:
-    """Train models first ... last - 1 from step `start` to `stop`, on `samples` sequences a step: mode TRAIN.
+    """Train models first ... last - 1 from step `start` to `stop`, on `samples` sequences a step:
+    mode TRAIN.
 
     GRADIENTS leaves those of one step, and its losses; SCORE adds to state.moments.
     """
@@ -405,7 +508,9 @@ def run(
             for sample in range(0, samples, WIDTH):
                 valid = min(WIDTH, samples - sample)
                 steps.clear((room.loss, WIDTH))
-                tokens.draw(shape, models.tables, number, low, high, purpose, step, sample, valid, room)
+                tokens.draw(
+                    shape, models.tables, number, low, high, purpose, step, sample, valid, room
+                )
                 forward(shape, theta, room)
                 surprise = (room.logits, room.tokens, room.weights, room.loss)
                 losses.surprise((*surprise, shape.vocabulary, shape.positions, shape.logits))

@@ -36,7 +36,8 @@ def surprise(
 ) -> None:
     """loss[16] += sum_t weights[t] (-log p(token t + 1)), and logits = the gradient of it by them.
 
-    Logits [V] of 8 positions a block, blocks `pitch` floats apart; tokens are [T + 1, 16], weights [T, 16].
+    Logits [V] of 8 positions a block, blocks `pitch` floats apart; tokens are [T + 1, 16], weights
+    [T, 16].
     """
     total = cgutils.alloca_once_value(b, load(b, loss, integer(0)))
     most, scale, chosen = (cgutils.alloca_once(b, VF) for _ in range(3))

@@ -1,4 +1,6 @@
-"""Sequences as `data.languages` has them, token by token the same: 16 of them, drawn where they are used."""
+"""Sequences as `data.languages` has them, token by token the same: 16 of them, drawn where they are
+used.
+"""
 
 from __future__ import annotations
 
@@ -126,7 +128,9 @@ def chain(shape: Shape, tables: Tables, number: int, s: int, room: Room) -> None
 
 
 @KERNELS.inlined
-def source(shape: Shape, language: Language, tables: Tables, number: int, s: int, room: Room) -> None:
+def source(
+    shape: Shape, language: Language, tables: Tables, number: int, s: int, room: Room
+) -> None:
     """A source token that decides what follows."""
     place = below(word_of(room, 0, s), max(shape.context // 2, 1))
     decides, token = below(word_of(room, 1, s), language.sources), 0
@@ -145,7 +149,9 @@ def source(shape: Shape, language: Language, tables: Tables, number: int, s: int
 
 
 @KERNELS.inlined
-def conditional(shape: Shape, language: Language, tables: Tables, number: int, s: int, room: Room) -> None:
+def conditional(
+    shape: Shape, language: Language, tables: Tables, number: int, s: int, room: Room
+) -> None:
     """Bigrams, but only after [0]."""
     present, token = word_of(room, 0, s) < HALF, 0
     for t in range(shape.context + 1):
@@ -214,7 +220,9 @@ def markov(shape: Shape, language: Language, s: int, room: Room) -> None:
 
 
 @KERNELS.inlined
-def triggers(shape: Shape, language: Language, tables: Tables, number: int, s: int, room: Room) -> None:
+def triggers(
+    shape: Shape, language: Language, tables: Tables, number: int, s: int, room: Room
+) -> None:
     """A fixed chain, but triggers are followed by what they have for an output in this sequence."""
     own = language.triggers
     token = below(word_of(room, own, s), language.tokens)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from superpos.families.transformer.data.languages import Sequences, n_words, sequences, table_tensors
+from superpos.families.transformer.data.languages import (
+    Sequences,
+    n_words,
+    sequences,
+    table_tensors,
+)
 from superpos.families.transformer.purposes import Purpose
 from superpos.families.transformer.structure import Task
 from superpos.maths.streams import draws

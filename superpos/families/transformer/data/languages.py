@@ -1,19 +1,24 @@
 """Sequences of languages, as functions of random words.
 
-A sequence has T + 1 tokens: position t of a model reads token t and predicts token t + 1. It is a function of a fixed
-number of 32-bit words, of which each is used once. With n tokens that a word chooses among, word u means number
-floor(u n / 2³²); u of a law with thresholds c_i = floor(2³² Σ_{j ≤ i} p_j) means the number of c_i that are at most u.
+A sequence has T + 1 tokens: position t of a model reads token t and predicts token t + 1. It is a
+function of a fixed number of 32-bit words, of which each is used once. With n tokens that a word
+chooses among, word u means number floor(u n / 2³²); u of a law with thresholds c_i = floor(2³² Σ_{j
+≤ i} p_j) means the number of c_i that are at most u.
 
     chain        x_0 by the stationary law, then by the row of the token before. Rows are Dirichlet.
-    source       Any of the n tokens until place τ, uniform in the first half of the positions, where source a stands;
-                 from then on what is planted for (a, the token before) with probability p, else any.
+    source       Any of the n tokens until place τ, uniform in the first half of the positions,
+    where source a stands;
+                 from then on what is planted for (a, the token before) with probability p, else
+                 any.
     latin        The same; (a + b) modulo n follows source a and token b.
-    conditional  x_0 is [0] with probability ½, else any token. After [0] what token b has for a follower comes with
+    conditional  x_0 is [0] with probability ½, else any token. After [0] what token b has for a
+    follower comes with
                  probability p, else any; without [0] any.
-    repeats      BOS, then a block of p tokens, any or any distinct ones, again and again; p is uniform in the period.
-    pairs        BOS, then key, value, key, value: any keys; each has one value in a sequence.
-    markov       Every sequence has a chain of its own, whose rows are Dirichlet(1): the gaps between uniform words.
-    triggers     As chain, with any first token, but after a trigger (tokens 0 to K - 1) comes the output that it has in
+    repeats      BOS, then a block of p tokens, any or any distinct ones, again and again; p is
+    uniform in the period. pairs        BOS, then key, value, key, value: any keys; each has one
+    value in a sequence. markov       Every sequence has a chain of its own, whose rows are
+    Dirichlet(1): the gaps between uniform words. triggers     As chain, with any first token, but
+    after a trigger (tokens 0 to K - 1) comes the output that it has in
                  this sequence, any token that is no trigger.
 
 Ordinary tokens come first, then sources, [0] or BOS; of pairs keys, values, BOS.
@@ -155,7 +160,9 @@ def _markov(s: Structure, made: Tables, words: torch.Tensor) -> Sequences:
     gaps = words[..., :at].reshape(*words.shape[:-1], n, n - 1).sort(-1).values
     found = [_below(words[..., at], n)]
     for t in range(1, s.context + 1):
-        row = gaps.gather(-2, found[-1][..., None, None].expand(*found[-1].shape, 1, n - 1))[..., 0, :]
+        row = gaps.gather(-2, found[-1][..., None, None].expand(*found[-1].shape, 1, n - 1))[
+            ..., 0, :
+        ]
         found.append(_by_law(words[..., at + t], row))
     tokens = torch.stack(found, -1)
     return Sequences(tokens, _everywhere(tokens), _everywhere(tokens))
@@ -198,6 +205,11 @@ _KINDS: Final[Mapping[str, Callable[[Structure, Tables, torch.Tensor], Sequences
 }
 
 
-def table_tensors(made: Mapping[str, NDArray[Any]], language: NDArray[np.intp], device: str) -> dict[str, torch.Tensor]:
+def table_tensors(
+    made: Mapping[str, NDArray[Any]], language: NDArray[np.intp], device: str
+) -> dict[str, torch.Tensor]:
     """The tables of models whose languages have these numbers, [M, ...]."""
-    return {name: torch.from_numpy(np.ascontiguousarray(value[language])).to(device) for name, value in made.items()}
+    return {
+        name: torch.from_numpy(np.ascontiguousarray(value[language])).to(device)
+        for name, value in made.items()
+    }

@@ -1,6 +1,9 @@
-"""What languages of a kind differ in: chains, and what is planted. Drawn from the seed of the language alone.
+"""What languages of a kind differ in: chains, and what is planted.
 
-Thresholds are those of 32-bit words, so that a law is exactly what is drawn from. Shapes: n ordinary tokens.
+Drawn from the seed of the language alone.
+
+Thresholds are those of 32-bit words, so that a law is exactly what is drawn from. Shapes: n
+ordinary tokens.
 """
 
 from __future__ import annotations
@@ -18,10 +21,12 @@ from superpos.maths.types import Floats
 
 
 def tables(structure: Structure, languages: Sequence[tuple[int, float]]) -> dict[str, NDArray[Any]]:
-    """What languages of a kind, each with its seed and its concentration, differ in: {name: [languages, ...]}.
+    """What languages of a kind, each with its seed and its concentration, differ in: {name:
+    [languages, ...]}.
 
-    `rows` [n, n] and `first` [n] are the thresholds of a chain; `next` is what is planted, [sources, n] or [n], -1
-    where nothing is. Of kinds whose sequences have their own rules, nothing.
+    `rows` [n, n] and `first` [n] are the thresholds of a chain; `next` is what is planted,
+    [sources, n] or [n], -1 where nothing is. Of kinds whose sequences have their own rules,
+    nothing.
     """
     seeds = np.array([seed for seed, _ in languages], dtype=np.uint64)
     if structure.kind in ("chain", "triggers"):
@@ -31,7 +36,10 @@ def tables(structure: Structure, languages: Sequence[tuple[int, float]]) -> dict
     if structure.kind == "source":
         return {"next": np.stack([_triples(structure, seed) for seed in seeds])}
     if structure.kind == "latin":
-        square = np.add.outer(np.arange(structure.sources), np.arange(structure.tokens)) % structure.tokens
+        square = (
+            np.add.outer(np.arange(structure.sources), np.arange(structure.tokens))
+            % structure.tokens
+        )
         return {"next": np.broadcast_to(square, (len(seeds), *square.shape)).copy()}
     if structure.kind == "conditional":
         return {"next": np.stack([_order(seed, structure.tokens) for seed in seeds])}
@@ -69,7 +77,9 @@ def law_of(thresholds: NDArray[np.int64]) -> Floats:
 
 
 def _triples(structure: Structure, seed: int) -> NDArray[np.int64]:
-    """What follows source a and token b, [sources, n], -1 where nothing is planted: as many for each source."""
+    """What follows source a and token b, [sources, n], -1 where nothing is planted: as many for
+    each source.
+    """
     n, sources = structure.tokens, structure.sources
     counts = np.full(sources, structure.planted // sources)
     counts[: structure.planted % sources] += 1
@@ -92,4 +102,6 @@ def _words(seed: int, number: int, count: int) -> NDArray[np.int64]:
     zero = np.zeros(1, dtype=np.int64)
     counter = [quads, zero, zero + number, zero + int(Purpose.LANGUAGE)]
     words = philox4x32(counter, list(key_words(np.array([seed], dtype=np.uint64))))
-    return np.stack([np.broadcast_to(word, quads.shape) for word in words], axis=-1).reshape(-1)[:count]
+    return np.stack([np.broadcast_to(word, quads.shape) for word in words], axis=-1).reshape(-1)[
+        :count
+    ]

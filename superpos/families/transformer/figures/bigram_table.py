@@ -1,4 +1,5 @@
-"""Zero layers are a bigram table: read off the weights beside the language, and how large a model must be.
+"""Zero layers are a bigram table: read off the weights beside the language, and how large a model
+must be.
 
 Shapes: V tokens.
 """
@@ -25,11 +26,19 @@ def applies(run: Run) -> str | None:
     """Why there is nothing to show; None when there is."""
     rows = healthy(run.table)
     fits = len(rows) and ((rows["model.n_layers"] == 0) & (rows["language.kind"] == "chain")).all()
-    return None if fits else "needs models without layers on a chain: model.n_layers=0 language.kind=chain"
+    return (
+        None
+        if fits
+        else "needs models without layers on a chain: model.n_layers=0 language.kind=chain"
+    )
 
 
-def diagram(true: Floats, read: Floats, trained: dict[int, Floats], optima: dict[int, Floats]) -> Figure:
-    """Two tables of log p, and excess against d: of models, and of the best tables of their languages."""
+def diagram(
+    true: Floats, read: Floats, trained: dict[int, Floats], optima: dict[int, Floats]
+) -> Figure:
+    """Two tables of log p, and excess against d: of models, and of the best tables of their
+    languages.
+    """
     with style.context():
         figure = style.new_figure(style.FULL, 2.2)
         left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.4))
@@ -42,7 +51,13 @@ def diagram(true: Floats, read: Floats, trained: dict[int, Floats], optima: dict
         left.set_ylabel("token")
         figure.colorbar(image, ax=middle, shrink=0.8, label="log p")
         for d, values in trained.items():
-            right.plot(np.full(len(values), d), np.maximum(values, _LEAST), "o", color=style.CYCLE[0], markersize=2.5)
+            right.plot(
+                np.full(len(values), d),
+                np.maximum(values, _LEAST),
+                "o",
+                color=style.CYCLE[0],
+                markersize=2.5,
+            )
         right.plot([], [], "o", color=style.CYCLE[0], label="trained")
         sizes = sorted(optima)
         means = [max(float(optima[d].mean()), _LEAST) for d in sizes]
@@ -51,20 +66,29 @@ def diagram(true: Floats, read: Floats, trained: dict[int, Floats], optima: dict
         right.set(yscale="log", xlabel="dimensions d", ylabel="excess, nats")
         right.set_xticks(sorted(trained))
         right.annotate(
-            "V − 1", (len(true) - 1, 1), xycoords=("data", "axes fraction"), ha="right", va="top", fontsize=7
+            "V − 1",
+            (len(true) - 1, 1),
+            xycoords=("data", "axes fraction"),
+            ha="right",
+            va="top",
+            fontsize=7,
         )
         right.legend(loc="lower left")
     return figure
 
 
 def draw(run: Run) -> Figure:
-    """The tables of the model nearest to its floor; every size with the best tables of its models' languages."""
+    """The tables of the model nearest to its floor; every size with the best tables of its models'
+    languages.
+    """
     rows = healthy(run.table)
     best = int(rows.sort_values("excess")["model"].iloc[0])
     own = language(task(run, best))
     laws = law_of(own["rows"])
     sizes = sorted({int(d) for d in rows["model.d_model"]})
-    trained = {d: rows.loc[rows["model.d_model"] == d, "excess"].to_numpy(dtype=np.float64) for d in sizes}
+    trained = {
+        d: rows.loc[rows["model.d_model"] == d, "excess"].to_numpy(dtype=np.float64) for d in sizes
+    }
     optima = {d: _optima(run, rows, d) for d in sizes if d < len(laws) - 1}
     with np.errstate(divide="ignore"):
         true = np.log(laws)

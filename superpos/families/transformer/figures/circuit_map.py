@@ -1,4 +1,6 @@
-"""Two circuits of equal loss: V-composition and copying of every model that looks back, coloured by what V costs."""
+"""Two circuits of equal loss: V-composition and copying of every model that looks back, coloured by
+what V costs.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ def applies(run: Run) -> str | None:
     """Why there is nothing to show; None when there is."""
     if len(_shown(run)):
         return None
-    return f"needs models of 2 or more layers within {CLASSED:g} nats of the floor of a language that looks back"
+    return (
+        f"needs models of 2 or more layers within {CLASSED:g} nats of the floor of a language that "
+        "looks back"
+    )
 
 
 def diagram(rows: pd.DataFrame) -> Figure:
@@ -69,7 +74,13 @@ def _paths(axes: Any, rows: pd.DataFrame) -> None:
             values = own[f"path_{into}"].to_numpy(dtype=np.float64)
             spread = np.linspace(-0.06, 0.06, len(values)) if len(values) > 1 else np.zeros(1)
             at = place + (number - (len(present) - 1) / 2) * 0.2
-            axes.plot(at + spread, np.sort(values), _MARKERS[name], color=style.CYCLE[number], markersize=2)
+            axes.plot(
+                at + spread,
+                np.sort(values),
+                _MARKERS[name],
+                color=style.CYCLE[number],
+                markersize=2,
+            )
     axes.set_xticks(range(4), ["Q", "K", "V", "logits"])
     axes.set(xlabel="what the path removed went into", ylabel="cost in nats")
 

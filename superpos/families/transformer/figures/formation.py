@@ -24,7 +24,11 @@ def applies(run: Run) -> str | None:
     chosen = points(run)
     if not chosen:
         return "has no model that finished without diverging"
-    return None if len(run.snapshots(chosen[0].best)[0]) > 1 else "needs snapshots: record.snapshots=41"
+    return (
+        None
+        if len(run.snapshots(chosen[0].best)[0]) > 1
+        else "needs snapshots: record.snapshots=41"
+    )
 
 
 def courses(run: Run, point: Point) -> tuple[NDArray[np.int64], Floats]:
@@ -42,10 +46,14 @@ def diagram(steps: NDArray[np.int64], by_setting: dict[str, Floats]) -> Figure:
     with style.context():
         figure = style.new_figure(style.FULL * 0.6, 2.4)
         axes = figure.subplots()
-        for (name, lines), colour in zip(by_setting.items(), style.CYCLE * len(by_setting), strict=False):
+        for (name, lines), colour in zip(
+            by_setting.items(), style.CYCLE * len(by_setting), strict=False
+        ):
             axes.plot(steps, lines.T, color=colour, linewidth=0.6, alpha=0.6)
             axes.plot([], [], color=colour, label=name)
-        axes.set(xlabel="step", ylabel="excess over the floor, nats", ylim=(0, None), xlim=(0, steps[-1]))
+        axes.set(
+            xlabel="step", ylabel="excess over the floor, nats", ylim=(0, None), xlim=(0, steps[-1])
+        )
         if len(by_setting) > 1:
             axes.legend()
     return figure

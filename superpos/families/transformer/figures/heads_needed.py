@@ -1,4 +1,6 @@
-"""One layer is no additive table: excess by heads, with the best additive tables of the same languages."""
+"""One layer is no additive table: excess by heads, with the best additive tables of the same
+languages.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def _shown(run: Run) -> pd.DataFrame:
 
 def applies(run: Run) -> str | None:
     """Why there is nothing to show; None when there is."""
-    return None if len(_shown(run)) else "needs models of one layer on language.kind=source or latin"
+    return (
+        None if len(_shown(run)) else "needs models of one layer on language.kind=source or latin"
+    )
 
 
 def diagram(heads: Floats, excess: Floats, additive: Floats, bigrams: Floats) -> Figure:
@@ -36,7 +40,12 @@ def diagram(heads: Floats, excess: Floats, additive: Floats, bigrams: Floats) ->
             axes.axhspan(values.min(), values.max(), color=colour, alpha=0.25, linewidth=0)
             axes.axhline(values.mean(), color=colour, label=name)
         axes.plot(heads, excess, "o", color=style.CYCLE[0], label="trained")
-        axes.set(xscale="log", yscale="log", xlabel="heads of the one layer", ylabel="excess over the floor, nats")
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel="heads of the one layer",
+            ylabel="excess over the floor, nats",
+        )
         axes.set_xticks(np.unique(heads), [f"{value:g}" for value in np.unique(heads)])
         axes.minorticks_off()
         axes.legend()
@@ -57,4 +66,6 @@ def draw(run: Run) -> Figure:
         found.append(known[name])
     additive, bigrams = [best.excess for best in found], [best.bigrams for best in found]
     heads = rows["model.n_heads"].to_numpy(dtype=np.float64)
-    return diagram(heads, rows["excess"].to_numpy(dtype=np.float64), np.array(additive), np.array(bigrams))
+    return diagram(
+        heads, rows["excess"].to_numpy(dtype=np.float64), np.array(additive), np.array(bigrams)
+    )

@@ -1,7 +1,7 @@
 """Two phases of learning chains in context: first how often states come, then what follows what.
 
-Beside the models are two predictors on the same sequences: who counts states alone, and who has the shares of what has
-followed, at their best scale.
+Beside the models are two predictors on the same sequences: who counts states alone, and who has the
+shares of what has followed, at their best scale.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def draw(run: Run) -> Figure:
     with style.context():
         axes = figure.axes[0]
         axes.axhline(plateau(one), color=style.INK, linestyle=":", label="states counted alone")
-        axes.axhline(of_shares(one), color=style.INK, linestyle="--", label="shares of what followed")
+        axes.axhline(
+            of_shares(one), color=style.INK, linestyle="--", label="shares of what followed"
+        )
         axes.set_ylabel("excess over Bayes, nats")
         axes.legend()
     return figure

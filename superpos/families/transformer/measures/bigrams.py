@@ -42,5 +42,10 @@ def elsewhere(run: Run, where: Where = None) -> Measured:
     models = select.where(run, where)["model"].to_numpy().tolist()
     others = [*models[1:], *models[:1]]
     return Measured(
-        np.array([exact_excess(task(run, other), run.weights(own)) for own, other in zip(models, others, strict=True)])
+        np.array(
+            [
+                exact_excess(task(run, other), run.weights(own))
+                for own, other in zip(models, others, strict=True)
+            ]
+        )
     )

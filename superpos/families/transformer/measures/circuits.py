@@ -28,7 +28,9 @@ def _solved(run: Run, where: Where) -> pd.DataFrame:
 
 def share(run: Run, circuit: str, where: Where = None) -> Measured:
     """Whether each solved model has a circuit of a class, 1 or 0."""
-    return Measured((_solved(run, where)["circuit"] == circuit).astype(float).to_numpy(dtype=np.float64))
+    return Measured(
+        (_solved(run, where)["circuit"] == circuit).astype(float).to_numpy(dtype=np.float64)
+    )
 
 
 def below(run: Run, column: str, bound: float, where: Where = None) -> Measured:

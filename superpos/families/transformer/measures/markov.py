@@ -25,7 +25,9 @@ def above_plateau(run: Run, where: Where = None) -> Measured:
 
 
 def over_shares(run: Run, where: Where = None) -> Measured:
-    """Excess of each model over that of the shares of what has followed, at their best scale, on the same sequences."""
+    """Excess of each model over that of the shares of what has followed, at their best scale, on
+    the same sequences.
+    """
     excess, expected = _beside(run, where, of_shares)
     return Measured(excess / expected)
 

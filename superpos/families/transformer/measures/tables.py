@@ -18,8 +18,10 @@ Where = Mapping[str, Any] | None
 
 
 def read(run: Run, what: str, where: Where = None) -> Measured:
-    """Of each model, read off its weights alone: "precision" of planted triples through the softmax, the same by the
-    "naive" product QK × OV, or "bugs", how much too likely bug trigrams are."""
+    """Of each model, read off its weights alone: "precision" of planted triples through the
+    softmax, the same by the "naive" product QK × OV, or "bugs", how much too likely bug trigrams
+    are.
+    """
     found = []
     for model in select.where(run, where)["model"].tolist():
         one = task(run, model)
@@ -35,14 +37,18 @@ def over_additive(run: Run, where: Where = None) -> Measured:
 
 
 def bugs_over_additive(run: Run, where: Where = None) -> Measured:
-    """How far bug trigrams are above their true probability in each model, over the same in the best additive table."""
+    """How far bug trigrams are above their true probability in each model, over the same in the
+    best additive table.
+    """
     rows = select.where(run, where)
     best = np.array([_best(run, model).bug_ratio for model in rows["model"].tolist()])
     return Measured((rows["bug_ratio"].to_numpy(dtype=np.float64) - 1) / (best - 1))
 
 
 def additive_over_chance(run: Run, where: Where = None) -> Measured:
-    """The loss of the best additive table of each model's language, over that of who knows nothing."""
+    """The loss of the best additive table of each model's language, over that of who knows
+    nothing.
+    """
     found = []
     for model in select.where(run, where)["model"].tolist():
         one = task(run, model)

@@ -27,7 +27,9 @@ def entropy_rate(made: Tables) -> float:
 
 
 class Occupancy(NamedTuple):
-    """How often source a is there with token b now, [S, n], which sum to 1; and what follows then, [S, n, n]."""
+    """How often source a is there with token b now, [S, n], which sum to 1; and what follows then,
+    [S, n, n].
+    """
 
     often: Floats
     follows: Floats
@@ -43,7 +45,8 @@ def occupancy(structure: Structure, made: Tables) -> Occupancy:
     places = max(s.context // 2, 1)
     now = np.full((s.sources, s.tokens), 1 / s.tokens)
     often = np.zeros_like(now)
-    for after in range(s.context - 1):  # positions between the first token after the source and this one
+    # positions between the first token after the source and this one
+    for after in range(s.context - 1):
         # The source stands before the middle, and this is a position of the sequence.
         often += now * min(places, s.context - 1 - after)
         now = np.einsum("ab,abc->ac", now, laws)

@@ -114,7 +114,9 @@ def _pairs(s: Structure, made: Tables, tokens: Tokens) -> Floats:
 
 
 def counts(s: Structure, tokens: Tokens) -> tuple[Floats, Floats]:
-    """How often each token followed the one of a position before, and how often each was there, [B, T, V] both."""
+    """How often each token followed the one of a position before, and how often each was there, [B,
+    T, V] both.
+    """
     here = np.eye(s.vocabulary)[tokens[:, :-1]]
     ahead = np.eye(s.vocabulary)[tokens[:, 1:]]
     same = np.tril(here @ here.transpose(0, 2, 1), -1)
@@ -127,7 +129,9 @@ def _markov(s: Structure, made: Tables, tokens: Tokens) -> Floats:
 
 
 def unigram(s: Structure, tokens: Tokens) -> Floats:
-    """Of markov: what is predicted by how often each state was there, whatever the state now, [B, T, V]."""
+    """Of markov: what is predicted by how often each state was there, whatever the state now, [B,
+    T, V].
+    """
     _, there = counts(s, tokens)
     return np.asarray((there + 1) / (there.sum(-1, keepdims=True) + s.states))
 

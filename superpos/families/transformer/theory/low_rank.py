@@ -14,10 +14,12 @@ from superpos.maths.types import Floats
 
 
 def least_excess(often: Floats, rows: Floats, d: int, starts: int = 8) -> float:
-    """The least excess in nats of logits E U, E [V, d] and U [d, V], over a chain's rows [V, V], read so often [V].
+    """The least excess in nats of logits E U, E [V, d] and U [d, V], over a chain's rows [V, V],
+    read so often [V].
 
-    The best of several starts of L-BFGS from small random tables, and of the best approximation of rank d to the
-    logarithms of the rows; an upper bound, as the problem is not convex. More dimensions than tokens add nothing.
+    The best of several starts of L-BFGS from small random tables, and of the best approximation of
+    rank d to the logarithms of the rows; an upper bound, as the problem is not convex. More
+    dimensions than tokens add nothing.
     """
     V = len(rows)
     d = min(d, V)
@@ -28,7 +30,9 @@ def least_excess(often: Floats, rows: Floats, d: int, starts: int = 8) -> float:
         E, U = flat[: V * d].reshape(V, d), flat[V * d :].reshape(d, V)
         log_p = log_softmax(E @ U, axis=-1)
         wrong = often[:, None] * np.exp(log_p) - joint
-        return float(-(joint * log_p).sum()), np.concatenate([(wrong @ U.T).ravel(), (E.T @ wrong).ravel()])
+        return float(-(joint * log_p).sum()), np.concatenate(
+            [(wrong @ U.T).ravel(), (E.T @ wrong).ravel()]
+        )
 
     left, sizes, right = np.linalg.svd(_without_constants(np.log(np.maximum(rows, 1e-12))))
     roots = np.sqrt(sizes[:d])
@@ -40,7 +44,13 @@ def least_excess(often: Floats, rows: Floats, d: int, starts: int = 8) -> float:
             start,
             jac=True,
             method="L-BFGS-B",
-            options={"maxiter": 20_000, "maxfun": 40_000, "ftol": 1e-16, "gtol": 1e-10, "maxcor": 30},
+            options={
+                "maxiter": 20_000,
+                "maxfun": 40_000,
+                "ftol": 1e-16,
+                "gtol": 1e-10,
+                "maxcor": 30,
+            },
         )
         E, U = found.x[: V * d].reshape(V, d), found.x[V * d :].reshape(d, V)
         best = min(best, float(often @ divergence(rows, log_softmax(E @ U, axis=-1))))

@@ -1,4 +1,7 @@
-"""What the page of `superpos report` shows of autoencoders. Shapes: M models, F features, K latents."""
+"""What the page of `superpos report` shows of autoencoders.
+
+Shapes: M models, F features, K latents.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +30,15 @@ def parts(run: Run, models: Models) -> Iterator[Part]:
 
 
 def layers(run: Run) -> Layers:
-    """E |x|² over density, the loss of a model that puts out nothing, of the dictionary of the first model."""
+    """E |x|² over density, the loss of a model that puts out nothing, of the dictionary of the
+    first model.
+    """
     for axis, points in enumerate(run.manifest["plan"]["axes"]):
         if points["keys"] == [DENSITY]:
             p = np.array([value for (value,) in points["values"]], dtype=np.float64)
             return Layers(
-                curves=[Curve("nothing is put out", axis, "loss", p, _power(run, p))], words="E |x|² is exact."
+                curves=[Curve("nothing is put out", axis, "loss", p, _power(run, p))],
+                words="E |x|² is exact.",
             )
     return Layers()
 

@@ -13,5 +13,7 @@ from superpos.store import Run
 
 
 def found(run: Run, where: Mapping[str, Any] | None = None) -> Measured:
-    """Share of the features that a latent stands for, one value for each model; the whole dictionary is expected."""
+    """Share of the features that a latent stands for, one value for each model; the whole
+    dictionary is expected.
+    """
     return Measured(select.where(run, where)["found"].to_numpy(dtype=np.float64), 1.0)

@@ -1,7 +1,8 @@
-"""Inputs of the dense sampler, compiled: bit for bit those of `data.inputs.dense`, for the reference engine.
+"""Inputs of the dense sampler, compiled: bit for bit those of `data.inputs.dense`, for the
+reference engine.
 
-Models with functions of a user's own are trained by it, and its own draws would take most of the time.
-Shapes: M models, B samples, F features.
+Models with functions of a user's own are trained by it, and its own draws would take most of the
+time. Shapes: M models, B samples, F features.
 """
 
 from __future__ import annotations
@@ -27,8 +28,12 @@ KERNELS: Final = KernelCache(Path(__file__).parent)
 _PARTS: Final = 2  # of 64 samples in a block, as `philox.draw` counts
 
 
-def dense(task: Task, purpose: Purpose, step: int, samples: range, device: str = "cpu") -> torch.Tensor:
-    """`data.inputs.dense` on the CPU: inputs [M, B, F]; by itself where values are not linear in a draw."""
+def dense(
+    task: Task, purpose: Purpose, step: int, samples: range, device: str = "cpu"
+) -> torch.Tensor:
+    """`data.inputs.dense` on the CPU: inputs [M, B, F]; by itself where values are not linear in a
+    draw.
+    """
     import torch  # slow to import, and a fused engine does without
 
     structure = task.structure
@@ -44,7 +49,19 @@ def dense(task: Task, purpose: Purpose, step: int, samples: range, device: str =
     buffers = np.empty((2, max(n, 1), STRIDE), np.uint32)
     rules = feature_values.cells(structure, task.sparsity)
     streams = (int(purpose), int(purpose) + int(Purpose.SETS))
-    _fill(x, *rules, keys, order, edges, buffers, streams, step, samples.start, sets, structure.set_size)
+    _fill(
+        x,
+        *rules,
+        keys,
+        order,
+        edges,
+        buffers,
+        streams,
+        step,
+        samples.start,
+        sets,
+        structure.set_size,
+    )
     return torch.from_numpy(x)
 
 
@@ -66,7 +83,9 @@ def _fill(
     sets: int,
     set_size: int,
 ) -> None:
-    """Fill x [M, B, F] block by block of samples; models of one seed, order[edges[g]:edges[g + 1]], share draws."""
+    """Fill x [M, B, F] block by block of samples; models of one seed, order[edges[g]:edges[g + 1]],
+    share draws.
+    """
     n = x.shape[2]
     u = buffers[0]
     switch = buffers[1] if sets else u
@@ -78,9 +97,13 @@ def _fill(
             key = keys[group]
             philox.draw((u.ctypes.data, n, _PARTS, first, step, streams[0], key[0], key[1]))
             if sets:
-                philox.draw((switch.ctypes.data, sets, _PARTS, first, step, streams[1], key[0], key[1]))
+                philox.draw(
+                    (switch.ctypes.data, sets, _PARTS, first, step, streams[1], key[0], key[1])
+                )
             for model in order[edges[group] : edges[group + 1]]:
-                for sample in range(max(0, before - block), min(LANES, before + x.shape[1] - block)):
+                for sample in range(
+                    max(0, before - block), min(LANES, before + x.shape[1] - block)
+                ):
                     lane = sample % 4 * QUADS + sample // 4
                     row = x[model, block - before + sample]
                     for feature in range(n):
