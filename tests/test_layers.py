@@ -93,7 +93,7 @@ OWNERS = {
     "numba": "engines.compiled families.*.cpu",
     "llvmlite": "engines.compiled families.*.cpu",
     "triton": "families.*.gpu",
-    "jax": "families.*.bench",
+    "jax": "bench families.*.bench",
     "sae_lens": "families.*.bench",
     "sklearn": "explain.forests",
 }

@@ -80,9 +80,9 @@ def by_eager_loop(_: Path) -> Weights:
 
 def by_jax(_: Path) -> Weights:
     """`jit(scan)`, as an expert writes it for a CPU."""
-    from superpos.families.tms.bench.jit_scan import JaxSide
+    from superpos.families.tms.bench.jit_scan import jax_side
 
-    return _by_side(JaxSide)
+    return _by_side(jax_side)
 
 
 def _by_side(make: Callable[[Any, str], Any]) -> Weights:

@@ -143,12 +143,14 @@ def points_reason(chosen: Sequence[Point], most: int) -> str | None:
 
 
 def all_equal(run: Run, expected: Mapping[str, Any]) -> str | None:
-    """The first setting that is not as expected in every model, in words; None when all are."""
+    """The first setting that is not as expected in every model, in words, or that no model trained;
+    None where all are as expected.
+    """
     table = run.table
     for key, value in expected.items():
         if key in table.columns and any(found != value for found in _column(table[key]).values):
             return f"needs {key}={_written(value)} in every model"
-    return None
+    return NOTHING if healthy(table).empty else None
 
 
 def _written(value: object) -> str:

@@ -70,6 +70,16 @@ class KernelCache:
         path = self.folder()
         return path is not None and any(path.glob(f"*{_SUFFIX}"))
 
+    def first_use(self, entry: Any, seconds: int) -> str | None:
+        """What to tell a user before the kernels are first called: that they will be compiled, and
+        for about how long. None where `entry`, the function that engines call, is compiled or kept.
+        """
+        if self.is_filled() or entry.signatures:
+            return None
+        path = self.folder()
+        where = f"once: kept in {path}" if path else "no cache folder"
+        return f"compiling the training kernels, about {seconds} s ({where})"
+
     def compiled(self, function: Callable[..., Any]) -> Any:
         """`numba.njit` without the GIL, kept in `folder()`; strict floating point."""
         dispatcher: Any = njit(nogil=True)(function)

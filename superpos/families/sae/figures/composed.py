@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from superpos.families.sae.analysis.optima import composed
 from superpos.families.sae.analysis.points import EXACT, pair, settings, title
 from superpos.figures import style
-from superpos.figures.points import NOTHING, Point, Run, all_equal
+from superpos.figures.points import Point, Run, all_equal
 
 NEEDS: Final = {
     **EXACT,
@@ -60,8 +60,6 @@ def applies(run: Run) -> str | None:
     if reason:
         return reason
     chosen = settings(run)
-    if not chosen:
-        return NOTHING
     if not all(map(_alike, chosen)) or len(chosen) > MAX_POINTS:
         needs = "needs a tree of two features that come alone equally often (world.tree)"
         return f"{needs} in 1 to {MAX_POINTS} settings"

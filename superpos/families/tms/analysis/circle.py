@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from superpos.families.tms.data.circle import covariance
-from superpos.figures.points import NOTHING, Run, all_equal
+from superpos.figures.points import Run, all_equal
 from superpos.maths.dimensionality import directions
 from superpos.maths.types import Floats
 from superpos.store.rows import healthy
@@ -70,8 +70,6 @@ def reason(run: Run) -> str | None:
     if unequal:
         return unequal
     table = healthy(run.table)
-    if table.empty:
-        return NOTHING
     return (
         None
         if (table["model.n_features"] == table["data.set_size"]).all()

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from superpos.figures.points import NOTHING, Run, all_equal
+from superpos.figures.points import Run, all_equal
 from superpos.maths.types import Floats
 from superpos.store.rows import healthy
 
@@ -75,8 +75,6 @@ def reason(run: Run) -> str | None:
     if unequal:
         return unequal
     table = healthy(run.table)
-    if table.empty:
-        return NOTHING
     if table["data.density"].map(np.ndim).any() or table["data.density"].nunique() > 1:
         return "needs features of one density"
     few: NDArray[np.bool_] = (table["model.n_hidden"] < table["model.n_features"]).to_numpy()

@@ -12,7 +12,7 @@ import numpy as np
 
 from superpos.families.tms import metrics
 from superpos.families.tms.data import inputs
-from superpos.figures.points import NOTHING, Run, all_equal
+from superpos.figures.points import Run, all_equal
 from superpos.maths.types import Floats
 from superpos.plan.sweep import Sweep
 from superpos.store.rows import healthy
@@ -60,8 +60,6 @@ def reason(run: Run) -> str | None:
     if unequal:
         return unequal
     table = healthy(run.table)
-    if table.empty:
-        return NOTHING
     if table[N_POINTS].isna().any():
         return f"needs {N_POINTS} in every model"
     sizes = table[N_POINTS].nunique()

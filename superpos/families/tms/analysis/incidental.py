@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from superpos.figures.points import NOTHING, Run, all_equal
+from superpos.figures.points import Run, all_equal
 from superpos.maths.types import Floats
 from superpos.store.rows import healthy
 
@@ -67,8 +67,6 @@ def reason(run: Run) -> str | None:
     if unequal:
         return unequal
     table = healthy(run.table)
-    if table.empty:
-        return NOTHING
     if (table["model.n_features"] != table["data.set_size"]).any():
         return "needs one set of all features"
     widths = table["model.n_hidden"].nunique()

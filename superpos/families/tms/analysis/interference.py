@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from superpos.families.tms.analysis.points import Point
 from superpos.families.tms.data import inputs
 from superpos.families.tms.purposes import Purpose
-from superpos.figures.points import NOTHING, Run, all_equal
+from superpos.figures.points import Run, all_equal
 from superpos.maths.types import Floats
 
 SAMPLES: Final = 2**14
@@ -37,8 +37,6 @@ def reason(run: Run, chosen: Sequence[Point]) -> str | None:
     unequal = all_equal(run, PLAIN)
     if unequal:
         return unequal
-    if not chosen:
-        return NOTHING
     if len(chosen) > 1:
         return "needs a sweep of seeds alone"
     n, seeds = chosen[0].shape[0], len(chosen[0].models)

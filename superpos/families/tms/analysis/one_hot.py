@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.families.tms import theory
-from superpos.figures.points import NOTHING, Run, all_equal
+from superpos.figures.points import Run, all_equal
 from superpos.maths.types import Floats
 
 NEAR: Final = 0.01  # relative distance of a loss that is at a level
@@ -50,8 +50,6 @@ def reason(run: Run) -> str | None:
     if unequal:
         return unequal
     table = run.table
-    if not len(table):
-        return NOTHING
     features = table["model.n_features"]
     if (features != table["data.set_size"]).any():
         return "needs one set of all features"

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from superpos.figures.points import NOTHING, Run, all_equal
+from superpos.figures.points import Run, all_equal
 from superpos.maths.types import Floats
 from superpos.store.rows import healthy
 
@@ -77,8 +77,6 @@ def reason(run: Run) -> str | None:
     unequal = all_equal(run, PLAIN)
     if unequal:
         return unequal
-    if healthy(run.table).empty:
-        return NOTHING
     widths = healthy(run.table)["model.n_hidden"].nunique()
     return (
         None

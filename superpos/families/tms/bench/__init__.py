@@ -9,7 +9,7 @@ from typing import Final
 from superpos.bench.cases import Bench, Standard
 from superpos.families.tms.bench.cases import SCALING, TABLES, Case
 from superpos.families.tms.bench.eager import EagerSide, compiled_side
-from superpos.families.tms.bench.jit_scan import JaxSide
+from superpos.families.tms.bench.jit_scan import jax_side
 
 EAGER: Final = "eager"
 COMPILED: Final = "torch.compile"
@@ -20,7 +20,7 @@ def bench() -> Bench:
     """The cases, and who trains them."""
     return Bench(
         cases=TABLES,
-        baselines={EAGER: EagerSide, COMPILED: compiled_side, JAX: JaxSide},
+        baselines={EAGER: EagerSide, COMPILED: compiled_side, JAX: jax_side},
         standard=Standard(EAGER, "the eager loop"),
         scaling=SCALING,
         baselines_of_scaling=_of_scaling,

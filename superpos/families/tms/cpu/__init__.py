@@ -42,13 +42,7 @@ class FusedCpuEngine:
 
     def first_use(self) -> str | None:
         """That kernels will be compiled, where they are not in the cache."""
-        if KERNELS.is_filled() or kernel.run.signatures:
-            return None
-        kept = KERNELS.folder()
-        return (
-            "compiling the training kernels, about 15 s "
-            f"({f'once: kept in {kept}' if kept else 'no cache folder'})"
-        )
+        return KERNELS.first_use(kernel.run, seconds=15)
 
     def unsupported(self, structure: Structure) -> str | None:
         """Why a structure cannot be trained here, or None."""

@@ -8,7 +8,7 @@ from superpos.bench.cases import Bench, Standard
 from superpos.bench.sides import EngineSide
 from superpos.families.transformer import FAMILY
 from superpos.families.transformer.bench.cases import TABLE
-from superpos.families.transformer.bench.jit_scan import JaxSide
+from superpos.families.transformer.bench.jit_scan import jax_side
 from superpos.families.transformer.bench.loop import LoopSide
 from superpos.families.transformer.structure import Task
 
@@ -23,7 +23,7 @@ def bench() -> Bench:
     """
     return Bench(
         cases={"cpu": TABLE},
-        baselines={LOOP: LoopSide, REFERENCE: _reference, JAX: JaxSide},
+        baselines={LOOP: LoopSide, REFERENCE: _reference, JAX: jax_side},
         together={},
         standard=Standard(LOOP, "the loop"),
     )

@@ -50,11 +50,7 @@ class FusedTransformerEngine:
 
     def first_use(self) -> str | None:
         """That kernels will be compiled, where they are not in the cache."""
-        if KERNELS.is_filled() or kernel.run.signatures:
-            return None
-        kept = KERNELS.folder()
-        where = f"once: kept in {kept}" if kept else "no cache folder"
-        return f"compiling the training kernels, about 30 s ({where})"
+        return KERNELS.first_use(kernel.run, seconds=30)
 
     def unsupported(self, structure: Structure) -> str | None:
         """Why a structure cannot be trained here, or None."""
