@@ -20,6 +20,7 @@ from superpos.families.tms import geometry
 from superpos.families.tms.figures import pca, sets
 from superpos.families.tms.geometry.shapes import polygon
 from superpos.figures import registry, style
+from superpos.figures.points import NOTHING
 
 HEXAGON = polygon(6)
 PAIRS = {"model.n_hidden": 2, "data.correlation": "correlated", "data.set_size": 2}
@@ -157,7 +158,7 @@ def test_what_has_no_sets_is_refused(base: dict[str, Any], reason: str) -> None:
 
 def test_a_run_without_finished_models_is_refused(settings: MemoryRun) -> None:
     settings.table["status"] = "diverged"
-    assert sets.applies(settings) == "needs 1 to 5 points in the sweep, found 0"
+    assert sets.applies(settings) == NOTHING
     assert pca.applies(settings) is not None
 
 
