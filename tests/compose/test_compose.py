@@ -12,11 +12,17 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 from tms import DEFAULTS
 
 import superpos.compose.compose as compose_module
 from superpos.compose.compose import Composed, compose, experiments
-from superpos.compose.experiments import description, experiment_files
+from superpos.compose.experiments import (
+    description,
+    experiment_files,
+    shipped_files,
+    shipped_folder,
+)
 from superpos.errors import ConfigError
 
 
@@ -356,15 +362,28 @@ def test_one_compose_for_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
         return hydra_compose(name, overrides)
 
     monkeypatch.setattr(compose_module, "hydra_compose", counted)
-    found = compose(["experiment=phase_change", "train.lr=0.001,0.01,0.1,1"])
-    assert found.sweep.n_models == 100_000
+    found = compose(["experiment=phase_change_3_2", "train.lr=0.001,0.01,0.1,1"])
+    assert found.sweep.n_models == 240_000
     assert calls == ["base"]
+
+
+@pytest.mark.parametrize("name", [None, *experiment_files()])
+def test_what_hydra_is_not_asked_is_what_it_would_say(name: str | None) -> None:
+    given = [f"experiment@_global_={name}"] if name else []
+    with initialize_config_dir(str(shipped_folder()), version_base="1.3"):
+        composed = hydra_compose("base", given)
+    found = compose_module.without_hydra(shipped_files(), name)
+    if found is None:  # it extends another
+        assert "\ndefaults:" in experiment_files()[str(name)].read_text()
+        return
+    assert OmegaConf.to_container(found) == OmegaConf.to_container(composed)
+    assert list(found) == list(composed)
 
 
 def test_the_callers_own_hydra_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("x: 1\n")
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
-        compose(["seed=1"])
+        compose(["experiment=phase_change_3_2", "seed=1"])
         assert hydra_compose("own").x == 1
     assert not GlobalHydra.instance().is_initialized()
 
