@@ -436,7 +436,7 @@ def every() -> list[Family]:
     return [find(name) for name in names()]
 
 
-def of_others(name: str, offered: Callable[[Family], Collection[str]]) -> str:
+def hint_of_others(name: str, offered: Callable[[Family], Collection[str]]) -> str:
     """For the error that a run has nothing of a name: the families that offer it, or no text."""
     having = [family.name for family in every() if name in offered(family)]
     return f"it is for runs of family={' and '.join(having)}; " if having else ""

@@ -40,9 +40,9 @@ def markdown(report: Report, standard: Standard | None) -> str:
         f"{speed}{_of(runs)}:",
         _table(cases, _about_engine(baselines, together, standard, report.peak_gflops)),
         f"Milliseconds a step of all models{_of(runs)}:",
-        _table(cases, {side: _of_side(side, lambda row: _spread(row.ms)) for side in sides}),
+        _table(cases, {side: _side_column(side, lambda row: _spread(row.ms)) for side in sides}),
         f"{losses}:",
-        _table(cases, {side: _of_side(side, _loss) for side in own}),
+        _table(cases, {side: _side_column(side, _loss) for side in own}),
         *_other_work(report.rows),
         *[f"Left out: {reason}." for reason in report.skipped.values()],
         machine(report),
@@ -69,14 +69,14 @@ def _about_engine(
                 standard.name, side
             )
     return columns | {
-        "ns a sample": _of_side(ENGINE, lambda row: _number(row.ns)),
-        "GFLOP/s": _of_side(ENGINE, lambda row: f"{row.gflops:,.0f}"),
-        "of peak": _of_side(ENGINE, lambda row: f"{row.gflops / peak:.0%}"),
-        "engine": _of_side(ENGINE, lambda row: str(row.engine)),
+        "ns a sample": _side_column(ENGINE, lambda row: _number(row.ns)),
+        "GFLOP/s": _side_column(ENGINE, lambda row: f"{row.gflops:,.0f}"),
+        "of peak": _side_column(ENGINE, lambda row: f"{row.gflops / peak:.0%}"),
+        "engine": _side_column(ENGINE, lambda row: str(row.engine)),
     }
 
 
-def _of_side(side: str, form: Callable[[Row], str]) -> _Column:
+def _side_column(side: str, form: Callable[[Row], str]) -> _Column:
     """Something about one side; empty where it did not run."""
     return lambda rows: form(rows[side]) if side in rows else ""
 

@@ -56,7 +56,7 @@ def list_(
             )
         )
     else:
-        tables.show(listing.of_experiments(found), listing.of_figures(drawn))
+        tables.show(listing.experiments_table(found), listing.figures_table(drawn))
     for fault in passed_over:
         say(f"superpos: passed over: {fault}")
 
@@ -124,7 +124,7 @@ def _list_runs(out: Path, json_: bool) -> None:
     elif not found:
         say(f"superpos: no runs in {out}: train one with `superpos train`")
     else:
-        tables.show(listing.of_runs(found))
+        tables.show(listing.runs_table(found))
         say(f"superpos: {listing.total(found)} in {out}")
     faults = [run.fault for run in found if run.fault and not json_]
     for fault in [*faults, *passed_over]:
@@ -159,7 +159,7 @@ def keys(
     if json_:
         typer.echo(json.dumps(found, indent=2))
     else:
-        tables.show(listing.of_keys(found))
+        tables.show(listing.keys_table(found))
 
 
 def _key(spec: KeySpec, swept: bool) -> dict[str, Any]:
@@ -191,4 +191,4 @@ def config(
     if json_:
         typer.echo(json.dumps(costs.config_facts(sweep, out), indent=2))
     else:
-        typer.echo(tables.fields(costs.of_config(sweep, out)))
+        typer.echo(tables.fields(costs.config_fields(sweep, out)))

@@ -14,7 +14,7 @@ import typer
 from superpos.cli import completion
 from superpos.config.wording import did_you_mean
 from superpos.errors import ConfigError
-from superpos.family import of_others
+from superpos.family import hint_of_others
 from superpos.paths import given
 from superpos.terminal.progress import say
 
@@ -125,7 +125,7 @@ def check_names(
         faults = [
             (
                 f"{where}: there is no {name!r}; "
-                f"{of_others(name, offered) or did_you_mean(name, known)}"
+                f"{hint_of_others(name, offered) or did_you_mean(name, known)}"
             )
             for name in wrong
         ]

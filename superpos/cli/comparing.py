@@ -34,7 +34,7 @@ def diff(first: _First, second: _Second, json_: Json = False) -> None:
     typer.echo(tables.fields(comparison.fields_of(found)))
     drawn = [
         table
-        for table in (comparison.of_settings(found), comparison.of_results(found))
+        for table in (comparison.settings_table(found), comparison.results_table(found))
         if table is not None
     ]
     if drawn:

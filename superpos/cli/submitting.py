@@ -105,7 +105,7 @@ def submit(
         from superpos.training.estimate import estimate
 
         cost = costs.shards(planned, estimate(sweep, say), available_threads())
-        typer.echo(json.dumps(cost, indent=2) if json_ else costs.of_shards(cost))
+        typer.echo(json.dumps(cost, indent=2) if json_ else costs.shards_line(cost))
     else:
         from superpos.cluster import slurm
         from superpos.training import runner
@@ -114,7 +114,7 @@ def submit(
         with submission.gone_if_refused(planned.job.run):
             folder = runner.prepare(sweep, out=out, command=["superpos", *sys.argv[1:]])
             outcome = submission.submit(planned, folder, tell=lambda line: say(f"superpos: {line}"))
-        for line in costs.of_outcome(outcome):
+        for line in costs.outcome_lines(outcome):
             say(line)
         common.print_path(folder.path)
 

@@ -70,7 +70,7 @@ def train(
         from superpos.training.estimate import estimate
 
         size = estimate(sweep, say)
-        typer.echo(json.dumps(vars(size), indent=2) if json_ else costs.of_estimate(size))
+        typer.echo(json.dumps(vars(size), indent=2) if json_ else costs.estimate_line(size))
     else:
         progress = reporter(quiet)
         folder = trained(sweep, out, part, fresh, progress, began=BEGAN)

@@ -38,7 +38,7 @@ def machine_bytes(root: Path = Path("/"), environment: Mapping[str, str] = os.en
 
     Infinite where nothing says how much there is. `root` is that of the file system.
     """
-    limits = [*_physical(), *_of_cgroups(root), *_of_job(environment)]
+    limits = [*_physical(), *_cgroup_limits(root), *_job_limits(environment)]
     return max(0.0, min(limits, default=math.inf) - PROGRAM_BYTES)
 
 
@@ -49,7 +49,7 @@ def _physical() -> Iterator[float]:
         yield float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _of_cgroups(root: Path) -> Iterator[float]:
+def _cgroup_limits(root: Path) -> Iterator[float]:
     """Limits of the control groups of this process, whose memory the kernel ends it for; Linux
     alone has such.
 
@@ -74,7 +74,7 @@ def _of_cgroups(root: Path) -> Iterator[float]:
                     yield from _numbers(_lines(root / mount.lstrip("/") / above / file))
 
 
-def _of_job(environment: Mapping[str, str]) -> Iterator[float]:
+def _job_limits(environment: Mapping[str, str]) -> Iterator[float]:
     """What SLURM gives to this job on this node; 0 is all that the node has.
 
     Of several numbers the largest counts: the others are left of the job that submitted this one.

@@ -36,7 +36,7 @@ class Grade(NamedTuple):
     still: Floats  # [M], outputs that do not move, whatever is done
 
 
-def of_causes(truth: Floats, found: Floats) -> Grade:
+def grade_causes(truth: Floats, found: Floats) -> Grade:
     """Grade of attributions [M, B, k, n] against the effects of single inputs."""
     real: NDArray[np.bool_] = np.abs(truth) > ZERO
     moves: NDArray[np.bool_] = np.asarray(real.any(axis=-1))
@@ -58,7 +58,7 @@ def _largest(values: Floats) -> NDArray[np.bool_]:
     return np.asarray((size >= size.max(axis=-1, keepdims=True) - ZERO) & (size > ZERO))
 
 
-def of_sets(truth: Sets, found: Floats) -> Grade:
+def grade_sets(truth: Sets, found: Floats) -> Grade:
     """R² of attributions [M, B, k, n] as predictions of f(x) − v(S) for all sets, over inputs and
     outputs together.
 
@@ -77,7 +77,7 @@ def of_sets(truth: Sets, found: Floats) -> Grade:
     return Grade(grade, unknown, unknown, _count(moves), _count(~moves))
 
 
-def of_model(truth: Floats, found: Floats) -> Grade:
+def grade_model(truth: Floats, found: Floats) -> Grade:
     """Mean rank correlation over outputs of importances [M, k, n] with what is true of each
     model.
     """

@@ -329,8 +329,8 @@ def _grade(
     answer: Floats | truth.Sets, found: Attributed, question: truth.Question
 ) -> grades.Grade:
     if isinstance(answer, truth.Sets):
-        return grades.of_sets(answer, found.values)
+        return grades.grade_sets(answer, found.values)
     if question in truth.ABOUT_INPUTS:
-        return grades.of_causes(answer, found.values)
+        return grades.grade_causes(answer, found.values)
     about_model = found.values if found.values.ndim == 3 else np.abs(found.values).mean(axis=1)
-    return grades.of_model(answer, about_model)
+    return grades.grade_model(answer, about_model)

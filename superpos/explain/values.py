@@ -256,13 +256,13 @@ def _table(
         def mean(models: slice, inputs: slice) -> Floats:
             part, chosen, others = model[models], values[models, inputs], rows[models]
             tables = (
-                _of_baseline(part, chosen, others[:, [row]]) for row in range(others.shape[1])
+                _baseline_values(part, chosen, others[:, [row]]) for row in range(others.shape[1])
             )
             return np.asarray(sum(tables, start=np.zeros(())) / others.shape[1])
 
         return mean
     fixed = baseline_of(model, values, baseline)
-    return lambda models, inputs: _of_baseline(
+    return lambda models, inputs: _baseline_values(
         model[models], values[models, inputs], fixed[models, inputs]
     )
 
@@ -296,7 +296,7 @@ def rows_of(model: Layers, background: ArrayLike) -> Floats:
     return rows
 
 
-def _of_baseline(model: Layers, x: Floats, others: Floats) -> Floats:
+def _baseline_values(model: Layers, x: Floats, others: Floats) -> Floats:
     """v [m, b, k, 2ⁿ] where the other features have the values `others` [m, b or 1, n]."""
     steps = x - others
     if model.is_affine:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from superpos.errors import SuperposError
-from superpos.family import Family, Figure, every, of_others
+from superpos.family import Family, Figure, every, hint_of_others
 from superpos.figures import library
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _figure(run: Run, name: str, own: Figures = _NONE) -> Figure:
     """A figure that can show the run."""
     figures = figures_of(run.require_family(), own)
     if name not in figures:
-        where = of_others(name, lambda family: family.shows.figures)
+        where = hint_of_others(name, lambda family: family.shows.figures)
         raise SuperposError(f"no figure {name!r}; {where}there are {', '.join(figures)}")
     reason = _reason(run, figures[name])
     if reason is not None:

@@ -40,7 +40,7 @@ def content(run: Run, suffix: str, models: Sequence[int] | None = None) -> bytes
     if table.empty:
         raise SuperposError(f"{run.path} has no finished models; train it first")
     if suffix != ".npz":
-        return _of_table(_for_people(run, table) if suffix in _FOR_PEOPLE else table, suffix)
+        return _table_bytes(_for_people(run, table) if suffix in _FOR_PEOPLE else table, suffix)
     flat = _flat(table)
     columns = {str(name): _plain(flat[name]) for name in flat.columns}
     tensors = _tensors(run, [int(model) for model in table["model"]])
@@ -56,7 +56,7 @@ def settings(run: Run, suffix: str) -> bytes:
     table = run.by_setting()
     if table.empty:
         raise SuperposError(f"{run.path} has no finished models; train it first")
-    return _of_table(table, suffix)
+    return _table_bytes(table, suffix)
 
 
 def _check(suffix: str, allowed: Sequence[str]) -> None:
@@ -66,7 +66,7 @@ def _check(suffix: str, allowed: Sequence[str]) -> None:
         )
 
 
-def _of_table(table: pd.DataFrame, suffix: str) -> bytes:
+def _table_bytes(table: pd.DataFrame, suffix: str) -> bytes:
     """A table as a file."""
     if suffix == ".parquet":
         return formats.pack_table(table)

@@ -27,8 +27,8 @@ from superpos.family import (
     Label,
     UnknownFamilyError,
     find,
+    hint_of_others,
     itself,
-    of_others,
 )
 from superpos.paths import given
 from superpos.store import formats, manifest, notes
@@ -161,7 +161,7 @@ class Run:
             raise AttributeError(fault, name=name, obj=self)
         if name not in self.family.views:
             views = ", ".join(self.family.views) or "nothing"
-            where = of_others(name, lambda family: family.views)
+            where = hint_of_others(name, lambda family: family.views)
             fault = (
                 f"a run of the family {self.family.name!r} has no {name!r}; {where}its family adds "
                 f"{views}"

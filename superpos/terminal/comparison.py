@@ -31,14 +31,14 @@ def fields_of(found: dict[str, Any]) -> list[tuple[str, str]]:
     return fields
 
 
-def of_settings(found: dict[str, Any]) -> Table | None:
+def settings_table(found: dict[str, Any]) -> Table | None:
     """Settings, and what trained the runs, where they differ."""
     both = found["settings"] | found["made"]
     rows = [[name, _words(values[0]), _words(values[1])] for name, values in both.items()]
     return Table([Column("differs"), Column("first"), Column("second")], rows) if rows else None
 
 
-def of_results(found: dict[str, Any]) -> Table | None:
+def results_table(found: dict[str, Any]) -> Table | None:
     """Results of models of equal settings, where they differ."""
     rows = [
         [name, f"{facts['models']:,}", _gap(facts["greatest"])]

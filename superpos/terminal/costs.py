@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from superpos.training.estimate import Estimate
 
 
-def of_estimate(estimate: Estimate) -> str:
+def estimate_line(estimate: Estimate) -> str:
     """What `train --dry-run` prints."""
     engines = "\n        ".join(estimate.engines)
     return (
@@ -27,7 +27,7 @@ def of_estimate(estimate: Estimate) -> str:
     )
 
 
-def of_outcome(outcome: Outcome) -> list[str]:
+def outcome_lines(outcome: Outcome) -> list[str]:
     """What `submit` says once SLURM has been asked, as lines."""
     if outcome.complete:
         return ["superpos: nothing to submit: the run is complete"]
@@ -74,7 +74,7 @@ def shards(planned: Submission, whole: Estimate, threads: int) -> dict[str, Any]
     return {"shards": found, "cores": cores, "core_hours": core_hours}
 
 
-def of_shards(cost: dict[str, Any]) -> str:
+def shards_line(cost: dict[str, Any]) -> str:
     """`shards` as lines."""
     lines = [
         f"shard {k:<5} {shard['chunks']:>5,} chunks  {shard['models']:>8,} models  "
@@ -110,7 +110,7 @@ def config_facts(sweep: Sweep, out: Path) -> dict[str, Any]:
     }
 
 
-def of_config(sweep: Sweep, out: Path) -> list[tuple[str, str]]:
+def config_fields(sweep: Sweep, out: Path) -> list[tuple[str, str]]:
     """What `config` prints, as fields: every key, the size of the sweep, the run folder."""
     swept = {key: _values(axis, key) for axis in sweep.axes for key in axis.keys}
     keys = [(key, swept.get(key) or plain(value)) for key, value in sweep.base.items()]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _NOTE_LETTERS = 40
 
 
-def of_experiments(found: Sequence[dict[str, Any]]) -> Table:
+def experiments_table(found: Sequence[dict[str, Any]]) -> Table:
     """Experiments by their place in the paper, which their descriptions begin with."""
     rows = []
     for item in found:
@@ -35,13 +35,13 @@ def of_experiments(found: Sequence[dict[str, Any]]) -> Table:
     return Table([*columns, Column("description")], rows, note=True, grouped=True)
 
 
-def of_figures(found: Sequence[dict[str, str]]) -> Table:
+def figures_table(found: Sequence[dict[str, str]]) -> Table:
     """Figures in the order of the registry."""
     rows = [[item["name"], item["description"]] for item in found]
     return Table([Column("figure"), Column("description")], rows, note=True)
 
 
-def of_keys(found: Sequence[dict[str, Any]]) -> Table:
+def keys_table(found: Sequence[dict[str, Any]]) -> Table:
     """Config keys in the order of the schema."""
     rows = [
         [item["key"], plain(item["default"]), f"{item['meaning']}: {item['allowed']}"]
@@ -52,7 +52,7 @@ def of_keys(found: Sequence[dict[str, Any]]) -> Table:
     )
 
 
-def of_runs(runs: Sequence[RunOnDisk]) -> Table:
+def runs_table(runs: Sequence[RunOnDisk]) -> Table:
     """Runs on disk with their paths, as other commands take them."""
     notes = [_newest_note(run) for run in runs]
     noted = any(notes)

@@ -93,21 +93,21 @@ def fields_of(found: dict[str, Any], label: Label | None) -> list[tuple[str, str
             else []
         ),
         ("chunks", _counted(found["chunks"], found["corrupt"])),
-        *_of_shared(found.get("shared", {})),
+        *_shared_fields(found.get("shared", {})),
         (
             "models",
             f"{models['finished']:,} of {models['total']:,} finished, {models['diverged']:,} "
             f"diverged{diverged}",
         ),
         ("digest", found["digest"]),
-        *_of_seconds(found["seconds"]),
+        *_time_fields(found["seconds"]),
         *findings_fields(found, label),
-        *_of_shards(found),
-        *_of_notes(found.get("notes", [])),
+        *_shard_fields(found),
+        *_note_fields(found.get("notes", [])),
     ]
 
 
-def _of_shared(states: dict[str, str]) -> list[tuple[str, str]]:
+def _shared_fields(states: dict[str, str]) -> list[tuple[str, str]]:
     """The files that all models share as a field."""
     counts = {state: list(states.values()).count(state) for state in ("done", "corrupt")}
     corrupt = [name for name, state in states.items() if state == "corrupt"]
@@ -120,7 +120,7 @@ def _counted(counts: dict[str, int], corrupt: list[Any]) -> str:
     return text + (f" (corrupt: {some(corrupt)})" if corrupt else "")
 
 
-def _of_seconds(seconds: dict[str, float]) -> list[tuple[str, str]]:
+def _time_fields(seconds: dict[str, float]) -> list[tuple[str, str]]:
     """Where the time went as a field: "19 s: 84% training, 9% starting, 4% writing, 3%
     evaluating".
     """
@@ -130,7 +130,7 @@ def _of_seconds(seconds: dict[str, float]) -> list[tuple[str, str]]:
     return [("time", f"{duration(total)}: {shares}")] if total else []
 
 
-def _of_shards(found: dict[str, Any]) -> list[tuple[str, str]]:
+def _shard_fields(found: dict[str, Any]) -> list[tuple[str, str]]:
     if "shards" not in found:
         return []
     fields = [
@@ -145,7 +145,7 @@ def _of_shards(found: dict[str, Any]) -> list[tuple[str, str]]:
     return fields
 
 
-def _of_notes(notes: list[dict[str, str]]) -> list[tuple[str, str]]:
+def _note_fields(notes: list[dict[str, str]]) -> list[tuple[str, str]]:
     """The newest notes as fields."""
     return [
         ("note", f"{moment(datetime.fromisoformat(note['time']))}: {note['text']}")

@@ -40,7 +40,7 @@ def described(function: object) -> dict[str, Any]:
         raise ConfigError(
             f"got {_shown(function)}; allowed: a function made with def, whose source names the run"
         )
-    return _Description(function.__module__).of_function(function)
+    return _Description(function.__module__).function(function)
 
 
 class _Description:
@@ -50,34 +50,34 @@ class _Description:
         self._module = module
         self._seen: dict[FunctionType, int] = {}  # a function that calls itself must come to an end
 
-    def of_function(self, function: FunctionType) -> dict[str, Any]:
+    def function(self, function: FunctionType) -> dict[str, Any]:
         if function in self._seen:
             return {"name": function.__name__, "seen": self._seen[function]}
         self._seen[function] = len(self._seen)
         uses = {
-            name: self._of_value(f"{function.__name__} uses {name}", value)
+            name: self._value(f"{function.__name__} uses {name}", value)
             for name, value in _uses(function)
         }
         return {"name": function.__name__, "source": _source(function), "uses": uses}
 
-    def _of_value(self, where: str, value: object) -> Any:
+    def _value(self, where: str, value: object) -> Any:
         if value is None or isinstance(value, bool | int | float | complex | str | np.generic):
             return repr(value)
         if isinstance(value, list | tuple):
-            return [self._of_value(where, item) for item in value]
+            return [self._value(where, item) for item in value]
         if isinstance(value, dict):
-            return {repr(key): self._of_value(where, item) for key, item in value.items()}
+            return {repr(key): self._value(where, item) for key, item in value.items()}
         if (isinstance(value, np.ndarray) and value.dtype != object) or _is_tensor(value):
-            return _of_array(value)
+            return _array_text(value)
         if isinstance(value, ModuleType):
             return f"module {value.__name__}"
-        return self._of_code(where, value)
+        return self._code(where, value)
 
-    def _of_code(self, where: str, value: object) -> Any:
+    def _code(self, where: str, value: object) -> Any:
         """A function of the same file by its source; another function or class by its name."""
         home = getattr(value, "__module__", None)
         if isinstance(value, FunctionType) and home == self._module:
-            return self.of_function(value)
+            return self.function(value)
         if callable(value) and hasattr(value, "__qualname__") and home != self._module:
             return f"{home}.{value.__qualname__}"
         raise ConfigError(f"{where}, {_shown(value)}; allowed: {_ALLOWED}")
@@ -148,7 +148,7 @@ def _is_tensor(value: object) -> bool:
     return "torch" in sys.modules and isinstance(value, sys.modules["torch"].Tensor)
 
 
-def _of_array(value: Any) -> str:
+def _array_text(value: Any) -> str:
     """Type, shape and checksum of an array or a tensor."""
     array = np.ascontiguousarray(value.detach().cpu().numpy() if _is_tensor(value) else value)
     return (

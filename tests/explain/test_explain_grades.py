@@ -24,7 +24,7 @@ BIAS = np.array([[0.1, 0.1]])
 def test_the_strongest_cause_by_hand() -> None:
     # Two outputs that move and one that does not; effects of three inputs.
     real = np.array([[[[3.0, -1.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]]])
-    right = grades.of_causes(real, real)
+    right = grades.grade_causes(real, real)
     assert (right.grade[0], right.missed[0], right.signs[0], right.graded[0], right.still[0]) == (
         1,
         0,
@@ -34,7 +34,7 @@ def test_the_strongest_cause_by_hand() -> None:
     )
     # The first is missed and its sign wrong, the second is one of two that are named alike.
     found = np.array([[[[-1.0, 2.0, 0.0], [0.0, 0.4, 0.4], [9.0, 9.0, 9.0]]]])
-    wrong = grades.of_causes(real, found)
+    wrong = grades.grade_causes(real, found)
     assert wrong.grade[0] == pytest.approx((0 + 1 / 2) / 2)
     assert wrong.missed[0] == pytest.approx(1 / 4)
     assert wrong.signs[0] == pytest.approx(1 / 4)
@@ -42,7 +42,7 @@ def test_the_strongest_cause_by_hand() -> None:
 
 def test_who_gives_nothing_names_nothing() -> None:
     real = np.array([[[[3.0, -1.0]]]])
-    nothing = grades.of_causes(real, np.zeros_like(real))
+    nothing = grades.grade_causes(real, np.zeros_like(real))
     assert (nothing.grade[0], nothing.missed[0], nothing.signs[0]) == (0, 1, 0)
 
 
@@ -50,11 +50,11 @@ def test_where_no_output_moves_there_is_no_grade() -> None:
     dead = np.full((1, 2), -5.0)
     x = np.array([[0.5, 0.5]])
     effects = truth.effects(DIGON, dead, x, "drop", density=0.1)
-    found = grades.of_causes(effects, explain.shapley(DIGON, dead, x))
+    found = grades.grade_causes(effects, explain.shapley(DIGON, dead, x))
     assert np.isnan(found.grade[0]) and (found.graded[0], found.still[0]) == (0, 2)
-    of_sets = grades.of_sets(truth.sets(DIGON, dead, x), explain.shapley(DIGON, dead, x))
+    of_sets = grades.grade_sets(truth.sets(DIGON, dead, x), explain.shapley(DIGON, dead, x))
     assert np.isnan(of_sets.grade[0]) and (of_sets.graded[0], of_sets.still[0]) == (0, 2)
-    of_model = grades.of_model(np.zeros((1, 2, 2)), np.ones((1, 2, 2)))
+    of_model = grades.grade_model(np.zeros((1, 2, 2)), np.ones((1, 2, 2)))
     assert np.isnan(of_model.grade[0]) and (of_model.graded[0], of_model.still[0]) == (0, 2)
 
 
@@ -71,7 +71,7 @@ def test_r_squared_is_that_of_all_sets_one_by_one(method: Any) -> None:
         error += ((whole[..., 0] - table[..., place] - predicted) ** 2).sum(axis=(1, 2))
         total += ((table[..., place] - table.mean(axis=-1)) ** 2).sum(axis=(1, 2))
         assert number < 32
-    grade = grades.of_sets(truth.sets(W, B, X), found).grade
+    grade = grades.grade_sets(truth.sets(W, B, X), found).grade
     assert grade == pytest.approx(1 - error / total, abs=1e-12)
 
 
@@ -87,7 +87,7 @@ def test_no_additive_explanation_beats_the_best_one_and_its_offset() -> None:
         explain.banzhaf,
     ):
         found: Any = method(W, B, X)
-        assert (grades.of_sets(sets, found).grade <= ceiling + 1e-12).all()
+        assert (grades.grade_sets(sets, found).grade <= ceiling + 1e-12).all()
 
 
 def test_every_method_is_right_of_linear_models_and_of_the_identity() -> None:
@@ -104,19 +104,19 @@ def test_every_method_is_right_of_linear_models_and_of_the_identity() -> None:
             explain.banzhaf,
         ):
             found: Any = method(weights, b, X, **options)
-            assert grades.of_causes(drop, found).grade == pytest.approx(np.ones(4))
-            assert grades.of_sets(sets, found).grade == pytest.approx(np.ones(4))
+            assert grades.grade_causes(drop, found).grade == pytest.approx(np.ones(4))
+            assert grades.grade_sets(sets, found).grade == pytest.approx(np.ones(4))
 
 
 def test_ranks_of_a_model_by_hand() -> None:
     true = np.array([[[0.0, 1.0, 2.0], [0.0, 0.0, 0.0]]])
-    assert grades.of_model(
+    assert grades.grade_model(
         true, np.array([[[0.1, 5.0, 9.0], [1.0, 2.0, 3.0]]])
     ).grade == pytest.approx([1])
-    assert grades.of_model(
+    assert grades.grade_model(
         true, np.array([[[9.0, 5.0, 0.1], [1.0, 2.0, 3.0]]])
     ).grade == pytest.approx([-1])
-    assert grades.of_model(true, np.ones((1, 2, 3))).grade == pytest.approx([0])
+    assert grades.grade_model(true, np.ones((1, 2, 3))).grade == pytest.approx([0])
 
 
 def test_effects_are_what_their_questions_say() -> None:

@@ -67,7 +67,7 @@ def test_grades_are_those_of_the_functions(run: Run) -> None:
 def explain_grades(W: Any, b: Any, x: Any) -> Any:
     from superpos.explain import grades
 
-    return grades.of_sets(truth.sets(W, b, x), explain.shapley(W, b, x)).grade
+    return grades.grade_sets(truth.sets(W, b, x), explain.shapley(W, b, x)).grade
 
 
 def test_what_is_there_is_read_and_a_damaged_part_made_again(

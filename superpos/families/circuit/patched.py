@@ -33,14 +33,14 @@ def patched(
     """
     structure, params = made_of(run, models)
     if structure.is_induction:
-        return of_induction(structure, params, corrupt or "query", metric, prompts)
+        return patched_induction(structure, params, corrupt or "query", metric, prompts)
     if corrupt is not None:
         words = f"{corrupt} with circuit.kind={structure.kind}"
         raise ConfigError(f"patch.corrupt: {words}, whose inputs are no prompts; leave it out")
-    return of_gates(structure, params, metric)
+    return patched_gates(structure, params, metric)
 
 
-def of_gates(structure: Structure, params: Tensors, metric: str) -> Patched:
+def patched_gates(structure: Structure, params: Tensors, metric: str) -> Patched:
     """Every ordered pair of inputs; the answer is "on", so that pairs from on to off lose it."""
     wires = structure.wires
     models = len(params["readout"])
@@ -55,7 +55,7 @@ def of_gates(structure: Structure, params: Tensors, metric: str) -> Patched:
     return Patched(pairs, donors, true)
 
 
-def of_induction(
+def patched_induction(
     structure: Structure,
     params: Tensors,
     corrupt: str,

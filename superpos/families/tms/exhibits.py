@@ -146,4 +146,6 @@ def shows_with(functions: Functions) -> Exhibits:
         name: replace(figure, barred=parameters if name in _OF_WEIGHTS else others)
         for name, figure in SHOWS.figures.items()
     }
-    return replace(SHOWS, figures=figures, explorer=explorer.of_own_functions(functions.has_params))
+    return replace(
+        SHOWS, figures=figures, explorer=explorer.own_functions_explorer(functions.has_params)
+    )

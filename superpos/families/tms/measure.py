@@ -18,10 +18,10 @@ _CELLS = 4e6  # of the models' products of features with features, at once: 32 M
 def measure(task: Task, state: State, pause: Callable[[], None]) -> dict[str, NDArray[Any]]:
     """Metrics of W by column, [M]; untied models have those of W1."""
     structure = task.structure
-    return of_encoder(structure, state.params["W" if structure.tied else "W1"], pause)
+    return encoder_columns(structure, state.params["W" if structure.tied else "W1"], pause)
 
 
-def of_encoder(
+def encoder_columns(
     structure: Structure, encoder: NDArray[np.float32], pause: Callable[[], None]
 ) -> dict[str, NDArray[Any]]:
     """Metrics by column, [M], of directions [M, F, H] that stand for the features."""

@@ -270,7 +270,7 @@ def _measure_encoder(
     name: str, task: Task, state: State, pause: Callable[[], None]
 ) -> Mapping[str, NDArray[Any]]:
     """The columns of toy models, of the parameter whose rows stand for the features."""
-    return columns.of_encoder(task.structure, state.params[name], pause)
+    return columns.encoder_columns(task.structure, state.params[name], pause)
 
 
 def _measure(

@@ -49,7 +49,7 @@ FAMILY = Family(
     measure=Late(f"{_HERE}.results:measure"),
     label=Label("circuit", "circuits"),
     views={
-        "circuits": Late(f"{_HERE}.views:of_model"),
+        "circuits": Late(f"{_HERE}.views:tables"),
         "read_circuits": Late(f"{_HERE}.views:read"),
     },
     exporters={"transformer_lens": Late(f"{_HERE}.export:transformer_lens")},

@@ -94,7 +94,7 @@ def _measured(task: Task, state: State, i: int, given: _Sample) -> dict[str, Any
     found |= _attention(structure, parts, given.whole)
     found |= {f"path_{into}": path_cost(one, params, given.whole, into, excess) for into in PATHS}
     found["circuit"] = circuit(structure, found)
-    found |= _of_weights(structure, weights, one, params, given.whole)
+    found |= _weight_columns(structure, weights, one, params, given.whole)
     return found | _triples(one, weights, given.whole, logits)
 
 
@@ -164,7 +164,7 @@ def circuit(structure: Structure, found: Mapping[str, Any]) -> str:
     return "shifted" if found["path_v"] >= SHIFTED else "mixed"
 
 
-def _of_weights(
+def _weight_columns(
     s: Structure,
     weights: metrics.Weights,
     task: Task,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def of_model(run: Run, model: int) -> Circuits:
+def tables(run: Run, model: int) -> Circuits:
     """The circuits of a model as tables of tokens: `direct` [V, V], `ov` and `qk` [L, H, V, V],
     read off the weights.
 

@@ -12,7 +12,7 @@ import torch
 import superpos
 from superpos.claims.find_measure import find as find_measure
 from superpos.families.transformer.analysis import tables
-from superpos.families.transformer.analysis.markov import of_shares, plateau
+from superpos.families.transformer.analysis.markov import plateau, share_loss
 from superpos.families.transformer.analysis.models import language, task
 from superpos.families.transformer.counts import SEQUENCES, asked
 from superpos.families.transformer.figures import circuit_map, formation
@@ -171,7 +171,7 @@ def test_markov_models_are_held_against_two_predictors(runs: dict[str, Run]) -> 
         scale: given.excess(torch.from_numpy(scale * shares)[None])
         for scale in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
     }
-    best = of_shares(one)
+    best = share_loss(one)
     assert at[0.0] > min(at.values()) >= best > 0.9 * min(at.values())
     excess = run.table["excess"].to_numpy()
     over = find_measure(FAMILY, "markov.over_shares")(run).values

@@ -39,10 +39,10 @@ def aligned(run: Run) -> tuple[Aligned, ...]:
     table = healthy(run.table)
     table = table[table["circuit.kind"] == "illusion"].drop_duplicates("circuit.distractors")
     rows = table.sort_values("circuit.distractors")
-    return tuple(_of_model(run, int(model)) for model in rows["model"])
+    return tuple(_aligned(run, int(model)) for model in rows["model"])
 
 
-def _of_model(run: Run, model: int) -> Aligned:
+def _aligned(run: Run, model: int) -> Aligned:
     structure, params = made_of(run, [model])
     wires = structure.wires
     x = torch.tensor([[[0.0], [1.0]]], dtype=torch.float64)

@@ -51,10 +51,10 @@ def gather(run: Run) -> Mapping[str, Shown]:
         if group.kind in INDUCTION and group.kind not in models and len(table) >= MIN_POINTS:
             chosen = table.sort_values("circuit.beta")["model"]
             models[group.kind] = tuple(int(model) for model in chosen)
-    return {kind: _of_kind(run, chosen) for kind, chosen in models.items()}
+    return {kind: _shown(run, chosen) for kind, chosen in models.items()}
 
 
-def _of_kind(run: Run, models: tuple[int, ...]) -> Shown:
+def _shown(run: Run, models: tuple[int, ...]) -> Shown:
     found = tokens_of(run, models)
     bars = {"effect": found.effect, **{name: found.scores[name] for name in METHODS}}
     mean = {}

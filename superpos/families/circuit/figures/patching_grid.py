@@ -62,12 +62,12 @@ def gather(run: Run) -> list[Grid]:
     for group in groups(run):
         first.setdefault(group.kind, group)
     if set(first) & set(GATES):
-        found += _of_gates(run)
-    found += [_of_prompts(run, group) for kind, group in first.items() if kind not in GATES]
+        found += _gate_grids(run)
+    found += [_prompt_grid(run, group) for kind, group in first.items() if kind not in GATES]
     return found
 
 
-def _of_gates(run: Run) -> list[Grid]:
+def _gate_grids(run: Run) -> list[Grid]:
     present = {group.kind for group in groups(run)}
     kinds: list[str] = [kind for kind in GATES if kind in present]
     recall, precision = (np.full((len(METHODS), len(kinds)), np.nan) for _ in range(2))
@@ -96,7 +96,7 @@ def _mean(parts: list[Floats]) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _of_prompts(run: Run, group: Group) -> Grid:
+def _prompt_grid(run: Run, group: Group) -> Grid:
     """Shares of the first model of a kind."""
     models = group.models[:1]
     asked = [Asked.each({"prompts": _PROMPTS, **question})[0] for question in _QUESTIONS]

@@ -60,14 +60,14 @@ def shrunk(run: Run, point: Point) -> Shrunk:
         penalty = point.number("sae.l0")
         theta = float(theory.jumprelu_threshold(penalty, point.number("sae.bandwidth")))
         exact_loss = n * theory.jumprelu_loss(active / n, penalty, theta)
-        of_latents = of_live(run, point.models, "theta")
+        of_latents = live_values(run, point.models, "theta")
         return Shrunk(of_latents / theta, l0 / (active * (1 - theta)), loss / exact_loss, gamma)
     exact, _ = exact_l1(point)
-    bias = of_live(run, point.models, "b_e") / exact.encoder_bias
+    bias = live_values(run, point.models, "b_e") / exact.encoder_bias
     return Shrunk(bias, l0 / (n * exact.l0), loss / (n * exact.loss), gamma / exact.gamma)
 
 
-def of_live(run: Run, models: NDArray[np.intp], name: str) -> Floats:
+def live_values(run: Run, models: NDArray[np.intp], name: str) -> Floats:
     """Mean of a tensor [K, m] over the latents that fire."""
     cells = np.asarray(run.tensor(name, models), np.float64)
     return metrics.mean_over(cells, rates(run, models) > 0)

@@ -40,13 +40,13 @@ def task(run: Run, models: NDArray[np.intp]) -> Task:
 
 
 @lru_cache(maxsize=8)
-def _of_one(run: store.Run, model: int) -> Task:
+def _task_of(run: store.Run, model: int) -> Task:
     return task(run, np.array([model]))
 
 
 def world(run: Run, model: int) -> World:
     """The world of a model, as the run's folder keeps it."""
-    made = _of_one(stored(run), model)
+    made = _task_of(stored(run), model)
     found: World = made.worlds[made.world[0]]
     return found
 

@@ -66,7 +66,7 @@ def applies(run: Run) -> str | None:
     return None
 
 
-def of_settings(run: Run) -> list[Bar]:
+def setting_bars(run: Run) -> list[Bar]:
     """A bar of the MMCS for each setting."""
     found = []
     for point in settings(run):
@@ -79,4 +79,4 @@ def of_settings(run: Run) -> list[Bar]:
 
 def draw(run: Run) -> Figure:
     """The MMCS of all settings."""
-    return diagram(of_settings(run), "MMCS")
+    return diagram(setting_bars(run), "MMCS")

@@ -18,7 +18,7 @@ from superpos.figures.points import Point, Run
 MIN_POINTS: Final = 3
 
 
-def of_correlation(run: Run, chosen: list[Point]) -> Figure:
+def correlation_figure(run: Run, chosen: list[Point]) -> Figure:
     """Cosines of feature 0 with the latents of the others against correlation, by k."""
     with style.context():
         figure = style.new_figure(style.HALF * 1.2, 2.4)
@@ -48,7 +48,7 @@ def _firsts(run: Run, point: Point) -> Any:
     return np.concatenate([first_cosines(run, m) for m in point.models.tolist()])
 
 
-def of_trees(run: Run, chosen: list[Point]) -> Figure:
+def trees_figure(run: Run, chosen: list[Point]) -> Figure:
     """Cosine of a single latent with the child against the exact one."""
     with style.context():
         figure = style.new_figure(style.HALF, style.HALF * 0.9)
@@ -108,5 +108,5 @@ def draw(run: Run) -> Figure:
     chosen = settings(run)
     correlated = _correlated(chosen)
     if len(correlated) >= MIN_POINTS:
-        return of_correlation(run, correlated)
-    return of_trees(run, _single(chosen))
+        return correlation_figure(run, correlated)
+    return trees_figure(run, _single(chosen))

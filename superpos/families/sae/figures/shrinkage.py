@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from superpos.families.sae import theory
-from superpos.families.sae.analysis.optima import of_live
+from superpos.families.sae.analysis.optima import live_values
 from superpos.families.sae.analysis.points import INDEPENDENT, settings, values
 from superpos.figures import style
 from superpos.figures.points import Point, Run, all_equal
@@ -56,7 +56,7 @@ def _l1(run: Run, panels: Any, own: list[Point], colour: str, words: str) -> Non
         axes.set_ylabel(label)
     for point in own:
         start = str(point.settings["sae.start"])
-        cells = [of_live(run, point.models, "b_e")]
+        cells = [live_values(run, point.models, "b_e")]
         cells += [values(run, point, name) for name in _COLUMNS]
         label = f"{words}, start: {start}"
         _dots(panels, point.number("sae.l1"), cells, _STARTS[start], colour, label)
@@ -80,7 +80,7 @@ def _jumprelu(run: Run, axes: Any, own: list[Point]) -> None:
         line = theory.jumprelu_threshold(penalty, width)
         axes.plot(penalty, line, color=colour, linewidth=0.9, label=f"ε = {width:g}")
         for point in (p for p in own if p.number("sae.bandwidth") == width):
-            found = of_live(run, point.models, "theta")
+            found = live_values(run, point.models, "theta")
             mark = _STARTS[str(point.settings["sae.start"])]
             place = np.full(len(found), point.number("sae.l0"))
             axes.plot(place, found, mark, color=colour, markersize=3, mew=0.7, mfc="none")

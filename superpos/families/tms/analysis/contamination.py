@@ -48,12 +48,14 @@ def contamination(run: Run, models: Collection[int] | None = None) -> Contaminat
             correlated = point.settings["data.correlation"] == "correlated"
             set_size = int(point.settings["data.set_size"]) if correlated else 1
             W = run.tensor("W" if point.settings["model.tied"] else "W1", chosen).astype(np.float64)
-            found.append(_of_models(chosen, W, point.density, set_size))
+            found.append(_contamination_of(chosen, W, point.density, set_size))
     empty = Contamination(np.zeros(0, dtype=np.intp), np.zeros(0), np.zeros(0))
     return Contamination(*(np.concatenate(values) for values in zip(empty, *found, strict=True)))
 
 
-def _of_models(models: NDArray[np.intp], W: Floats, density: float, set_size: int) -> Contamination:
+def _contamination_of(
+    models: NDArray[np.intp], W: Floats, density: float, set_size: int
+) -> Contamination:
     """Models [M] of one setting, with weights [M, n, m]."""
     unit = dimensionality.directions(W)
     p = np.full((1, W.shape[1]), density)

@@ -38,13 +38,13 @@ def data_points(run: Run, model: int) -> Floats:
     return np.asarray(inputs.batch(task, 0)[0].numpy(), dtype=np.float64)
 
 
-def of_points(run: Run, model: int) -> Floats:
+def point_dimensionality(run: Run, model: int) -> Floats:
     """Dimensionality [T] of the data points of a model."""
     W = run.weights(model)["W"].astype(np.float64)
     return metrics.datapoint_dimensionality(W, data_points(run, model))
 
 
-def of_features(run: Run, model: int) -> Floats:
+def feature_dimensionality(run: Run, model: int) -> Floats:
     """Dimensionality [F] of the features of a model, the greatest first."""
     return np.sort(metrics.dimensionality(run.weights(model)["W"].astype(np.float64)))[::-1]
 

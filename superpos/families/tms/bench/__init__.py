@@ -23,10 +23,10 @@ def bench() -> Bench:
         baselines={EAGER: EagerSide, COMPILED: compiled_side, JAX: jax_side},
         standard=Standard(EAGER, "the eager loop"),
         scaling=SCALING,
-        baselines_of_scaling=_of_scaling,
+        baselines_of_scaling=_scaling_sides,
     )
 
 
-def _of_scaling(case: Case) -> tuple[str, ...]:
+def _scaling_sides(case: Case) -> tuple[str, ...]:
     """Without what compiles for half a minute; a baseline knows one sampler."""
     return (EAGER, JAX) if case.sampler == "dense" else ()

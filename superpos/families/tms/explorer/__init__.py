@@ -15,7 +15,7 @@ EXPLORER: Final = Explorer(
 )
 
 
-def of_own_functions(has_params: bool) -> Explorer:
+def own_functions_explorer(has_params: bool) -> Explorer:
     """The explorer of models that a user's functions make: theory knows nothing of them.
 
     Where the parameters are the user's, too, W may mean anything: it has no features to show.

@@ -80,7 +80,10 @@ def draw(run: Run) -> Figure:
     sizes = table[double_descent.N_POINTS].to_numpy(np.float64)
     norms = np.array([double_descent.norm(run, model) for model in models])
     dimensions = [
-        (double_descent.of_points(run, model), double_descent.of_features(run, model))
+        (
+            double_descent.point_dimensionality(run, model),
+            double_descent.feature_dimensionality(run, model),
+        )
         for model in models
     ]
     return double_descent_figure(sizes, table["loss"].to_numpy(np.float64), norms, dimensions)

@@ -27,14 +27,17 @@ def point_share(run: Run, where: Where = None) -> Measured:
     shares = rows["model.n_hidden"].to_numpy(np.float64) / rows[double_descent.N_POINTS].to_numpy(
         np.float64
     )
-    medians = [np.median(double_descent.of_points(run, int(model))) for model in rows["model"]]
+    medians = [
+        np.median(double_descent.point_dimensionality(run, int(model))) for model in rows["model"]
+    ]
     return Measured(np.array(medians) / shares, 1.0)
 
 
 def five_features(run: Run, where: Where = None) -> Measured:
     """Mean dimensionality of the five features of each model that have the greatest."""
     features = [
-        double_descent.of_features(run, int(model)) for model in select.where(run, where)["model"]
+        double_descent.feature_dimensionality(run, int(model))
+        for model in select.where(run, where)["model"]
     ]
     return Measured(np.array([each[: double_descent.FIVE].mean() for each in features]))
 
@@ -42,7 +45,8 @@ def five_features(run: Run, where: Where = None) -> Measured:
 def sixth_over_five(run: Run, where: Where = None) -> Measured:
     """Dimensionality of each model's sixth feature over the mean of the first five."""
     features = [
-        double_descent.of_features(run, int(model)) for model in select.where(run, where)["model"]
+        double_descent.feature_dimensionality(run, int(model))
+        for model in select.where(run, where)["model"]
     ]
     found = [each[double_descent.FIVE] / each[: double_descent.FIVE].mean() for each in features]
     return Measured(np.array(found))

@@ -62,7 +62,7 @@ def with_bias(run: Run, method: str, bias: float, where: Where = None) -> Measur
         changed = np.full_like(b, bias)
         drop = truth.effects(W, changed, x, "drop", density=known.density, **known.activations)
         values = getattr(explain, method)(W, changed, x, **known.activations)
-        found.append(grades.of_causes(drop, values).grade)
+        found.append(grades.grade_causes(drop, values).grade)
     return Measured(np.concatenate(found))
 
 

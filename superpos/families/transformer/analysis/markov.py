@@ -25,7 +25,7 @@ def plateau(task: Task) -> float:
     return _excess(given, np.log(unigram(task.structure, given.tokens)))
 
 
-def of_shares(task: Task) -> float:
+def share_loss(task: Task) -> float:
     """The least excess, on the same sequences, of logits β times the shares of what has followed
     the state now: what a perfect induction head writes, at its best scale β.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from superpos.families.transformer.analysis.markov import of_shares, plateau
+from superpos.families.transformer.analysis.markov import plateau, share_loss
 from superpos.families.transformer.analysis.models import task
 from superpos.families.transformer.figures import formation
 from superpos.figures import style
@@ -37,7 +37,7 @@ def draw(run: Run) -> Figure:
         axes = figure.axes[0]
         axes.axhline(plateau(one), color=style.INK, linestyle=":", label="states counted alone")
         axes.axhline(
-            of_shares(one), color=style.INK, linestyle="--", label="shares of what followed"
+            share_loss(one), color=style.INK, linestyle="--", label="shares of what followed"
         )
         axes.set_ylabel("excess over Bayes, nats")
         axes.legend()

@@ -9,7 +9,7 @@ import numpy as np
 
 from superpos.claims import select
 from superpos.claims.measured import Measured
-from superpos.families.transformer.analysis.markov import of_shares, plateau
+from superpos.families.transformer.analysis.markov import plateau, share_loss
 from superpos.families.transformer.analysis.models import task
 from superpos.families.transformer.structure import Task
 from superpos.maths.types import Floats
@@ -28,7 +28,7 @@ def over_shares(run: Run, where: Where = None) -> Measured:
     """Excess of each model over that of the shares of what has followed, at their best scale, on
     the same sequences.
     """
-    excess, expected = _beside(run, where, of_shares)
+    excess, expected = _beside(run, where, share_loss)
     return Measured(excess / expected)
 
 
