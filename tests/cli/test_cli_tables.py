@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import ROOT, SUPPORT
 from terminals import OnTerminal
 from typer.testing import CliRunner, Result
 
@@ -16,7 +17,6 @@ import superpos
 from superpos.cli import app
 from superpos.terminal.tables import Column, Table, fields, plain
 
-ROOT = Path(superpos.__file__).parents[1]
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*(3[0-7]|9[0-7])[0-9;]*m")
 NOTE = "one two three four five six seven eight nine ten eleven twelve"
@@ -46,7 +46,7 @@ def on_terminal(code: str, columns: int, cwd: Path | None = None, **changes: str
     """What Python shows on a terminal, with escape codes."""
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+        "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}:{SUPPORT}",
         "TERM": "xterm",
         **changes,
     }
