@@ -104,10 +104,15 @@ def no_compiler() -> str | None:
     """Why compiled kernels cannot run in this process, whatever they train; None where they can."""
     if not compiles():
         return "the fused CPU engine needs numba's compiler, which NUMBA_DISABLE_JIT switches off"
-    features = binding.get_host_cpu_features()
-    if "avx2" in features and not features["fma"]:
+    if not _has_fused_multiply_add():
         return "the fused CPU engine needs a processor with fused multiply-add"
     return None
+
+
+@cache
+def _has_fused_multiply_add() -> bool:
+    features = binding.get_host_cpu_features()
+    return "avx2" not in features or bool(features["fma"])
 
 
 class _KeptOverloads:

@@ -24,8 +24,8 @@ FAMILY = Family(
     # trains
     work=work,
     init=Late(f"{_HERE}.model:initial_params"),
-    batch=Late(f"{_HERE}.data.inputs:batch"),
-    sample=Late(f"{_HERE}.data.inputs:evaluation"),
+    batch=Late(f"{_HERE}.drawn:batch"),
+    sample=Late(f"{_HERE}.drawn:sample"),
     forward=Late(f"{_HERE}.model:forward"),
     directions=Late(f"{_HERE}.model:directions"),
     one_layer=Late(f"{_HERE}.one_layer:one_layer"),

@@ -62,7 +62,7 @@ def with_functions(own: Own) -> Family:
     As read from a run folder, functions are their text alone: such models can be looked at, but not
     trained.
     """
-    changes: dict[str, Any] = {"batch": _drawn_batch, "sample": _drawn_sample}
+    changes: dict[str, Any] = {}
     if own.has_params:
         changes |= {"measure": Family.measure, "some_columns": Family.some_columns}
     if own.has_params and own.encoder:
@@ -209,39 +209,14 @@ def _batch(own: Own, task: Task, step: int, device: str) -> Inputs:
     samples = range(task.structure.samples_per_step)
     return _inputs(
         own,
-        _drawn_batch(task, step, device),
+        FAMILY.batch(task, step, device),
         own_draws(own, task, Purpose.OWN_TRAIN, step, samples, device),
     )
 
 
 def _sample(own: Own, task: Task, samples: range, device: str) -> Inputs:
     drawn = own_draws(own, task, Purpose.OWN_EVALUATE, 0, samples, device)
-    return _inputs(own, _drawn_sample(task, samples, device), drawn)
-
-
-def _drawn_batch(task: Task, step: int, device: str) -> torch.Tensor:
-    # with torch, which a run that is only looked at does without
-    from superpos.families.tms.data import inputs
-
-    return inputs.batch(task, step, device, _densely(device))
-
-
-def _drawn_sample(task: Task, samples: range, device: str) -> torch.Tensor:
-    from superpos.families.tms.data import inputs
-
-    return inputs.evaluation(task, samples, device, _densely(device))
-
-
-def _densely(device: str) -> Any:
-    """The compiled sampler where there is one; None where not."""
-    # with numba, which a run that is only looked at does without
-    from superpos.engines.compiled.cache import compiles
-
-    if device != "cpu" or not compiles():
-        return None
-    from superpos.families.tms.cpu import inputs
-
-    return inputs.dense
+    return _inputs(own, FAMILY.sample(task, samples, device), drawn)
 
 
 def _inputs(own: Own, x: torch.Tensor, drawn: Params) -> Inputs:

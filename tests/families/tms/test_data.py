@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from tasks import make_task
 
+from superpos.families.tms import drawn
 from superpos.families.tms.data import circle, feature_values, inputs
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Structure
@@ -203,6 +204,17 @@ def test_a_point_without_active_features_stays_zero() -> None:
     assert np.allclose(
         inputs.unit_length(torch.tensor([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0, 0]]
     )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"correlation": "circle", "set_size": 4}, {"n_points": 50}, {"sampler": "sparse"}],
+)
+def test_the_fast_way_to_inputs_gives_the_same_bits(options: dict[str, Any]) -> None:
+    task = make_task(4, 2, models=3, density=0.02, batch_size=200, **options)
+    assert torch.equal(drawn.batch(task, 7, "cpu"), inputs.batch(task, 7))
+    samples = range(5, 300)
+    assert torch.equal(drawn.sample(task, samples, "cpu"), inputs.evaluation(task, samples))
 
 
 def test_batches_are_fresh() -> None:
