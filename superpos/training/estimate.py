@@ -91,19 +91,28 @@ def _some(family: Family, chunk: Chunk) -> NDArray[np.intp]:
 
 
 def _seconds_per_model(family: Family, task: Task, choice: Choice) -> float:
-    """Time to train one model to the end, measured on a few steps of several."""
+    """Time to train one model to the end, measured on a few steps of several.
+
+    Of stretches of growing length the fastest counts: what else runs on the machine, or the first
+    touch of memory, makes some of them slow, and nothing makes one fast.
+    """
     steps: int = task.structure.steps
     if not steps:
         return 0.0
     state = initial_state(family, task)
     choice.engine.advance(task, state, min(1, steps))  # compiles
-    rate, length = 0.0, 1
-    while rate * length < STRETCH_SECONDS / 2 and state.step < steps:
-        before, began = state.step, time.perf_counter()
+    fastest = np.inf
+    length = 1
+    spent = 0.0
+    while spent < STRETCH_SECONDS and state.step < steps:
+        before = state.step
+        began = time.perf_counter()
         choice.engine.advance(task, state, min(before + length, steps))
-        rate = (time.perf_counter() - began) / (state.step - before)
+        taken = time.perf_counter() - began
+        fastest = min(fastest, taken / (state.step - before))
+        spent += taken
         length *= 4
-    return rate * steps / len(task)
+    return float(fastest * steps / len(task)) if np.isfinite(fastest) else 0.0
 
 
 def _flops(family: Family, structure: Structure) -> float:
