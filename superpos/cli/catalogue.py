@@ -166,7 +166,7 @@ def _key(spec: KeySpec, swept: bool) -> dict[str, Any]:
     """What there is to say of a key; `swept`: whether it may be."""
     facts = {
         name: getattr(spec, name)
-        for name in ("key", "kind", "default", "unit", "choices", "low", "high", "below")
+        for name in ("key", "kind", "default", "unit", "choices", "low", "high", "above", "below")
     }
     return {
         **facts,

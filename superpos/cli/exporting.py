@@ -57,7 +57,7 @@ def export(
     """
     if by_setting and models != "all":
         raise ConfigError("--by-setting: is about all models; leave out --models")
-    from superpos.store.export import SUFFIXES
+    from superpos.store.suffixes import SUFFIXES
     from superpos.store.trackers import TRACKERS
 
     if format_ in TRACKERS:
@@ -95,7 +95,7 @@ def _export_tracked(run: Path | None, format_: str, models: str, to: Path | None
 
 
 def _export_model(run: Path | None, format_: str, model: int | None, to: Path | None) -> None:
-    from superpos.store.export import SUFFIXES
+    from superpos.store.suffixes import SUFFIXES
     from superpos.store.trackers import TRACKERS
 
     loaded = common.load(run)
@@ -116,12 +116,13 @@ def _export_table(
     """One row per model, or without `models` one per setting."""
     from superpos.store import check_target, write_file
     from superpos.store import export as exporting
+    from superpos.store import suffixes as named
 
-    allowed = exporting.OF_TABLES if models is None else exporting.SUFFIXES
+    allowed = named.OF_TABLES if models is None else named.SUFFIXES
     suffixes = ", ".join(allowed)
     if to is None:
         raise ConfigError(f"--to: is missing; allowed: a file name that ends in {suffixes}")
-    suffix = exporting.suffix_of(to) if format_ is None else f".{format_}"
+    suffix = named.suffix_of(to) if format_ is None else f".{format_}"
     if format_ is not None and suffix not in allowed:
         raise ConfigError(
             f"--as: got {format_}; allowed: {', '.join(name[1:] for name in allowed)}"

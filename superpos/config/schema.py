@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from typing import Any, Literal
 
-from superpos.config.wording import plain, show, unknown
+from superpos.config.wording import nearest, plain, show, unknown
 from superpos.family import DEFAULT, Family, every
 
 Kind = Literal["int", "number", "numbers", "list", "bool", "choice", "name", "run", "value"]
@@ -44,6 +44,7 @@ def key(
     *,
     low: float | None = None,
     high: float | None = None,
+    above: float | None = None,
     below: float | None = None,
     null: str = "",
     choices: tuple[str, ...] = (),
@@ -58,7 +59,7 @@ def key(
 ) -> Any:
     """A field of a group of keys, with its checks: low <= value <= high, value < below; every value
     in between must be one that some model may have. With both `high` and `below`, `below` is the
-    bound in words and `high` the last value.
+    bound in words and `high` the last value; so is `above` beside `low`, the first value.
 
     `null` says what null means, and forbids it where it is empty; `length` says how long a list is.
     A key of the kind "value" takes what `parse` makes of it: numbers, texts and tuples of these, in
@@ -67,7 +68,7 @@ def key(
     large a model is. Models of one chunk may differ in keys that are `per_model`. A key that is
     `later` was added after the first release of its family: it is a column of a run's table only
     where the plan sets or sweeps it, so that older runs keep their digests. `also` are what papers
-    and their code call it, for suggestions.
+    and their code call it, alone or after the name of its group, for suggestions.
     """
     metadata = {
         "kind": kind,
@@ -81,6 +82,7 @@ def key(
         "size": size,
         "low": low,
         "high": high,
+        "above": above,
         "below": below,
         "per_model": per_model,
         "later": later,
@@ -194,6 +196,7 @@ class KeySpec:
     size: bool
     low: float | None
     high: float | None
+    above: float | None
     below: float | None
     per_model: bool
     later: bool
@@ -213,14 +216,16 @@ class KeySpec:
             or " or ".join(self.choices)
             or _KIND_WORDS[self.kind].format(length=self.length)
         )
-        if self.low is not None and self.high is not None and self.below is None:
+        lowest = ("at least", self.low) if self.above is None else ("above", self.above)
+        is_open = self.above is not None or self.below is not None
+        if self.low is not None and self.high is not None and not is_open:
             words += f", {_plain(self.low)} to {_plain(self.high)}"
         else:
-            bounds = [("at least", self.low), ("below", self.below)]
+            bounds = [lowest, ("below", self.below)]
             given = [
                 " and ".join(f"{word} {bound:.12g}" for word, bound in bounds if bound is not None)
             ]
-            given += [] if self.high is None else [f"at most {self.high:.12g}"]
+            given += [] if self.high is None else [f"at most {_plain(self.high)}"]
             words += "".join(f", {bound}" for bound in given if bound)
         return words + (f"; or null ({self.null})" if self.null else "")
 
@@ -243,8 +248,11 @@ class KeySpec:
 def _plain(bound: float) -> str:
     if bound == MAX_SEED:
         return "2^64 - 1"
-    digits, power = math.frexp(bound)
-    return f"2^{power - 1}" if digits == 0.5 and abs(power) > 30 else f"{bound:.12g}"
+    for distance, before in ((bound, ""), (1 - bound, "1 - ")):
+        digits, power = math.frexp(distance)
+        if digits == 0.5 and abs(power) > 30:
+            return f"{before}2^{power - 1}"
+    return f"{bound:.12g}"
 
 
 @dataclass(frozen=True)
@@ -313,16 +321,25 @@ def unknown_key(schema: Schema, name: str, candidates: Iterable[str]) -> str:
     group = name.partition(".")[0]
     if name in schema.absent:
         return f"{name}: not modelled; {schema.absent[name]}"
-    for spec in schema.keys.values():
-        if name in spec.also:
-            return f"{name}: unknown key; did you mean {spec.key}?"
+    called = {also: spec.key for spec in schema.keys.values() for also in _also(spec)}
+    if name in called:
+        return f"{name}: unknown key; did you mean {called[name]}?"
     for other in every():
         keys = schema_of(other).keys
         if name in keys and name not in schema.keys:
             return f"{name}: a key of another kind of models; it needs family={other.name}"
         if f"{group}." in name and group not in schema.groups and group in schema_of(other).groups:
             return f"{unknown(name, keys)} {group}.* needs family={other.name}"
-    return unknown(name, candidates)
+    guess = nearest(name, [*candidates, *(also for also in called if "." in also)])
+    return f"{name}: unknown key" + (f"; did you mean {called.get(guess, guess)}?" if guess else "")
+
+
+def _also(spec: KeySpec) -> Iterator[str]:
+    """What else a key is called: alone, and after the name of its group."""
+    group = spec.key.rpartition(".")[0]
+    for name in spec.also:
+        yield name
+        yield f"{group}.{name}"
 
 
 def schema_of(family: Family) -> Schema:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
-from superpos.errors import SuperposError
 from superpos.figures import registry
 from superpos.store import Run
 
@@ -12,14 +11,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot(run: Run, name: str | None = None) -> Figure:
+@overload
+def plot(run: Run, name: None = None) -> list[str]: ...
+@overload
+def plot(run: Run, name: str) -> Figure: ...
+def plot(run: Run, name: str | None = None) -> Figure | list[str]:
     """One figure of the run as a matplotlib figure, which a notebook shows; `savefig` writes it.
 
-    Raises `SuperposError` without a name, and for a figure that the run cannot show: it says which
-    ones it can.
+    Without a name it is the names of the figures that this run can show. Raises `SuperposError`
+    for a figure that it cannot show.
     """
-    if name is None:
-        names = registry.available(run)
-        shown = ", ".join(map(repr, names)) if names else "none yet"
-        raise SuperposError(f"run.plot takes the name of a figure; this run can show {shown}")
-    return registry.draw(run, name)
+    return registry.available(run) if name is None else registry.draw(run, name)

@@ -18,7 +18,7 @@ from superpos.store import Run, check_target, explained, write_file
 
 BUDGET: Final = 20_000_000
 """Bytes of a page."""
-_SHARED: Final = ("arrays.js", "drawing.js")
+_SHARED: Final = ("elements.js", "arrays.js", "drawing.js")
 """Scripts that know no run."""
 _FLAT_LIBRARY: Final = f"{__package__}:library/plotly-cartesian.min.js"
 """Plotly without maps, three dimensions and parallel axes, as Plotly publishes it: a third of the
@@ -167,7 +167,7 @@ def _all_scripts(added: Sequence[_Scripts]) -> str:
         *map(_page, _BEFORE),
         *("const FAMILIES = [", *families, "];", "FAMILIES[RUN.scripts]();"),
         *map(_page, _AFTER),
-        "return { open, goTo, inWords, leave, print };",
+        "return { open: openRun, goTo, inWords, leave, print: drawForPaper };",
         "}",
     ]
     return "\n".join([*map(_page, _SHARED), *view, _page("runs.js")])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,14 +17,13 @@ import pandas as pd
 from superpos.errors import SuperposError
 from superpos.store import formats, text_tables
 from superpos.store.rows import best, healthy
+from superpos.store.suffixes import OF_TABLES, SUFFIXES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from superpos.store.run import Run
 
-OF_TABLES: Final = (".csv", ".parquet", ".md", ".tex")
-SUFFIXES: Final = (*OF_TABLES, ".npz")
 _FOR_PEOPLE: Final = {".md": text_tables.markdown, ".tex": text_tables.latex}
 
 
@@ -170,8 +168,3 @@ def _npz(arrays: dict[str, NDArray[Any]]) -> bytes:
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # names are keywords to numpy's types
     return file.getvalue()
-
-
-def suffix_of(path: Path) -> str:
-    """The suffix by which the format is chosen."""
-    return path.suffix.lower()

@@ -40,6 +40,7 @@ from superpos.store.formats import Array
 from superpos.store.later_keys import with_later_keys
 from superpos.store.notes import Note
 from superpos.store.plans import plan_fault
+from superpos.store.suffixes import check_folder
 from superpos.user.functions import Own, with_recorded_functions
 
 _log = logging.getLogger(__name__)
@@ -203,7 +204,8 @@ class Run:
         path.
 
         `format` is one of the family's formats. Raises `SuperposError` where it is none of them or
-        the file cannot be written, and as `weights`.
+        the file cannot be written, `ConfigError` where a folder is to be called like a table, and
+        as `weights`.
         """
         family = self.require_family()
         if format not in family.exporters:
@@ -213,6 +215,7 @@ class Run:
         path = given(to)
         if isinstance(made, bytes):
             return write_file(path, made)
+        check_folder(path, format)
         for name, data in made.items():
             write_file(path / name, data)
         return path

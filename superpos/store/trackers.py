@@ -19,6 +19,7 @@ import numpy as np
 
 from superpos.errors import SuperposError
 from superpos.store.files import beside_folder, explained
+from superpos.store.suffixes import check_folder
 
 if TYPE_CHECKING:
     from superpos.store.run import Run
@@ -57,9 +58,11 @@ class _Model:
 def export(run: Run, tool: str, models: Sequence[int], to: Path) -> Path:
     """Write models as runs of one of `TRACKERS` into the new folder `to`; returns it.
 
-    Raises `SuperposError` where the tool is not installed, for no models and for more than it can
-    show, where `to` is there already and where it cannot be written; then nothing is left behind.
+    Raises `ConfigError` for a name that ends like a table's; `SuperposError` where the tool is not
+    installed, for no models and for more than it can show, where `to` is there already and where it
+    cannot be written; then nothing is left behind.
     """
+    check_folder(to, tool)
     most = TRACKERS[tool].most
     if not models:
         raise SuperposError(f"{run.path} has no such finished models; train it first")

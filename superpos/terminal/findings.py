@@ -37,6 +37,8 @@ def findings(run: Run) -> dict[str, Any]:
     """What the finished models found, ready for JSON.
 
     "best": number, loss and setting (the swept keys) of the model of lowest loss, or None;
+    "settings": how many have a result, "best_losses": the lowest and the highest loss of the best
+    model of a setting, or None;
     "diverged": numbers of the models that diverged; and, where the family counts by a label, under
     its plural, such as "geometries": {name: how many models}, the most frequent first.
     """
@@ -45,9 +47,17 @@ def findings(run: Run) -> dict[str, Any]:
     diverged = [] if table.empty else table.loc[table["status"] == "diverged", "model"].tolist()
     return {
         "best": None if good.empty else _best(good, run.swept),
+        **_best_losses(good, run.swept),
         **({run.label.plural: _counts(good, run.label.column)} if run.label else {}),
         "diverged": diverged,
     }
+
+
+def _best_losses(good: pd.DataFrame, swept: list[str]) -> dict[str, Any]:
+    if good.empty:
+        return {"settings": 0, "best_losses": None}
+    losses = best(good, [key for key in swept if key != "seed"])["loss"].astype(float)
+    return {"settings": len(losses), "best_losses": [losses.min(), losses.max()]}
 
 
 def _counts(good: pd.DataFrame, column: str) -> dict[str, int]:
@@ -71,9 +81,16 @@ def _value(value: Any) -> Any:
 
 
 def findings_fields(found: dict[str, Any], label: Label | None) -> list[tuple[str, str]]:
-    """Lowest loss and labels as fields."""
+    """Losses and labels as fields.
+
+    Losses of several settings are not ranked: other data and other penalties make another loss.
+    """
     fields = []
-    if best := found["best"]:
+    if found["settings"] > 1:
+        lowest, highest = map(number, found["best_losses"])
+        of = f"the best of each of {found['settings']:,} settings"
+        fields.append(("loss", f"{lowest} to {highest}: {of}"))
+    elif best := found["best"]:
         words = [f"{number(best['loss'])} at best: model {best['model']:,}"]
         words += [f"{key}={plain(value)}" for key, value in best["setting"].items()]
         fields.append(("loss", ", ".join(words)))

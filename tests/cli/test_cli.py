@@ -335,7 +335,7 @@ def test_status_of_a_finished_run(tmp_path: Path) -> None:
         "chunks  2 done, 0 missing, 0 corrupt",
         "models  6 of 6 finished, 2 diverged (models 0, 3)",
         f"digest  {folder.digest()}",
-        "loss    0 at best: model 1, model.n_hidden=1, seed=1",
+        "loss    0 to 0: the best of each of 2 settings",
     ]
     assert [line.split()[:3] for line in settings.splitlines()[1:]] == [
         ["1", "3", "1"],

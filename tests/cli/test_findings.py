@@ -56,24 +56,37 @@ def test_findings() -> None:
             "loss": 0.25,
             "setting": {"importance.values": [1.0, 0.5], "model.n_hidden": 2, "seed": 1},
         },
+        "settings": 2,
+        "best_losses": [0.25, 1.0],
         "geometries": {"pentagon": 2, "digon": 1},
         "diverged": [2],
     }
     assert json.loads(json.dumps(found)) == found
     assert findings_fields(found, LABEL) == [
-        ("loss", "0.25 at best: model 1, importance.values=[1.0, 0.5], model.n_hidden=2, seed=1"),
+        ("loss", "0.25 to 1: the best of each of 2 settings"),
         ("found", "pentagon (2), digon (1)"),
     ]
 
 
+def test_the_best_model_is_named_where_losses_are_of_one_setting() -> None:
+    """Losses of other data or another penalty rank nothing: only seeds do."""
+    one = run()
+    one.table = one.table[:3]
+    assert findings_fields(findings(one), LABEL)[0] == (
+        "loss",
+        "0.25 at best: model 1, importance.values=[1.0, 0.5], model.n_hidden=2, seed=1",
+    )
+
+
 def test_nothing_is_found_where_all_diverged_or_nothing_is_done() -> None:
     found = findings(run(status="diverged"))
-    assert found == {"best": None, "geometries": {}, "diverged": [0, 1, 2, 3, 4, 5]}
+    nothing = {"best": None, "settings": 0, "best_losses": None, "geometries": {}}
+    assert found == nothing | {"diverged": [0, 1, 2, 3, 4, 5]}
     assert findings_fields(found, LABEL) == []
     empty = SimpleNamespace(
         table=pd.DataFrame({"model": pd.Series(dtype=np.int64)}), swept=SWEPT, label=LABEL
     )
-    assert findings(empty) == {"best": None, "geometries": {}, "diverged": []}
+    assert findings(empty) == nothing | {"diverged": []}
 
 
 def test_models_without_geometry() -> None:

@@ -59,10 +59,10 @@ def run_python(code: str, number: int, names: dict[str, Any]) -> None:
     exec(compile(code, path, "exec"), names)
 
 
-def test_every_example_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def run_blocks(text: str) -> dict[str, Any]:
+    """Every block of a document in the folder of this test; the names of its Python."""
     names: dict[str, Any] = {"__name__": "guide"}
-    for number, block in enumerate(blocks(GUIDE)):
+    for number, block in enumerate(blocks(text)):
         if block.file:
             Path(block.file).parent.mkdir(parents=True, exist_ok=True)
             Path(block.file).write_text(block.code)
@@ -71,6 +71,22 @@ def test_every_example_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.Mon
         else:
             assert block.language == "sh"
             run_shell(block.code)
+    return names
+
+
+def test_kinds_of_autoencoders_are_trained_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_blocks((DOCS / "dictionary.md").read_text())
+    table = superpos.load("outputs/kinds").by_setting()
+    assert table["sae.kind"].unique().tolist() == ["l1", "gated", "topk", "batchtopk", "jumprelu"]
+    assert (table["mmcs"] > 0.7).all()  # two thirds of the way from chance, about 0.5
+
+
+def test_every_example_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run_blocks(GUIDE)
     assert names["sparse"].shape == (8, 6, 2)
     assert len(names["table"]) == 48
     assert names["tensors"]["W"].shape[1] == 6

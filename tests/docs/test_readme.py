@@ -24,7 +24,7 @@ README, GALLERY = ((ROOT / name).read_text() for name in ("README.md", "docs/gal
 DOCUMENTS = [
     path
     for path in ROOT.rglob("*.md")
-    if not {".venv", "outputs"} & set(path.relative_to(ROOT).parts)
+    if not {".venv", "node_modules", "outputs"} & set(path.relative_to(ROOT).parts)
 ]
 
 

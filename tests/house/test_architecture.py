@@ -56,7 +56,10 @@ def tree() -> list[str]:
 
 @cache
 def names_in(file: Path) -> frozenset[str]:
-    """What a module defines: functions, classes, their methods, values."""
+    """What a module defines: functions, classes, their methods, values; of a script its top."""
+    if file.suffix != ".py":
+        top = r"^(?:async )?(?:function|const|let|type|interface) (\w+)"
+        return frozenset(re.findall(top, file.read_text(), flags=re.MULTILINE))
 
     def inside(body: list[ast.stmt], prefix: str) -> Iterator[str]:
         for node in body:

@@ -42,6 +42,8 @@ def test_the_wheel_holds_the_package_its_configs_and_nothing_else(wheel: Path) -
     assert page
     assert {path.relative_to(ROOT).as_posix() for path in page} <= set(names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"superpos"}
+    tools = ("node_modules", "package.json", "package-lock.json", "tsconfig.json", ".d.ts")
+    assert not [name for name in names if any(tool in name for tool in tools)]
 
 
 @pytest.fixture(scope="module")

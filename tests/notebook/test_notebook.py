@@ -188,18 +188,19 @@ def test_plot_returns_the_figure(run: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        (
-            None,
-            "run.plot takes the name of a figure; this run can show "
-            "'features', 'geometry', 'contamination', 'collateral', 'loss'",
-        ),
         ("losses", "no figure 'losses'; there are features, .*, loss"),
         ("motif", "figure 'motif' needs .*; figures of this run: features, "),
     ],
 )
-def test_plot_says_what_can_be_drawn(name: str | None, words: str, run: Run) -> None:
+def test_plot_says_what_cannot_be_drawn(name: str, words: str, run: Run) -> None:
     with pytest.raises(SuperposError, match=words):
         run.plot(name)
+
+
+def test_plot_without_a_name_lists_what_can_be_drawn(run: Run) -> None:
+    names = run.plot()
+    assert names == ["features", "geometry", "contamination", "collateral", "loss"]
+    assert all(isinstance(run.plot(name), Figure) for name in names)
 
 
 # --- the explorer ---------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from playwright.sync_api import expect
 import superpos
 from superpos import report
 from superpos.errors import SuperposError
-from superpos.family import Exhibits, find
+from superpos.family import Exhibits, find, names, ships
 from superpos.family import Explorer as Added
 from superpos.report import parts
 from superpos.store import Run
@@ -118,6 +118,15 @@ def test_nothing_of_one_family_stands_in_the_page_of_all() -> None:
     )
     for file in sorted(PAGE.iterdir()):
         assert own.findall(file.read_text(encoding="utf-8")) == [], file.name
+
+
+@pytest.mark.parametrize("name", [name for name in names() if ships(name)])
+def test_every_script_of_a_family_is_in_its_page(name: str) -> None:
+    """A card is a file: none is forgotten in the list of scripts."""
+    scripts = find(name).shows.explorer.scripts
+    listed = [script.partition(":")[2] for script in scripts]
+    folder = Path(superpos.__file__).parent / "families" / name / "explorer"
+    assert sorted(listed) == sorted(path.name for path in folder.glob("*.js"))
 
 
 # --- what a family adds ---------------------------------------------------------------------------

@@ -270,6 +270,15 @@ def test_a_folder_that_holds_something_is_left_as_it_is(
     assert [path.name for path in tmp_path.rglob("*")] == ["to", "mine.txt"]
 
 
+@pytest.mark.parametrize("tool", trackers.TRACKERS)
+def test_a_folder_is_not_called_like_a_table(tool: str, run: Run, tmp_path: Path) -> None:
+    failed = export(run, f"--as={tool}", f"--to={tmp_path / 'runs.csv'}")
+    assert failed.exit_code == 2
+    allowed = "the name of a folder, without .csv"
+    assert f"--as={tool} writes a folder; allowed: {allowed}" in " ".join(failed.stderr.split())
+    assert not list(tmp_path.iterdir())
+
+
 @needs("tensorboard")
 def test_an_empty_folder_is_filled_and_a_run_has_a_place_for_exports(
     run: Run, tmp_path: Path

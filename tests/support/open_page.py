@@ -1,8 +1,9 @@
-"""How long an explorer page takes to open: `python tests/support/open_page.py FILE.html`.
+"""How long a page takes to open: `python tests/support/open_page.py FILE.html [PICTURE.png]`.
 
 Five times, each in a tab of its own: milliseconds from the navigation to the page's ready signal,
 and of these the time of the processor that the page's thread had, which other programs on the
-machine change less.
+machine change less. With a second argument it takes a picture instead, such as that of
+docs/explorer.md.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from playwright.sync_api import Browser
 
 TIMES = 5
 READY = "document.documentElement.dataset.ready === 'true'"
+AT_REST = "document.documentElement.dataset.busy === 'false'"
+PICTURE = (1440, 1000)
 
 
 def opened(browser: Browser, page: Path) -> tuple[float, float]:
@@ -35,6 +38,15 @@ def opened(browser: Browser, page: Path) -> tuple[float, float]:
     return by_clock, ready["tts"] / 1000
 
 
+def take_picture(page: Path, to: Path) -> None:
+    """The first screen once everything in it is drawn."""
+    with running_browser() as browser:
+        tab = browser.new_page(viewport={"width": PICTURE[0], "height": PICTURE[1]})
+        tab.goto(page.absolute().as_uri())
+        tab.wait_for_function(f"{READY} && {AT_REST}")
+        tab.screenshot(path=to)
+
+
 def main(page: Path) -> None:
     """Write the medians."""
     with running_browser() as browser:
@@ -46,4 +58,5 @@ def main(page: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    pages = [Path(argument) for argument in sys.argv[1:]]
+    (main if len(pages) == 1 else take_picture)(*pages)

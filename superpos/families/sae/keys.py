@@ -308,15 +308,18 @@ class SaeConfig:
         high=MAX_SCALE,
         null=f"{DEFAULT_L1} of l1 and gated",
         per_model=True,
+        also=("lambda", "lam", "l1_coefficient", "l1_alpha", "penalty", "sparsity"),
     )
     k: float | None = key(
         "number",
         None,
         "active latents in a sample of topk, on average of batchtopk",
         low=2.0**-25,  # half a code in the largest batch
+        above=0.0,
         high=MAX_SIZE,
         null="kinds without k",
         per_model=True,
+        also=("top_k",),
     )
     l0: float | None = key(
         "number", None, "λ of the number of active latents", low=0.0, high=MAX_SCALE,

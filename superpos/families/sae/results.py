@@ -186,13 +186,17 @@ def features(run: Run, model: int) -> pd.DataFrame:
     """One row per true feature: how often it is active (p), its nearest live latent and what that
     knows of it.
 
-    Columns: feature, p, best_latent, cosine, f1, recall.
+    Columns: feature, p, represented, best_latent, cosine, f1, recall. A feature that the model of
+    a source does not represent is nowhere in its activations: it counts in no mean of the table.
+    Of a synthetic world all are represented.
     """
     found = run.weights(model)
+    world = worlds.world(run, model)
     return pd.DataFrame(
         {
             "feature": np.arange(len(found["best_cos"])),
-            "p": worlds.world(run, model).density,
+            "p": world.density,
+            "represented": world.scored,
             "best_latent": found["best_latent"],
             "cosine": found["best_cos"],
             "f1": found["f1"],

@@ -14,9 +14,12 @@ import pytest
 from places import SUPPORT
 from referees import python_with
 from safetensors.numpy import load
+from typer.testing import CliRunner
 
 import superpos
+from superpos.cli import app
 from superpos.store import Run
+from superpos.store.suffixes import SUFFIXES
 
 WORLD = [
     "world.n_features=12",
@@ -67,6 +70,19 @@ def files(
         )
         for i, (kind, run) in enumerate(runs.items())
     }
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_folder_is_not_called_like_a_table(
+    suffix: str, runs: dict[str, Run], tmp_path: Path
+) -> None:
+    arguments = ["--as=sae_lens", "--model=0", f"--to={tmp_path / 'L'}{suffix}"]
+    done = CliRunner().invoke(app, ["export", str(runs["topk"].path), *arguments])
+    assert done.exit_code == 2
+    assert f"--as=sae_lens writes a folder; allowed: the name of a folder, without {suffix}" in (
+        " ".join(done.stderr.split())
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def codes_of(config: dict[str, Any], weights: dict[str, Any], x: Any) -> Any:

@@ -217,6 +217,18 @@ WRONG: dict[str, tuple[list[str], str]] = {
         "model.n_features: a key of another kind",
     ),
     "no source": (["sae.source=nowhere"], "sae.source: "),
+    **{
+        f"{name} for {key}": ([f"{name}=0.2"], f"{name}: unknown key; did you mean {key}?")
+        for name, key in {
+            "sae.lambda": "sae.l1",
+            "sae.lamda": "sae.l1",
+            "lambda": "sae.l1",
+            "sae.sparsity": "sae.l1",
+            "sae.l1_coefficient": "sae.l1",
+            "sae.top_k": "sae.k",
+        }.items()
+    },
+    "no active latents": (["sae.kind=topk", "sae.k=0"], "sae.k: got 0; allowed: a number, above 0"),
 }
 
 

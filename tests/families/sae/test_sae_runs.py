@@ -238,7 +238,9 @@ def test_scores_are_those_of_a_count_by_hand(trained: Run) -> None:
 
 def test_a_table_of_the_features(trained: Run) -> None:
     table = trained.features(0)
-    assert list(table.columns) == ["feature", "p", "best_latent", "cosine", "f1", "recall"]
+    columns = ["feature", "p", "represented", "best_latent", "cosine", "f1", "recall"]
+    assert list(table.columns) == columns
+    assert table["represented"].all()
     np.testing.assert_allclose(table["p"], 0.1, atol=1e-8)
     assert table["best_latent"].tolist()[:4] == [0, 1, 2, 3]
     assert (table["cosine"][:4] > 0.95).all()
@@ -427,6 +429,16 @@ def test_features_of_a_source_are_its_rows_and_their_activations(decoded: Run, t
     scored = np.linalg.norm(W, axis=1) > 0.5
     cosines = decoded.weights(3)["best_cos"]
     assert decoded.table["mmcs"][3] == pytest.approx(cosines[scored].mean())
+    table = decoded.features(3)
+    np.testing.assert_array_equal(table["represented"], scored)
+
+
+def test_features_that_a_source_does_not_represent_are_marked(out: Path) -> None:
+    dense = ["model.n_features=3", "model.n_hidden=1", "data.density=1", "importance.decay=0.3"]
+    toy = superpos.train([*dense, "train.steps=300", "train.lr=0.03", "name=dense"], out=out)
+    short = ["train.steps=5", "sae.latents=3", "name=of_dense"]
+    table = superpos.train(["family=sae", f"sae.source={toy.path}", *short], out=out).features(0)
+    assert table["represented"].tolist() == [True, False, False]
 
 
 def test_the_loss_that_is_recovered_is_the_toy_models(decoded: Run, toys: Run) -> None:

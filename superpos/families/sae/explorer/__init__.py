@@ -6,7 +6,16 @@ from typing import Final
 
 from superpos.family import Explorer, Late
 
+_SCRIPTS: Final = (
+    "latents.js",
+    "dictionary.js",
+    "arrows.js",
+    "recovery.js",
+    "rates.js",
+    "panels.js",  # the list of the cards, which names what the others draw
+)
+
 EXPLORER: Final = Explorer(
-    scripts=(f"{__name__}:panels.js",),
+    scripts=tuple(f"{__name__}:{script}" for script in _SCRIPTS),
     parts=Late(f"{__name__}.parts:parts"),
 )

@@ -7,8 +7,21 @@ from typing import Final
 
 from superpos.family import Explorer, Late
 
+_SCRIPTS: Final = (
+    "features.js",
+    "matrix.js",
+    "directions.js",
+    "norms.js",
+    "dimensionality.js",
+    "graph.js",
+    "attributions.js",
+    "neurons.js",
+    "shown_feature.js",
+    "panels.js",  # the list of the cards, which names what the others draw
+)
+
 EXPLORER: Final = Explorer(
-    scripts=(f"{__name__}:attributions.js", f"{__name__}:panels.js"),
+    scripts=tuple(f"{__name__}:{script}" for script in _SCRIPTS),
     parts=Late(f"{__name__}.parts:parts"),
     layers=Late(f"{__name__}.theory:layers"),
     constants=Late(f"{__name__}.constants:constants"),

@@ -1,0 +1,3 @@
+// What several cards ask of latents.
+
+const NEVER = 0; // the rate of a dead latent
