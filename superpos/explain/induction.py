@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -88,11 +89,10 @@ def true_edges(kind: str, distractors: int) -> tuple[str, ...]:
 def head_edges(kind: str, distractors: int) -> tuple[str, ...]:
     """Every edge from a head of the first layer to what one of the second makes of it."""
     n_heads = len(roles(kind, distractors)) // 2
+    heads = range(n_heads)
     return tuple(
         attention.edge(f"0.{writer}", f"1.{reader}:{made}")
-        for writer in range(n_heads)
-        for reader in range(n_heads)
-        for made in attention.INPUTS
+        for writer, reader, made in product(heads, heads, attention.INPUTS)
     )
 
 

@@ -93,11 +93,7 @@ def _tables(
             point = _point(a, corners, active)
             faces = {j: smaller[_without(active, j)] for j in active}
             larger[active] = [
-                _integrate(
-                    [w for w in sides[k] if set(w) <= set(active)],
-                    {j: f[k] for j, f in faces.items()},
-                    point,
-                )
+                _integrate(_within(sides[k], active), {j: f[k] for j, f in faces.items()}, point)
                 for k in range(len(sides))
             ]
             yield active, larger[active]
@@ -149,6 +145,11 @@ def _divide(w: Monomial, j: int) -> Monomial:
     """x^w / x_j."""
     at = w.index(j)
     return w[:at] + w[at + 1 :]
+
+
+def _within(monomials: Sequence[Monomial], active: Monomial) -> list[Monomial]:
+    """Those of features that are all active."""
+    return [w for w in monomials if set(w) <= set(active)]
 
 
 def _without(w: Monomial, j: int) -> Monomial:

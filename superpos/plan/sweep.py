@@ -264,18 +264,8 @@ class Sweep:
     def combinations(self, keys: Sequence[str]) -> Iterator[list[Any]]:
         """Every distinct combination of values that `keys` take together."""
         fixed = {key: self.base[key] for key in keys}
-        pools = [
-            dict.fromkeys(
-                tuple(
-                    (key, value)
-                    for key, value in zip(axis.keys, point, strict=True)
-                    if key in fixed
-                )
-                for point in axis.values
-            )
-            for axis in self.axes
-            if not fixed.keys().isdisjoint(axis.keys)
-        ]
+        own = [axis for axis in self.axes if not fixed.keys().isdisjoint(axis.keys)]
+        pools = [dict.fromkeys(_points(axis, fixed)) for axis in own]
         for points in itertools.product(*pools):
             values = fixed | dict(itertools.chain.from_iterable(points))
             yield [values[key] for key in keys]
@@ -354,6 +344,13 @@ def work_a_step(family: Family, structure: Structure) -> float:
 def work_of(family: Family, structure: Structure) -> float:
     """Nominal operations to train one model."""
     return structure.steps * work_a_step(family, structure) + 1.0
+
+
+def _points(axis: Axis, keys: Collection[str]) -> Iterator[tuple[tuple[str, Any], ...]]:
+    """What some keys are at each point of an axis."""
+    for point in axis.values:
+        pairs = zip(axis.keys, point, strict=True)
+        yield tuple(pair for pair in pairs if pair[0] in keys)
 
 
 def _first(found: Iterable[str | None]) -> str | None:

@@ -19,6 +19,7 @@ from superpos.report.layers import Layers
 from superpos.report.pack import Pack, codes
 from superpos.report.parts import Arrays, Coded, Kept, Models, Part
 from superpos.store import Run
+from superpos.store.plans import swept_keys
 from superpos.units import moment
 
 _T = TypeVar("_T")
@@ -55,7 +56,7 @@ def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
 
 def _named_runs(plan: Mapping[str, Any], family: Family) -> bool:
     """Whether models take something of other runs."""
-    swept = {key for axis in plan["axes"] for key in axis["keys"]}
+    swept = swept_keys(plan)
     return any(source.key in plan["values"] or source.key in swept for source in family.sources)
 
 

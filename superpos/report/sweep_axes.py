@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from superpos.store.plans import swept_keys
 from superpos.units import number
 
 Scale = Literal["linear", "log", "ordinal"]
@@ -80,7 +81,7 @@ def override(key: str, value: Any) -> str:
 
 def fixed_overrides(plan: Mapping[str, Any], name: str) -> str:
     """What every command begins with: the settings that are not swept and not the default."""
-    swept = {key for axis in plan["axes"] for key in axis["keys"]}
+    swept = set(swept_keys(plan))
     kept = [
         override(key, value) for key, value in sorted(plan["values"].items()) if key not in swept
     ]

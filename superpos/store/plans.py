@@ -33,7 +33,7 @@ def plan_fault(
         return f"its axes are {axes!r}"
     if math.prod(len(axis["values"]) for axis in axes) != n_models:
         return f"its axes do not have {n_models:,} points"
-    keys = [key for axis in axes for key in axis["keys"]]
+    keys = swept_keys(plan)
     unknown = [key for key in keys if columns is not None and key not in columns]
     if unknown or len(keys) != len(set(keys)):
         return f"its axes are of {', '.join(keys)}"
@@ -43,6 +43,11 @@ def plan_fault(
         except ConfigError as error:
             return f"its own functions: {error}"
     return None if family is None else _value_fault(plan["values"], axes, family)
+
+
+def swept_keys(plan: Mapping[str, Any]) -> list[str]:
+    """The keys that a plan varies, in the order of its axes."""
+    return [key for axis in plan["axes"] for key in axis["keys"]]
 
 
 def _value_fault(values: Mapping[str, Any], axes: list[Any], family: Family) -> str | None:

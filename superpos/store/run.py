@@ -39,7 +39,7 @@ from superpos.store.folder import RunFolder
 from superpos.store.formats import Array
 from superpos.store.later_keys import with_later_keys
 from superpos.store.notes import Note
-from superpos.store.plans import plan_fault
+from superpos.store.plans import plan_fault, swept_keys
 from superpos.store.suffixes import check_folder
 from superpos.user.functions import Own, with_recorded_functions
 
@@ -146,7 +146,7 @@ class Run:
     @property
     def swept(self) -> list[str]:
         """The keys that the sweep varies, in the order of its axes."""
-        return [key for axis in self.plan["axes"] for key in axis["keys"]]
+        return swept_keys(self.plan)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """A view: a method of every run, or one that the family adds."""

@@ -5,6 +5,7 @@ samples.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from typing import TypeAlias
 
 from llvmlite import ir
@@ -205,12 +206,11 @@ def _outer_tile(
     """
     rows, columns = shape
     parities = PAIR if rows * columns * len(pairs) <= _MAX_ACCUMULATORS // 4 else 1
-    cells = [(i, k) for i in range(rows) for k in range(columns)]
+    apart = len(pairs) if rows * columns < _MAX_ACCUMULATORS else 1
+    cells = list(product(range(rows), range(columns)))
     chains = {
         (p, q, *cell): cgutils.alloca_once(b, VF)
-        for p in range(len(pairs) if rows * columns < _MAX_ACCUMULATORS else 1)
-        for q in range(parities)
-        for cell in cells
+        for p, q, cell in product(range(apart), range(parities), cells)
     }
     for chain in chains.values():
         b.store(ir.Constant(VF, None), chain)

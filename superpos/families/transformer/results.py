@@ -8,6 +8,7 @@ Shapes: B sequences, T positions, V tokens, C snapshots.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -174,11 +175,10 @@ def _weight_columns(
     """Composition of pairs of heads in layers that follow each other, the greatest of each kind,
     minus 1/√d; and how far the head of the last layer that matters most copies.
     """
+    heads = range(s.n_heads)
     pairs = [
         metrics.compositions(weights, (layer, first), (layer + 1, second))
-        for layer in range(s.n_layers - 1)
-        for first in range(s.n_heads)
-        for second in range(s.n_heads)
+        for layer, first, second in product(range(s.n_layers - 1), heads, heads)
     ]
     found = {
         f"composition_{into}": _greatest(pair[into] for pair in pairs) - s.d_model**-0.5
