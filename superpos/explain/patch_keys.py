@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
 
 from superpos.config.schema import Schema, key, schema_of_group
 
@@ -69,8 +68,6 @@ class PatchConfig:
     min_total: float = key("number", 0.02, "least total that is shared", low=1e-12, high=1e30)
 
 
-MADE: Final = "made by hand"
-"""How true parts are known of circuits."""
 SEVERAL = ("direction", "ablation", "corrupt", "metric", "estimate")
 """Keys that take several values."""
 

@@ -19,7 +19,7 @@ import torch
 
 from superpos.errors import ConfigError, IncompleteError
 from superpos.explain import estimates, patching
-from superpos.explain.patch_keys import MADE, SEVERAL, PatchConfig, schema
+from superpos.explain.patch_keys import SEVERAL, PatchConfig, schema
 from superpos.explain.patching import Pairs, Site
 from superpos.store import Run
 from superpos.store.explanations import PATCHES, ExplanationFiles
@@ -213,7 +213,7 @@ def patch(run: Run, model: int = 0, **values: Any) -> pd.DataFrame:
     "part", "effect" (mean of the measured number that is lost), "share" of the total, "total",
     "true" and "found" (in which share of the pairs), "precision" and "recall" (means over pairs,
     the same for all parts), "graded" (pairs of which true parts are known; NaN stands for grades of
-    none) and "key" (how they are known).
+    none) and "key" (how they are known of trained models).
 
     Raises `ConfigError` for what cannot be asked, and keeps nothing then.
     """
@@ -264,10 +264,10 @@ def _rows(asked: Asked, patched: Patched) -> list[dict[str, Any]]:
     return rows
 
 
-def _key(asked: Asked, patched: Patched) -> str:
-    """How it is known which parts are true."""
+def _key(asked: Asked, patched: Patched) -> str | None:
+    """How it is known which parts of a trained model are true; None of circuits made by hand."""
     if not patched.trained:
-        return MADE
+        return None
     if patched.has_key(asked):
         return f"exact effects from {asked.threshold:g} of the total"
     return f"none: more than {patching.MAX_PARTS} parts"

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from superpos.explain.patch_keys import MADE
 from superpos.terminal.tables import Column, Table
 from superpos.units import number
 
@@ -26,7 +25,7 @@ def blocks(found: pd.DataFrame) -> Iterator[tuple[str, Table]]:
         numbers = [f"total {number(first['total'])}"]
         if first["graded"]:
             numbers += [f"{name} {_text(first[name])}" for name in ("precision", "recall")]
-        if first["key"] != MADE:
+        if isinstance(first["key"], str):
             numbers.append(f"true parts: {first['key']}")
         yield ", ".join([*said, *numbers]), _table(rows)
 

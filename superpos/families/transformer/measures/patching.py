@@ -10,8 +10,7 @@ import torch
 
 from superpos.claims.measured import Measured
 from superpos.explain import estimates, patching
-from superpos.explain.patched import Patched
-from superpos.families.transformer.patched import patched
+from superpos.explain.patched import Asked, Patched, patched_of
 from superpos.store import Run
 from superpos.store.rows import healthy
 
@@ -49,7 +48,8 @@ def ratio(
 
 def _each(run: Run, corrupt: str, prompts: int, of: Callable[[Patched], torch.Tensor]) -> Measured:
     """One number [1] of each healthy model."""
+    asked = Asked(corrupt=corrupt, prompts=prompts)
     values: list[float] = []
     for model in healthy(run.table)["model"]:
-        values += of(patched(run, [int(model)], corrupt, "logit_diff", prompts)).tolist()
+        values += of(patched_of(run, [int(model)], asked)).tolist()
     return Measured(np.array(values))
