@@ -1,5 +1,9 @@
 """Patching asked of a finished run: what is replaced, what is found, and whether that is true.
 
+Of circuits made by hand the true parts are known. A trained model has no answer key but its own
+exact effects: a part is true there that moves the measured number by `patch.threshold` of the total
+or more beside some set of the others. Where sets are too many there is no key, and no grade.
+
 Shapes: M models, B pairs of inputs, P parts or edges.
 """
 
@@ -23,7 +27,7 @@ from superpos.store.explanations import PATCHES, ExplanationFiles
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised whenever an effect changes: what was kept by another version is made anew."""
 
 
@@ -38,6 +42,19 @@ class Patched(NamedTuple):
     edges: tuple[Site, ...] = ()
     """What later parts get of earlier ones."""
     true_edges: tuple[str, ...] = ()
+    trained: bool = False
+    """Whether nobody made the circuit, so that what is true is what has a large enough effect."""
+
+    def sites(self, asked: PatchConfig) -> tuple[Site, ...]:
+        """What is replaced. Raises `ConfigError` for edges where these have no names."""
+        found = self.pairs.sites if asked.sites == "parts" else self.edges
+        if not found:
+            raise ConfigError("patch.sites: these models have no edges with names; allowed: parts")
+        return found
+
+    def has_key(self, asked: PatchConfig) -> bool:
+        """Whether it can be said which of them are true."""
+        return not self.trained or len(self.sites(asked)) <= patching.MAX_PARTS
 
 
 @dataclass(frozen=True)
@@ -99,7 +116,8 @@ class Found(NamedTuple):
     effects: torch.Tensor  # [P, M, B]
     total: torch.Tensor  # [M, B]
     counted: torch.Tensor  # [M, B]; pairs whose total is large enough
-    true: torch.Tensor  # [P, M, B]
+    graded: torch.Tensor  # [M, B]; those of which true parts are known
+    true: torch.Tensor  # [P, M, B]; nothing where they are not
     found: torch.Tensor  # [P, M, B]; effects that are large enough
 
     @property
@@ -111,15 +129,17 @@ class Found(NamedTuple):
     def score(self) -> patching.Score:
         """Mean precision and recall over the pairs of each model, [M]; NaN where none has one."""
         precision, recall = patching.score(self.found, self.true)
-        return patching.Score(self._mean(precision), self._mean(recall))
+        return patching.Score(_mean(precision, self.graded), _mean(recall, self.graded))
 
     @property
     def nothing(self) -> torch.Tensor:
         """Share of the pairs in which nothing is found, [M]."""
-        return self._mean((~self.found.any(0)).double())
+        return _mean((~self.found.any(0)).double(), self.counted)
 
-    def _mean(self, values: torch.Tensor) -> torch.Tensor:
-        return torch.where(self.counted, values, torch.nan).nanmean(-1)
+
+def _mean(values: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+    """Means [...] over the pairs that count, of values [..., B]; NaN where none does."""
+    return torch.where(counted, values, torch.nan).nanmean(-1)
 
 
 def find(asked: Asked, patched: Patched, true: torch.Tensor | None = None) -> Found:
@@ -129,22 +149,31 @@ def find(asked: Asked, patched: Patched, true: torch.Tensor | None = None) -> Fo
     edges where these have no names.
     """
     pairs = patched.pairs
-    sites = pairs.sites if asked.sites == "parts" else patched.edges
-    if not sites:
-        raise ConfigError("patch.sites: these models have no edges with names; allowed: parts")
+    sites = patched.sites(asked)
     counted = pairs.total >= asked.min_total
     effects = _effects(asked, patched, sites)
     if true is None:
         true = true_sites(asked, patched)
-    found = effects.abs() >= asked.threshold * pairs.total.abs()
+    found = effects.abs() >= _least(asked, pairs)
     found &= effects != 0  # a threshold of 0 finds what does something
     names = tuple(site.name for site in sites)
-    return Found(names, effects, pairs.total, counted, true, found)
+    graded = counted & patched.has_key(asked)
+    return Found(names, effects, pairs.total, counted, graded, true, found)
+
+
+def _least(asked: Asked, pairs: Pairs) -> torch.Tensor:
+    """The effect from which on a part counts, [M, B]."""
+    return asked.threshold * pairs.total.abs()
 
 
 def true_sites(asked: Asked, patched: Patched) -> torch.Tensor:
     """Which parts or edges are true in each pair, [P, M, B]."""
     pairs = patched.pairs
+    if patched.trained:
+        sites = patched.sites(asked)
+        if not patched.has_key(asked):
+            return torch.zeros(len(sites), *pairs.total.shape, dtype=torch.bool)
+        return patching.true_parts(pairs, sites, _least(asked, pairs))
     if asked.sites == "edges":
         names, true = [site.name for site in patched.edges], patched.true_edges
     elif patched.true is None:
@@ -183,7 +212,8 @@ def patch(run: Run, model: int = 0, **values: Any) -> pd.DataFrame:
     and estimate may be lists. What was found before is read from RUN/patch. Columns: the question,
     "part", "effect" (mean of the measured number that is lost), "share" of the total, "total",
     "true" and "found" (in which share of the pairs), "precision" and "recall" (means over pairs,
-    the same for all parts).
+    the same for all parts), "graded" (pairs of which true parts are known; NaN stands for grades of
+    none) and "key" (how they are known of trained models).
 
     Raises `ConfigError` for what cannot be asked, and keeps nothing then.
     """
@@ -201,17 +231,18 @@ def patch(run: Run, model: int = 0, **values: Any) -> pd.DataFrame:
         if missing is None:
             tables.append(kept.read(model))
             continue
-        found = pd.DataFrame(_rows(asked, find(asked, missing)))
+        found = pd.DataFrame(_rows(asked, missing))
         with suppress(IncompleteError):  # a folder that is somebody else's keeps no answers
             kept.publish(model, found)
         tables.append(found)
     return pd.concat(tables, ignore_index=True)
 
 
-def _rows(asked: Asked, found: Found) -> list[dict[str, Any]]:
+def _rows(asked: Asked, patched: Patched) -> list[dict[str, Any]]:
     """One row per part, of a single model."""
+    found = find(asked, patched)
     question = {name: getattr(asked, name) for name in SEVERAL}
-    counted = found.counted[0]
+    counted, graded = found.counted[0], found.graded[0]
     score = found.score
     rows = []
     for i, name in enumerate(found.names):
@@ -222,10 +253,21 @@ def _rows(asked: Asked, found: Found) -> list[dict[str, Any]]:
                 "effect": float(found.effects[i, 0][counted].mean()),
                 "share": float(found.shares[i, 0]),
                 "total": float(found.total[0][counted].mean()),
-                "true": float(found.true[i, 0][counted].double().mean()),
+                "true": float(found.true[i, 0][graded].double().mean()),
                 "found": float(found.found[i, 0][counted].double().mean()),
                 "precision": float(score.precision[0]),
                 "recall": float(score.recall[0]),
+                "graded": int(graded.sum()),
+                "key": _key(asked, patched),
             }
         )
     return rows
+
+
+def _key(asked: Asked, patched: Patched) -> str | None:
+    """How it is known which parts of a trained model are true; None of circuits made by hand."""
+    if not patched.trained:
+        return None
+    if patched.has_key(asked):
+        return f"exact effects from {asked.threshold:g} of the total"
+    return f"none: more than {patching.MAX_PARTS} parts"

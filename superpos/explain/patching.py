@@ -198,17 +198,22 @@ def denoising(pairs: Pairs, sites: Sites = None) -> torch.Tensor:
     return torch.stack(found)
 
 
-def lattice(pairs: Pairs, recompute: Literal["clean", "corrupt"]) -> torch.Tensor:
+def lattice(
+    pairs: Pairs,
+    recompute: Literal["clean", "corrupt"],
+    sites: Sites = None,
+) -> torch.Tensor:
     """M [2^P, M, B] with every set of parts at its corrupt value, the others at the clean one.
 
-    Bit i of the first index is part i. Parts depend on each other, so there are two lattices: on
-    the clean inputs the corrupt set is given and all others are recomputed, on the corrupt inputs
-    the clean ones are given and the set is recomputed. Noising is the first step of one, denoising
-    the last step of the other.
+    Bit i of the first index is part i, or edge i of some. Parts depend on each other, so there are
+    two lattices: on the clean inputs the corrupt set is given and all others are recomputed, on the
+    corrupt inputs the clean ones are given and the set is recomputed. Noising is the first step of
+    one, denoising the last step of the other.
 
     Raises `ConfigError` for more than `MAX_PARTS` parts.
     """
-    n = len(pairs.parts)
+    chosen = pairs.sites if sites is None else sites
+    n = len(chosen)
     if n > MAX_PARTS:
         raise ConfigError(f"sets of parts: {n} parts; allowed: at most {MAX_PARTS}")
     inputs = pairs.clean if recompute == "clean" else pairs.corrupt
@@ -216,7 +221,9 @@ def lattice(pairs: Pairs, recompute: Literal["clean", "corrupt"]) -> torch.Tenso
     found = []
     for index in range(2**n):
         wanted = index if recompute == "clean" else ~index
-        replace = {part: given[part] for i, part in enumerate(pairs.parts) if wanted >> i & 1}
+        replace = {
+            site.name: given[site.source] for i, site in enumerate(chosen) if wanted >> i & 1
+        }
         found.append(pairs.value(inputs, replace))
     return torch.stack(found)
 
@@ -252,12 +259,21 @@ def _steps(values: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return found
 
 
-def true_parts(pairs: Pairs) -> torch.Tensor:
-    """Whether a part has an effect beside any set of others, [P, M, B]: the answer key."""
-    found = torch.zeros(len(pairs.parts), *pairs.total.shape, dtype=torch.bool)
+def true_parts(
+    pairs: Pairs,
+    sites: Sites = None,
+    least: torch.Tensor | float = _SAME,
+) -> torch.Tensor:
+    """Whether a part has an effect beside any set of others, [P, M, B]: the answer key.
+
+    Of trained models every part has some effect; `least` [M, B] is what counts as one. Edges may be
+    asked for instead of parts. Raises `ConfigError` for more than `MAX_PARTS` of them.
+    """
+    chosen = pairs.sites if sites is None else sites
+    found = torch.zeros(len(chosen), *pairs.total.shape, dtype=torch.bool)
     for recompute in ("clean", "corrupt"):
-        values = lattice(pairs, recompute)
-        found |= torch.stack([(steps.abs() > _SAME).any(0) for _, steps in _steps(values)])
+        values = lattice(pairs, recompute, chosen)
+        found |= torch.stack([(steps.abs() >= least).any(0) for _, steps in _steps(values)])
     return found
 
 

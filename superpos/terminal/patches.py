@@ -22,11 +22,11 @@ def blocks(found: pd.DataFrame) -> Iterator[tuple[str, Table]]:
     for values, rows in found.groupby([*_QUESTION], sort=False, dropna=False):
         first = rows.iloc[0]
         said = [value for value in values if isinstance(value, str) and value not in _DEFAULTS]
-        numbers = (
-            f"total {number(first['total'])}",
-            f"precision {_text(first['precision'])}",
-            f"recall {_text(first['recall'])}",
-        )
+        numbers = [f"total {number(first['total'])}"]
+        if first["graded"]:
+            numbers += [f"{name} {_text(first[name])}" for name in ("precision", "recall")]
+        if isinstance(first["key"], str):
+            numbers.append(f"true parts: {first['key']}")
         yield ", ".join([*said, *numbers]), _table(rows)
 
 

@@ -35,6 +35,7 @@ FAMILY = Family(
     batch=Late(f"{_HERE}.data.inputs:batch"),
     sample=Late(f"{_HERE}.data.inputs:sample"),
     forward=Late(f"{_HERE}.model:forward"),
+    patched=Late(f"{_HERE}.patched:patched"),
     output_loss=Late(f"{_HERE}.model:output_loss"),
     losses=Late(f"{_HERE}.model:losses"),
     engines={"cpu": Late(f"{_HERE}.cpu:FusedTransformerEngine")},
