@@ -26,6 +26,8 @@ from superpos.errors import ConfigError
 from superpos.family import DEFAULT, find, names
 from superpos.store import Run
 
+pytestmark = pytest.mark.slow
+
 CLAIMS = load_claims(shipped_folder() / "claims")
 SIZE = ["train.steps=20", "train.batch_size=8", "model.n_features=3"]
 ENTRY: dict[str, Any] = {

@@ -20,6 +20,8 @@ from superpos.errors import IncompleteError, SuperposError
 from superpos.store import Run, RunFolder, manifest
 from superpos.store.files import canonical_json
 
+pytestmark = pytest.mark.slow
+
 TINY = [
     "train.steps=2",
     "model.n_features=2",

@@ -22,6 +22,8 @@ from terminals import OnTerminal
 import superpos
 from superpos.compose.compose import compose
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(superpos.__file__).parents[1]
 SWEEP = [
     "model.n_features=3", "model.n_hidden=1,2", "train.batch_size=64", "train.steps=4000",

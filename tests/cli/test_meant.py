@@ -19,6 +19,8 @@ from superpos.compose.compose import compose
 from superpos.compose.forms import unclosed
 from superpos.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 PYTHONS = (
     "TypeError",
     "ValueError",

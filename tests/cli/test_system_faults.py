@@ -20,6 +20,8 @@ import superpos
 from superpos.cli import app
 from superpos.errors import SuperposError
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(superpos.__file__).parents[1]
 TINY = [
     "train.steps=2",

@@ -24,6 +24,8 @@ from superpos.errors import ConfigError
 from superpos.store import RunFolder, latest_run, notes, remove
 from superpos.store.inventory import inventory
 
+pytestmark = pytest.mark.slow
+
 ESCAPES = "\x1b]0;gotcha\x07\x1b[31mred\u202egnp\x85"
 
 

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from superpos.cli import app
 
+pytestmark = pytest.mark.slow
+
 TRAIN = {
     "unknown key": (["model.n_hiden=3"], "did you mean model.n_hidden?"),
     "key without its group": (["n_hidden=3"], "did you mean model.n_hidden?"),

@@ -23,10 +23,13 @@ from superpos.store import Run
 
 # a machine that can have SLURM must not skip these
 REQUIRED = "SUPERPOS_REQUIRE_SLURM" in os.environ
-pytestmark = pytest.mark.skipif(
-    bool(missing_programs()) and not REQUIRED,
-    reason=f"SLURM is not here: no {', '.join(missing_programs())}",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(missing_programs()) and not REQUIRED,
+        reason=f"SLURM is not here: no {', '.join(missing_programs())}",
+    ),
+]
 
 SHARDS = 3
 # Six chunks, as each batch size is a structure of its own; about two seconds each.

@@ -25,6 +25,8 @@ from superpos.compose.experiments import (
 )
 from superpos.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 
 def faults_of(*overrides: str, config_dir: Path | None = None) -> list[str]:
     with pytest.raises(ConfigError) as caught:

@@ -19,6 +19,8 @@ from superpos.compose.experiments import experiment_files, shipped_files, shippe
 from superpos.compose.plain_scalars import ambiguous
 from superpos.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 
 def folder_of(tmp_path: Path, **texts: str) -> Path:
     """A folder with an experiment for each name."""

@@ -13,6 +13,8 @@ import notebooks
 import pytest
 from test_readme import ROOT, lead
 
+pytestmark = pytest.mark.slow
+
 MAX_BYTES = 300_000
 PATHS = notebooks.paths()
 

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 import superpos
 from superpos.cli import app
 
+pytestmark = pytest.mark.slow
+
 DOCS = ROOT / "docs"
 GUIDE = (DOCS / "guide.md").read_text()
 

@@ -20,6 +20,8 @@ import superpos
 from superpos.cli import app
 from superpos.figures.registry import every_figure
 
+pytestmark = pytest.mark.slow
+
 README, GALLERY = ((ROOT / name).read_text() for name in ("README.md", "docs/gallery.md"))
 DOCUMENTS = [
     path

@@ -18,6 +18,8 @@ import pytest
 import yaml
 from places import ROOT
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = ROOT / "docs" / "site" / "mkdocs.yml"
 
 

@@ -24,6 +24,8 @@ from superpos.families.tms.cpu import FusedCpuEngine, kernel
 from superpos.families.tms.cpu.cache import KERNELS
 from superpos.maths import streams
 
+pytestmark = pytest.mark.slow
+
 SOURCES = Path(cache.__file__).parent
 PACKAGE = Path(cache.__file__).parents[3]
 

@@ -24,6 +24,8 @@ from superpos.engines.compiled.private_files import (
     write_sealed,
 )
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(superpos.__file__).parents[1]
 STRANGER, NAMELESS = 54322, 54321
 

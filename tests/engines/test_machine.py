@@ -16,6 +16,8 @@ from superpos.engines import machine
 from superpos.engines.machine import PROGRAM_BYTES, machine_bytes
 from superpos.training.memory import process_bytes
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(superpos.__file__).parents[1]
 MOUNTS, GROUPS = "proc/self/mounts", "proc/self/cgroup"
 V2 = "cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n"

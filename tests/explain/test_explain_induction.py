@@ -16,6 +16,8 @@ from superpos.errors import ConfigError
 from superpos.explain import estimates, induction, patching
 from superpos.explain.patching import Pairs, Site
 
+pytestmark = pytest.mark.slow
+
 TOTAL = 0.7
 """What the K circuit writes of the answer: 1 by the match head, less 0.3 by the suppressing one."""
 

@@ -31,6 +31,8 @@ from superpos.families.tms.figures import superposition as heat_maps
 from superpos.families.tms.geometry.shapes import polygon
 from superpos.figures import graph_layout, loss, registry, style
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"model.n_features": 5, "model.n_hidden": 2, "importance.decay": 0.9}
 SPARSE = [0.05, 1.0, 0.3]
 

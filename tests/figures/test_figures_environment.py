@@ -19,6 +19,8 @@ from places import ROOT
 import superpos
 from superpos.figures import registry, style
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = (
     "text.usetex: True\nfont.family: serif\nsavefig.bbox: tight\nsavefig.transparent: True\n"
     "axes.prop_cycle: cycler('color', ['k'])\naxes.grid: True\nfigure.dpi: 31\nfigure.facecolor: "

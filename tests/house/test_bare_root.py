@@ -13,6 +13,8 @@ from test_wheel import wheel  # noqa: F401 - a fixture
 
 import superpos
 
+pytestmark = pytest.mark.slow
+
 INTRO = ["experiment=intro", "train.steps=20", "record.loss_every=10", "engine.threads=1"]
 
 

@@ -20,6 +20,8 @@ from superpos.cli.common import print_path
 from superpos.store import RunFolder, manifest
 from superpos.store.files import canonical_json
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(superpos.__file__).parents[1]
 TINY = [
     "train.steps=2",

@@ -14,6 +14,8 @@ from terminals import OnTerminal
 
 import superpos
 
+pytestmark = pytest.mark.slow
+
 TINY = [
     "seed=range(2)",
     "train.steps=5",

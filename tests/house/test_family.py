@@ -51,6 +51,8 @@ from superpos.store import Run
 from superpos.training import runner, sources
 from superpos.user.functions import Own
 
+pytestmark = pytest.mark.slow
+
 # a machine that can have Chromium must not skip these
 REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
 TOY = [

@@ -21,6 +21,8 @@ from superpos.cli import app
 from superpos.store import RunFolder, files, latest_run, load
 from superpos.store.inventory import inventory
 
+pytestmark = pytest.mark.slow
+
 TINY = ["train.steps=2", "model.n_features=2", "model.n_hidden=1", "engine.backend=reference"]
 FACTS: dict[str, Any] = {"plan": "p", "chunks": [[0]], "engine": "e"}
 

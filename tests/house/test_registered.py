@@ -15,6 +15,8 @@ from launcher import command
 
 import superpos
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(superpos.__file__).parents[1]
 
 # Toy models under another name, with an experiment, a claim and a measure of their own.

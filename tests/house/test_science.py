@@ -16,6 +16,8 @@ from superpos.compose.compose import compose
 from superpos.families.tms import geometry, metrics, theory
 from superpos.store import Run
 
+pytestmark = pytest.mark.slow
+
 Folder = pytest.TempPathFactory
 
 

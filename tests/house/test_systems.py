@@ -13,6 +13,8 @@ import pytest
 
 import superpos
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(superpos.__file__).parents[1]
 LINUX = [
     "os.sched_getaffinity",

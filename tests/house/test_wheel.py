@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from places import ROOT
 
+pytestmark = pytest.mark.slow
+
 PAPER = (ROOT / "docs" / "paper.md").read_text()
 
 

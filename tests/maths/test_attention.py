@@ -18,6 +18,8 @@ from superpos.errors import ConfigError
 from superpos.maths import attention, hand_made
 from superpos.maths.attention import forward
 
+pytestmark = pytest.mark.slow
+
 REFEREE = python_with("transformer_lens")
 
 

@@ -27,6 +27,8 @@ from superpos.errors import IncompleteError, SuperposError
 from superpos.notebook import loss_map, overview
 from superpos.store import Run, RunFolder
 
+pytestmark = pytest.mark.slow
+
 # a machine that can have Chromium must not skip these
 REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
 SMALL = [

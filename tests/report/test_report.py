@@ -35,6 +35,8 @@ from superpos.report.page_data import to_text
 from superpos.report.parts import Coded, Part
 from superpos.store import Run
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     "train.steps=30",
     "train.batch_size=32",

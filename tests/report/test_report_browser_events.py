@@ -25,7 +25,10 @@ from superpos.store import Run
 
 # a machine that can have Chromium must not skip these
 REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
-pytestmark = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here"),
+]
 EVENTS = int(os.environ.get("SUPERPOS_MONKEY", "350"))
 """Random events on all pages together; a release is tried with 10,000."""
 AT_ONCE = 250

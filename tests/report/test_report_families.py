@@ -28,6 +28,8 @@ from superpos.family import Explorer as Added
 from superpos.report import parts
 from superpos.store import Run
 
+pytestmark = pytest.mark.slow
+
 # a machine that can have Chromium must not skip these
 REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
 in_a_browser = pytest.mark.skipif(

@@ -18,7 +18,10 @@ from superpos.store import Run
 
 # a machine that can have Chromium must not skip these
 REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
-pytestmark = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here"),
+]
 QUICK = ["engine.threads=1", "engine.backend=reference", "train.batch_size=64"]
 KINDS = ["phases", "cube", "line", "alone", "codes", "several"]
 WIDTHS = (1280, 800, 390)

@@ -17,7 +17,10 @@ from superpos.store import Run, export
 
 # a machine that can have Chromium must not skip these
 REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
-pytestmark = pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium() is None and not REQUIRED, reason="Chromium is not here"),
+]
 
 ESCAPED = re.compile(r"\\(.)")
 

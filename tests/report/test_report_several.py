@@ -27,6 +27,8 @@ from superpos.errors import ConfigError
 from superpos.report.side_by_side import labels, side_by_side
 from superpos.store import Run
 
+pytestmark = pytest.mark.slow
+
 # a machine that can have Chromium must not skip these
 REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
 in_a_browser = pytest.mark.skipif(

@@ -19,6 +19,8 @@ import superpos
 from superpos.errors import IncompleteError
 from superpos.store import RunFolder, file_group, load
 
+pytestmark = pytest.mark.slow
+
 MODELS, CHUNKS = 50, 8
 FACTS: dict[str, Any] = {
     "plan": "p",

@@ -26,6 +26,8 @@ from superpos.store.files import canonical_json
 from superpos.training import runner
 from superpos.user.functions import FILE
 
+pytestmark = pytest.mark.slow
+
 FUNCTIONS = """
     from pathlib import Path
 

@@ -31,6 +31,8 @@ from superpos.terminal.progress import Lines
 from superpos.training import runner
 from superpos.user.functions import Own
 
+pytestmark = pytest.mark.slow
+
 UNTRAINED = ["model.n_features=4", "train.steps=0", "data.sparsity=0.5"]
 SMALL = [
     "model.n_features=4",

@@ -12,6 +12,8 @@ from superpos.families.circuit.measures import patching
 from superpos.figures import registry
 from superpos.store import Run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def gates(tmp_path_factory: pytest.TempPathFactory) -> Run:

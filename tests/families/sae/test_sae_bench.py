@@ -24,6 +24,8 @@ from superpos.families.sae.bench import BATCHED, LOOP, ONE_WORLD, SAE_LENS, benc
 from superpos.families.sae.bench.cases import Case
 from superpos.family import Exhibits
 
+pytestmark = pytest.mark.slow
+
 BENCH = bench()
 SIDES = sides_of(FAMILY, BENCH.baselines, BENCH.together)
 SMALL = Case(4, 6, models=60, active=1.5, batch_size=32)

@@ -32,6 +32,8 @@ from superpos.families.sae.world.magnitudes import magnitudes as of_levels
 from superpos.families.sae.world.synthetic import Synthetic
 from superpos.maths.streams import key_words
 
+pytestmark = pytest.mark.slow
+
 EPS = float(np.finfo(np.float32).eps)
 REFERENCE, FUSED = ReferenceEngine(FAMILY, threads=1), FusedSaeEngine(threads=1)
 

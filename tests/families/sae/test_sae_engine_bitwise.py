@@ -17,6 +17,8 @@ from superpos.families.sae import FAMILY
 from superpos.families.sae.cpu import FusedSaeEngine, batches, call, schedule
 from superpos.families.sae.structure import Task
 
+pytestmark = pytest.mark.slow
+
 FUSED = FusedSaeEngine(threads=1)
 REFERENCE = ReferenceEngine(FAMILY, threads=1)
 KINDS: dict[str, dict[str, Any]] = {

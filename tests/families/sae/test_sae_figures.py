@@ -17,6 +17,8 @@ from superpos.families.sae.figures import arrows
 from superpos.figures import registry
 from superpos.store import Run
 
+pytestmark = pytest.mark.slow
+
 ORTHONORMAL = ["world.dictionary=orthonormal", "world.frequency=constant"]
 EDGES = ((0.5, 0.0), (0.2, 0.0), (0.1, 0.2))
 TREES = ",".join(f"[{{p: 0.3, children: [{q}], alone: {alone}}}]" for q, alone in EDGES)

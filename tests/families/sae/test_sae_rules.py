@@ -18,6 +18,8 @@ from superpos.errors import ConfigError
 from superpos.families.sae import FAMILY
 from superpos.families.sae.keys import OF_KIND
 
+pytestmark = pytest.mark.slow
+
 TREE = "world.tree=[{p:0.3,exclusive:true,children:[0.6,0.5]}]"
 SMALL = ["world.n_features=4", "world.n_dims=3", "world.active=1"]
 

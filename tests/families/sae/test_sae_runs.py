@@ -30,6 +30,8 @@ from superpos.families.sae.world.taken import Taken
 from superpos.store import Run
 from superpos.training import runner
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(superpos.__file__).parents[1]
 SMALL = [
     "family=sae",

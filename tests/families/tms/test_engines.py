@@ -28,6 +28,8 @@ from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
 from superpos.family import Adam
 
+pytestmark = pytest.mark.slow
+
 EPS = float(np.finfo(np.float32).eps)
 REFERENCE, FUSED = reference(threads=1), FusedCpuEngine(threads=1)
 

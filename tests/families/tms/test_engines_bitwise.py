@@ -23,6 +23,8 @@ from superpos.families.tms.cpu.shape import parts_of
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
 
+pytestmark = pytest.mark.slow
+
 ABSOLUTE = {"tied": False, "hidden": "relu", "target": "abs", "signed": True}
 FAMILIES: dict[str, dict[str, Any]] = {
     "relu": {},

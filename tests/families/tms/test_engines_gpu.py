@@ -42,6 +42,8 @@ from superpos.families.tms import gpu
 from superpos.families.tms.gpu import FusedGpuEngine
 from superpos.families.tms.gpu.plan import shape_of
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = {
     name: family
     for name, family in ALL.items()

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from places import ROOT, SUPPORT
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("triton")
 ABSOLUTE = {"tied": False, "hidden": "relu", "target": "abs", "signed": True}
 # At most this many registers a thread. Of a multiprocessor's 65,536, three programs of 128 threads

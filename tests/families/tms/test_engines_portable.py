@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 OVERRIDES = ("model.n_features=5,7,33", "model.n_hidden=2,5", "train.steps=50", "seed=1,2")
 
 

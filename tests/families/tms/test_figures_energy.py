@@ -27,6 +27,8 @@ from superpos.families.tms.geometry.shapes import polygon, simplex
 from superpos.figures import registry, style
 from superpos.store import Run
 
+pytestmark = pytest.mark.slow
+
 PAIRS = np.concatenate([polygon(4), np.zeros((1, 2))])  # two digons, the last feature dropped
 DIGONS = "2 digons + 1 not represented"
 FACTORS = [0.1, 0.2, 0.4, 1.0, 5.0]

@@ -14,6 +14,8 @@ from superpos.families.tms.analysis.phases import Grid
 from superpos.families.tms.geometry.shapes import simplex
 from superpos.families.tms.measures import phases
 
+pytestmark = pytest.mark.slow
+
 Weights = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 

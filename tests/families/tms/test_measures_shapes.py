@@ -14,6 +14,8 @@ from superpos.families.tms.analysis import energy_levels
 from superpos.families.tms.geometry.shapes import polygon
 from superpos.families.tms.measures import shapes
 
+pytestmark = pytest.mark.slow
+
 DIGONS = "2 digons + 1 not represented"
 FIVE: dict[str, Any] = {"model.n_features": 5, "model.n_hidden": 2, "data.density": 0.05}
 PAIRS = np.concatenate([polygon(4), np.zeros((1, 2))])

@@ -16,6 +16,8 @@ from superpos.families.tms.theory import (
     variance,
 )
 
+pytestmark = pytest.mark.slow
+
 LAST_DEDICATED = "1 dedicated + 1 not represented"
 OF_THREE = ("digon + 1 dedicated", "triangle", "2 dedicated + 1 not represented")
 

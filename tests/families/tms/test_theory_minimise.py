@@ -21,6 +21,8 @@ from superpos.families.tms.theory import (
 )
 from superpos.maths.bfgs import bfgs
 
+pytestmark = pytest.mark.slow
+
 Floats = NDArray[np.float64]
 
 
