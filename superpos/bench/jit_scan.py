@@ -64,7 +64,8 @@ class JitScan:
         cores = jax.devices("cpu")
         models = len(next(iter(initial.values())))
         mesh = jax.sharding.Mesh(np.array(cores[: gcd(models, len(cores))]), ("models",))
-        split, whole = PartitionSpec("models"), PartitionSpec()
+        split = PartitionSpec("models")
+        whole = PartitionSpec()
 
         def shared(array: np.ndarray[Any, Any]) -> Any:
             return jax.device_put(array, NamedSharding(mesh, split))

@@ -47,7 +47,8 @@ def peak_gflops(device: str) -> float:
         synchronise(device)
         return time.perf_counter() - start
 
-    best, end = product_seconds(), time.perf_counter() + _PEAK_SECONDS
+    best = product_seconds()
+    end = time.perf_counter() + _PEAK_SECONDS
     while time.perf_counter() < end:
         best = min(best, product_seconds())
     return 2 * size**3 / best / 1e9

@@ -146,7 +146,10 @@ def run(
     """Time these sides of every case `repeat` times; a run goes through all cases, so that runs are
     minutes apart.
     """
-    facts, peak, skipped, races = machine.facts(device), 0.0, dict[str, str](), list[_Race]()
+    facts = machine.facts(device)
+    peak = 0.0
+    skipped = dict[str, str]()
+    races = list[_Race]()
     makers = sides_of(family, bench.baselines, bench.together)
     for case in cases:
         note(f"{case.label}: training")

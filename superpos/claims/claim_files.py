@@ -34,7 +34,8 @@ from superpos.family import DEFAULT, Family
 from superpos.family import find as find_family
 from superpos.family import names as family_names
 
-FULL, QUICK = "full", "quick"
+FULL = "full"
+QUICK = "quick"
 
 _FILE = re.compile(r"(\d\d)_\w+\.yaml")
 _FILE_KEYS = {"experiment", "runs", "claims"}

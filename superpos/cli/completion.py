@@ -100,7 +100,8 @@ def clusters(ctx: typer.Context) -> Suggestions:
 
 def answer(app: typer.Typer) -> int:
     """Print what the last word of the line can become; returns the exit code."""
-    shell, line = os.environ[SHELL_VARIABLE], os.environ.get("COMP_LINE", "")
+    shell = os.environ[SHELL_VARIABLE]
+    line = os.environ.get("COMP_LINE", "")
     words = split(line)
     found = suggest(typer.main.get_command(app), words[1:])
     kept = (
@@ -212,7 +213,8 @@ def install(shell: Shell) -> Path:
     """
     from superpos.store.files import check_target, explained, write_file
 
-    home, script = Path.home(), SCRIPTS[shell].encode()
+    home = Path.home()
+    script = SCRIPTS[shell].encode()
     if shell == "fish":
         return write_file(
             _folder("XDG_CONFIG_HOME", ".config") / "fish" / "completions" / "superpos.fish", script

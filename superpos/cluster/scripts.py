@@ -22,7 +22,8 @@ COMPETING = ("SBATCH_ARRAY_INX", "SBATCH_ERROR", "SBATCH_WAIT")
 at once.
 """
 # before the time limit; SLURM may send it up to 60 s early
-_WARNING_SECONDS, _WARNING_SHARE = 120, 0.2
+_WARNING_SECONDS = 120
+_WARNING_SHARE = 0.2
 _FINISH_MINUTES = 60
 _NUMBER_IN_SED = r"^(Submitted batch job )?([0-9]+(;[^ ]+)?)( on cluster .*)?[[:space:]]*$"
 _AMOUNTS = {  # of one option alone: SLURM refuses, or adds, what its variables ask beside it

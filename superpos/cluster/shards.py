@@ -23,7 +23,8 @@ _RUNNING = (
     "SIGNALING",
     "STAGE_OUT",
 )
-_TAIL_LINES, _TAIL_BYTES = 3, 4096
+_TAIL_LINES = 3
+_TAIL_BYTES = 4096
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ def _threads(site: Site) -> list[str]:
 
 def unused(sweep: Sweep, site: Site) -> list[str]:
     """What is asked of SLURM and not of superpos, or the other way round, as lines for the user."""
-    device, threads = sweep.base["engine.device"], sweep.base["engine.threads"]
+    device = sweep.base["engine.device"]
+    threads = sweep.base["engine.threads"]
     gpus = int(site.gpus.rpartition(":")[2]) if site.gpus else 0
     others = any("gpu" in option or "gres" in option for option in site.extra)
     told = []
@@ -168,7 +169,8 @@ def submit(
         SuperposError: SLURM is missing or refuses; the number of a job that it took is in the
         message.
     """
-    site, job = submission.site, submission.job
+    site = submission.site
+    job = submission.job
     if not missing(folder, job.shards):
         return Outcome(True, None, None, ())
     held, finishing = _in_queue(folder, tell)

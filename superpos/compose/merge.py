@@ -57,7 +57,8 @@ def _check_values(
     """Canonical value of every key (the default where it is wrong), and the keys whose values are
     wrong.
     """
-    values, bad = dict(schema.defaults), set()
+    values = dict(schema.defaults)
+    bad = set()
     for key, value in _leaves(schema, tree):
         if key in schema.groups:
             faults.append(f"{key}: got {show(value)}; allowed: a group of keys")
@@ -86,7 +87,9 @@ def _replace_axes(block: Axes, given: Given, instead: Mapping[str, str]) -> tupl
     fastest.
     """
     taken = given.keys | {instead[key] for key in given.keys if key in instead}
-    left, axes, notices = dict(given.axes), {}, []
+    left = dict(given.axes)
+    axes = {}
+    notices = []
     for keys, points in block.items():
         hit = [key for key in keys if key in taken]
         if not hit:

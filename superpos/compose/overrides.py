@@ -235,7 +235,8 @@ def _reason(text: str, message: str) -> str:
 
 def _read_override(text: str, override: Override, given: Given, known: _Known) -> str | None:
     """As `_read`, of an override in Hydra's form."""
-    key, schema = override.key_or_group, known.schema
+    key = override.key_or_group
+    schema = known.schema
     if override.type != OverrideType.CHANGE:
         raise ConfigError(
             f"{text}: + and ~ are refused; every key has a default: write {key}=VALUE"
@@ -310,7 +311,8 @@ def _swept_values(text: str, override: Override) -> Sequence[Any]:
 
     ConfigError: a kind of sweep without one fixed list of values.
     """
-    key, sweep = override.key_or_group, override.value()
+    key = override.key_or_group
+    sweep = override.value()
     if isinstance(sweep, IntervalSweep):
         raise ConfigError(
             f"{text}: interval() has no fixed values; allowed: {key}=V1,V2, choice(...) or "

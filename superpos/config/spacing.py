@@ -41,7 +41,8 @@ def tidy(value: float, scale: float) -> float:
 
 
 def _linspace(start: float, stop: float, count: int) -> list[float]:
-    scale, gaps = max(abs(start), abs(stop)), max(count - 1, 1)
+    scale = max(abs(start), abs(stop))
+    gaps = max(count - 1, 1)
     return [tidy(start + (stop - start) * i / gaps, scale) for i in range(count)]
 
 
@@ -203,7 +204,8 @@ def _key_fault(schema: Schema, key: str) -> str | None:
 
 
 def _canonical_column(schema: Schema, key: str, values: list[Any], faults: list[str]) -> list[Any]:
-    good, bad = [], []
+    good = []
+    bad = []
     for value in values:
         try:
             good.append(schema.canonical(key, value))

@@ -62,9 +62,11 @@ def _cgroup_limits(root: Path) -> Iterator[float]:
     for line in _lines(root / "proc/self/mounts"):
         mount, kind, options = (*line.split(), "", "", "", "")[1:4]
         if kind == "cgroup2":
-            file, names = "memory.max", [""]
+            file = "memory.max"
+            names = [""]
         elif kind == "cgroup" and "memory" in options.split(","):
-            file, names = "memory.limit_in_bytes", ["memory"]
+            file = "memory.limit_in_bytes"
+            names = ["memory"]
         else:
             continue
         for _, controllers, group in hierarchies:

@@ -104,7 +104,8 @@ class Structure(ABC):
         """{name: [M, ...]}, views of the parameters [M, P] in the order of `param_shapes`; the end
         may be filled up.
         """
-        params, at = {}, 0
+        params = {}
+        at = 0
         for name, shape in self.param_shapes.items():
             size = math.prod(shape)
             params[name] = theta[:, at : at + size].reshape(len(theta), *shape)
@@ -141,7 +142,8 @@ class Task:
 
     def __post_init__(self) -> None:
         for name in self._per_model():
-            found, expected = getattr(self, name).shape, self.expected_shape(name)
+            found = getattr(self, name).shape
+            expected = self.expected_shape(name)
             if found != expected:
                 raise ValueError(f"task.{name} has shape {found}, expected {expected}")
 
@@ -198,7 +200,8 @@ class State:
         cls, task: Task, params: dict[str, NDArray[np.float32]], extra: Mapping[str, Array] = {}
     ) -> State:
         """State before the first step."""
-        models, kept = len(task), task.structure.snapshot_steps
+        models = len(task)
+        kept = task.structure.snapshot_steps
         return cls(
             step=0,
             params=params,

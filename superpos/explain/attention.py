@@ -56,7 +56,8 @@ def worst(attention: Floats, values: Floats, allowed: Floats) -> Floats:
         best = np.where(alone, np.maximum(best, found), best)
         for other in range(first):
             for end in (y - allowed, y + allowed):
-                a, b = values[..., first], values[..., other]
+                a = values[..., first]
+                b = values[..., other]
                 with np.errstate(divide="ignore", invalid="ignore"):
                     share = (end - b) / (a - b)
                 mixed = (share >= 0) & (share <= 1)

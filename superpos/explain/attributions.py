@@ -226,8 +226,10 @@ def _replaced(x: Floats, j: int, others: Floats | float) -> Floats:
 
 def _redrawn(model: Layers, x: Floats, j: int, p: Floats) -> tuple[Floats, Floats]:
     """Mean and mean square [M, B, k] of the outputs over x_j drawn anew, with density p [M]."""
-    off, on = _replaced(x, j, 0.0), _replaced(x, j, 1.0)
-    mean, square = np.zeros(()), np.zeros(())
+    off = _replaced(x, j, 0.0)
+    on = _replaced(x, j, 1.0)
+    mean = np.zeros(())
+    square = np.zeros(())
     for piece in pieces(model, off, on):
         mean = mean + piece.length * mean_output(model, piece.low, piece.high)
         square = square + piece.length * mean_square(model, piece.low, piece.high)
@@ -270,13 +272,16 @@ def _total(model: Layers, p: Floats, j: int) -> Floats:
     second = second_order(n)
     wanted = dict.fromkeys([*second, *(tuple(sorted((*w, last))) for w in second)])
     moments = _moments(a, low, chances, list(wanted), certain=last)
-    z, z2 = _power(a, low, moments, 1), _power(a, low, moments, 2)
-    z_t, z2_t = _power(a, low, moments, 1, (last,)), _power(a, low, moments, 2, (last,))
+    z = _power(a, low, moments, 1)
+    z2 = _power(a, low, moments, 2)
+    z_t = _power(a, low, moments, 1, (last,))
+    z2_t = _power(a, low, moments, 2, (last,))
     z_t2 = _power(a, low, moments, 1, (last, last))
     both_on = 2 * (z2 - z2_t) + a[-1] * (z - 2 * z_t + z_t2)
     # With x_j off.
     without = _moments(a[:-1], bias, chances[:-1], second_order(n - 1))
-    c, c2 = _power(a[:-1], bias, without, 1), _power(a[:-1], bias, without, 2)
+    c = _power(a[:-1], bias, without, 1)
+    c2 = _power(a[:-1], bias, without, 2)
     one_on = np.where(signed > 0, c2 + a[-1] / 2 * c, z2 + a[-1] * (z - z_t))
     chance = chances[-1]
     square = chance * z2 + (1 - chance) * c2
@@ -323,7 +328,9 @@ def _own_covariance(model: Layers, p: Floats) -> Floats:
     n = model.n_inputs
     found = np.zeros((len(model), n, n))
     for i in range(n):
-        a, b, density = model.products[:, i].T, model.b[:, i], p.T
+        a = model.products[:, i].T
+        b = model.b[:, i]
+        density = p.T
         if model.output == "linear":
             found[:, i, i] = 2 * a[i] * (density[i] / 3 - density[i] ** 2 / 4)
             continue

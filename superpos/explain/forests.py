@@ -106,7 +106,8 @@ def _forests(
     targets = targets + noise * targets.std(axis=1, keepdims=True) * drawn
     found = np.zeros((len(model), model.n_outputs, model.n_inputs))
     for number, output in np.ndindex(found.shape[:2]):
-        here, y = rows[number], targets[number, :, output]
+        here = rows[number]
+        y = targets[number, :, output]
         if np.ptp(y) == 0:  # an output that is off for all rows has no R²
             continue
         forest = RandomForestRegressor(trees, random_state=seed).fit(here[:fitted], y[:fitted])

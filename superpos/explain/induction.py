@@ -108,7 +108,8 @@ class _Making:
     def previous(self, head: tuple[int, int]) -> None:
         """Attends to the token before, and writes it down."""
         for i in range(1, LENGTH):
-            here, before = self.row("position", i), self.row("position", i - 1)
+            here = self.row("position", i)
+            before = self.row("position", i - 1)
             self.heads.score(head, i, {here: self.beta}, {before: 1.0})
         self._copy(head, "token", "previous", 1.0)
 
@@ -135,7 +136,8 @@ class _Making:
     def pointer(self, head: tuple[int, int]) -> None:
         """Attends one after the place that was written down."""
         for i in range(LENGTH - 1):
-            there, after = self.row("pointer", i), self.row("position", i + 1)
+            there = self.row("pointer", i)
+            after = self.row("position", i + 1)
             self.heads.score(head, i, {there: self.beta}, {after: 1.0})
         self._copy(head, "token", "out", 1.0)
 
@@ -152,7 +154,8 @@ class _Making:
 
     def _look_up(self, head: tuple[int, int], beta: float) -> None:
         for i in range(N_TOKENS):
-            own, previous = self.row("token", i), self.row("previous", i)
+            own = self.row("token", i)
+            previous = self.row("previous", i)
             self.heads.score(head, i, {own: beta}, {previous: 1.0})
 
     def _copy(self, head: tuple[int, int], source: str, to: str, strength: float) -> None:
@@ -165,13 +168,16 @@ class _Making:
 
 
 def _space() -> Subspaces:
-    V, T = N_TOKENS + 1, LENGTH
+    V = N_TOKENS + 1
+    T = LENGTH
     return Subspaces(token=V, position=T, previous=V, pointer=T, out=V, unread=V)
 
 
 def shapes(kind: str, distractors: int) -> dict[str, tuple[int, ...]]:
     """Shapes of the weights of one circuit."""
-    n_heads, d, k = len(roles(kind, distractors)) // 2, _space().d, N_TOKENS + LENGTH
+    n_heads = len(roles(kind, distractors)) // 2
+    d = _space().d
+    k = N_TOKENS + LENGTH
     made = dict.fromkeys(("W_Q", "W_K", "W_V"), (2, n_heads, d, k))
     out = {"W_O": (2, n_heads, k, d), "W_U": (d, N_TOKENS + 1)}
     return {"W_E": (N_TOKENS + 1, d), "W_pos": (LENGTH, d), **made, **out}
@@ -253,7 +259,8 @@ def corrupt(made: Prompts, how: str) -> Corrupt:
     a, b, c, d = made.first.T
     A, C, D = (made.tokens[batch, place] for place in (a, c, d))
     X = made.absent[:, 0]
-    tokens, other = made.tokens.copy(), D
+    tokens = made.tokens.copy()
+    other = D
     match how:
         case "query":
             tokens[:, -1] = C

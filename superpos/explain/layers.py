@@ -195,7 +195,8 @@ def share_on(model: Layers, low: Floats, high: Floats) -> Floats:
     """The share of a piece on which an output is on, [M, B, k]."""
     if model.output == "linear":
         return np.ones_like(low)
-    top, bottom = np.maximum(low, high), np.minimum(low, high)
+    top = np.maximum(low, high)
+    bottom = np.minimum(low, high)
     with np.errstate(divide="ignore", invalid="ignore"):
         part = top / (top - bottom)
     return np.where(top <= 0, 0.0, np.where(bottom >= 0, 1.0, part))
@@ -212,5 +213,6 @@ def mean_output(model: Layers, low: Floats, high: Floats) -> Floats:
 
 def mean_square(model: Layers, low: Floats, high: Floats) -> Floats:
     """The mean squared output over a piece, [M, B, k]."""
-    first, last = model.activate(low), model.activate(high)
+    first = model.activate(low)
+    last = model.activate(high)
     return np.asarray(share_on(model, low, high) * (first**2 + first * last + last**2) / 3)

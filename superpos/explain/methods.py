@@ -81,7 +81,8 @@ def attribute(method: str, known: Known, x: Floats, options: Options) -> Attribu
 
 def is_exact(known: Known, options: Options) -> bool:
     """Whether Shapley values of these models are computed, and not sampled."""
-    n, integrated = known.layers.n_inputs, options["explain.background"] == "data"
+    n = known.layers.n_inputs
+    integrated = options["explain.background"] == "data"
     return n <= (values.MAX_INTEGRATED if integrated else values.MAX_FEATURES) and not (
         integrated and not known.layers.is_affine
     )

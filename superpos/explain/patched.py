@@ -175,11 +175,13 @@ def true_sites(asked: Asked, patched: Patched) -> torch.Tensor:
             return torch.zeros(len(sites), *pairs.total.shape, dtype=torch.bool)
         return patching.true_parts(pairs, sites, _least(asked, pairs))
     if asked.sites == "edges":
-        names, true = [site.name for site in patched.edges], patched.true_edges
+        names = [site.name for site in patched.edges]
+        true = patched.true_edges
     elif patched.true is None:
         return patching.true_parts(pairs)
     else:
-        names, true = list(pairs.parts), patched.true
+        names = list(pairs.parts)
+        true = patched.true
     key = torch.tensor([name in true for name in names])
     return key[:, None, None].expand(-1, *pairs.total.shape)
 
@@ -242,7 +244,8 @@ def _rows(asked: Asked, patched: Patched) -> list[dict[str, Any]]:
     """One row per part, of a single model."""
     found = find(asked, patched)
     question = {name: getattr(asked, name) for name in SEVERAL}
-    counted, graded = found.counted[0], found.graded[0]
+    counted = found.counted[0]
+    graded = found.graded[0]
     score = found.score
     rows = []
     for i, name in enumerate(found.names):

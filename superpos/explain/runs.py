@@ -281,7 +281,8 @@ def _parts(run: Run, models: str) -> Iterator[tuple[int, list[int]]]:
 
 def inputs_of(known: Known, options: Mapping[str, Any]) -> Floats:
     """The inputs [M, B, n] at which models are explained."""
-    active, count = options["explain.active"], options["explain.inputs"]
+    active = options["explain.active"]
+    count = options["explain.inputs"]
     if active == "data":
         return truth.data(known.density, count, known.set_size)
     n = known.layers.n_inputs

@@ -138,6 +138,7 @@ def active_inputs(n: int, active: int, samples: int, set_size: int = 1, seed: in
     where there are some.
     """
     rng = np.random.default_rng(seed)
-    n_sets, on = n // set_size, max(1, active // set_size)
+    n_sets = n // set_size
+    on = max(1, active // set_size)
     chosen = rng.random((samples, n_sets)).argsort(axis=1) < on
     return np.where(np.repeat(chosen, set_size, axis=1), 1 - rng.random((samples, n)), 0.0)

@@ -156,7 +156,8 @@ def shapley_sampled(
     draw = _other_features(model, values, baseline, background, density, rng)
     sums = np.zeros((2, *values.shape[:2], model.n_outputs, model.n_inputs))
     for _ in range(samples):
-        order, others = rng.permutation(model.n_inputs), draw()
+        order = rng.permutation(model.n_inputs)
+        others = draw()
         change = (
             _changes(model, values, others, order) + _changes(model, values, others, order[::-1])
         ) / 2
@@ -254,7 +255,9 @@ def _table(
         rows = rows_of(model, background)
 
         def mean(models: slice, inputs: slice) -> Floats:
-            part, chosen, others = model[models], values[models, inputs], rows[models]
+            part = model[models]
+            chosen = values[models, inputs]
+            others = rows[models]
             tables = (
                 _baseline_values(part, chosen, others[:, [row]]) for row in range(others.shape[1])
             )
@@ -331,7 +334,8 @@ def _integrated(model: Layers, x: Floats, density: Floats, set_size: int) -> Tab
         )
 
     def table(models: slice, inputs: slice) -> Floats:
-        part, chosen = model[models], x[models, inputs]
+        part = model[models]
+        chosen = x[models, inputs]
         shape = (*chosen.shape[:2], model.n_outputs)
         found = np.empty((*shape, 2**n))
         for number in range(2**n):

@@ -153,5 +153,6 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
 
 def _ends(group: Sequence[float], gap: float) -> tuple[float, float]:
     """Highest and lowest place of a group laid out about its middle."""
-    middle, half = float(np.mean(group)), gap * (len(group) - 1) / 2
+    middle = float(np.mean(group))
+    half = gap * (len(group) - 1) / 2
     return middle + half, middle - half

@@ -153,7 +153,8 @@ class Tree:
 
         found: list[torch.Tensor] = []
         for g in range(self.n_words):
-            u, parent = words[..., self.word[g]], int(self.parent[g])
+            u = words[..., self.word[g]]
+            parent = int(self.parent[g])
             on, off = (
                 (low <= u) & (u < high) for low, high in (self.on[g].tolist(), self.off[g].tolist())
             )

@@ -67,7 +67,8 @@ def writers(
     if reader == LOGITS:
         first = [TOKENS, *([PLACES] if positions in ("stream", "pointer") else [])]
         return [*(first if direct else []), *heads(n_layers, n_heads)]
-    layer, made = int(reader.partition(".")[0]), reader.partition(":")[2]
+    layer = int(reader.partition(".")[0])
+    made = reader.partition(":")[2]
     reads_positions = {
         "stream": True,
         "scores": made != "v",

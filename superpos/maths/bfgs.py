@@ -103,7 +103,9 @@ def _step(objective: Objective, rows: _Rows) -> _Rows:
 
 def _search(objective: Objective, rows: _Rows, direction: Floats) -> tuple[Floats, Floats, Floats]:
     """Backtracks each row until it decreases enough; a row that never does stays where it was."""
-    x, value, grad = rows.x.copy(), rows.value.copy(), rows.grad.copy()
+    x = rows.x.copy()
+    value = rows.value.copy()
+    grad = rows.grad.copy()
     slope = (direction * rows.grad).sum(axis=1)
     length = np.ones(len(x))
     pending = np.arange(len(x))
@@ -114,7 +116,8 @@ def _search(objective: Objective, rows: _Rows, direction: Floats) -> tuple[Float
         good = gain >= -SUFFICIENT * length[pending] * slope[pending]
         done = pending[good]
         x[done], value[done], grad[done] = trial[good], trial_value[good], trial_grad[good]
-        pending, gain = pending[~good], gain[~good]
+        pending = pending[~good]
+        gain = gain[~good]
         if not len(pending):
             break
         length[pending] = _shorter(length[pending], gain, slope[pending])
@@ -139,9 +142,11 @@ def _update(
     The first update of a row replaces the unit matrix by the multiple of it that has the right
     scale.
     """
-    sy, yy = (s * y).sum(axis=1), (y * y).sum(axis=1)
+    sy = (s * y).sum(axis=1)
+    yy = (y * y).sum(axis=1)
     curved = sy > 1e-12 * np.sqrt((s * s).sum(axis=1) * yy)
-    sy, yy = np.where(curved, sy, 1.0), np.where(curved, yy, 1.0)
+    sy = np.where(curved, sy, 1.0)
+    yy = np.where(curved, yy, 1.0)
     unit = np.eye(s.shape[1])
     base = np.where(steepest[:, None, None], (sy / yy)[:, None, None] * unit, inverse)
     hy = (base @ y[..., None])[..., 0]

@@ -175,7 +175,8 @@ def _induction(
     name: str, size: _Size, space: Subspaces, heads: Heads, edges: tuple[str, ...]
 ) -> HandMade:
     """Tokens and positions as unit vectors, logits read from "out" alone."""
-    V, T = size.tokens + 1, size.context
+    V = size.tokens + 1
+    T = size.context
     weights = {
         "W_E": _unit_rows([space.row("token", i) for i in range(V)], space.d),
         "W_pos": _unit_rows([space.row("position", i) for i in range(T)], space.d),
@@ -220,7 +221,8 @@ def _match(heads: Heads, head: tuple[int, int], space: Subspaces, size: _Size, w
 
 def _induction_k(size: _Size) -> HandMade:
     """Head 0.0 writes down the token before; the keys of head 1.0 are what it wrote."""
-    V, T = size.tokens + 1, size.context
+    V = size.tokens + 1
+    T = size.context
     space = Subspaces(token=V, position=T, previous=V, out=V)
     heads = Heads(2, 1, space.d, max(V, T))
     _look_back(heads, (0, 0), space, size, 1, "previous")
@@ -247,7 +249,8 @@ def _induction_q(size: _Size) -> HandMade:
     With c copies each is a c-th of what was written, so scores of layer 1 are greater by the length
     of the context: where no copy is, attention must go to BOS all the same.
     """
-    V, T = size.tokens + 1, size.context
+    V = size.tokens + 1
+    T = size.context
     space = Subspaces(token=V, position=T, pointer=T, out=V)
     heads = Heads(2, 1, space.d, V + T)
     _match(heads, (0, 0), space, size, "token")
@@ -285,7 +288,8 @@ def _shifted(size: _Size) -> HandMade:
 
     Head 0.0 writes down the token before, head 0.1 the one before that; head 1.1 is empty.
     """
-    V, T = size.tokens + 1, size.context
+    V = size.tokens + 1
+    T = size.context
     space = Subspaces(token=V, position=T, previous=V, before=V, out=V)
     heads = Heads(2, 2, space.d, max(V, T))
     _look_back(heads, (0, 0), space, size, 1, "previous")

@@ -42,14 +42,14 @@ def philox4x32(counter: Sequence[Words], key: Sequence[Words]) -> list[Words]:
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(10):
-        p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
-        c0, c1, c2, c3 = (
-            ((p1 >> 32) & WORD) ^ c1 ^ k0,
-            p1 & WORD,
-            ((p0 >> 32) & WORD) ^ c3 ^ k1,
-            p0 & WORD,
-        )
-        k0, k1 = (k0 + WEYL[0]) & WORD, (k1 + WEYL[1]) & WORD
+        p0 = c0 * MULTIPLIERS[0]
+        p1 = c2 * MULTIPLIERS[1]
+        c0 = ((p1 >> 32) & WORD) ^ c1 ^ k0
+        c1 = p1 & WORD
+        c2 = ((p0 >> 32) & WORD) ^ c3 ^ k1
+        c3 = p0 & WORD
+        k0 = (k0 + WEYL[0]) & WORD
+        k1 = (k1 + WEYL[1]) & WORD
     return [c0, c1, c2, c3]
 
 

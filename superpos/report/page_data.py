@@ -30,7 +30,8 @@ _HIDDEN: Final = ("model", "row_id", sweep_axes.SEED)
 def content(run: Run, pack: Pack, budget: float) -> dict[str, Any]:
     """What the page says of a run, its arrays added to `pack`; `budget` is bytes for both."""
     before = pack.size
-    plan, family = run.plan, run.require_family()
+    plan = run.plan
+    family = run.require_family()
     explorer = family.shows.explorer
     layers = Layers() if explorer.layers is None else explorer.layers(run)
     # No command line names a user's functions, nor where another run lies.

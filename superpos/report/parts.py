@@ -116,7 +116,8 @@ def fit(found: Sequence[Part], best: NDArray[np.bool_], budget: float) -> list[K
     """Which models of each part fit `budget` bytes of the page; `best` [M] marks that of each
     setting.
     """
-    left, listed = budget / INFLATION, np.zeros(len(best), dtype=np.bool_)
+    left = budget / INFLATION
+    listed = np.zeros(len(best), dtype=np.bool_)
     chosen: dict[int, list[Models]] = {i: [] for i in range(len(found))}
     for kind, first in _order(found):
         for i, part in enumerate(found):

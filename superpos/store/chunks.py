@@ -15,7 +15,8 @@ from superpos.store.file_group import FileGroup, State
 from superpos.store.files import sha256
 from superpos.store.formats import Array, ColumnType
 
-_TENSORS, _TABLE = ".safetensors", ".parquet"
+_TENSORS = ".safetensors"
+_TABLE = ".parquet"
 
 
 class ChunkFiles:

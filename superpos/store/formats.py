@@ -42,7 +42,9 @@ _ARROW: Final[Mapping[Values, pa.DataType]] = {
     "bool": pa.bool_(),
     "list": pa.list_(pa.float64()),
 }
-_MARK, _EMPTY, _ABSENT = b"superpos", b"empty", b"absent"
+_MARK = b"superpos"
+_EMPTY = b"empty"
+_ABSENT = b"absent"
 
 _NULLABLE = {
     pa.int8(): pd.Int8Dtype(),

@@ -80,7 +80,8 @@ def _note(path: Path) -> Note | None:
         if not stat.S_ISREG(facts.st_mode) or facts.st_size > _MAX_BYTES:
             raise ValueError("no file of a note")
         fields = json.loads(path.read_bytes())
-        time, text = datetime.fromisoformat(fields["time"]), fields["text"]
+        time = datetime.fromisoformat(fields["time"])
+        text = fields["text"]
         if time.tzinfo is None or not isinstance(text, str):
             raise ValueError("no note")
         return Note(time, _printable(text))

@@ -69,7 +69,8 @@ def _is_axis(axis: Any) -> bool:
     """Whether a value is {"keys": [key, ...], "values": [[value of each key], ...]}."""
     if not isinstance(axis, Mapping) or not isinstance(axis.get("keys"), list):
         return False
-    keys, values = axis["keys"], axis.get("values")
+    keys = axis["keys"]
+    values = axis.get("values")
     if not keys or not all(isinstance(key, str) for key in keys) or not isinstance(values, list):
         return False
     return all(isinstance(point, list) and len(point) == len(keys) for point in values)

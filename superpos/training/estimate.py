@@ -19,7 +19,8 @@ from superpos.training.runner import STRETCH_SECONDS, engines_of, initial_state
 from superpos.training.sources import needed
 from superpos.training.trial import try_functions
 
-_FEWEST_MODELS, _MOST_MODELS = 8, 64
+_FEWEST_MODELS = 8
+_MOST_MODELS = 64
 _CALIBRATION_FLOPS = 1e10  # of one step of the models that are timed: a fraction of a second
 _CALIBRATION_STRUCTURES = 4
 

@@ -35,7 +35,8 @@ def require_memory(sweep: Sweep, chunks: Iterable[Chunk]) -> None:
     """Raises `SuperposError` where a chunk cannot fit, before the system kills the process without
     a word.
     """
-    needed, there = _COPIES * chunk_bytes(chunks), machine_bytes()
+    needed = _COPIES * chunk_bytes(chunks)
+    there = machine_bytes()
     if needed > there:
         sizes = ", ".join(sweep.schema.size_keys)
         raise SuperposError(

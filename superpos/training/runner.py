@@ -144,7 +144,8 @@ def _attempt(
 
 
 def _train_chunks(job: _Job, chunks: Iterable[int]) -> None:
-    folder, watch = job.folder, job.watch
+    folder = job.folder
+    watch = job.watch
     with Publisher(folder, results.column_types(job.sweep)) as publisher:
         for chunk in chunks:
             rows = folder.rows[chunk]
@@ -165,7 +166,9 @@ def _train_chunks(job: _Job, chunks: Iterable[int]) -> None:
 
 def _train_chunk(job: _Job, chunk: int) -> tuple[dict[str, NDArray[Any]], DataFrame]:
     """Tensors and table of a chunk, trained and evaluated."""
-    sweep, folder, watch = job.sweep, job.folder, job.watch
+    sweep = job.sweep
+    folder = job.folder
+    watch = job.watch
     rows = folder.rows[chunk]
     task = sweep.task(rows, job.shared)
     choice = job.engines[task.structure]
@@ -182,7 +185,8 @@ def _train_chunk(job: _Job, chunk: int) -> tuple[dict[str, NDArray[Any]], DataFr
     watch.clock.lap("starting")
     length = watch.stretches.get(task.structure, 1)
     while state.step < task.structure.steps:
-        began, before = time.monotonic(), state.step
+        began = time.monotonic()
+        before = state.step
         engine.advance(task, state, min(_next_stop(task.structure, before), before + length))
         keep_snapshot(task.structure, state)
         watch.count(task.structure, len(rows) * (state.step - before))
@@ -230,7 +234,8 @@ class _Keeper:
             self.due = now + max(CHECKPOINT_SECONDS, (now - began) / CHECKPOINT_SHARE)
             self.watch.clock.lap("writing")
         if stopping:
-            step, steps = self.state.step, self.task.structure.steps
+            step = self.state.step
+            steps = self.task.structure.steps
             raise _interrupted(
                 f"chunk {self.chunk} is kept at step {step:,} of {steps:,}",
                 (self.watch.now.chunk, step),

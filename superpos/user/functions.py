@@ -225,11 +225,9 @@ def _is_named_shape(value: Any) -> bool:
 
 def _is_options(record: Mapping[str, Any]) -> bool:
     """Whether draws, frozen and encoder of a record are what `Own.of` makes of them."""
-    draws, frozen, encoder = (
-        record.get("draws", {}),
-        record.get("frozen", []),
-        record.get("encoder", "W"),
-    )
+    draws = record.get("draws", {})
+    frozen = record.get("frozen", [])
+    encoder = record.get("encoder", "W")
     lists = isinstance(frozen, list) and all(map(_is_name, frozen))
     return (
         isinstance(draws, Mapping)
@@ -268,7 +266,9 @@ def _option_faults(
     """What is wrong with draws, frozen and encoder."""
     shapes = params if isinstance(params, Mapping) else {}
     faults: list[str] = []
-    draws, frozen, encoder = asked.get("draws", {}), asked.get("frozen", []), asked.get("encoder")
+    draws = asked.get("draws", {})
+    frozen = asked.get("frozen", [])
+    encoder = asked.get("encoder")
     if not isinstance(draws, Mapping) or not all(
         _is_name(name) and _is_draw(form) for name, form in draws.items()
     ):

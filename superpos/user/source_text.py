@@ -111,7 +111,8 @@ def _source(function: FunctionType) -> str:
 
     Raises `ConfigError` where it is not there, or no longer.
     """
-    code, name = function.__code__, function.__name__
+    code = function.__code__
+    name = function.__name__
     try:
         if not _is_current(code):
             raise ConfigError(

@@ -26,7 +26,8 @@ _LOG: Final = (
     -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 )  # fmt: skip
 _LOG2_E: Final = 1.44269504088896341
-_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
+_LN2_HIGH = 0.693359375
+_LN2_LOW = -2.12194440e-4
 _SMALLEST: Final = -87.0
 """Below this exp is 0: its results stay clear of denormal numbers."""
 _ROUNDING: Final = 12582912.0
@@ -72,7 +73,8 @@ def log(b: Value, x: Value) -> Value:
     low = b.fcmp_ordered("<", half, floats(0.5**0.5))
     power = b.sub(power, b.zext(low, VI))
     m = b.fsub(b.select(low, b.fadd(half, half), half), floats(1.0))
-    e, square = b.sitofp(power, VF), b.fmul(m, m)
+    e = b.sitofp(power, VF)
+    square = b.fmul(m, m)
     rest = b.fmul(b.fmul(_polynomial(b, m, _LOG), m), square)
     rest = fma(b, e, floats(_LN2_LOW), rest)
     rest = fma(b, floats(-0.5), square, rest)

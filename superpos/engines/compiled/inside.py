@@ -29,7 +29,8 @@ def mark_quads(b: Value, inside: Words, valid: Value) -> None:
     """
     with each_vector(b, integer(LANES // WIDTH)) as v:
         lane = b.mul(v.index, integer(WIDTH))
-        word, quad = b.udiv(lane, integer(QUADS)), b.urem(lane, integer(QUADS))
+        word = b.udiv(lane, integer(QUADS))
+        quad = b.urem(lane, integer(QUADS))
         first = b.trunc(b.add(b.mul(quad, integer(4)), word), I32)
         sample = b.add(splat(b, first, VI), ir.Constant(VI, [4 * q for q in range(WIDTH)]))
         found = b.icmp_signed("<", sample, splat(b, b.trunc(valid, I32), VI))

@@ -181,7 +181,8 @@ def _contract(
         tiles(b.mul(t.index, integer(tile)), b.mul(v.index, integer(PAIR * WIDTH)), tile, PAIR)
     for size in _remainders(b, n_rows, tile):
         wide = next(w for w in (8, 4, 2) if w * size <= _MAX_ACCUMULATORS)
-        first_row, whole = b.mul(full, integer(tile)), b.udiv(vectors, integer(wide))
+        first_row = b.mul(full, integer(tile))
+        whole = b.udiv(vectors, integer(wide))
         with cgutils.for_range(b, whole) as v:
             tiles(first_row, b.mul(v.index, integer(wide * WIDTH)), size, wide)
         if wide > PAIR:
@@ -218,7 +219,8 @@ def _outer_tile(
         for q in range(parities):
             lane = b.add(b.mul(v.index, integer(parities * WIDTH)), integer(q * WIDTH))
             if pitches is not None:
-                block, lane = b.udiv(lane, integer(LANES)), b.urem(lane, integer(LANES))
+                block = b.udiv(lane, integer(LANES))
+                lane = b.urem(lane, integer(LANES))
             for p, (left, right) in enumerate(pairs):
                 if pitches is not None:
                     left, right = (

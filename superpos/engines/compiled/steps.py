@@ -64,7 +64,8 @@ def add_signs(b: Value, theta: Floats, grad: Floats, count: Value, size: Real) -
     """grad[:count] += size * sign(theta[:count]), the gradient of size * sum |theta|; the sign of 0
     is 0.
     """
-    zero, up = ir.Constant(VF, None), splat(b, size, VF)
+    zero = ir.Constant(VF, None)
+    up = splat(b, size, VF)
     down = b.fsub(zero, up)
     with cgutils.for_range(b, b.udiv(b.add(count, integer(WIDTH - 1)), integer(WIDTH))) as v:
         at = b.mul(v.index, integer(WIDTH))
@@ -119,7 +120,8 @@ def step_adam(
         b.module, ir.FunctionType(VF, [VF]), f"llvm.sqrt.v{WIDTH}f32"
     )
 
-    nothing, whole = ir.Constant(VF, None), ir.Constant(VF, [1.0] * WIDTH)
+    nothing = ir.Constant(VF, None)
+    whole = ir.Constant(VF, [1.0] * WIDTH)
 
     def step(at: Value, w: Value, g: Value) -> Value:
         held = before(b, at, decayed)

@@ -80,7 +80,9 @@ def _transposed(b: Value, rows: list[Value]) -> list[Value]:
         out = list(rows)
         for r in range(WIDTH):
             if not r & half:
-                x, y = rows[r], rows[r + half]
+                x = rows[r]
+                y = rows[r + half]
                 out[r], out[r + half] = b.shuffle_vector(x, y, low), b.shuffle_vector(x, y, high)
-        rows, half = out, half // 2
+        rows = out
+        half = half // 2
     return rows

@@ -26,9 +26,14 @@ WIDTH = 16  # floats in a vector
 QUADS = LANES // 4  # Philox calls for a row
 PAIR = 2  # passes take a row by so many vectors at least: blocks are filled up to a multiple
 
-I32, I64, F32, F64 = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
+I32 = ir.IntType(32)
+I64 = ir.IntType(64)
+F32 = ir.FloatType()
+F64 = ir.DoubleType()
 VD = ir.VectorType(F64, WIDTH)
-VF, VI, VL = ir.VectorType(F32, WIDTH), ir.VectorType(I32, WIDTH), ir.VectorType(I64, WIDTH // 2)
+VF = ir.VectorType(F32, WIDTH)
+VI = ir.VectorType(I32, WIDTH)
+VL = ir.VectorType(I64, WIDTH // 2)
 
 # an llvmlite value (the library carries no types); as a parameter of a pass, an integer
 Value = Any

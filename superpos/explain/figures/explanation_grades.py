@@ -66,7 +66,8 @@ def panels(grades: pd.DataFrame) -> Figure:
 def _line(axes: Axes, rows: pd.DataFrame, label: str, colour: str, number: int) -> None:
     """The mean and the spread of one method."""
     groups = rows.groupby("density")["grade"]
-    mean, spread = groups.mean(), groups.std(ddof=0)
+    mean = groups.mean()
+    spread = groups.std(ddof=0)
     density = mean.index.to_numpy(dtype=np.float64)
     method = label.partition(" ")[0]
     dashes = _DASHES.get(method, "-" if number < len(style.CYCLE) else (0, (4, 1.5)))

@@ -63,7 +63,8 @@ def patched_induction(
     prompts: int,
 ) -> Patched:
     """Some prompts, whose heads are parts; what the second layer gets of the first are edges."""
-    kind, distractors = structure.kind, structure.distractors
+    kind = structure.kind
+    distractors = structure.distractors
     d = params["W_E"].shape[-1]
     noise = normals(SEED, Purpose.NOISE, 0, (prompts, d))[0]
     pairs = induction.pairs(params, prompts_of(prompts), corrupt, metric, noise)

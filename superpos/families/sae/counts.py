@@ -22,7 +22,8 @@ from superpos.families.sae.world.taken import Taken
 from superpos.maths.activity import Tree
 from superpos.maths.types import Floats
 
-FEWEST, MOST = 2**14, 2**17
+FEWEST = 2**14
+MOST = 2**17
 """Samples of large models and of small ones. A latent that fires in none of them is dead."""
 _WORK = 2e9  # products of a model's counts: a fraction of a second
 _BLOCK = 2**13

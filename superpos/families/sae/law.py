@@ -73,13 +73,17 @@ def _add(
     if isinstance(group, float):
         return
     _, exclusive, alone, children = group
-    first, reached, reached_alone = number + 1, 0.0, 0.0
+    first = number + 1
+    reached = 0.0
+    reached_alone = 0.0
     for child in children:
         q = child if isinstance(child, float) else child[0]
         if exclusive:
-            on, off = (reached, reached + q), (reached_alone, reached_alone + alone)
+            on = (reached, reached + q)
+            off = (reached_alone, reached_alone + alone)
             _add(child, number, first, on, off, found)
-            reached, reached_alone = on[1], off[1]
+            reached = on[1]
+            reached_alone = off[1]
         else:
             _add(child, number, len(found), (1 - q, 1.0), (1 - alone, 1.0), found)
 

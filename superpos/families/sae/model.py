@@ -245,7 +245,8 @@ def _reconstructions(structure: Structure, params: Tensors, f: torch.Tensor) -> 
     """x̂ [M, B, d] by each prefix of the latents, the last by all."""
     decoder = unit_decoder(params)
     out = params["b_d"][:, None, :] if "b_d" in params else f.new_zeros(())
-    found, start = [], 0
+    found = []
+    start = 0
     for stop in structure.cuts:
         out = out + f[..., start:stop] @ decoder[:, start:stop]
         found.append(out)

@@ -74,8 +74,10 @@ class Settings(settings.Settings):
     def columns(self, rows: Rows) -> dict[str, Any]:
         """The columns that are filled in."""
         column = partial(self.sweep.column, rows=rows)
-        kind, n_features = column("sae.kind"), column("world.n_features")
-        frequency, magnitude = column("world.frequency"), column("world.magnitude")
+        kind = column("sae.kind")
+        n_features = column("world.n_features")
+        frequency = column("world.frequency")
+        magnitude = column("world.magnitude")
         correlation = column("world.correlation")
         strength = np.array([DEFAULT_STRENGTH.get(name, np.nan) for name in correlation])
         unasked = [latents is None for latents in column("sae.latents")]
@@ -196,7 +198,8 @@ def _worlds(
 
 
 def _world(made: Settings, row: int, files: Shared) -> World:
-    values, own = made.sweep.row(row), made.world_values(row)
+    values = made.sweep.row(row)
+    own = made.world_values(row)
     if values[SOURCE] != WORLD:
         return taken(files[file_name(values[SOURCE])], values[MODEL], own["seed"])
     return synthetic(own, files[WORLDS][dictionary_name(own)])

@@ -22,7 +22,9 @@ from superpos.family import Arrays, Run
 from superpos.plan.sweep import Axis, Sweep
 from superpos.store.rows import healthy, same_setting
 
-SOURCE, MODEL, MODELS = "sae.source", "sae.model", "sae.models"
+SOURCE = "sae.source"
+MODEL = "sae.model"
+MODELS = "sae.models"
 SIZES = ("world.n_features", "world.n_dims")
 _PLAN = "plan"
 _FILES = "shared"

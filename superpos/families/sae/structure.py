@@ -43,7 +43,8 @@ class Structure(task.Structure):
     @property
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each parameter of one model."""
-        matrix, latents = (self.latents, self.n_dims), (self.latents,)
+        matrix = (self.latents, self.n_dims)
+        latents = (self.latents,)
         shapes: dict[str, tuple[int, ...]] = (
             {"D": matrix} if self.tied else {"E": matrix, "D": matrix}
         )

@@ -47,7 +47,8 @@ def after_step(task: Task, stepped: Stepped, x: torch.Tensor, step: int) -> Step
     The extra state counts the codes that the step was computed with.
     """
     structure = task.structure
-    params, extra = dict(stepped.params), dict(stepped.extra)
+    params = dict(stepped.params)
+    extra = dict(stepped.extra)
     with torch.no_grad():
         if "D" not in frozen(structure):
             # A row whose length overflows is lost, and so is its model: scaled, it would be 0.
@@ -159,7 +160,8 @@ def tensors(task: Task, state: State) -> dict[str, NDArray[Any]]:
     theta is the threshold above which a latent fires in inference: θ of JumpReLU, the moving
     average of BatchTopK, else 0.
     """
-    params, shape = state.params, state.params["b_e"].shape
+    params = state.params
+    shape = state.params["b_e"].shape
     found: dict[str, NDArray[Any]] = {}
     if "E" not in params:
         found["E"] = params["D"]

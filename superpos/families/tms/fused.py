@@ -7,8 +7,12 @@ from typing import Final
 from superpos.families.tms.data.feature_values import LINEAR_LAWS
 from superpos.families.tms.structure import Structure
 
-ADAM, ADAMW, SGD = 0, 1, 2
-IDENTITY, ABS, RELU = 0, 1, 2
+ADAM = 0
+ADAMW = 1
+SGD = 2
+IDENTITY = 0
+ABS = 1
+RELU = 2
 TARGETS: Final = {"identity": IDENTITY, "abs": ABS, "relu": RELU}
 OPTIMIZERS: Final = {"adam": ADAM, "adamw": ADAMW, "sgd": SGD}
 

@@ -189,7 +189,8 @@ def adversarial_vulnerability(
 
     Shapes: W[M, F, H], b[M, F], X[B, F] or X[M, B, F], importance[M, F].
     """
-    W64, root = finite_or_nan(W), np.sqrt(np.asarray(importance, dtype=np.float64))[:, None, :]
+    W64 = finite_or_nan(W)
+    root = np.sqrt(np.asarray(importance, dtype=np.float64))[:, None, :]
     G = W64 @ W64.mT  # [M, F, F]
     # The root of I_i goes into what output i is and should be: I (x - z⁺)² = (√I x - (√I z)⁺)².
     target = root * np.broadcast_to(X, (len(W), *X.shape[-2:])).astype(np.float64)

@@ -65,7 +65,8 @@ def forward(
 
     A part that `replace` names has the value given there, and so has what follows from it.
     """
-    structure, given = task.structure, replace or {}
+    structure = task.structure
+    given = replace or {}
     encoder, decoder = (
         (params["W"], params["W"]) if structure.tied else (params["W1"], params["W2"])
     )

@@ -74,7 +74,8 @@ def two_sided(W1: Weights, W2: Weights) -> NDArray[np.bool_]:
     0.
     """
     holds = held(W1, W2)
-    up, down = (holds & (_finite(W1) > 0)).sum(axis=-1), (holds & (_finite(W1) < 0)).sum(axis=-1)
+    up = (holds & (_finite(W1) > 0)).sum(axis=-1)
+    down = (holds & (_finite(W1) < 0)).sum(axis=-1)
     mask: NDArray[np.bool_] = (up == 1) & (down == 1)
     return mask
 
@@ -109,7 +110,9 @@ def asymmetric_neurons(W1: Weights, W2: Weights) -> list[Motif]:
     """Every pair of features that a neuron of one model [F, H] holds asymmetrically, inhibited (net
     <= 0) or not.
     """
-    into, out, holds = _finite(W1), _finite(W2), held(W1, W2)
+    into = _finite(W1)
+    out = _finite(W2)
+    holds = held(W1, W2)
     found: list[Motif] = []
     if into.shape[-1] < 2:
         return found
@@ -129,7 +132,8 @@ def asymmetric_neurons(W1: Weights, W2: Weights) -> list[Motif]:
 def _motif(k: int, loud: int, quiet: int, ratios: tuple[float, float], effect: Floats) -> Motif:
     others = np.where(np.arange(len(effect)) == k, np.inf, effect)
     inhibitor = int(others.argmin())
-    net, total = float(effect[k] + effect[inhibitor]), float(effect.sum())
+    net = float(effect[k] + effect[inhibitor])
+    total = float(effect.sum())
     return Motif(
         k, inhibitor, loud, quiet, float(ratios[0]), float(ratios[1]), float(effect[k]), net, total
     )

@@ -135,7 +135,8 @@ def _importance(decay: float, last: float, values: Any) -> str | None:
 
 
 def _greatest_importance(decay: float, last: float, n_features: int) -> str | None:
-    steepness, limit = math.log10(max(decay, 1.0)), math.log10(MAX_SCALE)
+    steepness = math.log10(max(decay, 1.0))
+    limit = math.log10(MAX_SCALE)
     greatest = steepness * (n_features - 1) + math.log10(max(last, 1e-300))
     if max(greatest, steepness * (n_features - 2)) <= limit + _ROUNDING:
         return None

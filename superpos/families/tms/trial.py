@@ -21,7 +21,8 @@ from superpos.families.tms.structure import Structure, Task
 from superpos.family import Family
 from superpos.user.functions import Own
 
-_MODELS, _SAMPLES = 3, 7
+_MODELS = 3
+_SAMPLES = 7
 # relative; another order of summation stays far below, the numbers of another model far above
 _ROUNDING = 1e-3
 _RATE = 1e-3  # a learning rate
@@ -252,7 +253,8 @@ class _Trial:
         """Every model alone must have the inputs, the loss and the gradients that it has in
         company, on dense data.
         """
-        params, inputs = dict(self._random_params()), self._inputs(dense)
+        params = dict(self._random_params())
+        inputs = self._inputs(dense)
         company = self._gradients(params, inputs)
         for one in (slice(i, i + 1) for i in range(_MODELS)):
             if not _same(self._inputs(dense.take(one)).x, inputs.x[one]):

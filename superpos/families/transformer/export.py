@@ -35,7 +35,8 @@ def transformer_lens(run: Run, model: int) -> dict[str, bytes]:
     if reason := _reason(row):
         raise SuperposError(f"model {model} cannot be exported to TransformerLens: {reason}")
     (layers, heads, d, k) = weights["W_Q"].shape
-    positions, V = int(run.table["language.context"][model]), len(weights["W_E"])
+    positions = int(run.table["language.context"][model])
+    V = len(weights["W_E"])
     config = {
         "n_layers": layers,
         "n_heads": heads,

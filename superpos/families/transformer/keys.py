@@ -64,7 +64,8 @@ def _period(value: Any) -> tuple[int, int] | None:
         for end in value
     ):
         return None
-    low, high = int(value[0]), int(value[1])
+    low = int(value[0])
+    high = int(value[1])
     return (low, high) if 1 <= low <= high <= MAX_TOKENS else None
 
 

@@ -45,7 +45,8 @@ def compositions(
     """Composition of two heads (layer, head) by queries, keys and values: {"q": ..., "k": ..., "v":
     ...}.
     """
-    written, scores = ov(weights, *earlier), qk(weights, *later)
+    written = ov(weights, *earlier)
+    scores = qk(weights, *later)
     read = {"q": scores, "k": scores.T, "v": ov(weights, *later)}
     return {into: composition(written, matrix) for into, matrix in read.items()}
 

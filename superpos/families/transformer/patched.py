@@ -167,7 +167,8 @@ def prompt_of(
     if not len(asked):
         return None
     place = asked[-1]
-    A, B = tokens[place], tokens[place + 1]
+    A = tokens[place]
+    B = tokens[place + 1]
     keys = range(_n_keys(structure))
     before = tokens[:place]
     followers = {key: set(tokens[1 : place + 1][before == key].tolist()) for key in keys}
@@ -182,7 +183,8 @@ def prompt_of(
         return None
     C = others[0]
     (D,) = followers[C]
-    at_a, at_c = np.flatnonzero(before == A), np.flatnonzero(before == C)
+    at_a = np.flatnonzero(before == A)
+    at_c = np.flatnonzero(before == C)
     clean = tokens[:-1]
     corrupt = clean.copy()
     match how:

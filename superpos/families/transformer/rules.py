@@ -67,7 +67,8 @@ def _period(
 ) -> str | None:
     if kind != "repeats":
         return None
-    longest, room = period[1], (context or CONTEXT[kind]) - 2
+    longest = period[1]
+    room = (context or CONTEXT[kind]) - 2
     if longest > room:
         return (
             f"language.period: blocks of up to {longest}; allowed: up to {room}, so that "

@@ -63,7 +63,8 @@ class Structure(task.Structure):
         """Shape of each parameter of one model, by TransformerLens' names; W_rel and smear are own
         ones.
         """
-        d, k = self.d_model, self.d_head
+        d = self.d_model
+        k = self.d_head
         heads = (self.n_layers, self.n_heads)
         shapes: dict[str, tuple[int, ...]] = {"W_E": (self.vocabulary, d)}
         if self.positions in ("stream", "scores", "pointer"):

@@ -24,7 +24,8 @@ def fista(x: Floats, D: Floats, penalty: float, iterations: int = 200) -> Floats
         moved = np.maximum(ahead + step * (drive - 2 * ahead @ gram), 0.0)
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = moved + (momentum - 1) / following * (moved - code)
-        code, momentum = moved, following
+        code = moved
+        momentum = following
     return code
 
 

@@ -67,7 +67,8 @@ def _autoencoder(task: Task, model: int) -> Any:
     structure = task.structure
     shape = {"d_in": structure.n_dims, "d_sae": structure.latents, "apply_b_dec_to_input": True}
     warmup = warmup_steps(structure)
-    penalty, k = float(task.penalty[model]), float(task.k[model])
+    penalty = float(task.penalty[model])
+    k = float(task.k[model])
     sae: Any
     if structure.kind == "topk":
         sae = sae_lens.TopKTrainingSAE(sae_lens.TopKTrainingSAEConfig(k=round(k), **shape))

@@ -75,9 +75,11 @@ class Autoencoders(torch.nn.Module):
 
     def loss(self, x: torch.Tensor, share: float) -> torch.Tensor:
         """The sum over the models of their mean losses, with a share of the penalty."""
-        weights, b_d = self.weights, self.weights["b_d"][:, None, :]
+        weights = self.weights
+        b_d = self.weights["b_d"][:, None, :]
         z = (x - b_d) @ weights["E"].mT + weights["b_e"][:, None, :]
-        kind, penalty = self.structure.kind, x.new_zeros(())
+        kind = self.structure.kind
+        penalty = x.new_zeros(())
         if kind == "jumprelu":
             theta = weights["theta"][:, None, :]
             on = _Rectangle.apply(z.detach(), theta, self.width)  # type: ignore[no-untyped-call]

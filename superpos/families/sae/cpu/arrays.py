@@ -12,10 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-L1, TOPK, BATCHTOPK, JUMPRELU = 0, 1, 2, 3
+L1 = 0
+TOPK = 1
+BATCHTOPK = 2
+JUMPRELU = 3
 ABOVE = 4  # the kind of batchtopk in evaluation: z above one floor for all
 FLOAT, DOUBLE = 4, 8  # bytes
-ZERO, ONE = np.float32(0), np.float32(1)
+ZERO = np.float32(0)
+ONE = np.float32(1)
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

@@ -59,7 +59,8 @@ def pitch_of(dims: int) -> int:
 
 def empty(count: int, samples: int, dims: int) -> Batches:
     """Room for so many batches."""
-    blocks, whole = -(-samples // LANES), -(-dims // WIDTH) * WIDTH
+    blocks = -(-samples // LANES)
+    whole = -(-dims // WIDTH) * WIDTH
     return Batches(
         lanes=np.zeros((count, blocks, whole, STRIDE), np.float32),
         rows=np.zeros((count, blocks * LANES, pitch_of(dims) * WIDTH), np.float32),
@@ -117,9 +118,11 @@ def locate(
     """
     features = len(thresholds)
     u = np.empty((features, STRIDE), np.int32)
-    lanes, words = np.empty(LANES, np.int32), np.empty(LANES, np.int32)
+    lanes = np.empty(LANES, np.int32)
+    words = np.empty(LANES, np.int32)
     listed = np.zeros(1, np.int32)
-    level, row = np.empty(LANES), np.empty(LANES, np.int32)
+    level = np.empty(LANES)
+    row = np.empty(LANES, np.int32)
     feature = np.empty(LANES, np.int32)
     found = 0
     for at in range(count):
@@ -137,7 +140,9 @@ def locate(
                 where = (lanes.ctypes.data, words.ctypes.data, listed.ctypes.data)
                 cells.list_draws((draws, low, *where))
                 if found + LANES > len(level):
-                    level, row, feature = doubled(level), doubled(row), doubled(feature)
+                    level = doubled(level)
+                    row = doubled(row)
+                    feature = doubled(feature)
                 for k in range(listed[0]):
                     lane = first + 4 * (lanes[k] % QUADS) + lanes[k] // QUADS
                     if lane < stream.batch:
@@ -162,8 +167,10 @@ def doubled(values: NDArray[np.generic]) -> NDArray[np.generic]:
 def add_features(row: I32, feature: I32, value: F32, dictionary: F32, out: F32) -> None:
     """out[row] = the sum of value * dictionary[feature] over the cells, in their order."""
     out[:] = np.float32(0)
-    length, pitch = dictionary.shape[1], out.shape[1]
-    source, target = dictionary.ctypes.data, out.ctypes.data
+    length = dictionary.shape[1]
+    pitch = out.shape[1]
+    source = dictionary.ctypes.data
+    target = out.ctypes.data
     for cell in range(len(row)):
         start = source + feature[cell] * length * FLOAT
         end = target + row[cell] * pitch * FLOAT
@@ -173,7 +180,8 @@ def add_features(row: I32, feature: I32, value: F32, dictionary: F32, out: F32) 
 @KERNELS.compiled
 def turn(source: F32, out: F32, dims: int) -> None:
     """out [T, blocks, d', STRIDE] = source [T, B', R] with samples side by side."""
-    pitch, blocks = source.shape[2], out.shape[1]
+    pitch = source.shape[2]
+    blocks = out.shape[1]
     for at in range(out.shape[0]):
         for block in range(blocks):
             start = source.ctypes.data + at * source.strides[0] + block * LANES * pitch * FLOAT

@@ -50,7 +50,8 @@ def filled(count: int) -> int:
 
 def layout_of(structure: Structure) -> Layout:
     """Where the parameters of a model begin in its numbers."""
-    latents, row = filled(structure.latents), filled(structure.n_dims)
+    latents = filled(structure.latents)
+    row = filled(structure.n_dims)
     rows = 3 * structure.latents * row
     decoder = 0 if structure.tied else rows
     b_e = decoder + rows
@@ -118,7 +119,8 @@ class Memory:
     """
 
     def __init__(self, shape: Shape, threads: int = 1) -> None:
-        m, capacity = shape.latents, shape.capacity
+        m = shape.latents
+        capacity = shape.capacity
         blocks = -(-shape.samples // LANES)
         together = shape.kind in (TOPK, BATCHTOPK)
 
@@ -183,7 +185,8 @@ def trained(
     """Room for what training changes, in an order of the models: parameters, and all else that a
     state has.
     """
-    structure, models = task.structure, len(task)
+    structure = task.structure
+    models = len(task)
     layout = Numbers(structure)
     numbers = np.zeros((models, 2, layout.at.size), np.float32)
     groups = (params,) if state is None else (params, state.first, state.second)

@@ -137,7 +137,8 @@ def _each_bit(b: Value, found: Value, first: Value, number: Value) -> Iterator[t
     bits = cgutils.alloca_once(b, I64)
     b.store(found, bits)
     with cgutils.for_range(b, b.ctpop(found)):
-        left, place = b.load(bits), b.load(number)
+        left = b.load(bits)
+        place = b.load(number)
         yield b.add(first, b.cttz(left, ir.Constant(ir.IntType(1), 1))), place
         b.store(b.and_(left, b.sub(left, integer(1))), bits)
         b.store(b.add(place, integer(1)), number)
@@ -216,7 +217,8 @@ def latent_gradients(
     from the threshold.
     """
     level, near, extra = (splat(b, s, VF) for s in (theta, reach, penalty))
-    zero, one = ir.Constant(VF, None), ir.Constant(VF, [1.0] * WIDTH)
+    zero = ir.Constant(VF, None)
+    one = ir.Constant(VF, [1.0] * WIDTH)
     totals = [cgutils.alloca_once(b, VF) for _ in range(5)]
     for total in totals:
         b.store(zero, total)
@@ -305,7 +307,8 @@ def _chunks(b: Value, parts: Value) -> Iterator[tuple[Value, int]]:
     full = b.udiv(parts, integer(_CHUNK))
     with cgutils.for_range(b, full) as chunk:
         yield b.mul(chunk.index, integer(_CHUNK * WIDTH)), _CHUNK
-    rest, first = b.urem(parts, integer(_CHUNK)), b.mul(full, integer(_CHUNK * WIDTH))
+    rest = b.urem(parts, integer(_CHUNK))
+    first = b.mul(full, integer(_CHUNK * WIDTH))
     for size in range(1, _CHUNK):
         with b.if_then(b.icmp_unsigned("==", rest, integer(size))):
             yield first, size

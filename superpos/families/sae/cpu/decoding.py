@@ -62,7 +62,8 @@ def add_prefix(
     room: Room,
 ) -> None:
     """The errors of a prefix: those of the one before, with the latents first ... last - 1."""
-    e, size = errors_of(shape, prefix, room) + offset, (now.batch, shape.pitch, width)
+    e = errors_of(shape, prefix, room) + offset
+    size = (now.batch, shape.pitch, width)
     if prefix:
         cells.copy_rows((errors_of(shape, prefix - 1, room) + offset, e, *size))
     else:

@@ -35,7 +35,8 @@ GROUP: Final = 32
 # Of the threshold of batchtopk: all that will be chosen is most often above it.
 _GUESS = np.float32(0.7)
 # A floor below which rounding puts no cell near a threshold of jumprelu.
-_WIDER, _LEAST = np.float32(1.00001), np.float32(1e-30)
+_WIDER = np.float32(1.00001)
+_LEAST = np.float32(1e-30)
 
 
 @KERNELS.inlined
@@ -98,7 +99,8 @@ def encode(shape: Shape, now: Now, room: Room, crew: Crew) -> None:
         encoder = now.old + first * shape.at.row * FLOAT
         start = room.start + first * FLOAT
         for sample in range(0, now.batch, LANES):
-            valid, block = min(LANES, now.batch - sample), sample // LANES
+            valid = min(LANES, now.batch - sample)
+            block = sample // LANES
             lanes = (valid + PAIR * WIDTH - 1) // (PAIR * WIDTH) * PAIR
             x = now.lanes + block * shape.at.row * STRIDE * FLOAT
             place = block * shape.latents + first if chooses else crew.thread * GROUP
@@ -121,7 +123,8 @@ def encode(shape: Shape, now: Now, room: Room, crew: Crew) -> None:
 @KERNELS.inlined
 def begin(shape: Shape, now: Now, first: int, last: int, room: Room) -> None:
     """Empty the lists of some latents, and let their z begin at b_e - E b_d."""
-    bias, start = now.old + shape.at.b_d * FLOAT, room.start
+    bias = now.old + shape.at.b_d * FLOAT
+    start = room.start
     for j in range(first, last):
         put_word(room.cells, j, 0)
         b_e = float_at(now.old, shape.at.b_e + j)
@@ -147,7 +150,8 @@ def list_lanes(shape: Shape, now: Now, first: int, last: int, room: Room) -> Non
         samples, values = list_at(shape, room, j)
         listed = (samples, values, room.cells + j * FLOAT)
         for sample in range(0, now.batch, LANES):
-            valid, block = min(LANES, now.batch - sample), sample // LANES
+            valid = min(LANES, now.batch - sample)
+            block = sample // LANES
             z = room.z + (block * shape.latents + j) * STRIDE * FLOAT
             floors = room.floors + sample * FLOAT
             cells.list_above_lanes((z, floors, sample, valid, *listed))
@@ -223,7 +227,9 @@ def raise_floor(shape: Shape, keep: int, room: Room) -> None:
 def keep_above(shape: Shape, j: int, room: Room) -> None:
     """Take the cells not above the floor out of a latent's list, and note its smallest code."""
     samples, values = list_at(shape, room, j)
-    kept, lowest, floor = 0, np.float32(np.inf), float_at(room.floor, 0)
+    kept = 0
+    lowest = np.float32(np.inf)
+    floor = float_at(room.floor, 0)
     for cell in range(word_at(room.cells, j)):
         z = float_at(values, cell)
         if not z <= floor:

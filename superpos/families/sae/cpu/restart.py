@@ -27,8 +27,10 @@ def restart_dead(task: Task, state: Trained, models: range, rows: F32, step: int
 
 
 def _restart(task: Task, state: Trained, model: int, x: torch.Tensor, step: int) -> None:
-    layout, turn = Numbers(task.structure), state.turn[model]
-    now, before = state.numbers[model, turn][None], state.numbers[model, 1 - turn][None]
+    layout = Numbers(task.structure)
+    turn = state.turn[model]
+    now = state.numbers[model, turn][None]
+    before = state.numbers[model, 1 - turn][None]
 
     def tensors(numbers: F32, which: int = 0) -> dict[str, torch.Tensor]:
         found = {name: layout.view(numbers, name, which).copy() for name in layout.shapes}

@@ -76,8 +76,10 @@ def step_row(
     adam = _Adam(*(splat(b, s, VF) for s in scalars))
     is_unit = b.icmp_signed("!=", unit, integer(0))
     share = _amount(b, grad, less, direction, unit, parts)
-    first, second = b.gep(old, [pitch]), b.gep(old, [b.add(pitch, pitch)])
-    new_first, new_second = b.gep(new, [pitch]), b.gep(new, [b.add(pitch, pitch)])
+    first = b.gep(old, [pitch])
+    second = b.gep(old, [b.add(pitch, pitch)])
+    new_first = b.gep(new, [pitch])
+    new_second = b.gep(new, [b.add(pitch, pitch)])
     root = _root(b)
 
     def stepped(place: Value) -> Value:
@@ -161,7 +163,8 @@ def put_gradient(
     parts: Value,
 ) -> None:
     """out = the gradient that `step_row` makes of the same, without weight decay."""
-    share, scale = _amount(b, grad, less, direction, unit, parts), splat(b, factor, VF)
+    share = _amount(b, grad, less, direction, unit, parts)
+    scale = splat(b, factor, VF)
     with cgutils.for_range(b, parts) as part:
         place = b.mul(part.index, integer(WIDTH))
         rest = b.fsub(load(b, grad, place), b.fmul(share, load(b, direction, place)))

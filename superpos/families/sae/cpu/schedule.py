@@ -64,10 +64,12 @@ def score(task: Task, state: Trained, samples: int, threads: int) -> None:
     Over the first `samples` samples of the evaluation stream.
     """
     shape = shape_of(task.structure, min(samples, _EVALUATED_AT_ONCE), inference=True)
-    pieces, models = -(-samples // shape.samples), models_of(task, None)
+    pieces = -(-samples // shape.samples)
+    models = models_of(task, None)
     team = Team(task, shape, threads, pieces, crews=False)
     for first in range(0, pieces, team.longest):
-        count, left = min(team.longest, pieces - first), samples - first * shape.samples
+        count = min(team.longest, pieces - first)
+        left = samples - first * shape.samples
         team.use(True, first * shape.samples, count, _scoring(shape, models, left, state))
 
 
@@ -140,7 +142,8 @@ class Team:
 
     def shares_steps(self) -> bool:
         """Whether threads share each model: it is large, and they could not be given as many."""
-        shape, models = self.shape, len(self.task)
+        shape = self.shape
+        models = len(self.task)
         work = 10.0 * shape.dims * shape.latents * shape.samples
         uneven = models < 4 * self.threads and models % self.threads != 0
         return self.threads > 1 and uneven and work > _CREW_WORK
@@ -152,7 +155,8 @@ class Team:
 
     def _by_world(self, evaluation: bool, start: int, count: int, use: Use) -> None:
         def work(taken: Iterator[World]) -> None:
-            memory, made = self._take_room(), self._take_batches()
+            memory = self._take_room()
+            made = self._take_batches()
             some = _first(made, count)
             for world in taken:
                 self._fill(some, world, evaluation, start)
@@ -179,7 +183,8 @@ class Team:
         on_threads(self.threads, shares, work)
 
     def _in_crews(self, evaluation: bool, start: int, count: int, use: Use) -> None:
-        made, barrier = self._all(evaluation, start, count), np.zeros(2, np.int64)
+        made = self._all(evaluation, start, count)
+        barrier = np.zeros(2, np.int64)
         memory = self._take_room(self.threads)
 
         def work(taken: Iterator[int]) -> None:
@@ -214,7 +219,8 @@ class Team:
         return made
 
     def _fill(self, out: Batches, world: World, evaluation: bool, start: int) -> None:
-        source, shape = self.task.worlds[world.number], self.shape
+        source = self.task.worlds[world.number]
+        shape = self.shape
         batches.fill(out, source, evaluation, start, shape.samples, shape.dims)
 
     def _take_room(self, threads: int = 1) -> Memory:
@@ -228,7 +234,8 @@ class Team:
 
 def _worlds(task: Task) -> list[World]:
     numbers, first = np.unique(task.world, return_index=True)
-    starts, ends = first.tolist(), [*first[1:].tolist(), len(task)]
+    starts = first.tolist()
+    ends = [*first[1:].tolist(), len(task)]
     models = [range(start, end) for start, end in zip(starts, ends, strict=True)]
     return [World(*both) for both in zip(numbers.tolist(), models, strict=True)]
 

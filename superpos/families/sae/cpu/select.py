@@ -32,7 +32,8 @@ from superpos.engines.compiled.vectors import (
 
 _BIT = ir.IntType(1)
 _BY_VALUE = 16  # turns; numbers that are about evenly spread need fewer
-_NONE, _ONE = ir.Constant(VI, None), ir.Constant(VI, [1] * WIDTH)
+_NONE = ir.Constant(VI, None)
+_ONE = ir.Constant(VI, [1] * WIDTH)
 
 
 @vector_pass
@@ -47,7 +48,8 @@ def lane_floors(
     """floors[lane]: above it are the k largest of the latents' positive z."""
     wanted = splat(b, b.trunc(k, I32), VI)
     low, high, count = (cgutils.alloca_once(b, VI) for _ in range(3))
-    top, going = cgutils.alloca_once(b, VF), cgutils.alloca_once(b, _BIT)
+    top = cgutils.alloca_once(b, VF)
+    going = cgutils.alloca_once(b, _BIT)
     turn = cgutils.alloca_once(b, I32)
     with cgutils.for_range(b, vectors) as v:
         lane = b.mul(v.index, integer(WIDTH))
@@ -64,7 +66,8 @@ def lane_floors(
         b.store(_any(b, many), going)
         b.store(ir.Constant(I32, 0), turn)
         with _while(b, going):
-            below, above = b.load(low), b.load(high)
+            below = b.load(low)
+            above = b.load(high)
             middle = _between(b, below, above, turn)
             level = b.bitcast(middle, VF)
             b.store(_NONE, count)
@@ -86,7 +89,8 @@ def floor_of(b: Value, values: Floats, groups: Value, k: Value, floor: Floats) -
     """
     low, high, turn = (cgutils.alloca_once(b, I32) for _ in range(3))
     going = cgutils.alloca_once(b, _BIT)
-    count, top = cgutils.alloca_once(b, VI), cgutils.alloca_once(b, VF)
+    count = cgutils.alloca_once(b, VI)
+    top = cgutils.alloca_once(b, VF)
     one = ir.Constant(I32, 1)
     wanted = b.trunc(k, I32)
     b.store(ir.Constant(VF, None), top)
@@ -98,7 +102,8 @@ def floor_of(b: Value, values: Floats, groups: Value, k: Value, floor: Floats) -
     b.store(ir.Constant(_BIT, 1), going)
     b.store(ir.Constant(I32, 0), turn)
     with _while(b, going):
-        below, above = b.load(low), b.load(high)
+        below = b.load(low)
+        above = b.load(high)
         middle = _between(b, below, above, turn)
         level = splat(b, b.bitcast(middle, F32), VF)
         b.store(_NONE, count)
@@ -117,12 +122,15 @@ def floor_of(b: Value, values: Floats, groups: Value, k: Value, floor: Floats) -
 def _between(b: Value, low: Value, high: Value, turn: Value) -> Value:
     """The bits of a number between two, given by theirs: half-way in value for the first turns."""
     floats = VF if low.type == VI else F32
-    half, one = ir.Constant(floats, 0.5), ir.Constant(low.type, 1)
+    half = ir.Constant(floats, 0.5)
+    one = ir.Constant(low.type, 1)
     if floats == VF:
-        half, one = ir.Constant(VF, [0.5] * WIDTH), _ONE
+        half = ir.Constant(VF, [0.5] * WIDTH)
+        one = _ONE
     done = b.load(turn)
     b.store(b.add(done, ir.Constant(I32, 1)), turn)
-    below, above = b.bitcast(low, floats), b.bitcast(high, floats)
+    below = b.bitcast(low, floats)
+    above = b.bitcast(high, floats)
     by_value = b.bitcast(b.fadd(below, b.fmul(half, b.fsub(above, below))), low.type)
     by_bits = b.add(low, b.lshr(b.sub(high, low), one))
     return b.select(b.icmp_signed("<", done, ir.Constant(I32, _BY_VALUE)), by_value, by_bits)

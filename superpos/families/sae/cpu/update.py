@@ -39,12 +39,15 @@ Numbers = tuple[np.float32, ...]
 @KERNELS.inlined
 def numbers_of(shape: Shape, now: Now, models: Models, adam: Adam) -> Numbers:
     """The numbers of a step of Adam."""
-    rate, decay = models.rate[now.model, now.at], models.decay[now.model]
+    rate = models.rate[now.model, now.at]
+    decay = models.decay[now.model]
     coupled, keep = (decay, ONE) if shape.coupled else (ZERO, ONE - rate * decay)
     bias1 = 1.0 - adam.beta1 ** (now.step + 1)
     bias2 = np.sqrt(1.0 - adam.beta2 ** (now.step + 1))
-    beta1, rest1 = np.float32(adam.beta1), np.float32(1 - adam.beta1)
-    beta2, rest2 = np.float32(adam.beta2), np.float32(1 - adam.beta2)
+    beta1 = np.float32(adam.beta1)
+    rest1 = np.float32(1 - adam.beta1)
+    beta2 = np.float32(adam.beta2)
+    rest2 = np.float32(1 - adam.beta2)
     moments = (beta1, rest1, beta2, rest2, np.float32(adam.eps))
     factor = models.factor / np.float32(now.batch)
     return (factor, coupled, keep, np.float32(rate / bias1), np.float32(bias2), *moments)
@@ -90,7 +93,8 @@ def add_cells(
     """The gradients of a latent."""
     penalty = ZERO if shape.kind == JUMPRELU else now.half
     decoder = now.old + (shape.at.decoder + j * shape.at.row) * FLOAT
-    theta, groups = theta_of(shape, now, j), whole(word_at(room.cells, j)) // WIDTH
+    theta = theta_of(shape, now, j)
+    groups = whole(word_at(room.cells, j)) // WIDTH
     samples, values = list_at(shape, room, j)
     sums = room.sums + j * cells.SUMS * FLOAT
     which = (decoder, samples, values, grad_d, grad_e, sums)
@@ -119,7 +123,8 @@ def step_rows(
     crew: Crew,
 ) -> None:
     """The steps of a latent's rows of D and E."""
-    row, pitch = j * shape.at.row * FLOAT, shape.latents * shape.at.row
+    row = j * shape.at.row * FLOAT
+    pitch = shape.latents * shape.at.row
     check = room.check + (1 + crew.thread) * FLOAT
     end = (check, shape.parts, *numbers)
     if not shape.frozen:
@@ -127,7 +132,8 @@ def step_rows(
         decoder = now.old + at
         rows.step_row((decoder, now.new + at, pitch, grad_d, ZERO, decoder, 1, *end))
     if not shape.tied:
-        bias, less = now.old + shape.at.b_d * FLOAT, float_at(room.grad, j)
+        bias = now.old + shape.at.b_d * FLOAT
+        less = float_at(room.grad, j)
         rows.step_row((now.old + row, now.new + row, pitch, grad_e, less, bias, 0, *end))
 
 
@@ -142,12 +148,14 @@ def put_rows(
     room: Room,
 ) -> None:
     """Leave the gradients of a latent's rows of D and E."""
-    row, end = j * shape.at.row * FLOAT, (numbers[0], shape.parts)
+    row = j * shape.at.row * FLOAT
+    end = (numbers[0], shape.parts)
     if not shape.frozen:
         at = row + shape.at.decoder * FLOAT
         rows.put_gradient((grad_d, ZERO, now.old + at, 1, now.out + at, *end))
     if not shape.tied:
-        bias, less = now.old + shape.at.b_d * FLOAT, float_at(room.grad, j)
+        bias = now.old + shape.at.b_d * FLOAT
+        less = float_at(room.grad, j)
         rows.put_gradient((grad_e, less, bias, 0, now.out + row, *end))
 
 
@@ -172,8 +180,10 @@ def finish(
         for i in range(shape.at.vectors):
             put_float(now.out, shape.at.b_e + i, numbers[0] * float_at(room.grad, i))
         return
-    start, count = shape.at.b_e * FLOAT, shape.at.vectors
-    old, after = now.old + start, count * FLOAT
+    start = shape.at.b_e * FLOAT
+    count = shape.at.vectors
+    old = now.old + start
+    after = count * FLOAT
     where = (old, old + after, old + 2 * after, room.grad, now.new + start)
     steps.step_adam((*where, room.check, count, count, *numbers))
     if shape.loss_every and now.step % shape.loss_every == 0:
@@ -199,7 +209,8 @@ def bias_gradient(shape: Shape, now: Now, room: Room) -> None:
 @KERNELS.inlined
 def mean_loss(shape: Shape, now: Now, room: Room) -> np.float64:
     """The mean loss of a batch, of the errors' squares and the penalty."""
-    errors, penalty = np.float64(0), np.float64(0)
+    errors = np.float64(0)
+    penalty = np.float64(0)
     for share in range((shape.parts + SHARE - 1) // SHARE):
         errors += double_at(room.losses, share)
     column = 2 if shape.kind == JUMPRELU else 1
@@ -218,7 +229,8 @@ def go_on(shape: Shape, now: Now, models: Models, state: Trained, room: Room) ->
         fired = float_at(room.sums, j * cells.SUMS + 2) > ZERO
         state.idle[model, j] = 0 if fired else state.idle[model, j] + 1
     if shape.kind == BATCHTOPK:
-        smallest, old = np.float32(np.inf), state.threshold[model]
+        smallest = np.float32(np.inf)
+        old = state.threshold[model]
         for j in range(shape.latents):
             smallest = min(smallest, float_at(room.lowest, j))
         if not np.isinf(smallest):

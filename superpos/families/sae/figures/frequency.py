@@ -30,7 +30,8 @@ _WINDOW: Final = 5  # features whose shares are averaged
 def _laws(chosen: list[Point]) -> dict[str, list[Point]]:
     laws: dict[str, list[Point]] = {}
     for point in chosen:
-        exponent, active = point.number("world.exponent"), point.number("world.active")
+        exponent = point.number("world.exponent")
+        active = point.number("world.active")
         laws.setdefault(f"s = {exponent:g}, K = {active:g}", []).append(point)
     return laws
 

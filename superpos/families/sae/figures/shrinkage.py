@@ -44,7 +44,8 @@ def diagram(run: Run, chosen: list[Point]) -> Figure:
 
 
 def _l1(run: Run, panels: Any, own: list[Point], colour: str, words: str) -> None:
-    n, active = own[0].number("world.n_features"), own[0].number("world.active")
+    n = own[0].number("world.n_features")
+    active = own[0].number("world.active")
     penalty = np.linspace(0, 1.05 * max(point.number("sae.l1") for point in own), 200)[1:]
     exact = theory.l1_optimum(active / n, penalty, decoder_bias=words == "with b_d")
     lines = [exact.encoder_bias, n * exact.l0, n * exact.loss, exact.gamma]

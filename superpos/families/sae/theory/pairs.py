@@ -29,7 +29,8 @@ class Codes(NamedTuple):
 
 def code_cost(length: ArrayLike, penalty: ArrayLike) -> Floats:
     """min over f ≥ 0 of (s − f)² + λ f [...], for a vector of length s along a latent."""
-    s, t = np.asarray(length, np.float64), np.asarray(penalty, np.float64) / 2
+    s = np.asarray(length, np.float64)
+    t = np.asarray(penalty, np.float64) / 2
     return np.asarray(np.where(s > t, 2 * t * s - t**2, s**2))
 
 
@@ -53,7 +54,8 @@ def composed_losses(alone: ArrayLike, together: ArrayLike, penalty: ArrayLike) -
 
     The composed code has three latents, of either feature and of both. No decoder bias.
     """
-    q, r = np.asarray(alone, np.float64), np.asarray(together, np.float64)
+    q = np.asarray(alone, np.float64)
+    r = np.asarray(together, np.float64)
     single = 2 * q * code_cost(1, penalty)
     pair = pair_costs(penalty)
     return Codes(single + r * pair.truth, single + r * pair.together)

@@ -37,7 +37,8 @@ def follows_covariance(W: Floats, sharpness: float) -> float:
     """Correlation of G_ij with the covariance of features i and j on a circle of all, i < j; 0
     where G is constant.
     """
-    ours, theirs = off_diagonal(W @ W.T), off_diagonal(covariance(len(W), sharpness))
+    ours = off_diagonal(W @ W.T)
+    theirs = off_diagonal(covariance(len(W), sharpness))
     return float(np.corrcoef(ours, theirs)[0, 1]) if np.ptp(ours) else 0.0
 
 

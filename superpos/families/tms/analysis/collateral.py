@@ -58,7 +58,8 @@ def _moved(models: list[int], known: Known, patch: Patch) -> Moved:
     layers = known.layers
     n = layers.n_inputs
     clean, other = (data(known.density, PAIRS, known.set_size, seed) for seed in (0, 1))
-    h, there = clean @ layers.W1, other @ layers.W1
+    h = clean @ layers.W1
+    there = other @ layers.W1
     before = layers.activate(h @ layers.W2.mT + layers.b[:, None])
     unit = dimensionality.directions(layers.W1)
     wanted, missed, others = (np.zeros((len(layers), n)) for _ in range(3))

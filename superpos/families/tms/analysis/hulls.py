@@ -49,9 +49,11 @@ def hull(place: Floats) -> Hull:
         ring = ConvexHull(centred @ axes[:2].T).vertices
         return _wire(np.stack([ring, np.roll(ring, -1)], axis=1))
     solid = ConvexHull(place)
-    normal, triangles = solid.equations[:, :3], solid.simplices.astype(np.intp)
+    normal = solid.equations[:, :3]
+    triangles = solid.simplices.astype(np.intp)
     pairs = [(t, other) for t, row in enumerate(solid.neighbors) for other in row if t < other]
-    edges, hidden = [], []
+    edges = []
+    hidden = []
     for t, other in pairs:
         if normal[t] @ normal[other] < _FLAT:
             edges.append(np.intersect1d(triangles[t], triangles[other]))

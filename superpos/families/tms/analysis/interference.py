@@ -39,7 +39,8 @@ def reason(run: Run, chosen: Sequence[Point]) -> str | None:
         return unequal
     if len(chosen) > 1:
         return "needs a sweep of seeds alone"
-    n, seeds = chosen[0].shape[0], len(chosen[0].models)
+    n = chosen[0].shape[0]
+    seeds = len(chosen[0].models)
     if not FEWEST_FEATURES <= n <= MOST_FEATURES:
         return f"needs {FEWEST_FEATURES} to {MOST_FEATURES} features, found {n}"
     return None if seeds >= FEWEST_SEEDS else f"needs {FEWEST_SEEDS} seeds at least"

@@ -90,7 +90,8 @@ class Agreement(NamedTuple):
 
 def phase_of(W: Floats) -> Phase:
     """The last feature of W [..., n, m]."""
-    norm, interference = metrics.feature_norms(W)[..., -1], metrics.interference(W)[..., -1]
+    norm = metrics.feature_norms(W)[..., -1]
+    interference = metrics.interference(W)[..., -1]
     known = np.isfinite(interference)
     label = np.where(known, theory.phase_label(np.where(known[..., None, None], W, 0.0)), UNKNOWN)
     return Phase(norm, interference, label.astype(np.int8))
@@ -101,7 +102,8 @@ def trained(run: Run) -> tuple[Grid, Models]:
     table = healthy(run.table)
     importance, row = np.unique(table[IMPORTANCE].to_numpy(dtype=float), return_inverse=True)
     sparse_first, column = np.unique(table[DENSITY].to_numpy(dtype=float), return_inverse=True)
-    grid, column = Grid(importance, sparse_first[::-1]), len(sparse_first) - 1 - column
+    grid = Grid(importance, sparse_first[::-1])
+    column = len(sparse_first) - 1 - column
     seed = table.groupby(row * len(grid.density) + column).cumcount().to_numpy()
     shape = (len(importance), len(grid.density), int(seed.max()) + 1)
     models = table["model"].to_numpy()
@@ -111,7 +113,8 @@ def trained(run: Run) -> tuple[Grid, Models]:
         out[row, column, seed] = tensor
         return out
 
-    W, b = spread(run.tensor("W", models)), spread(run.tensor("b", models))
+    W = spread(run.tensor("W", models))
+    b = spread(run.tensor("b", models))
     density, weight = grid.tables(W.shape[-2])
     return grid, Models(W, theory.expected_loss(W, b, density[:, :, None], weight[:, :, None]))
 
@@ -182,7 +185,8 @@ def edges(centres: Floats) -> Floats:
 
 def outline(label: NDArray[np.int8], grid: Grid) -> list[Floats]:
     """Segments [2, 2] of (p, r) along the cell edges where the phase changes."""
-    x, y = edges(grid.density), edges(grid.importance)
+    x = edges(grid.density)
+    y = edges(grid.importance)
     level = [
         np.array([[x[j], y[i + 1]], [x[j + 1], y[i + 1]]])
         for i, j in np.argwhere(label[1:] != label[:-1])

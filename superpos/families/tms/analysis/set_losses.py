@@ -32,7 +32,8 @@ def losses(run: Run, point: Point) -> Floats:
 
     Sampled evaluations differ too much to rank sparse models.
     """
-    W, b = run.tensor("W", point.models), run.tensor("b", point.models)
+    W = run.tensor("W", point.models)
+    b = run.tensor("b", point.models)
     correlation = point.settings["data.correlation"]
     return stratified_loss(W, b, point.density, point.importance, correlation, set_size(point))
 
@@ -43,7 +44,8 @@ def sets_reason(run: Run) -> str | None:
     if reason:
         return reason
     for point in points(run):
-        n, size = point.shape[0], set_size(point)
+        n = point.shape[0]
+        size = set_size(point)
         if (
             point.settings["data.correlation"] not in ("correlated", "anticorrelated")
             or not 1 < size < n <= MAX_SETS * size

@@ -67,7 +67,9 @@ class Case(NamedTuple):
         """The models, each with a seed of its own, trained as in the notebook of Elhage et al.
         2022.
         """
-        n, m, models = self.n_features, self.n_hidden, self.models
+        n = self.n_features
+        m = self.n_hidden
+        models = self.models
         return Task(
             Structure(
                 n,

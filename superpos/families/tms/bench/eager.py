@@ -38,7 +38,8 @@ class EagerSide:
         self.weight, self.bias = (tensor(initial[name]).requires_grad_() for name in ("W", "b"))
         # there, only a capturable optimiser can be part of a CUDA graph
         on_gpu = self.device.type == "cuda"
-        lr, decay = float(task.lr[0]), float(task.weight_decay[0])
+        lr = float(task.lr[0])
+        decay = float(task.weight_decay[0])
         *betas, eps = FAMILY.adam
         self.optimizer = torch.optim.AdamW(
             [self.weight, self.bias],

@@ -54,7 +54,8 @@ class FusedCpuEngine:
         self, task: Task, params: Params, step: int, extra: Arrays | None = None
     ) -> tuple[NDArray[np.float64], Params]:
         """Losses [M] and gradients {name: [M, ...]} of the training loss of one step."""
-        structure, task = task.structure, task.in_training
+        structure = task.structure
+        task = task.in_training
         order = by_draws(task)
         call = Call(task.take(order), kernel.GRADIENTS, _purpose(structure), step, step + 1)
         call.state.theta[:] = structure.flat(params, WIDTH)[order]
@@ -72,7 +73,8 @@ class FusedCpuEngine:
 
     def advance(self, task: Task, state: State, stop: int) -> None:
         """Train all models from `state.step` to `stop`, updating `state` in place."""
-        structure, task = task.structure, task.in_training
+        structure = task.structure
+        task = task.in_training
         order = by_draws(task)
         call = Call(task.take(order), kernel.TRAIN, _purpose(structure), state.step, stop)
         groups = (

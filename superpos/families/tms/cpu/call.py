@@ -51,7 +51,8 @@ class Call:
 
 def models_of(task: Task) -> Models:
     """What differs between the models and does not change."""
-    structure, sparsity = task.structure, task.sparsity
+    structure = task.structure
+    sparsity = task.sparsity
     rules = (sparse.candidate_cells if structure.sampler == "sparse" else cells)(
         structure, sparsity
     )

@@ -70,7 +70,8 @@ def fill_plain(b: Value, u: Words, x: Floats, low: Words, scale: Floats, rows: V
 @vector_pass
 def unit_length(b: Value, x: Floats, rows: Value) -> None:
     """Every sample of a block divided by its length; one without an active feature stays 0."""
-    zero, one = ir.Constant(VF, None), ir.Constant(VF, [1.0] * WIDTH)
+    zero = ir.Constant(VF, None)
+    one = ir.Constant(VF, [1.0] * WIDTH)
     root = cgutils.get_or_insert_function(
         b.module, ir.FunctionType(VF, [VF]), f"llvm.sqrt.v{WIDTH}f32"
     )

@@ -89,13 +89,12 @@ def locate(
     more in these `end` cells. The values are those of independent features that all have the rule
     of the first.
     """
-    fields, kinds = (low, span, shift, scale, offset), (VI, VI, VI, VF, VF)
+    fields = (low, span, shift, scale, offset)
+    kinds = (VI, VI, VI, VF, VF)
     rule = [splat(b, b.load(field), kind) for field, kind in zip(fields, kinds, strict=True)]
-    rate_all, width, last = (
-        _splat_double(b, b.load(rate)),
-        _splat_word(b, columns),
-        _splat_word(b, end),
-    )
+    rate_all = _splat_double(b, b.load(rate))
+    width = _splat_word(b, columns)
+    last = _splat_word(b, end)
     inverse = _splat_double(b, b.fdiv(ir.Constant(F64, 1.0), b.sitofp(columns, F64)))
     one = ir.Constant(VI, [1] * WIDTH)
     behind = cgutils.alloca_once_value(b, _splat_word(b, position))
@@ -109,7 +108,8 @@ def locate(
         furthest = b.shuffle_vector(here, here, mask([WIDTH - 1] * WIDTH))
         b.store(b.select(b.icmp_signed("<", furthest, last), furthest, last), behind)
         row = b.fptosi(b.fmul(b.fadd(b.sitofp(here, VD), _doubles(0.5)), inverse), VI)
-        at, switch = b.mul(part, integer(WIDTH)), _in_order(b, u, integer(STRIDE), part)
+        at = b.mul(part, integer(WIDTH))
+        switch = _in_order(b, u, integer(STRIDE), part)
         store(b, row, sample, at)
         store(b, b.sub(here, b.mul(row, width)), column, at)
         store(b, feature_values(b, rule, switch, switch), value, at)
@@ -133,7 +133,8 @@ def _running_sum(b: Value, counts: Value) -> Value:
 
 def _gap(b: Value, u: Value, rate: Value, end: Value) -> Value:
     """Cells before the candidates whose words are u, `end` at most: `sparse.gaps`."""
-    length, longest = b.fmul(_minus_log(b, u), rate), _doubles(2.0**30)
+    length = b.fmul(_minus_log(b, u), rate)
+    longest = _doubles(2.0**30)
     cells = b.fptosi(b.select(b.fcmp_ordered("<", length, longest), length, longest), VI)
     return b.select(b.icmp_signed("<", cells, end), cells, end)
 
@@ -190,7 +191,8 @@ def encode_backward(
         with cgutils.for_range(b, parts) as part:
             k = b.mul(part.index, integer(WIDTH))
             source = b.add(b.mul(b.mul(row, parts), integer(WIDTH)), k)
-            at, some = b.add(b.mul(i, n_hidden), k), before(b, k, n_hidden)
+            at = b.add(b.mul(i, n_hidden), k)
+            some = before(b, k, n_hidden)
             store_some(
                 b,
                 fma(b, load(b, dh, source), value, load_some(b, dweight, at, some)),
@@ -207,5 +209,6 @@ def _parts(b: Value, n_hidden: Value) -> Value:
 def _cell(b: Value, x: Value, cell: Value, number: Value) -> tuple[Value, Value, Value]:
     """Lane, feature and value (in all lanes of a vector) of an active cell: see `Buffers.cell`."""
     packed = b.zext(b.load(b.gep(cell, [number])), I64)
-    lane, feature = b.urem(packed, integer(LANES)), b.udiv(packed, integer(LANES))
+    lane = b.urem(packed, integer(LANES))
+    feature = b.udiv(packed, integer(LANES))
     return lane, feature, splat(b, b.load(b.gep(x, [row_at(b, feature, lane)])), VF)

@@ -24,13 +24,20 @@ from superpos.families.tms.purposes import Purpose
 from superpos.family import Adam
 from superpos.maths.streams import WORD
 
-TRAIN, GRADIENTS, SCORE = 0, 1, 2
+TRAIN = 0
+GRADIENTS = 1
+SCORE = 2
 SQUARE = 2  # the power of errors that has a pass of its own, and that of every evaluation
-SETS, SPARSE = int(Purpose.SETS), int(Purpose.SPARSE)
+SETS = int(Purpose.SETS)
+SPARSE = int(Purpose.SPARSE)
 # What the scan of a thread holds: the first sample of the block or of the segment; of the sparse
 # sampler, candidates of the segment that are taken and drawn, and active cells of the block.
-FIRST, TAKEN, DRAWN, ACTIVE = 0, 1, 2, 3
-ZERO, ONE = np.float32(0), np.float32(1)
+FIRST = 0
+TAKEN = 1
+DRAWN = 2
+ACTIVE = 3
+ZERO = np.float32(0)
+ONE = np.float32(1)
 FLOAT, DOUBLE = 4, 8  # bytes
 VECTORS = LANES // WIDTH  # of a block of draws
 
@@ -38,7 +45,8 @@ VECTORS = LANES // WIDTH  # of a block of draws
 @KERNELS.inlined
 def group_at(models: Models, state: Trained, work: Work, start: int, stop: int) -> At:
     """Addresses of the models start ... stop - 1, in arrays that the caller keeps alive."""
-    row, params = start * models.low.shape[1] * FLOAT, state.theta.shape[1]
+    row = start * models.low.shape[1] * FLOAT
+    params = state.theta.shape[1]
     return At(
         start,
         stop - start,
@@ -133,7 +141,9 @@ def next_candidates(
     shape: Shape, s: Buffers, at: At, purpose: int, step: int, candidate: int, end: int
 ) -> None:
     """Draw CANDIDATES from `candidate` on; s.sample and s.column hold those before."""
-    columns, last, position = shape.n_features // shape.members, CANDIDATES - 1, -1
+    columns = shape.n_features // shape.members
+    last = CANDIDATES - 1
+    position = -1
     if candidate:
         position = word_at(s.sample, last) * columns + word_at(s.column, last)
     philox.draw((s.u, shape.words, 1, candidate, step, purpose, at.key_low, at.key_high))
@@ -190,7 +200,8 @@ def clear_block(shape: Shape, s: Buffers, cells: int) -> None:
 @KERNELS.inlined
 def fill(shape: Shape, s: Buffers, at: At, model: int) -> None:
     """x, and the target where it is another, from the draws of one block."""
-    n, f = shape.n_features, model * shape.n_features * FLOAT
+    n = shape.n_features
+    f = model * shape.n_features * FLOAT
     if shape.plain:
         feature_values.fill_plain((s.u, s.x, at.low + f, at.scale + f, n))
     else:
@@ -213,7 +224,8 @@ def filled_up(count: int) -> int:
 @KERNELS.inlined
 def forward(shape: Shape, s: Buffers, at: At, model: int, vectors: int, cells: int) -> None:
     """h = W1^T x and o = W2 h + b for one block of one model; o lands in s.g."""
-    n, m = shape.n_features, shape.n_hidden
+    n = shape.n_features
+    m = shape.n_hidden
     w1 = at.theta + model * at.params * FLOAT
     bias = w1 + n * m * FLOAT * (1 if shape.tied else 2)
     if shape.by_cells:
@@ -231,7 +243,8 @@ def backward(
     shape: Shape, s: Buffers, at: At, model: int, row: int, vectors: int, cells: int
 ) -> None:
     """Add one block's gradients of the weights, from the outputs' gradient in s.g."""
-    n, m = shape.n_features, shape.n_hidden
+    n = shape.n_features
+    m = shape.n_hidden
     decoder = 0 if shape.tied else n * m * FLOAT
     dw1 = at.grad + row * at.params * FLOAT
     products.contract(
@@ -257,18 +270,14 @@ def block(
     """Add one block's losses and gradients of one model to their sums' `row`, or its scores to the
     moments.
     """
-    n, m, relu, theta = (
-        shape.n_features,
-        shape.n_hidden,
-        shape.relu_output,
-        at.theta + model * at.params * FLOAT,
-    )
+    n = shape.n_features
+    m = shape.n_hidden
+    relu = shape.relu_output
+    theta = at.theta + model * at.params * FLOAT
     f = model * n * FLOAT
-    importance, loss, sums = (
-        at.importance + f,
-        at.loss + row * DOUBLE,
-        at.sums + row * shape.sum_rows * WIDTH * FLOAT,
-    )
+    importance = at.importance + f
+    loss = at.loss + row * DOUBLE
+    sums = at.sums + row * shape.sum_rows * WIDTH * FLOAT
     if shape.tiny and not scoring:
         if shape.sparse:
             tiny.tiny_filled((s.x, importance, theta, sums, loss, s.inside, relu, n, m, vectors))
@@ -348,21 +357,23 @@ def sum_parts(shape: Shape, at: At, mode: int, state: Trained, work: Work) -> No
 
     What is minimised beside the loss is added, too.
     """
-    n, weights = shape.n_features, shape.n_features * shape.n_hidden * (1 if shape.tied else 2)
-    empty, lanes = work.empty.sum(), shape.sum_rows * WIDTH
+    n = shape.n_features
+    weights = shape.n_features * shape.n_hidden * (1 if shape.tied else 2)
+    empty = work.empty.sum()
+    lanes = shape.sum_rows * WIDTH
     for model in range(at.models):
-        grad, sums = at.grad + model * at.params * FLOAT, at.sums + model * lanes * FLOAT
+        grad = at.grad + model * at.params * FLOAT
+        sums = at.sums + model * lanes * FLOAT
         for part in range(1, shape.parts):
             steps.add((at.grad + (part * at.models + model) * at.params * FLOAT, grad, at.params))
             steps.add((at.sums + (part * at.models + model) * lanes * FLOAT, sums, lanes))
             work.loss[0, model] += work.loss[part, model]
         steps.fold((sums, grad + (0 if shape.tiny else weights) * FLOAT, shape.sum_rows))
         if empty:
-            bias, importance = (
-                at.theta + (model * at.params + weights) * FLOAT,
-                at.importance + model * n * FLOAT,
-            )
-            loss, relu = work.empty_loss.ctypes.data, shape.relu_output
+            bias = at.theta + (model * at.params + weights) * FLOAT
+            importance = at.importance + model * n * FLOAT
+            loss = work.empty_loss.ctypes.data
+            relu = shape.relu_output
             power = SQUARE if mode == SCORE else shape.power
             losses.empty_samples(
                 (bias, importance, grad + weights * FLOAT, loss, np.float32(empty), n, relu, power)
@@ -388,7 +399,8 @@ def penalise(shape: Shape, at: At, model: int, grad: int, weights: int) -> None:
 @KERNELS.inlined
 def transpose_decoders(shape: Shape, at: At) -> None:
     """transposed[:, k, i] = W2[:, i, k]."""
-    n, m = shape.n_features, shape.n_hidden
+    n = shape.n_features
+    m = shape.n_hidden
     start = 0 if shape.tied else n * m * FLOAT
     for model in range(at.models):
         weight = at.theta + model * at.params * FLOAT + start
@@ -398,8 +410,10 @@ def transpose_decoders(shape: Shape, at: At) -> None:
 @KERNELS.inlined
 def adam_constants(adam: Adam) -> tuple[np.float32, np.float32, np.float32, np.float32, np.float32]:
     """Both betas, each with what is left of 1, and eps: see `steps.step_adam`."""
-    beta1, rest1 = np.float32(adam.beta1), np.float32(1 - adam.beta1)
-    beta2, rest2 = np.float32(adam.beta2), np.float32(1 - adam.beta2)
+    beta1 = np.float32(adam.beta1)
+    rest1 = np.float32(1 - adam.beta1)
+    beta2 = np.float32(adam.beta2)
+    rest2 = np.float32(1 - adam.beta2)
     return beta1, rest1, beta2, rest2, np.float32(adam.eps)
 
 
@@ -424,9 +438,13 @@ def update(
     """The optimiser's step for every model that has not diverged; one that does now keeps its last
     finite state.
     """
-    count, row = at.params, at.params * FLOAT
-    first, second = state.first.ctypes.data, state.second.ctypes.data
-    theta, new, check = state.theta.ctypes.data, work.proposed.ctypes.data, work.check.ctypes.data
+    count = at.params
+    row = at.params * FLOAT
+    first = state.first.ctypes.data
+    second = state.second.ctypes.data
+    theta = state.theta.ctypes.data
+    new = work.proposed.ctypes.data
+    check = work.check.ctypes.data
     bias1 = 1.0 - rates.adam.beta1 ** (step + 1)
     bias2 = np.sqrt(1.0 - rates.adam.beta2 ** (step + 1))
     constants = adam_constants(rates.adam)
@@ -448,7 +466,8 @@ def update(
             shape.decayed,
             rates.factor,
         )
-        lr, decay = rates.lr[g, step - start], rates.weight_decay[g]
+        lr = rates.lr[g, step - start]
+        decay = rates.weight_decay[g]
         if shape.optimizer == SGD:
             steps.step_sgd((*where, decay, lr))
         elif shape.optimizer == ADAM:

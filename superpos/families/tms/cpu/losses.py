@@ -142,8 +142,10 @@ def _residual(
 ) -> None:
     """Both of them: `derivative` is that of the loss by the error, over the power."""
     out, target, importance, bias_sums, loss, inside = pointers
-    zero, floor = ir.Constant(VF, None), least_output(b, relu)
-    losses, bias = cgutils.alloca_once(b, VF), cgutils.alloca_once(b, VF)
+    zero = ir.Constant(VF, None)
+    floor = least_output(b, relu)
+    losses = cgutils.alloca_once(b, VF)
+    bias = cgutils.alloca_once(b, VF)
     b.store(zero, losses)
     with cgutils.for_range(b, rows) as row:
         weight = splat(b, b.load(b.gep(importance, [row.index])), VF)
@@ -238,7 +240,9 @@ def empty_samples(
 
     `power` is that of the errors, as in `residual_of_power`.
     """
-    zero, floor, count = ir.Constant(VF, None), least_output(b, relu), splat(b, samples, VF)
+    zero = ir.Constant(VF, None)
+    floor = least_output(b, relu)
+    count = splat(b, samples, VF)
     losses = cgutils.alloca_once(b, VF)
     b.store(zero, losses)
     with cgutils.for_range(b, b.udiv(b.add(rows, integer(WIDTH - 1)), integer(WIDTH))) as v:

@@ -22,7 +22,8 @@ _FEW_FEATURES = 32
 
 def shape_of(structure: Structure, samples: int | None = None) -> Shape:
     """The structure as the kernel wants it, or an evaluation on `samples` in one part."""
-    n, m = structure.n_features, structure.n_hidden
+    n = structure.n_features
+    m = structure.n_hidden
     sets = n_sets(structure)
     plain = structure.values == "uniform" and not structure.signed and not sets
     simple = structure.tied and structure.hidden == "linear" and structure.target == "identity"
@@ -68,7 +69,8 @@ def parts_of(structure: Structure) -> tuple[int, int]:
 
     The gradients of parts are summed in a fixed order, by however many threads: bits stay the same.
     """
-    samples, params = structure.samples_per_step, padded_params(structure)
+    samples = structure.samples_per_step
+    params = padded_params(structure)
     work = samples * structure.n_features * (10 * structure.n_hidden + 60)
     unit = sparse.SEGMENT if structure.sampler == "sparse" else LANES
     most = min(_MOST_PARTS, int(work // _PART_WORK), _PART_MEMORY // params)

@@ -34,7 +34,9 @@ from superpos.families.tms.cpu.losses import is_above, least_output, output_erro
 
 Inputs = Callable[[Value], list[Value]]  # the vectors of all features at a lane
 
-TINY_FEATURES, TINY_HIDDEN, TINY_WEIGHTS = 6, 3, 12
+TINY_FEATURES = 6
+TINY_HIDDEN = 3
+TINY_WEIGHTS = 12
 
 
 def is_tiny(n_features: int, n_hidden: int) -> bool:
@@ -147,7 +149,8 @@ def _tiny_block(b: Value, size: tuple[int, int], inputs: Inputs, operands: Seque
     n, m = size
     zero = ir.Constant(VF, None)
     scalars = [splat(b, b.load(b.gep(theta, [integer(j)])), VF) for j in range(n * m + n)]
-    w, bias = [scalars[i * m : (i + 1) * m] for i in range(n)], scalars[n * m :]
+    w = [scalars[i * m : (i + 1) * m] for i in range(n)]
+    bias = scalars[n * m :]
     weight = [splat(b, b.load(b.gep(importance, [integer(i)])), VF) for i in range(n)]
     totals = [cgutils.alloca_once(b, VF) for _ in range(n * m + n + 1)]
     for j, total in enumerate(totals):
@@ -158,7 +161,8 @@ def _tiny_block(b: Value, size: tuple[int, int], inputs: Inputs, operands: Seque
 
     with each_vector(b, vectors) as v:
         lane = b.mul(v.index, integer(WIDTH))
-        inside, x = is_inside(b, inside_at, lane), inputs(lane)
+        inside = is_inside(b, inside_at, lane)
+        x = inputs(lane)
         h = [zero] * m
         for i in range(n):
             h = [fma(b, w[i][k], x[i], h[k]) for k in range(m)]

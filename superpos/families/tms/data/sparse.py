@@ -98,7 +98,9 @@ def sample(
     import torch  # slow to import, and the fused engines do without
 
     structure = task.structure
-    n, size, models = structure.n_features, structure.set_size, len(task)
+    n = structure.n_features
+    size = structure.set_size
+    models = len(task)
     segments = np.arange(samples.start // SEGMENT, -(-samples.stop // SEGMENT))
     model = np.repeat(np.arange(models), len(segments))  # a row below is one segment of one model
     streams = purpose + Purpose.SPARSE + (np.tile(segments, models) << 8)

@@ -22,7 +22,8 @@ from superpos.store import Run
 
 def layers(run: Run) -> Layers:
     """The layers of a run; empty where theory knows none."""
-    density, importance = _axis(run, DENSITY), _axis(run, IMPORTANCE)
+    density = _axis(run, DENSITY)
+    importance = _axis(run, IMPORTANCE)
     curves: list[Curve] = []
     if d_star.density_reason(run) is None and density is not None:
         curves += _d_star(run, density)
@@ -46,7 +47,8 @@ def _phases(run: Run, axes: tuple[int, int]) -> Layers:
     grid, models = phases.trained(run)
     W = models.best()
     n = W.shape[-2]
-    best, candidate = phases.phase_of(W), phases.candidate(grid, n)
+    best = phases.phase_of(W)
+    candidate = phases.candidate(grid, n)
     minimum, loss = phases.exact(grid, n)
     known = best.label != phases.UNKNOWN
     lowest = np.nanmin(np.where(np.isnan(models.loss), np.inf, models.loss), axis=2)

@@ -52,7 +52,8 @@ def panels(found: pd.DataFrame) -> Figure:
 def _lines(axes: Axes, rows: pd.DataFrame, name: str) -> None:
     for number, patch in enumerate(PATCHES):
         groups = rows[rows["patch"] == patch].groupby("density")[name]
-        mean, spread = groups.mean(), groups.std(ddof=0)
+        mean = groups.mean()
+        spread = groups.std(ddof=0)
         colour = style.CYCLE[number]
         axes.plot(mean.index, mean, marker="osv"[number], color=colour, label=_WORDS[patch])
         axes.fill_between(

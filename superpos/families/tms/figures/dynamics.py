@@ -78,7 +78,8 @@ def _drawings(
     """The directions at some snapshots, lettered."""
     if not len(drawn):
         return
-    steady, names = directions.steady(shown.W), geometry.describe(shown.W[drawn])
+    steady = directions.steady(shown.W)
+    names = geometry.describe(shown.W[drawn])
     limit = directions.limit(shown.W[drawn])
     row = grid[0].subgridspec(1, len(drawn))
     for i, (at, name, letter) in enumerate(zip(drawn, names, _LETTERS, strict=False)):

@@ -45,7 +45,8 @@ class Ladder(NamedTuple):
 def ladder(run: Run, point: Point) -> Ladder:
     """What there is to draw of a point."""
     n = point.shape[0]
-    W, b = run.tensor("W", point.models), run.tensor("b", point.models)
+    W = run.tensor("W", point.models)
+    b = run.tensor("b", point.models)
     some = np.sort(point.models)[:COURSES]
     steps, _ = run.snapshots(int(some[0]))
     return Ladder(
@@ -115,10 +116,8 @@ def _ends(axes: Axes, shown: Ladder) -> None:
 def _polygon(axes: Axes, W: Floats, x: float, loss: float) -> None:
     """Feature directions as arrows at a place of the axes."""
     low, high = np.log(axes.get_ylim())
-    width, height = (
-        POLYGON / axes.bbox.width * axes.figure.dpi,
-        POLYGON / axes.bbox.height * axes.figure.dpi,
-    )
+    width = POLYGON / axes.bbox.width * axes.figure.dpi
+    height = POLYGON / axes.bbox.height * axes.figure.dpi
     y = (np.log(loss) - low) / (high - low)
     inset = axes.inset_axes((x - width / 2, y - height / 2, width, height))
     for end in geometry.align(W[None])[0]:

@@ -82,7 +82,8 @@ def graphs(W: Sequence[Floats], titles: Sequence[str]) -> Figure:
     shapes = [components(w) for w in W]
     per_row = 3 if len(W) <= 6 else 4
     columns = min(per_row, len(W))
-    rows, width = -(-len(W) // columns), style.FULL / per_row
+    rows = -(-len(W) // columns)
+    width = style.FULL / per_row
     words = [caption(w, int(width * _LETTERS)) for w in W]
     lines = max(len(text.splitlines()) for text in words)
     with style.context():

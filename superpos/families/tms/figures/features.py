@@ -31,7 +31,8 @@ def importance_norm(importance: Sequence[Floats]) -> Normalize:
     panels.
     """
     values = np.concatenate(list(importance))
-    low, high = float(values[values > 0].min(initial=np.inf)), float(values.max(initial=0))
+    low = float(values[values > 0].min(initial=np.inf))
+    high = float(values.max(initial=0))
     if not low < high:
         return Normalize(0, max(high, 1.0))
     return LogNorm(low, high, clip=True)

@@ -18,7 +18,8 @@ from superpos.figures import style
 from superpos.figures.points import Run, all_equal
 from superpos.maths.types import Floats
 
-POSITIVE, NEGATIVE = style.SIGNED(0.85), style.SIGNED(0.15)
+POSITIVE = style.SIGNED(0.85)
+NEGATIVE = style.SIGNED(0.15)
 _RADIUS: Final = 0.17
 _WIDEST: Final = 4.5  # points, the largest weight
 _WEIGHTS_AT: Final = 0.36  # of the way along an arrow, where no two arrows cross
@@ -39,8 +40,10 @@ def circuit(axes: Axes, found: Instance) -> None:
     sign.
     """
     motif = found.motif
-    features, hidden = [motif.loud, motif.quiet], [motif.neuron, motif.inhibitor]
-    into, out = found.W1[np.ix_(features, hidden)], found.W2[np.ix_(features, hidden)]
+    features = [motif.loud, motif.quiet]
+    hidden = [motif.neuron, motif.inhibitor]
+    into = found.W1[np.ix_(features, hidden)]
+    out = found.W2[np.ix_(features, hidden)]
     scale = _WIDEST / max(float(np.abs(into).max()), float(np.abs(out).max()))
     for i, feature in enumerate(features):
         _node(axes, 0, 1 - i, f"$x_{{{feature}}}$")
@@ -69,7 +72,8 @@ def _arrow(
     axes: Axes, start: tuple[float, float], end: tuple[float, float], weight: float, scale: float
 ) -> None:
     colour = POSITIVE if weight > 0 else NEGATIVE
-    first, last = np.array(start, dtype=np.float64), np.array(end, dtype=np.float64)
+    first = np.array(start, dtype=np.float64)
+    last = np.array(end, dtype=np.float64)
     step = _RADIUS * (last - first) / np.linalg.norm(last - first)
     axes.add_patch(
         FancyArrowPatch(
@@ -91,7 +95,8 @@ def response(axes: Axes, found: Instance) -> None:
     x = np.linspace(-1, 1, 201)
     hidden = np.maximum(x[:, None] * found.W1[motif.loud], 0)  # [X, H]
     parts = hidden * found.W2[motif.quiet]
-    neuron, inhibitor = parts[:, motif.neuron], parts[:, motif.inhibitor]
+    neuron = parts[:, motif.neuron]
+    inhibitor = parts[:, motif.inhibitor]
     whole = np.maximum(parts.sum(axis=1) + found.b[motif.quiet], 0)
     axes.axhline(0, color=style.GREY, linewidth=0.5)
     axes.plot(x, neuron, "--", color=style.CYCLE[1], label="asymmetric neuron")
@@ -147,7 +152,8 @@ def _clearest(run: Run) -> Instance | None:
             for motif in neurons.asymmetric_motifs(W1, W2):
                 share = float(shares[[motif.loud, motif.quiet], motif.neuron].min())
                 if share > best_share:
-                    best, best_share = Instance(motif, W1, W2, b, _title(point, number)), share
+                    best = Instance(motif, W1, W2, b, _title(point, number))
+                    best_share = share
     return best
 
 

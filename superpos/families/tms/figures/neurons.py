@@ -62,8 +62,11 @@ def stack(axes: Axes, W: Floats, colours: NDArray[np.float64]) -> None:
     W = np.where(np.abs(W) > _SLIVER * np.abs(W).max(initial=0), W, 0)
     tops = np.where(W > 0, np.maximum(W, 0).cumsum(axis=0), np.minimum(W, 0).cumsum(axis=0))
     features, neurons = np.nonzero(W)
-    top, size, x = tops[features, neurons], W[features, neurons], neurons
-    left, right = x - 0.42, x + 0.42
+    top = tops[features, neurons]
+    size = W[features, neurons]
+    x = neurons
+    left = x - 0.42
+    right = x + 0.42
     corners = np.stack(
         [left, top - size, left, top, right, top, right, top - size], axis=-1
     ).reshape(-1, 4, 2)
@@ -209,7 +212,8 @@ def _key(
 ) -> Colorbar:
     """A colour key beside or below some axes."""
     aspect, pad = (15, 0.015) if place == "right" else (25, 0.01)
-    scalars, chosen = ScalarMappable(scale, colours), axes.ravel().tolist()
+    scalars = ScalarMappable(scale, colours)
+    chosen = axes.ravel().tolist()
     bar = figure.colorbar(scalars, ax=chosen, location=place, shrink=0.8, aspect=aspect, pad=pad)
     bar.set_label(label)
     bar.minorticks_off()

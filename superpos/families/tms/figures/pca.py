@@ -57,7 +57,8 @@ def _counts(axes: Axes, chosen: Sequence[Density], n_sets: int) -> None:
     shares = np.array([np.bincount(d.counts, minlength=n_sets + 1) / len(d.counts) for d in chosen])
     at, count = np.nonzero(shares)
     density = np.array([d.density for d in chosen])
-    area, label = AREA * shares[at, count], "all seeds: area is their share"
+    area = AREA * shares[at, count]
+    label = "all seeds: area is their share"
     axes.scatter(density[at], count, area, color=style.GREY, alpha=0.45, linewidths=0, label=label)
     best = [d.counts[d.best] for d in chosen]
     axes.plot(
@@ -145,7 +146,8 @@ def applies(run: Run) -> str | None:
 
 
 def _density(run: Run, point: Point) -> Density:
-    W, size = run.tensor("W", point.models), set_size(point)
+    W = run.tensor("W", point.models)
+    size = set_size(point)
     return Density(point.density, metrics.collapsed(W, size).sum(axis=-1), losses(run, point), W)
 
 

@@ -53,7 +53,8 @@ def _rotations() -> Floats:
     lattice), z upright.
     """
     index = np.arange(_VIEWS) + 0.5
-    height, angle = index / _VIEWS * 0.8, np.pi * (1 + np.sqrt(5)) * index
+    height = index / _VIEWS * 0.8
+    angle = np.pi * (1 + np.sqrt(5)) * index
     towards = np.stack(
         [np.cos(angle) * np.sqrt(1 - height**2), np.sin(angle) * np.sqrt(1 - height**2), height],
         axis=-1,
@@ -67,7 +68,8 @@ def _panel(axes: Axes, W: Floats, colours: Floats, limit: float) -> None:
     """One model, the nearer the stronger: the hull of what is represented, and a line from the
     middle a feature.
     """
-    place, alive = view(W), np.flatnonzero(metrics.represented(W))
+    place = view(W)
+    alive = np.flatnonzero(metrics.represented(W))
     near = 0.5 + 0.5 * np.clip(place[:, 2] / limit, -1, 1)  # [F] 0 is far, 1 near
     if len(alive) > 1:
         found = hull(place[alive])

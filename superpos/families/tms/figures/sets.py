@@ -47,7 +47,8 @@ def arrows(axes: Axes, W: Weights, set_size: int, limit: float = 1.15) -> None:
     """W[F, 2] over a faint unit circle: one colour per set, one marker per member of a set."""
     axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=style.FAINT, linewidth=0.7, zorder=0))
     for i, (x, y) in enumerate(geometry.align(W[None])[0]):
-        colour, member = style.CYCLE[i // set_size], i % set_size
+        colour = style.CYCLE[i // set_size]
+        member = i % set_size
         axes.plot([0, x], [0, y], color=colour, linewidth=1.3, zorder=1)
         axes.plot(
             [x],

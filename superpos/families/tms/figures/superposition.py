@@ -172,7 +172,8 @@ def draw(run: Run) -> Figure:
 
 def _column(run: Run, point: Point) -> Column:
     """The best model of a point with its features in order of importance."""
-    weights, importance = run.weights(point.best), point.importance
+    weights = run.weights(point.best)
+    importance = point.importance
     order = np.argsort(-importance, kind="stable")
     ranked = bool(importance.min() < importance.max())
     return Column(_title(point), weights["W"][order], weights["b"][order], ranked)

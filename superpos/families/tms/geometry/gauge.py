@@ -14,7 +14,8 @@ from superpos.maths.types import Floats
 def _gauge(W: Floats) -> Floats:
     """Rotations [M, H, H] that put each model in a fixed gauge: see `align`."""
     models, _, hidden = W.shape
-    rest, picks = W.copy(), []
+    rest = W.copy()
+    picks = []
     for _ in range(hidden):
         norms = feature_norms(rest)
         pick = (norms >= 0.5 * norms.max(axis=1, keepdims=True)).argmax(axis=1)

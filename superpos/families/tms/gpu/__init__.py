@@ -117,18 +117,15 @@ class FusedGpuEngine:
         self, task: Task, params: Params, step: int, extra: Arrays | None = None
     ) -> tuple[NDArray[np.float32], Params]:
         """Losses [M] and gradients {name: [M, ...]} of the training loss of one step."""
-        structure, shape = task.structure, shape_of(task.structure)
-        losses, grads = (
-            np.empty(len(task), np.float32),
-            np.empty((len(task), shape.params), np.float32),
-        )
+        structure = task.structure
+        shape = shape_of(task.structure)
+        losses = np.empty(len(task), np.float32)
+        grads = np.empty((len(task), shape.params), np.float32)
 
         def run(rows: slice) -> None:
             part = task.take(rows)
-            theta, work = (
-                self._tensor(structure.flat(params)[rows]),
-                self._work(shape, len(part), shape.splits, step),
-            )
+            theta = self._tensor(structure.flat(params)[rows])
+            work = self._work(shape, len(part), shape.splits, step)
             kernels.gradients[(len(part), shape.splits)](
                 self._models(part), theta, work, **_compiled(shape)
             )
@@ -160,14 +157,16 @@ class FusedGpuEngine:
         """Loss L and its standard error, each [M], on `samples` fresh samples of the evaluation
         stream.
         """
-        shape, sums = shape_of(task.structure), np.empty((len(task), 2))
+        shape = shape_of(task.structure)
+        sums = np.empty((len(task), 2))
         parts = -(-samples // shape.part)
 
         def run(rows: slice) -> None:
             part = task.take(rows)
             theta = self._tensor(task.structure.flat(params)[rows])
             moments = _empty((len(part), parts, 2), torch.float64, self.device)
-            work, models = self._work(shape, len(part), parts, 0), self._models(part)
+            work = self._work(shape, len(part), parts, 0)
+            models = self._models(part)
             kernels.evaluate[(len(part), parts)](
                 models, theta, work, moments, samples, **_compiled(shape)
             )
@@ -177,7 +176,8 @@ class FusedGpuEngine:
         return mean_and_error(sums, samples)
 
     def _advance_rows(self, task: Task, state: State, rows: slice, stop: int) -> None:
-        structure, records = task.structure, _records(task.structure, state.step, stop)
+        structure = task.structure
+        records = _records(task.structure, state.step, stop)
         groups = (state.params, state.first, state.second)
         theta, first, second = (self._tensor(structure.flat(group)[rows]) for group in groups)
         history = self._tensor(state.history[rows, records])
@@ -190,12 +190,11 @@ class FusedGpuEngine:
         state.history[rows, records] = trained.history.cpu().numpy()
 
     def _train(self, task: Task, trained: Trained, start: int, stop: int) -> None:
-        shape, records = shape_of(task.structure), _records(task.structure, start, stop)
-        models, rates, work = (
-            self._models(task),
-            self._rates(task),
-            self._work(shape, len(task), shape.splits, start),
-        )
+        shape = shape_of(task.structure)
+        records = _records(task.structure, start, stop)
+        models = self._models(task)
+        rates = self._rates(task)
+        work = self._work(shape, len(task), shape.splits, start)
         columns = (records.start, records.stop - records.start)
         if shape.lanes:
             kernels.train[(len(task),)](

@@ -19,7 +19,8 @@ def draw(seed, quad, column, step, purpose):
 
     4 quad + 3 in one column (a feature or a set): four tensors of uint32.
     """
-    quad, column = quad.to(tl.uint32), column.to(tl.uint32)
+    quad = quad.to(tl.uint32)
+    column = column.to(tl.uint32)
     nothing = tl.zeros_like(quad)
     return tl.philox(
         seed, quad, column, (nothing + step).to(tl.uint32), (nothing + purpose).to(tl.uint32)

@@ -17,7 +17,8 @@ EVALUATE = tl.constexpr(int(Purpose.EVALUATE))
 def train(models, state, rates, work, start, stop, records, width, shape: tl.constexpr):
     """Train small models from step `start` to `stop` in one launch. Grid: models."""
     model = tl.program_id(0).to(tl.int64)
-    facts, theta = lanes.load_facts(models, model, shape), state.theta + model * shape.params
+    facts = lanes.load_facts(models, model, shape)
+    theta = state.theta + model * shape.params
     grad = work.grad + model * shape.params
     stopped = tl.load(state.diverged_at + model)
     for step in range(start, stop):
@@ -37,13 +38,13 @@ def gradients(models, theta, work, shape: tl.constexpr):
 
     Grid: models, splits.
     """
-    model, split = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    step, own, slot = (
-        tl.load(work.clock + model),
-        theta + model * shape.params,
-        model * shape.splits + split,
-    )
-    first, last = split * shape.split, tl.minimum((split + 1) * shape.split, shape.samples)
+    model = tl.program_id(0).to(tl.int64)
+    split = tl.program_id(1)
+    step = tl.load(work.clock + model)
+    own = theta + model * shape.params
+    slot = model * shape.splits + split
+    first = split * shape.split
+    last = tl.minimum((split + 1) * shape.split, shape.samples)
     if shape.lanes:
         facts = lanes.load_facts(models, model, shape)
         loss, sums = lanes.gradient_sums(
@@ -62,7 +63,8 @@ def apply(state, rates, work, records, width, shape: tl.constexpr):
     Grid: models.
     """
     model = tl.program_id(0).to(tl.int64)
-    step, slot = tl.load(work.clock + model), model * shape.splits
+    step = tl.load(work.clock + model)
+    slot = model * shape.splits
     loss = tl.load(work.loss + slot)
     for split in range(1, shape.splits):
         loss += tl.load(work.loss + slot + split)
@@ -89,9 +91,12 @@ def evaluate(models, theta, work, moments, samples, shape: tl.constexpr):
 
     Grid: models, parts.
     """
-    model, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    own, slot = theta + model * shape.params, model * tl.num_programs(1) + part
-    first, last = part * shape.part, tl.minimum((part + 1) * shape.part, samples)
+    model = tl.program_id(0).to(tl.int64)
+    part = tl.program_id(1)
+    own = theta + model * shape.params
+    slot = model * tl.num_programs(1) + part
+    first = part * shape.part
+    last = tl.minimum((part + 1) * shape.part, samples)
     if shape.lanes:
         facts = lanes.load_facts(models, model, shape)
         total, squares = lanes.loss_sums(

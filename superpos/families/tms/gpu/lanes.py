@@ -107,7 +107,8 @@ def inputs(words, switches, rules, word: tl.constexpr, shape: tl.constexpr):
     low, span, shift, scale, offset = rules
     x = ()
     for j in tl.static_range(shape.pieces):
-        u, switch = words[j][word], switches[j][word]
+        u = words[j][word]
+        switch = switches[j][word]
         x = x + (cell(u, switch, low[j], span[j], shift[j], scale[j], offset[j], shape),)
     return x
 
@@ -216,7 +217,8 @@ def take_features(grid, row, valid, shape: tl.constexpr):
     x = ()
     for j in tl.static_range(shape.pieces):
         i = lane + j * shape.lanes
-        at, known = grid + row * shape.n_features + i, valid & (i < shape.n_features)
+        at = grid + row * shape.n_features + i
+        known = valid & (i < shape.n_features)
         x = x + (tl.load(at, mask=known, other=0.0),)
         tl.store(at, tl.full([shape.quads, shape.lanes], 0, tl.float32), mask=known)
     return x
@@ -297,7 +299,8 @@ def store_sums(pointer, sums, shape: tl.constexpr):
     """Sum over all quads, at once, and write in the order of the parameters."""
     matrix: tl.constexpr = shape.pieces * shape.n_hidden
     total = tl.sum(stack(sums, shape), axis=0)  # [S, K]
-    lane, v = tl.arange(0, shape.lanes)[:, None], tl.arange(0, shape.padded_sums)[None, :]
+    lane = tl.arange(0, shape.lanes)[:, None]
+    v = tl.arange(0, shape.padded_sums)[None, :]
     second = (v >= matrix) & (not shape.tied)
     in_matrix = v - tl.where(second, matrix, 0)
     biases: tl.constexpr = shape.sums - shape.pieces
@@ -348,7 +351,8 @@ def loss_sums(
                 squares += loss * loss
             tl.debug_barrier()  # the grid is empty before the next segment
         own, _ = empty_sample(bias, importance, shape)
-        loss, empty = over_lanes(own, shape).to(tl.float64), (last - first - filled).to(tl.float64)
+        loss = over_lanes(own, shape).to(tl.float64)
+        empty = (last - first - filled).to(tl.float64)
         total += empty * loss
         squares += empty * (loss * loss)
     else:
@@ -356,7 +360,8 @@ def loss_sums(
             quad = at + quad_numbers(shape)
             words, switches = draw_features(seed, quad, step, purpose, shape)
             for word in tl.static_range(4):
-                x, valid = inputs(words, switches, rules, word, shape), 4 * quad + word < last
+                x = inputs(words, switches, rules, word, shape)
+                valid = 4 * quad + word < last
                 loss = sample_losses(x, valid, encoder, decoder, bias, importance, shape)
                 total += loss
                 squares += loss * loss

@@ -67,7 +67,9 @@ class Shape(NamedTuple):
 
 def shape_of(structure: Structure) -> Shape:
     """The kernel of a structure."""
-    n, m, matrices = structure.n_features, structure.n_hidden, 1 if structure.tied else 2
+    n = structure.n_features
+    m = structure.n_hidden
+    matrices = 1 if structure.tied else 2
     params = n * m * matrices + n
     lanes = lanes_of(structure)
     pieces = -(-n // lanes) if lanes else 0
@@ -128,7 +130,8 @@ def lanes_of(structure: Structure) -> int:
     """Lanes that share a sample: as few as have registers for all weights; 0 where no number
     does.
     """
-    matrices, lanes = 1 if structure.tied else 2, 1
+    matrices = 1 if structure.tied else 2
+    lanes = 1
     while lanes <= _LANES:
         if -(-structure.n_features // lanes) * structure.n_hidden * matrices <= _WEIGHTS:
             return lanes

@@ -18,7 +18,8 @@ from superpos.families.tms.purposes import Purpose
 
 SEGMENT = tl.constexpr(_SEGMENT)
 SPARSE = tl.constexpr(int(Purpose.SPARSE))
-LN2, ROOT = tl.constexpr(math.log(2)), tl.constexpr(math.sqrt(0.5))
+LN2 = tl.constexpr(math.log(2))
+ROOT = tl.constexpr(math.sqrt(0.5))
 LONGEST = tl.constexpr(2.0**30)
 
 
@@ -54,14 +55,13 @@ def scatter(models, model, grid, flags, samples, step, stream, shape: tl.constex
     """Write the candidates of a segment's first `samples` samples into the grid, and flag their
     rows.
     """
-    seed, rate, own = (
-        tl.load(models.seed + model),
-        tl.load(models.rate + model),
-        model * shape.n_features,
-    )
+    seed = tl.load(models.seed + model)
+    rate = tl.load(models.rate + model)
+    own = model * shape.n_features
     size: tl.constexpr = shape.set_size if shape.set_size else 1
     columns: tl.constexpr = shape.n_features // size
-    quad, row = tl.arange(0, shape.candidates // 4), tl.full([shape.candidates // 4], 0, tl.int32)
+    quad = tl.arange(0, shape.candidates // 4)
+    row = tl.full([shape.candidates // 4], 0, tl.int32)
     before = tl.full([], -1, tl.int64)
     while before < samples * columns:
         gap = tl.minimum(
@@ -70,14 +70,13 @@ def scatter(models, model, grid, flags, samples, step, stream, shape: tl.constex
         position = before + tl.cumsum(gap + 1, axis=0)
         before = tl.max(position, axis=0)
         known = position < samples * columns
-        sample, column = (
-            tl.where(known, position, 0) // columns,
-            tl.where(known, position, 0) % columns,
-        )
+        sample = tl.where(known, position, 0) // columns
+        column = tl.where(known, position, 0) % columns
         switch = in_order(draw(seed, quad, row + 1, step, stream))
         tl.store(flags + sample, tl.full([shape.candidates], 1, tl.int32), mask=known)
         for member in tl.static_range(size):
-            i, word = column * size + member, switch
+            i = column * size + member
+            word = switch
             if shape.set_size:
                 word = in_order(
                     draw(seed, quad, row + 2 + (0 if shape.one_of_a_set else member), step, stream)
@@ -110,7 +109,8 @@ def draw_segment(models, model, work, slot, first, last, step, purpose, shape: t
     """
     samples = tl.minimum(last - first, SEGMENT)
     stream = purpose + SPARSE + ((first // SEGMENT) << 8)
-    flags, rows = work.flags + slot * SEGMENT, work.rows + slot * SEGMENT
+    flags = work.flags + slot * SEGMENT
+    rows = work.rows + slot * SEGMENT
     scatter(
         models,
         model,

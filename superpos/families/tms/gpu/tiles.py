@@ -25,7 +25,8 @@ def product(left, right):
 @triton.jit
 def load_weight(pointer, first, shape: tl.constexpr):
     """The tile [C, H] of a weight matrix that begins at feature `first`; 0 beyond the end."""
-    i, k = first + tl.arange(0, shape.columns)[:, None], tl.arange(0, shape.padded_hidden)[None, :]
+    i = first + tl.arange(0, shape.columns)[:, None]
+    k = tl.arange(0, shape.padded_hidden)[None, :]
     return tl.load(
         pointer + i * shape.n_hidden + k,
         mask=(i < shape.n_features) & (k < shape.n_hidden),
@@ -36,7 +37,8 @@ def load_weight(pointer, first, shape: tl.constexpr):
 @triton.jit
 def load_block(pointer, first, shape: tl.constexpr):
     """x or g of a block, at the features that begin at `first` [R, C]; 0 beyond the end."""
-    row, i = tl.arange(0, shape.rows)[:, None], first + tl.arange(0, shape.columns)[None, :]
+    row = tl.arange(0, shape.rows)[:, None]
+    i = first + tl.arange(0, shape.columns)[None, :]
     return tl.load(pointer + row * shape.n_features + i, mask=i < shape.n_features, other=0.0)
 
 
@@ -50,7 +52,8 @@ def load_column(pointer, first, shape: tl.constexpr):
 @triton.jit
 def draw_block(models, model, x, at, step, purpose, shape: tl.constexpr):
     """Write the inputs of the samples at ... at + R - 1; `at` is a multiple of four."""
-    seed, own = tl.load(models.seed + model), model * shape.n_features
+    seed = tl.load(models.seed + model)
+    own = model * shape.n_features
     row = tl.arange(0, shape.rows // 4)[:, None] + tl.full(
         [shape.rows // 4, shape.columns], 0, tl.int32
     )
@@ -132,8 +135,10 @@ def add_weight(pointer, first, value, fresh, shape: tl.constexpr):
     """Add a tile [C, H] to sums in memory; what is there counts for nothing where they are
     `fresh`.
     """
-    i, k = first + tl.arange(0, shape.columns)[:, None], tl.arange(0, shape.padded_hidden)[None, :]
-    at, known = pointer + i * shape.n_hidden + k, (i < shape.n_features) & (k < shape.n_hidden)
+    i = first + tl.arange(0, shape.columns)[:, None]
+    k = tl.arange(0, shape.padded_hidden)[None, :]
+    at = pointer + i * shape.n_hidden + k
+    known = (i < shape.n_features) & (k < shape.n_hidden)
     before = tl.load(at, mask=known, other=0.0)
     tl.store(at, tl.where(fresh, 0.0, before) + value, mask=known)
 
@@ -151,7 +156,8 @@ def add_gradients(grad, x, g, h, dh, fresh, shape: tl.constexpr):
             add_weight(grad, first, from_x, fresh, shape)
             add_weight(grad + shape.n_features * shape.n_hidden, first, from_g, fresh, shape)
         i = first + tl.arange(0, shape.columns)
-        at, known = grad + shape.weights + i, i < shape.n_features
+        at = grad + shape.weights + i
+        known = i < shape.n_features
         before = tl.load(at, mask=known, other=0.0)
         tl.store(at, tl.where(fresh, 0.0, before) + tl.sum(own, axis=0), mask=known)
     tl.debug_barrier()  # nothing of this block is read when the next is written
@@ -162,15 +168,14 @@ def take_rows(work, slot, at, left, shape: tl.constexpr):
     """Move rows of the sparse sampler's grid, which holds zeros afterwards, into a block; zeros
     beyond `left`.
     """
-    x, grid = (
-        work.x + slot * shape.rows * shape.n_features,
-        work.grid + slot * SEGMENT * shape.n_features,
-    )
+    x = work.x + slot * shape.rows * shape.n_features
+    grid = work.grid + slot * SEGMENT * shape.n_features
     number = tl.arange(0, shape.rows)[:, None]
     row = tl.load(work.rows + slot * SEGMENT + at + number, mask=number < left, other=0)
     for first in range(0, shape.n_features, shape.columns):
         i = first + tl.arange(0, shape.columns)[None, :]
-        from_grid, known = grid + row * shape.n_features + i, i < shape.n_features
+        from_grid = grid + row * shape.n_features + i
+        known = i < shape.n_features
         value = tl.load(from_grid, mask=known & (number < left), other=0.0)
         tl.store(x + number * shape.n_features + i, value, mask=known)
         tl.store(
@@ -249,10 +254,8 @@ def gradient_sums(
     """Sum the loss of the samples first ... last - 1, and half its gradient, into slot `slot` of
     `work`.
     """
-    x, g = (
-        work.x + slot * shape.rows * shape.n_features,
-        work.g + slot * shape.rows * shape.n_features,
-    )
+    x = work.x + slot * shape.rows * shape.n_features
+    g = work.g + slot * shape.rows * shape.n_features
     grad = work.grad + slot * shape.params
     losses = tl.full([shape.rows, shape.columns], 0, tl.float32)
     gone = 0

@@ -56,13 +56,15 @@ def propose_block(state, rates, model, step, grad, first, shape: tl.constexpr):
     step.
     """
     at = first + tl.arange(0, shape.block)
-    where, known = model * shape.params + at, at < shape.params
+    where = model * shape.params + at
+    known = at < shape.params
     old_param = tl.load(state.theta + where, mask=known, other=0.0)
     old_first = tl.load(state.first + where, mask=known, other=0.0)
     old_second = tl.load(state.second + where, mask=known, other=0.0)
     lr = (tl.load(rates.lr + model) * tl.load(rates.factor + step)).to(tl.float32)
     decay = tl.load(rates.weight_decay + model)
-    unbias1, unbias2 = tl.load(rates.unbias1 + step), tl.load(rates.unbias2 + step)
+    unbias1 = tl.load(rates.unbias1 + step)
+    unbias2 = tl.load(rates.unbias2 + step)
     gradient = summed(grad, at, shape) * shape.factor
     new = propose(old_param, old_first, old_second, gradient, lr, decay, unbias1, unbias2, shape)
     return (old_param, old_first, old_second), new
@@ -79,7 +81,8 @@ def count_broken(new, first, shape: tl.constexpr):
 def keep_block(state, model, old, new, fine, first, shape: tl.constexpr):
     """Write a block after a step, or as it was where the model has diverged."""
     at = first + tl.arange(0, shape.block)
-    where, known = model * shape.params + at, at < shape.params
+    where = model * shape.params + at
+    known = at < shape.params
     tl.store(state.theta + where, tl.where(fine, new[0], old[0]), mask=known)
     if shape.optimizer != SGD:
         tl.store(state.first + where, tl.where(fine, new[1], old[1]), mask=known)

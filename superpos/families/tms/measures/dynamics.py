@@ -77,11 +77,13 @@ def excess(run: Run, correlation: Correlation, set_size: int) -> Measured:
     """Exact loss of each model above the exact minimum, as a share of it."""
     rows = select.where(run)
     n, m, p = (rows.iloc[0][key] for key in ("model.n_features", "model.n_hidden", "data.density"))
-    density, importance = np.full(n, p), np.ones(n)
+    density = np.full(n, p)
+    importance = np.ones(n)
     least = theory.minimise_loss(
         density, importance, int(m), n_random=2, correlation=correlation, set_size=set_size
     ).loss
-    W, b = run.tensor("W", rows["model"]), run.tensor("b", rows["model"])
+    W = run.tensor("W", rows["model"])
+    b = run.tensor("b", rows["model"])
     loss = theory.expected_loss(
         W, b, density, importance, correlation=correlation, set_size=set_size
     )

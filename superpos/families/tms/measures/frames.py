@@ -66,10 +66,8 @@ def activity_exponent(run: Run, width: Literal["least", "greatest"]) -> Measured
     rows = rows[widths == (widths.min() if width == "least" else widths.max())]
     found = []
     for _, seed in rows.groupby("seed", sort=False):
-        log_loss, log_active = (
-            np.log(seed["loss"].to_numpy(float)),
-            np.log(seed["data.density"].to_numpy(float)),
-        )
+        log_loss = np.log(seed["loss"].to_numpy(float))
+        log_active = np.log(seed["data.density"].to_numpy(float))
         found.append(np.polyfit(log_active, log_loss, 1)[0])
     return Measured(np.array(found))
 

@@ -31,7 +31,8 @@ def _losses(run: Run, rows: pd.DataFrame) -> Floats:
     """Exact loss [M] of the models."""
     if not len(rows):
         return np.zeros(0)
-    W, b = run.tensor("W", rows["model"]), run.tensor("b", rows["model"])
+    W = run.tensor("W", rows["model"])
+    b = run.tensor("b", rows["model"])
     return theory.one_hot_loss(W, b, float(rows.iloc[0]["data.density"]))
 
 

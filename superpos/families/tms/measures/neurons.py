@@ -55,7 +55,8 @@ def monosemantic_trend(run: Run, where: Mapping[str, Any] | None = None) -> Meas
 
 
 def _rank_correlation(rows: pd.DataFrame) -> float:
-    density, share = rows["data.density"].astype(np.float64).rank(), rows["share"].rank()
+    density = rows["data.density"].astype(np.float64).rank()
+    share = rows["share"].rank()
     return float(density.corr(share)) if share.nunique() > 1 else np.nan
 
 

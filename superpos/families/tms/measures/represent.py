@@ -171,9 +171,7 @@ def shared_last(run: Run, where: Where = None) -> Measured:
     for W in _weights(run, _best(run, where)["model"]):
         superposed = metrics.interference(W) > SUPERPOSED_INTERFERENCE
         represented = metrics.represented(W)
-        shared, own = (
-            np.flatnonzero(represented & superposed),
-            np.flatnonzero(represented & ~superposed),
-        )
+        shared = np.flatnonzero(represented & superposed)
+        own = np.flatnonzero(represented & ~superposed)
         found.append((shared[:, None] > own).mean() if len(shared) and len(own) else np.nan)
     return Measured(np.array(found))

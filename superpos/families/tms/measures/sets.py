@@ -152,7 +152,8 @@ def _ranking(run: Run, rows: pd.DataFrame) -> Floats:
     """Losses of models of one density on their own kind of data, on the same inputs where it has
     sets.
     """
-    correlation, set_size = rows["data.correlation"].iloc[0], int(rows["data.set_size"].iloc[0])
+    correlation = rows["data.correlation"].iloc[0]
+    set_size = int(rows["data.set_size"].iloc[0])
     if correlation == "none":
         return rows["loss"].to_numpy(dtype=np.float64)
     return _read(run, rows).losses(correlation, set_size)

@@ -39,7 +39,8 @@ def _models(run: Run, where: Where, restarts: int = 1) -> tuple[Perturbed, pd.Da
     "group" of seeds.
     """
     perturbed, rows, factor = _swept(run, where)
-    W, b = _weights(run, rows, "W"), _weights(run, rows, "b")
+    W = _weights(run, rows, "W")
+    b = _weights(run, rows, "b")
     table = pd.DataFrame(
         {"model": rows["model"].to_numpy(), "factor": factor, "label": geometry.describe(W)}
     )
@@ -111,10 +112,8 @@ def _crossed(rows: pd.DataFrame, below: str, above: str) -> float:
         .reindex(columns=[below, above])
         .dropna()
     )
-    x, ahead = (
-        np.log(lowest.index.to_numpy(dtype=np.float64)),
-        np.log(np.asarray(lowest[below] / lowest[above])),
-    )
+    x = np.log(lowest.index.to_numpy(dtype=np.float64))
+    ahead = np.log(np.asarray(lowest[below] / lowest[above]))
     change = np.flatnonzero((ahead[:-1] < 0) & (ahead[1:] >= 0))
     if len(change) != 1:
         return float("nan")

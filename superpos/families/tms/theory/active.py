@@ -40,7 +40,8 @@ class ActiveSets(NamedTuple):
         """Raises ValueError where sets do not fit the features of `density` [..., n], or their
         density differs.
         """
-        n, size = density.shape[-1], self.set_size
+        n = density.shape[-1]
+        size = self.set_size
         if self.correlation == "none" and size != 1:
             raise ValueError(f"set_size is {size}, but correlation is 'none'")
         if size < 1 or n % size:
@@ -60,7 +61,8 @@ class ActiveSets(NamedTuple):
     def covariance(self, density: Floats) -> Floats:
         """Cov(x_i, x_j) [..., n, n] for `density` [..., n]: zero between sets."""
         n = density.shape[-1]
-        active, mean = self.active(density)[..., None, :], self.mean(density)
+        active = self.active(density)[..., None, :]
+        mean = self.mean(density)
         # E x_i x_j
         product = np.where(np.eye(n, dtype=bool), active / 3, 0.0 if self.exclusive else active / 4)
         same = np.arange(n)[:, None] // self.set_size == np.arange(n) // self.set_size

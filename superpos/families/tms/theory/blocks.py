@@ -91,7 +91,8 @@ def d_star(density: ArrayLike) -> Floats:
     interfere.
     """
     blocks = block_optima(density)
-    gain, per_dimension = blocks.gain, blocks.features / blocks.dimensions
+    gain = blocks.gain
+    per_dimension = blocks.features / blocks.dimensions
     values = 1 / (per_dimension * blocks.norm**2)
     best = np.take_along_axis(values, gain.argmax(axis=-1)[..., None], axis=-1)[..., 0]
     for block in np.flatnonzero(blocks.features == blocks.features.max()):
@@ -108,11 +109,13 @@ def _optimum(cosines: tuple[float, ...], p: Floats) -> tuple[Floats, Floats, Flo
     negative = -sum(min(c, 0.0) for c in cosines)
     grid = np.linspace(-max(negative, 1.0), 1.0, GRID, endpoint=False)
     best = _output(cosines, grid[:, None], p).loss.argmin(axis=0)  # of [T, P]
-    low, high = grid[best] - (grid[1] - grid[0]), grid[best] + (grid[1] - grid[0])
+    low = grid[best] - (grid[1] - grid[0])
+    high = grid[best] + (grid[1] - grid[0])
     for _ in range(BISECTIONS):
         t = (low + high) / 2
         falls = _output(cosines, t, p).slope < 0
-        low, high = np.where(falls, t, low), np.where(falls, high, t)
+        low = np.where(falls, t, low)
+        high = np.where(falls, high, t)
     found = _output(cosines, t, p)
     return found.loss, found.square, -found.square * t
 
@@ -131,9 +134,12 @@ def _output(cosines: tuple[float, ...], t: Floats, p: Floats) -> _Output:
     first_before, second_before, third_before = _moments(cosines, t - 1, p)
     # With x_0 active, moments of g are integrals of the rest's from t - 1 to t; E x_0 (g - t)+
     # follows by parts.
-    mean, square = (second_before - second) / 2, (third_before - third) / 3
-    N, N_slope = p * (second_before - square) / 2, p * (mean - first_before)
-    D, D_slope = (1 - p) * second + p * square, -2 * ((1 - p) * first + p * mean)
+    mean = (second_before - second) / 2
+    square = (third_before - third) / 3
+    N = p * (second_before - square) / 2
+    N_slope = p * (mean - first_before)
+    D = (1 - p) * second + p * square
+    D_slope = -2 * ((1 - p) * first + p * mean)
     return _Output(p / 3 - N**2 / D, N / D, N * D_slope - 2 * N_slope * D)
 
 
@@ -169,6 +175,7 @@ def _states(cosines: tuple[float, ...]) -> tuple[NDArray[np.int64], Floats, Floa
     states = np.array(list(product((-1, 0, 1), repeat=len(c))), dtype=np.int64).reshape(
         3 ** len(c), len(c)
     )
-    active, ones = states >= 0, states == 1
+    active = states >= 0
+    ones = states == 1
     sign = np.where(active, np.where(ones, 1.0, -1.0) / c, 1.0).prod(axis=1)
     return active.sum(axis=1), ones @ c, sign

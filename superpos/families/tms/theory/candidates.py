@@ -112,10 +112,8 @@ def clear_of_boundary(
     half a cell); the outer cells reach on beyond the map.
     """
     grid = np.asarray(labels)
-    starts, stops = (
-        _reach(np.asarray(rows, np.float64), factor),
-        _reach(np.asarray(columns, np.float64), factor),
-    )
+    starts = _reach(np.asarray(rows, np.float64), factor)
+    stops = _reach(np.asarray(columns, np.float64), factor)
     if grid.shape != (len(starts), len(stops)):
         raise ValueError(f"labels have shape {grid.shape}, expected {(len(starts), len(stops))}")
     clear = np.empty(grid.shape, dtype=bool)

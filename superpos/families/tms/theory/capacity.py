@@ -88,9 +88,11 @@ def _with_dedicated(v: Floats, m: int, kurtosis: float, alone: int) -> Capacity 
     """The best model whose first `alone` features are dedicated, for descending v [n]; None where
     there is none.
     """
-    square, capacity = np.zeros_like(v), np.zeros_like(v)
+    square = np.zeros_like(v)
+    capacity = np.zeros_like(v)
     square[:alone], capacity[:alone] = v[:alone], 1.0
-    rest, left = v[alone:], m - alone
+    rest = v[alone:]
+    left = m - alone
     interference = 0.0
     if left and len(rest):
         if kurtosis <= GAUSSIAN or len(rest) <= left:

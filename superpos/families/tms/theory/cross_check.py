@@ -98,7 +98,8 @@ def _active_sets(density: Floats, correlation: Correlation, set_size: int) -> It
     """
     outcomes = []
     for start in range(0, len(density), set_size):
-        members, p = tuple(range(start, start + set_size)), density[start]
+        members = tuple(range(start, start + set_size))
+        p = density[start]
         active = [(j,) for j in members] if correlation == "anticorrelated" else [members]
         outcomes.append([((), 1 - p), *((chosen, p / len(active)) for chosen in active)])
     for outcome in product(*outcomes):
@@ -123,7 +124,9 @@ def _quadrature_output(a: Floats, b: float, own: int | None) -> float:
     """As `_closed_form_output`: each axis in turn is split where z changes sign at a corner of the
     axes after it.
     """
-    value, weight, target = np.array([b]), np.ones(1), np.zeros(1)
+    value = np.array([b])
+    weight = np.ones(1)
+    target = np.zeros(1)
     for axis in range(len(a)):
         after = a[axis + 1 :]
         corners = np.array([after @ np.array(v) for v in product((0.0, 1.0), repeat=len(after))])

@@ -45,7 +45,8 @@ class Cells(NamedTuple):
 
     def models(self, x: Floats) -> tuple[Floats, Floats]:
         """W [..., n, m] and b [..., n] of the parameters x [..., D]."""
-        n, m = self.density.shape[1], self.n_hidden
+        n = self.density.shape[1]
+        m = self.n_hidden
         return x[..., : n * m].reshape(*x.shape[:-1], n, m), x[..., n * m :]
 
     def form(self, x: Floats) -> Floats:
@@ -118,7 +119,8 @@ def refine(
     Follows one family of solutions where `minimise_loss` would jump to another; shows whether a
     trained model has settled. `correlation`, `set_size`: as for `expected_loss`.
     """
-    weights, bias = np.asarray(W, np.float64), np.asarray(b, np.float64)
+    weights = np.asarray(W, np.float64)
+    bias = np.asarray(b, np.float64)
     lead, (n, m) = weights.shape[:-2], weights.shape[-2:]
     p, scale, bias = (
         np.broadcast_to(np.asarray(v, np.float64), (*lead, n)) for v in (density, importance, bias)

@@ -49,7 +49,8 @@ def family_minimum(
     lead, cells = grid_of_cells(density, importance, n_hidden, ActiveSets())
     starts = _starts(family, cells)  # [S, C, D]
     found = _follow(family, cells, starts, neighbours_of(lead))
-    winner, each = found.value.argmin(axis=0), np.arange(starts.shape[1])
+    winner = found.value.argmin(axis=0)
+    each = np.arange(starts.shape[1])
     x = np.where(np.isinf(found.value[winner, each])[:, None], np.nan, found.x[winner, each])
     return cells.minimum(x, lead)
 

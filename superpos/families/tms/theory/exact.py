@@ -124,7 +124,8 @@ def _flat_gradient(
 ) -> Gradient:
     """`loss_and_gradient` for W [M, n, m] and the others [M, n]."""
     bad = np.logical_not(np.isfinite(W).all(axis=(-2, -1)) & np.isfinite(b).all(axis=-1))
-    W, b = np.where(bad[:, None, None], 0.0, W), np.where(bad[:, None], 0.0, b)
+    W = np.where(bad[:, None, None], 0.0, W)
+    b = np.where(bad[:, None], 0.0, b)
     gram = W @ np.swapaxes(W, -1, -2)  # [M, n, n]
     rows = (_relu_outputs if output == "relu" else _linear_outputs)(gram, b, density, sets)
     loss, grad_gram, grad_b = rows.loss, rows.a, rows.b  # [M, n], [M, n, n], [M, n]

@@ -78,7 +78,8 @@ def learning_coefficient(
         raise ValueError(f"n must be above e, got {n}")
     if steps < 10:
         raise ValueError(f"steps must be at least 10, got {steps}")
-    weights, bias = np.asarray(W, np.float64), np.asarray(b, np.float64)
+    weights = np.asarray(W, np.float64)
+    bias = np.asarray(b, np.float64)
     p, weight = (
         np.broadcast_to(np.asarray(each, np.float64), bias.shape) for each in (density, importance)
     )
@@ -102,8 +103,10 @@ def learning_coefficient(
     root = _inverse_root(cells, centre, scale, localisation)
     now = state(np.tile(centre, (CHAINS, 1)))
     least = now.loss[0]
-    step, burn_in = FIRST_STEP, round(BURN_IN * steps)
-    total, accepted = np.zeros(CHAINS), 0.0
+    step = FIRST_STEP
+    burn_in = round(BURN_IN * steps)
+    total = np.zeros(CHAINS)
+    accepted = 0.0
     for t in range(steps):
         noise = rng.standard_normal(now.x.shape)
         forward = step / 2 * now.slope @ root
@@ -137,7 +140,9 @@ def _where(taken: NDArray[np.bool_], new: Floats, old: Floats) -> Floats:
 def _loss(cells: Cells, x: Floats) -> tuple[Floats, Floats]:
     """L [K] and its gradient [K, D] at x [K, D]."""
     W, b = cells.models(x)
-    density, importance, sets = cells.density[0], cells.importance[0], cells.sets
+    density = cells.density[0]
+    importance = cells.importance[0]
+    sets = cells.sets
     if sets.exclusive and sets.set_size == len(density):
         loss, by_w, by_b = one_hot_gradient(W, b, density, importance)
         return loss, parameters(by_w, by_b)

@@ -64,7 +64,8 @@ def minimise_loss(
     lead, cells = grid_of_cells(density, importance, n_hidden, ActiveSets(correlation, set_size))
     starts = _starts(cells, n_random, np.random.default_rng(seed))
     best = _search(cells, starts, max(FINALISTS, starts.shape[1] // FINAL_SHARE))
-    neighbours, changed = neighbours_of(lead), np.ones(len(cells.density), dtype=bool)
+    neighbours = neighbours_of(lead)
+    changed = np.ones(len(cells.density), dtype=bool)
     for _ in range(ROUNDS):
         if not changed.any():
             break
@@ -77,7 +78,8 @@ def _search(cells: Cells, starts: Floats, finalists: int) -> Minima:
     screened = _advance(cells, starts, SCREEN_STEPS)
     kept = _distinct(cells, screened, finalists)  # [C, finalists]
     found = _advance(cells, np.take_along_axis(screened.x, kept[..., None], axis=1), FINISH_STEPS)
-    each, winner = np.arange(len(starts)), found.value.argmin(axis=1)
+    each = np.arange(len(starts))
+    winner = found.value.argmin(axis=1)
     return Minima(found.x[each, winner], found.value[each, winner])
 
 
@@ -96,7 +98,9 @@ def _distinct(cells: Cells, found: Minima, count: int) -> NDArray[np.intp]:
     place to the one that is ahead after the screening.
     """
     form = cells.form(found.x)
-    each, left, kept = np.arange(len(form)), found.value.copy(), []
+    each = np.arange(len(form))
+    left = found.value.copy()
+    kept = []
     for _ in range(count):
         kept.append(left.argmin(axis=1))
         same = np.abs(form - form[each, kept[-1]][:, None]).max(axis=-1) < DISTINCT
@@ -156,7 +160,8 @@ def _starts(cells: Cells, n_random: int, rng: np.random.Generator) -> Floats:
     """[C, S, D]: ideal shapes as they are (so that no candidate beats the result), the same kicked,
     random weights.
     """
-    n, m = cells.density.shape[1], cells.n_hidden
+    n = cells.density.shape[1]
+    m = cells.n_hidden
     shapes = np.array(list(islice(ideal_shapes(n, m), LISTED_SHAPES)))
     shapes = shapes[rng.permutation(len(shapes))[:MAX_SHAPES]]  # [S, n, m]
     count = len(cells.density)

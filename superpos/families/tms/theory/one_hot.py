@@ -106,7 +106,8 @@ def one_hot_loss(W: ArrayLike, b: ArrayLike, density: float = 1.0) -> Floats:
     anticorrelated set of all features. NaN for a model with a weight that is not finite.
     """
     weights = np.asarray(W, dtype=np.float64)
-    lead, n = weights.shape[:-2], weights.shape[-2]
+    lead = weights.shape[:-2]
+    n = weights.shape[-2]
     bias = np.broadcast_to(np.asarray(b, dtype=np.float64), (*lead, n)).reshape(-1, n)
     gram = (weights @ weights.mT).reshape(-1, n, n)
     good = np.asarray(np.isfinite(gram).all(axis=(-2, -1)) & np.isfinite(bias).all(axis=-1))
@@ -133,7 +134,8 @@ def one_hot_polygon(sides: int) -> Polygon:
     shape = polygon(sides)
 
     def energy(x: Floats) -> tuple[float, Floats]:
-        W, b = x[0] * shape, np.full(sides, x[1])
+        W = x[0] * shape
+        b = np.full(sides, x[1])
         loss, by_w, by_b = one_hot_gradient(W[None], b[None], np.ones(sides), np.ones(sides))
         return 3 * sides * float(loss[0]), 3 * sides * np.array(
             [(by_w[0] * shape).sum(), by_b.sum()]

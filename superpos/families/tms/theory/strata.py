@@ -47,7 +47,8 @@ def _strata(n: int, set_size: int, density: float, *, exclusive: bool) -> tuple[
     n_sets = n // set_size
     # without 0, which is its first
     points = qmc.Sobol(n + n_sets, scramble=False).random(N_POINTS) + 0.5 / N_POINTS
-    values, choice = points[:, :n], points[:, n:]
+    values = points[:, :n]
+    choice = points[:, n:]
     if exclusive:
         chosen = np.repeat((choice * set_size).astype(np.intp), set_size, axis=1)
         values = values * (chosen == np.arange(n) % set_size)

@@ -39,7 +39,8 @@ def read(run: Run, model: int, top: int) -> dict[str, pd.DataFrame]:
     and whether they are planted.
     """
     row = run.table.iloc[model]
-    one, weights = task(run, model), run.weights(model)
+    one = task(run, model)
+    weights = run.weights(model)
     given = asked(one, 0, AT_SNAPSHOTS)
     found = {
         "model": pd.DataFrame([{name: row[name] for name in _OF_MODEL}]),
@@ -171,7 +172,8 @@ def _skip_trigrams(one: Task, weights: metrics.Weights, top: int) -> pd.DataFram
     s = one.structure
     if not tables.reads_triples(s):
         return pd.DataFrame()
-    own, names = language(one), token_names(s)
+    own = language(one)
+    names = token_names(s)
     p = np.exp(tables.through_softmax(s, own, weights))
     found = []
     for place in np.argsort(-p, axis=None, kind="stable")[:top]:

@@ -86,7 +86,8 @@ def through_softmax(structure: Structure, made: Tables, weights: metrics.Weights
     if s.direct:
         logits += found.direct[: s.tokens]
     for head in range(s.n_heads):
-        scores, written = found.qk[0, head], found.ov[0, head]
+        scores = found.qk[0, head]
+        written = found.ov[0, head]
         # one constant for all: shares stay as they are
         scores = scores - scores[: s.tokens].max(1).max()
         rest = others * often[:, None] * np.exp(scores[: s.tokens, : s.tokens])  # [S, n, n]
@@ -140,7 +141,8 @@ def bug_ratio(structure: Structure, made: Tables, probabilities: Floats) -> floa
 
     NaN of none.
     """
-    found, where = occupancy(structure, made), bugs(made["next"])
+    found = occupancy(structure, made)
+    where = bugs(made["next"])
     weight = found.often[..., None] * where
     weight = np.where(np.isfinite(probabilities), weight, 0.0)
     if not weight.any():
@@ -201,7 +203,8 @@ class Added(NamedTuple):
 def added(structure: Structure, made: Tables) -> Added:
     """Exact, by descent on a convex loss."""
     there = occupancy(structure, made)
-    best, floor = additive(there), bayes(there)
+    best = additive(there)
+    floor = bayes(there)
     return Added(
         best.loss - floor, bug_ratio(structure, made, best.probabilities), bigrams(there) - floor
     )

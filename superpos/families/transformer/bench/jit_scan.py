@@ -36,7 +36,8 @@ def _draw(key: Any, _: None, models: int, structure: Structure) -> Any:
     import jax
     import jax.numpy as jnp
 
-    s, size = structure, (models, structure.batch_size)
+    s = structure
+    size = (models, structure.batch_size)
     of_values, of_keys = jax.random.split(key)
     values = jax.random.randint(of_values, (*size, s.keys), s.keys, s.keys + s.values)
     keys = jax.random.randint(of_keys, (*size, (s.context + 1) // 2), 0, s.keys)

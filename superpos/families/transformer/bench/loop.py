@@ -35,7 +35,8 @@ def draw(structure: Structure) -> torch.Tensor:
     """Sequences [B, T + 1]: a token to begin with, then any keys, each with the value that it has
     in its sequence.
     """
-    s, size = structure, structure.batch_size
+    s = structure
+    size = structure.batch_size
     values = torch.randint(s.keys, s.keys + s.values, (size, s.keys))
     keys = torch.randint(0, s.keys, (size, (s.context + 1) // 2))
     body = torch.stack([keys, values.gather(1, keys)], dim=-1).flatten(1)[:, : s.context]
@@ -52,7 +53,8 @@ class Transformer(torch.nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits [B, T, V] of tokens [B, T]."""
-        w, length = self.weights, tokens.shape[1]
+        w = self.weights
+        length = tokens.shape[1]
         x = torch.nn.functional.embedding(tokens, w["W_E"])
         for layer in range(len(w["W_Q"])):
             read = x[:, None]  # [B, 1, T, d]; heads are [H, d, k]

@@ -95,7 +95,8 @@ class FusedTransformerEngine:
     ) -> None:
         """Call the kernel for all models: each thread takes some of them, one after the other."""
         threads = self.threads or available_threads()
-        shape, models = shape_of(task.structure), models_of(task, start, stop)
+        shape = shape_of(task.structure)
+        models = models_of(task, start, stop)
         purpose = int(Purpose.EVALUATE if mode == kernel.SCORE else Purpose.TRAIN)
         each = max(1, len(task) // (8 * threads))
         shares = [range(first, min(first + each, len(task))) for first in range(0, len(task), each)]

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from superpos.family import Adam
 
 FLOAT = 4  # bytes
-ZERO, ONE = np.float32(0), np.float32(1)
+ZERO = np.float32(0)
+ONE = np.float32(1)
 NONE, STREAM, SCORES, RELATIVE, POINTER = range(5)
 CHAIN, SOURCE, CONDITIONAL, REPEATS, PAIRS, MARKOV, TRIGGERS = range(7)
 

@@ -52,7 +52,8 @@ class _Rows(NamedTuple):
     def at(self, b: Value, tile: Value) -> Value:
         """Address of the first position of a tile, in row 0."""
         tiles = LANES // WIDTH // TILE  # of a block
-        block, inside = b.udiv(tile, integer(tiles)), b.urem(tile, integer(tiles))
+        block = b.udiv(tile, integer(tiles))
+        inside = b.urem(tile, integer(tiles))
         return b.gep(
             self.address, [b.add(b.mul(block, self.pitch), b.mul(inside, integer(TILE * WIDTH)))]
         )
@@ -111,7 +112,8 @@ def _mix(b: Value, tiles: Value, query: Value, source: _Rows, out: _Rows, rows: 
         at = b.mul(group.index, integer(TILE * STRIDE))
         sums = _zeros(b, len(_CELLS))
         with _keys_of(b, query) as key:
-            weights, values = _tile(b, tiles, query, key), b.gep(source.at(b, key), [at])
+            weights = _tile(b, tiles, query, key)
+            values = b.gep(source.at(b, key), [at])
             for c in range(TILE):
                 ps = _loads(b, weights, _cell(0, c), _cell(1, 0))
                 xs = _loads(b, values, c * WIDTH, STRIDE)
@@ -130,10 +132,8 @@ def _mix_back(
         at = b.mul(group.index, integer(TILE * STRIDE))
         sums = _zeros(b, len(_CELLS))
         with cgutils.for_range(b, last, start=key) as query:
-            weights, values = (
-                _tile(b, tiles, query.index, key),
-                b.gep(source.at(b, query.index), [at]),
-            )
+            weights = _tile(b, tiles, query.index, key)
+            values = b.gep(source.at(b, query.index), [at])
             for a in range(TILE):
                 ps = _loads(b, weights, _cell(a, 0), WIDTH)
                 xs = _loads(b, values, a * WIDTH, STRIDE)
@@ -176,12 +176,10 @@ def attend(
 
     What lies in the 3 floats before by_offset is read and not used.
     """
-    queries, keys, values, out = (
-        _Rows(q, q_pitch),
-        _Rows(k, k_pitch),
-        _Rows(v, v_pitch),
-        _Rows(z, v_pitch),
-    )
+    queries = _Rows(q, q_pitch)
+    keys = _Rows(k, k_pitch)
+    values = _Rows(v, v_pitch)
+    out = _Rows(z, v_pitch)
     factor = splat(b, scale, VF)
     with cgutils.for_range(b, query_tiles) as loop:
         query = loop.index
@@ -189,10 +187,8 @@ def attend(
         for vector in most:
             b.store(floats(float("-inf")), vector)
         with _keys_of(b, query) as key:
-            tile, products = (
-                _tile(b, tiles, query, key),
-                _dots(b, queries.at(b, query), keys.at(b, key), rows),
-            )
+            tile = _tile(b, tiles, query, key)
+            products = _dots(b, queries.at(b, query), keys.at(b, key), rows)
             apart = b.mul(b.sub(query, key), integer(TILE))
             extra = {
                 offset: splat(b, b.load(b.gep(by_offset, [b.add(apart, integer(offset))])), VF)
@@ -249,17 +245,16 @@ def attend_backward(
     sums_by_offset[3 + i - j] += ds, a vector for each offset; `scores` is room for tiles.
     """
     factor = splat(b, scale, VF)
-    queries, keys, values, given = (
-        _Rows(q, q_pitch),
-        _Rows(k, k_pitch),
-        _Rows(v, v_pitch),
-        _Rows(dz, v_pitch),
-    )
+    queries = _Rows(q, q_pitch)
+    keys = _Rows(k, k_pitch)
+    values = _Rows(v, v_pitch)
+    given = _Rows(dz, v_pitch)
     with cgutils.for_range(b, query_tiles) as loop:
         query = loop.index
         means = _zeros(b, TILE)
         with _keys_of(b, query) as key:
-            weights, tile = _tile(b, tiles, query, key), _tile(b, scores, query, key)
+            weights = _tile(b, tiles, query, key)
+            tile = _tile(b, scores, query, key)
             found = _dots(b, given.at(b, query), values.at(b, key), rows)
             for (a, c), product in zip(_CELLS, found, strict=True):
                 p = load(b, weights, integer(_cell(a, c)))
@@ -267,7 +262,8 @@ def attend_backward(
                 store(b, product, tile, integer(_cell(a, c)))
         mean = [b.load(vector) for vector in means]
         with _keys_of(b, query) as key:
-            weights, tile = _tile(b, tiles, query, key), _tile(b, scores, query, key)
+            weights = _tile(b, tiles, query, key)
+            tile = _tile(b, scores, query, key)
             offsets: dict[int, Value] = {}
             for a, c in _CELLS:
                 at = integer(_cell(a, c))
@@ -298,7 +294,8 @@ def smear(
     rest: Real,
 ) -> None:
     """out[:, t] = own k[:, t] + rest k[:, t - 1]; the first position is its own predecessor."""
-    share, other = splat(b, own, VF), splat(b, rest, VF)
+    share = splat(b, own, VF)
+    other = splat(b, rest, VF)
     with _positions(b, positions) as (now, before), _each_row(b, rows) as at:
         here, there = (load(b, k, b.add(_place(b, t, pitch), at)) for t in (now, before))
         value = b.fadd(b.fmul(here, share), b.fmul(there, other))
@@ -320,7 +317,8 @@ def smear_backward(
     rest: Real,
 ) -> None:
     """dk from the gradient of smeared keys; sums[16] += grad (k[:, t] - k[:, t - 1])."""
-    share, other = splat(b, own, VF), splat(b, rest, VF)
+    share = splat(b, own, VF)
+    other = splat(b, rest, VF)
     total = cgutils.alloca_once_value(b, load(b, sums, integer(0)))
     with _positions(b, positions) as (now, before), _each_row(b, rows) as at:
         g = load(b, grad, b.add(_place(b, now, grad_pitch), at))
@@ -335,7 +333,8 @@ def smear_backward(
 def _place(b: Value, position: Value, pitch: Value) -> Value:
     """Where a position lies in row 0 of blocks that are `pitch` floats apart."""
     in_block = LANES // WIDTH
-    block, inside = b.udiv(position, integer(in_block)), b.urem(position, integer(in_block))
+    block = b.udiv(position, integer(in_block))
+    inside = b.urem(position, integer(in_block))
     return b.add(b.mul(block, pitch), b.mul(inside, integer(WIDTH)))
 
 

@@ -71,7 +71,8 @@ def layout_of(s: Structure) -> Layout:
     """Where the parameters of a model begin in its numbers."""
     rows = s.n_layers * s.n_heads * filled(s.d_head, TILE)
     offsets = s.n_layers * s.n_heads * (filled(s.context, TILE) + TILE)
-    embed, places = s.vocabulary * s.d_model, s.context * s.d_model
+    embed = s.vocabulary * s.d_model
+    places = s.context * s.d_model
     sizes = (
         embed,
         places if "W_pos" in s.param_shapes else 0,
@@ -86,7 +87,8 @@ def layout_of(s: Structure) -> Layout:
 
 def shape_of(s: Structure) -> Shape:
     """The structure as the kernel wants it."""
-    rows, positions = filled(s.d_head, TILE), filled(s.context, TILE)
+    rows = filled(s.d_head, TILE)
+    positions = filled(s.context, TILE)
     tiles = positions // TILE
     return Shape(
         vocabulary=s.vocabulary,
@@ -136,7 +138,8 @@ def _language(s: Structure) -> Language:
 
 def models_of(task: Task, start: int, stop: int) -> Models:
     """What differs between the models, for some steps of training."""
-    n, made = task.structure.tokens, task.tables
+    n = task.structure.tokens
+    made = task.tables
     factors = task.structure.lr_factors[start:stop]
     empty = np.zeros((0, 0, 0), np.int64)
     follows = made.get("next", empty)
@@ -166,9 +169,13 @@ class Memory:
 
 def sizes_of(shape: Shape) -> dict[str, int]:
     """Numbers of 4 bytes in each part of a thread's room."""
-    s, language = shape, shape.language
-    layers, heads, blocks = s.layers, s.layers * s.heads, s.blocks
-    stream, apart = blocks * s.stream, s.reads in (SCORES, POINTER)
+    s = shape
+    language = shape.language
+    layers = s.layers
+    heads = s.layers * s.heads
+    blocks = s.blocks
+    stream = blocks * s.stream
+    apart = s.reads in (SCORES, POINTER)
     drawn = max(language.tokens, language.lengths + language.shortest, language.states**2)
     return {
         "words": language.words * STRIDE,
@@ -208,8 +215,11 @@ def views(s: Structure, numbers: F32) -> dict[str, tuple[F32, tuple[int, ...]]]:
     """Parameters by name, as views of numbers [M, P] with their own order of axes, and how to turn
     these.
     """
-    at, heads, d = layout_of(s), (s.n_layers, s.n_heads), s.d_model
-    rows, positions = filled(s.d_head, TILE), filled(s.context, TILE)
+    at = layout_of(s)
+    heads = (s.n_layers, s.n_heads)
+    d = s.d_model
+    rows = filled(s.d_head, TILE)
+    positions = filled(s.context, TILE)
 
     def view(start: int, *shape: int) -> F32:
         return numbers[:, start : start + int(np.prod(shape))].reshape(len(numbers), *shape)
@@ -255,7 +265,8 @@ def trained(
     task: Task, params: Params, state: State | None = None, gradients: bool = False
 ) -> Trained:
     """Room for what training changes: parameters, and all else that a state has."""
-    s, models = task.structure, len(task)
+    s = task.structure
+    models = len(task)
     size = layout_of(s).size
     numbers = np.zeros((models, 2, 3, size), np.float32)
     groups = (params,) if state is None else (params, state.first, state.second)

@@ -29,8 +29,12 @@ from superpos.families.transformer.cpu.arrays import (
 from superpos.families.transformer.cpu.attention import OFFSETS_BEFORE, TILE
 from superpos.families.transformer.cpu.cache import KERNELS
 
-TRAIN, GRADIENTS, SCORE = 0, 1, 2
-ADAM, ADAMW, SGD = 0, 1, 2
+TRAIN = 0
+GRADIENTS = 1
+SCORE = 2
+ADAM = 0
+ADAMW = 1
+SGD = 2
 IN_BLOCK = LANES // WIDTH  # positions
 
 
@@ -54,7 +58,8 @@ def multiply(
 ) -> None:
     """out = weight[inner, rows] source."""
     for block in range(shape.blocks):
-        to, of = out + block * out_pitch * FLOAT, source + block * pitch * FLOAT
+        to = out + block * out_pitch * FLOAT
+        of = source + block * pitch * FLOAT
         products.contract((to, weight, of, room.zeros, rows, inner, vectors_of(shape, block)))
 
 
@@ -72,7 +77,8 @@ def multiply_onto(
 ) -> None:
     """out = base + weight[inner, rows] source."""
     for block in range(shape.blocks):
-        at, of = block * out_pitch * FLOAT, source + block * pitch * FLOAT
+        at = block * out_pitch * FLOAT
+        of = source + block * pitch * FLOAT
         products.contract_onto(
             (out + at, weight, of, base + at, rows, inner, vectors_of(shape, block))
         )
@@ -92,7 +98,8 @@ def multiply_back(
 ) -> None:
     """out = weight[rows, inner] source."""
     for block in range(shape.blocks):
-        to, of = out + block * out_pitch * FLOAT, source + block * pitch * FLOAT
+        to = out + block * out_pitch * FLOAT
+        of = source + block * pitch * FLOAT
         products.contract_rows(
             (to, weight, of, room.zeros, rows, inner, vectors_of(shape, block), inner)
         )
@@ -111,7 +118,8 @@ def add_back(
 ) -> None:
     """out += weight[rows, inner] source."""
     for block in range(shape.blocks):
-        to, of = out + block * out_pitch * FLOAT, source + block * pitch * FLOAT
+        to = out + block * out_pitch * FLOAT
+        of = source + block * pitch * FLOAT
         products.contract_rows_onto(
             (to, weight, of, to, rows, inner, vectors_of(shape, block), inner)
         )
@@ -177,7 +185,8 @@ def write_stream(
 @KERNELS.compiled
 def add_places(shape: Shape, theta: int, layer: int, room: Room) -> None:
     """What queries and keys of a layer read: the stream, and what positions write."""
-    x, y = stream_at(shape, room.x, layer), stream_at(shape, room.y, layer)
+    x = stream_at(shape, room.x, layer)
+    y = stream_at(shape, room.y, layer)
     write_stream(shape, theta, False, True, y, room)
     steps.add((x, y, shape.blocks * shape.stream))
 
@@ -232,17 +241,17 @@ def offsets_of(shape: Shape, theta: int, layer: int, head: int, room: Room) -> i
 def forward(shape: Shape, theta: int, room: Room) -> None:
     """From tokens to logits, keeping what the way back needs."""
     embed(shape, theta, room)
-    wide, narrow = 2 * shape.heads * shape.rows, shape.heads * shape.rows
+    wide = 2 * shape.heads * shape.rows
+    narrow = shape.heads * shape.rows
     if not shape.direct:
         steps.clear((room.total, shape.blocks * shape.stream))
     for layer in range(shape.layers):
         if shape.reads == SCORES:
             add_places(shape, theta, layer, room)
-        x, read = stream_at(shape, room.x, layer), read_at(shape, layer, room)
-        qk, v = (
-            layer_at(shape, room.qk, layer, shape.queries),
-            layer_at(shape, room.v, layer, shape.values),
-        )
+        x = stream_at(shape, room.x, layer)
+        read = read_at(shape, layer, room)
+        qk = layer_at(shape, room.qk, layer, shape.queries)
+        v = layer_at(shape, room.v, layer, shape.values)
         z = layer_at(shape, room.z, layer, shape.values)
         w_qk, w_v, w_o = weights_of(shape, theta, layer)
         multiply(shape, w_qk, read, shape.dims, shape.stream, qk, wide, shape.queries, room)
@@ -256,7 +265,8 @@ def forward(shape: Shape, theta: int, room: Room) -> None:
             multiply_onto(
                 shape, w_o, z, narrow, shape.values, total, total, shape.dims, shape.stream
             )
-    unembed, last = theta + shape.at.unembed * FLOAT, stream_at(shape, room.x, shape.layers)
+    unembed = theta + shape.at.unembed * FLOAT
+    last = stream_at(shape, room.x, shape.layers)
     heard = last if shape.direct else room.total
     multiply(
         shape,
@@ -308,11 +318,14 @@ def attend(shape: Shape, theta: int, layer: int, head: int, room: Room) -> None:
 @KERNELS.compiled
 def backward(shape: Shape, theta: int, room: Room) -> None:
     """Add the gradients of the summed losses, from that of the logits."""
-    wide, narrow = 2 * shape.heads * shape.rows, shape.heads * shape.rows
+    wide = 2 * shape.heads * shape.rows
+    narrow = shape.heads * shape.rows
     last = stream_at(shape, room.x, shape.layers)
     heard, dheard = (last, room.dx) if shape.direct else (room.total, room.dtotal)
     unembed = shape.at.unembed * FLOAT
-    g, tokens_, pitch = room.logits, shape.vocabulary, shape.logits
+    g = room.logits
+    tokens_ = shape.vocabulary
+    pitch = shape.logits
     add_outer(shape, room.grad + unembed, heard, shape.dims, shape.stream, g, tokens_, pitch)
     multiply_back(shape, theta + unembed, g, tokens_, pitch, dheard, shape.dims, shape.stream, room)
     size = shape.blocks * shape.stream
@@ -321,7 +334,8 @@ def backward(shape: Shape, theta: int, room: Room) -> None:
     if shape.reads == SCORES:
         steps.clear((room.dplaces, size))
     for layer in range(shape.layers - 1, -1, -1):
-        x, read = stream_at(shape, room.x, layer), read_at(shape, layer, room)
+        x = stream_at(shape, room.x, layer)
+        read = read_at(shape, layer, room)
         z = layer_at(shape, room.z, layer, shape.values)
         w_qk, w_v, w_o = weights_of(shape, theta, layer)
         g_qk, g_v, g_o = weights_of(shape, room.grad, layer)
@@ -352,11 +366,13 @@ def backward(shape: Shape, theta: int, room: Room) -> None:
 @KERNELS.inlined
 def attend_backward(shape: Shape, theta: int, layer: int, head: int, room: Room) -> None:
     """Gradients of queries, keys and values of one head, of its offsets and its smearing."""
-    qk, rows = layer_at(shape, room.qk, layer, shape.queries), row_of(shape, head)
+    qk = layer_at(shape, room.qk, layer, shape.queries)
+    rows = row_of(shape, head)
     keys, pitch = keys_at(shape, layer, head, room)
     plain = row_of(shape, shape.heads + head)
     dkeys = room.dsmeared if shape.smear else room.dqk + plain
-    v, number = layer_at(shape, room.v, layer, shape.values) + rows, head_of(shape, layer, head)
+    v = layer_at(shape, room.v, layer, shape.values) + rows
+    number = head_of(shape, layer, head)
     tiles = room.tiles + number * shape.tiles * FLOAT
     by_offset = room.by_offset + number * (shape.positions + TILE) * WIDTH * FLOAT
     grads = (room.dqk + rows, dkeys, room.dv + rows, room.scores, by_offset)
@@ -365,7 +381,8 @@ def attend_backward(shape: Shape, theta: int, layer: int, head: int, room: Room)
         (qk + rows, keys, v, room.dz + rows, tiles, *grads, *sizes, shape.scale)
     )
     if shape.smear:
-        own, sums = own_share(shape, theta, layer, head), room.by_smear + number * WIDTH * FLOAT
+        own = own_share(shape, theta, layer, head)
+        sums = room.by_smear + number * WIDTH * FLOAT
         size = (shape.rows, shape.positions, shape.queries, pitch)
         attention.smear_backward((qk + plain, dkeys, room.dqk + plain, sums, *size, own, ONE - own))
 
@@ -441,10 +458,14 @@ def update(
     room: Room,
 ) -> None:
     """The optimiser's step; a model whose step is not finite keeps what it was."""
-    size, turn = shape.at.size, state.turn[model]
+    size = shape.at.size
+    turn = state.turn[model]
     place = state.numbers.ctypes.data + model * 6 * size * FLOAT
-    old, new = place + turn * 3 * size * FLOAT, place + (1 - turn) * 3 * size * FLOAT
-    factor, lr, decay = np.float32(1 / shape.batch), models.rate[model, at], models.decay[model]
+    old = place + turn * 3 * size * FLOAT
+    new = place + (1 - turn) * 3 * size * FLOAT
+    factor = np.float32(1 / shape.batch)
+    lr = models.rate[model, at]
+    decay = models.decay[model]
     where = (
         old,
         old + size * FLOAT,
@@ -497,12 +518,15 @@ def run(
     GRADIENTS leaves those of one step, and its losses; SCORE adds to state.moments.
     """
     for model in range(first, last):
-        low, high, number = models.key[model, 0], models.key[model, 1], models.language[model]
+        low = models.key[model, 0]
+        high = models.key[model, 1]
+        number = models.language[model]
         place = state.numbers.ctypes.data + model * 6 * shape.at.size * FLOAT
         for step in range(start, stop):
             if state.diverged_at[model] >= 0:
                 break
-            theta, loss = place + state.turn[model] * 3 * shape.at.size * FLOAT, np.float64(0)
+            theta = place + state.turn[model] * 3 * shape.at.size * FLOAT
+            loss = np.float64(0)
             if mode != SCORE:
                 clear_sums(shape, room)
             for sample in range(0, samples, WIDTH):

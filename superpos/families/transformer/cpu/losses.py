@@ -43,14 +43,16 @@ def surprise(
     most, scale, chosen = (cgutils.alloca_once(b, VF) for _ in range(3))
     with cgutils.for_range(b, positions) as loop:
         in_block = LANES // WIDTH
-        block, inside = b.udiv(loop.index, integer(in_block)), b.urem(loop.index, integer(in_block))
+        block = b.udiv(loop.index, integer(in_block))
+        inside = b.urem(loop.index, integer(in_block))
         row = b.gep(logits, [b.add(b.mul(block, pitch), b.mul(inside, integer(WIDTH)))])
         at = b.mul(loop.index, integer(WIDTH))
         answer = load(b, tokens, b.add(at, integer(WIDTH)), VI)
         weight = load(b, weights, at)
         b.store(floats(float("-inf")), most)
         with cgutils.for_range(b, vocabulary) as token:
-            found, highest = load(b, row, b.mul(token.index, integer(STRIDE))), b.load(most)
+            found = load(b, row, b.mul(token.index, integer(STRIDE)))
+            highest = b.load(most)
             b.store(b.select(b.fcmp_ordered(">", found, highest), found, highest), most)
         highest = b.load(most)
         b.store(floats(0.0), scale)

@@ -133,7 +133,8 @@ def source(
 ) -> None:
     """A source token that decides what follows."""
     place = below(word_of(room, 0, s), max(shape.context // 2, 1))
-    decides, token = below(word_of(room, 1, s), language.sources), 0
+    decides = below(word_of(room, 1, s), language.sources)
+    token = 0
     for t in range(shape.context + 1):
         before = min(token, language.tokens - 1)
         token = below(word_of(room, shape.context + 3 + t, s), language.tokens)
@@ -153,7 +154,8 @@ def conditional(
     shape: Shape, language: Language, tables: Tables, number: int, s: int, room: Room
 ) -> None:
     """Bigrams, but only after [0]."""
-    present, token = word_of(room, 0, s) < HALF, 0
+    present = word_of(room, 0, s) < HALF
+    token = 0
     for t in range(shape.context + 1):
         before = token
         token = below(word_of(room, shape.context + 2 + t, s), language.tokens)
@@ -173,7 +175,8 @@ def repeats(shape: Shape, language: Language, s: int, room: Room) -> None:
         for i in range(language.tokens):
             put_word(room.drawn, i, i)
         for i in range(1, language.tokens):  # by insertion: equal words keep their order
-            word, at = word_of(room, 1 + i, s), i
+            word = word_of(room, 1 + i, s)
+            at = i
             while at > 0 and word_of(room, 1 + word_at(room.drawn, at - 1), s) > word:
                 put_word(room.drawn, at, word_at(room.drawn, at - 1))
                 at -= 1
@@ -202,10 +205,12 @@ def pairs(shape: Shape, language: Language, s: int, room: Room) -> None:
 @KERNELS.inlined
 def markov(shape: Shape, language: Language, s: int, room: Room) -> None:
     """A chain of this sequence alone: gaps between sorted words."""
-    states, rest = language.states, language.states - 1
+    states = language.states
+    rest = language.states - 1
     for i in range(states):
         for j in range(rest):
-            word, at = word_of(room, i * rest + j, s), i * rest + j
+            word = word_of(room, i * rest + j, s)
+            at = i * rest + j
             while at > i * rest and word_at(room.drawn, at - 1) > word:
                 put_word(room.drawn, at, word_at(room.drawn, at - 1))
                 at -= 1
@@ -213,7 +218,9 @@ def markov(shape: Shape, language: Language, s: int, room: Room) -> None:
     token = below(word_of(room, states * rest, s), states)
     put(room, 0, s, token)
     for t in range(1, shape.context + 1):
-        word, row, token = word_of(room, states * rest + t, s), token * rest, 0
+        word = word_of(room, states * rest + t, s)
+        row = token * rest
+        token = 0
         for j in range(rest):
             token += 1 if word >= word_at(room.drawn, row + j) else 0
         put(room, t, s, token)

@@ -54,7 +54,8 @@ class Sequences(NamedTuple):
 
 def n_words(structure: Structure) -> int:
     """Random words that a sequence takes."""
-    s, T = structure, structure.context
+    s = structure
+    T = structure.context
     return {
         "chain": T + 1,
         "source": 2 + 2 * (T + 1),
@@ -101,7 +102,8 @@ def _chain(s: Structure, made: Tables, words: torch.Tensor) -> Sequences:
 
 
 def _source(s: Structure, made: Tables, words: torch.Tensor) -> Sequences:
-    place, source = _below(words[..., 0], max(s.context // 2, 1)), _below(words[..., 1], s.sources)
+    place = _below(words[..., 0], max(s.context // 2, 1))
+    source = _below(words[..., 1], s.sources)
     planted = words[..., 2 : s.context + 3] < int(s.planted_p * RANGE)
     anything = _below(words[..., s.context + 3 :], s.tokens)
     follows = _rows(made["next"], source)  # [M, B, n]
@@ -156,7 +158,8 @@ def _pairs(s: Structure, made: Tables, words: torch.Tensor) -> Sequences:
 
 
 def _markov(s: Structure, made: Tables, words: torch.Tensor) -> Sequences:
-    n, at = s.states, s.states * (s.states - 1)
+    n = s.states
+    at = s.states * (s.states - 1)
     gaps = words[..., :at].reshape(*words.shape[:-1], n, n - 1).sort(-1).values
     found = [_below(words[..., at], n)]
     for t in range(1, s.context + 1):

@@ -80,7 +80,8 @@ def _triples(structure: Structure, seed: int) -> NDArray[np.int64]:
     """What follows source a and token b, [sources, n], -1 where nothing is planted: as many for
     each source.
     """
-    n, sources = structure.tokens, structure.sources
+    n = structure.tokens
+    sources = structure.sources
     counts = np.full(sources, structure.planted // sources)
     counts[: structure.planted % sources] += 1
     found = np.full((sources, n), -1)

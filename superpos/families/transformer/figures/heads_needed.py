@@ -64,7 +64,8 @@ def draw(run: Run) -> Figure:
         if name not in known:
             known[name] = tables.added(one.structure, own)
         found.append(known[name])
-    additive, bigrams = [best.excess for best in found], [best.bigrams for best in found]
+    additive = [best.excess for best in found]
+    bigrams = [best.bigrams for best in found]
     heads = rows["model.n_heads"].to_numpy(dtype=np.float64)
     return diagram(
         heads, rows["excess"].to_numpy(dtype=np.float64), np.array(additive), np.array(bigrams)

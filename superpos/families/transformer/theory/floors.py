@@ -78,7 +78,8 @@ def additive(found: Occupancy) -> Additive:
     joint = found.often[..., None] * found.follows
 
     def logits(flat: Floats) -> Floats:
-        token, source = flat[: n * n].reshape(n, n), flat[n * n :].reshape(sources, n)
+        token = flat[: n * n].reshape(n, n)
+        source = flat[n * n :].reshape(sources, n)
         return token[None] + source[:, None]
 
     def loss(flat: Floats) -> tuple[float, Floats]:

@@ -104,7 +104,8 @@ def _fresh(s: Structure, block: Tokens) -> Floats:
 
 
 def _pairs(s: Structure, made: Tables, tokens: Tokens) -> Floats:
-    here, ahead = tokens[:, :-1], tokens[:, 1:]
+    here = tokens[:, :-1]
+    ahead = tokens[:, 1:]
     values = np.zeros(s.vocabulary)
     values[s.keys : s.keys + s.values] = 1 / s.values
     is_key = here < s.keys
@@ -137,7 +138,8 @@ def unigram(s: Structure, tokens: Tokens) -> Floats:
 
 
 def _triggers(s: Structure, made: Tables, tokens: Tokens) -> Floats:
-    here, ahead = tokens[:, :-1], tokens[:, 1:]
+    here = tokens[:, :-1]
+    ahead = tokens[:, 1:]
     outputs = np.zeros(s.vocabulary)
     outputs[s.triggers :] = 1 / (s.tokens - s.triggers)
     is_trigger = (here < s.triggers)[..., None]

@@ -27,7 +27,8 @@ def least_excess(often: Floats, rows: Floats, d: int, starts: int = 8) -> float:
     rng = np.random.default_rng(0)
 
     def loss(flat: Floats) -> tuple[float, Floats]:
-        E, U = flat[: V * d].reshape(V, d), flat[V * d :].reshape(d, V)
+        E = flat[: V * d].reshape(V, d)
+        U = flat[V * d :].reshape(d, V)
         log_p = log_softmax(E @ U, axis=-1)
         wrong = often[:, None] * np.exp(log_p) - joint
         return float(-(joint * log_p).sum()), np.concatenate(
@@ -52,7 +53,8 @@ def least_excess(often: Floats, rows: Floats, d: int, starts: int = 8) -> float:
                 "maxcor": 30,
             },
         )
-        E, U = found.x[: V * d].reshape(V, d), found.x[V * d :].reshape(d, V)
+        E = found.x[: V * d].reshape(V, d)
+        U = found.x[V * d :].reshape(d, V)
         best = min(best, float(often @ divergence(rows, log_softmax(E @ U, axis=-1))))
     return best
 
