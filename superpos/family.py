@@ -320,9 +320,13 @@ class Family:
     """
     label: Label | None = None
     """The column of text that `status`, `by_setting` and the page count by."""
+    scores: Sequence[str] = ()
+    """Columns of numbers that models are judged by beside their loss, and what they are judged
+    against: `status`, `train` and `by_setting` show them, means over the seeds of a setting.
+    """
     setting_columns: Mapping[str, Callable[[Run, Any], Any]] = field(default_factory=dict)
-    """Columns of `Run.by_setting` by name: (run, model numbers of a setting's seeds) -> a
-    number.
+    """Further columns of `Run.by_setting` by name, made of more than the table: (run, model
+    numbers of a setting's seeds) -> a number.
     """
     follows: Callable[[Any], Sequence[str]] = lambda _: ()
     """Key columns of a table that follow from the others: figures take no notice of them."""

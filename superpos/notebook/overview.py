@@ -50,7 +50,7 @@ def _settings(run: Run) -> str:
     """The first settings of the sweep as a table, without what its family would add of weights."""
     if run.table.empty:
         return ""
-    table = by_setting(run.table, run.swept, run.label)
+    table = by_setting(run.table, run.swept, run.label, run.scores)
     first = table.head(MAX_SETTINGS)
     shown = first.to_html(index=False, border=0, float_format=number, na_rep="–")
     left = len(table) - MAX_SETTINGS

@@ -20,16 +20,17 @@ def by_setting(
     table: pd.DataFrame,
     swept: Sequence[str],
     label: Label | None,
+    scores: Sequence[str] = (),
     columns: Mapping[str, Measure] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """The models of a table grouped by every swept key but the seed, in the order of their first
     models.
 
     Columns: these keys; "models", "diverged"; "best" (number of the model of lowest loss),
-    "loss_best", "loss_median", "loss_worst"; `columns`, NaN where no model is healthy; and how
-    often each text stands in the column of `label`, under its plural: in "geometries" such as
-    "pentagon 90, 2 digons 9", where the table has it. Models that are not healthy (see `rows`)
-    count in "models" and "diverged" alone.
+    "loss_best", "loss_median", "loss_worst"; the means of `scores`, and `columns`, NaN where no
+    model is healthy; and how often each text stands in the column of `label`, under its plural: in
+    "geometries" such as "pentagon 90, 2 digons 9", where the table has it. Models that are not
+    healthy (see `rows`) count in "models" and "diverged" alone.
     """
     keys = [key for key in swept if key != "seed"]
     setting = same_setting(table, keys)
@@ -44,6 +45,8 @@ def by_setting(
     found["loss_best"] = loss.min()
     found["loss_median"] = loss.median()
     found["loss_worst"] = loss.max()
+    for name in scores:
+        found[name] = good[name].astype(float).groupby(group).mean()
     models = good["model"].groupby(group)
     for name, measure in columns.items():
         numbers = {number: measure(chosen.to_numpy()) for number, chosen in models}

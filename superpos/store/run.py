@@ -178,9 +178,14 @@ class Run:
         """All names, those of views too."""
         return sorted({*super().__dir__(), *EVERY_RUN, *(self.family.views if self.family else ())})
 
+    @property
+    def scores(self) -> list[str]:
+        """Columns that the models are judged by beside their loss."""
+        return [name for name in (self.family.scores if self.family else ()) if name in self.table]
+
     def by_setting(self) -> pd.DataFrame:
-        """One row per setting, all seeds together: best and spread of the loss, how often each
-        label was found.
+        """One row per setting, all seeds together: best and spread of the loss, means of the
+        scores, how often each label was found.
 
         See `store.by_setting`.
         """
@@ -188,7 +193,7 @@ class Run:
             return pd.DataFrame()
         columns = self.family.setting_columns if self.family else {}
         bound = {name: partial(measure, self) for name, measure in columns.items()}
-        return by_setting(self.table, self.swept, self.label, bound)
+        return by_setting(self.table, self.swept, self.label, self.scores, bound)
 
     @property
     def notes(self) -> list[Note]:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from superpos.config.wording import plain
+from superpos.store.by_setting import by_setting
 from superpos.store.rows import best, healthy
 from superpos.terminal.tables import Column, Table
 from superpos.units import count, duration, number
@@ -39,6 +40,7 @@ def findings(run: Run) -> dict[str, Any]:
     "best": number, loss and setting (the swept keys) of the model of lowest loss, or None;
     "settings": how many have a result, "best_losses": the lowest and the highest loss of the best
     model of a setting, or None;
+    "scores": {column: the lowest and the highest mean of a setting}, where the family has scores;
     "diverged": numbers of the models that diverged; and, where the family counts by a label, under
     its plural, such as "geometries": {name: how many models}, the most frequent first.
     """
@@ -48,6 +50,7 @@ def findings(run: Run) -> dict[str, Any]:
     return {
         "best": None if good.empty else _best(good, run.swept),
         **_best_losses(good, run.swept),
+        **({"scores": _ranges(good, run.swept, run.scores)} if run.scores else {}),
         **({run.label.plural: _counts(good, run.label.column)} if run.label else {}),
         "diverged": diverged,
     }
@@ -58,6 +61,13 @@ def _best_losses(good: pd.DataFrame, swept: list[str]) -> dict[str, Any]:
         return {"settings": 0, "best_losses": None}
     losses = best(good, [key for key in swept if key != "seed"])["loss"].astype(float)
     return {"settings": len(losses), "best_losses": [losses.min(), losses.max()]}
+
+
+def _ranges(good: pd.DataFrame, swept: list[str], scores: Sequence[str]) -> dict[str, Any]:
+    """For each score that is known anywhere the lowest and the highest mean of a setting."""
+    means = by_setting(good, swept, None, scores)
+    known = [name for name in scores if means[name].notna().any()]
+    return {name: [float(means[name].min()), float(means[name].max())] for name in known}
 
 
 def _counts(good: pd.DataFrame, column: str) -> dict[str, int]:
@@ -94,10 +104,17 @@ def findings_fields(found: dict[str, Any], label: Label | None) -> list[tuple[st
         words = [f"{number(best['loss'])} at best: model {best['model']:,}"]
         words += [f"{key}={plain(value)}" for key, value in best["setting"].items()]
         fields.append(("loss", ", ".join(words)))
+    if ranges := found.get("scores"):
+        fields.append(("scores", ", ".join(map(_range, ranges, ranges.values()))))
     counts = found[label.plural] if label else {}
     if counts:
         fields.append(("found", some([f"{name} ({models:,})" for name, models in counts.items()])))
     return fields
+
+
+def _range(name: str, ends: Sequence[float]) -> str:
+    """ "mmcs 0.97 to 0.99", or "chance 0.32"."""
+    return f"{name} {' to '.join(dict.fromkeys(map(number, ends)))}"
 
 
 def training_fields(
@@ -132,9 +149,11 @@ def some(names: Sequence[Any]) -> str:
 
 
 def settings(run: Run) -> list[dict[str, Any]]:
-    """One row per setting, ready for JSON; empty where no two models share a setting."""
+    """One row per setting, ready for JSON; empty where it would say no more than the fields of
+    `findings`: no two models share a setting, and there are no scores to tell them apart.
+    """
     table = run.by_setting()
-    if len(table) == run.n_models:
+    if len(table) == run.n_models and (len(table) == 1 or not run.scores):
         return []
     return [
         {str(key): _value(value) for key, value in row.items()} for row in table.to_dict("records")

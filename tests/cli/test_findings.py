@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +28,7 @@ SWEPT = ["importance.values", "model.n_hidden", "seed"]
 LABEL = Label("geometry", "geometries")
 
 
-def run(**changes: Any) -> Any:
+def run(scores: Sequence[str] = (), **changes: Any) -> Any:
     """Six models in two settings; the lowest loss is that of one that diverged."""
     columns = {
         "model": [0, 1, 2, 3, 4, 5],
@@ -44,7 +45,8 @@ def run(**changes: Any) -> Any:
         swept=SWEPT,
         n_models=8,
         label=LABEL,
-        by_setting=lambda: by_setting(table, SWEPT, LABEL),
+        scores=scores,
+        by_setting=lambda: by_setting(table, SWEPT, LABEL, scores),
     )
 
 
@@ -68,6 +70,27 @@ def test_findings() -> None:
     ]
 
 
+def test_scores_are_means_over_the_seeds_of_a_setting() -> None:
+    """Of healthy models: the third diverged, the last has no loss; "leak" is known nowhere."""
+    mmcs = [0.5, 0.75, 9.0, 0.25, 0.5, 9.0]
+    judged = run(("mmcs", "chance", "leak"), mmcs=mmcs, chance=0.25, leak=np.nan)
+    found = findings(judged)
+    assert found["scores"] == {"mmcs": [0.375, 0.625], "chance": [0.25, 0.25]}
+    assert ("scores", "mmcs 0.375 to 0.625, chance 0.25") in findings_fields(found, LABEL)
+    assert [row["mmcs"] for row in settings(judged)] == [0.625, 0.375]
+    assert "mmcs" not in findings_fields(findings(run()), LABEL)[1][1]
+
+
+def test_settings_of_one_seed_are_shown_where_scores_tell_them_apart() -> None:
+    one_seed = run().table.iloc[[0, 3]]
+    for scores, rows in ((), 0), (("loss",), 2):
+        judged = run(scores)
+        judged.table = one_seed
+        judged.n_models = 2
+        judged.by_setting = lambda names=scores: by_setting(one_seed, SWEPT, LABEL, names)
+        assert len(settings(judged)) == rows
+
+
 def test_the_best_model_is_named_where_losses_are_of_one_setting() -> None:
     """Losses of other data or another penalty rank nothing: only seeds do."""
     one = run()
@@ -84,7 +107,10 @@ def test_nothing_is_found_where_all_diverged_or_nothing_is_done() -> None:
     assert found == nothing | {"diverged": [0, 1, 2, 3, 4, 5]}
     assert findings_fields(found, LABEL) == []
     empty = SimpleNamespace(
-        table=pd.DataFrame({"model": pd.Series(dtype=np.int64)}), swept=SWEPT, label=LABEL
+        table=pd.DataFrame({"model": pd.Series(dtype=np.int64)}),
+        swept=SWEPT,
+        label=LABEL,
+        scores=(),
     )
     assert findings(empty) == nothing | {"diverged": []}
 

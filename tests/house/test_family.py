@@ -568,7 +568,8 @@ def test_status_counts_by_the_label(run: Run) -> None:
 
 def test_settings_have_columns_of_the_family(run: Run) -> None:
     found = run.by_setting()
-    assert found.columns[-2:].tolist() == ["agreement", "dictionaries"]
+    assert found.columns[-3:].tolist() == ["found", "agreement", "dictionaries"]
+    assert found["found"][2] == run.table.loc[run.table["dictionary"] == "whole", "found"].max()
     assert found["agreement"].between(0, 1 + 1e-9).all()
     # decoders that are frozen or made
     np.testing.assert_allclose(found["agreement"][2:], 1, rtol=1e-6)

@@ -39,6 +39,7 @@ def run() -> Any:
         table=table,
         swept=SWEPT,
         label=LABEL,
+        scores=(),
         n_models=6,
         require_family=lambda: find(DEFAULT),
         by_setting=lambda: by_setting(table, SWEPT, LABEL),

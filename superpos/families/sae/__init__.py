@@ -40,13 +40,8 @@ FAMILY = Family(
     loss="E ‖x − x̂‖² and the penalty: λ Σ f, or λ times the number of active latents; "
     "Gated: λ Σ max(π, 0) + ‖x − x̂(max(π, 0))‖²",
     measure=Late(f"{_HERE}.results:measure"),
-    setting_columns={
-        **{
-            name: Late(f"{_HERE}.results:mean_{name}")
-            for name in ("mmcs", "found_90", "l0", "fvu", "dead")
-        },
-        "pw_mcc": Late(f"{_HERE}.results:pw_mcc"),
-    },
+    scores=("mmcs", "chance", "found_90", "l0", "fvu", "dead"),
+    setting_columns={"pw_mcc": Late(f"{_HERE}.results:pw_mcc")},
     follows=Late(f"{_HERE}.results:follows"),
     shared=Late(f"{_HERE}.settings:shared"),
     tensors=Late(f"{_HERE}.results:tensors"),

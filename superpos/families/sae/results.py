@@ -151,22 +151,6 @@ def _absorption(sample: Seen, counts: Counts, nearest: NDArray[np.intp]) -> floa
     )
 
 
-def _mean_of(column: str) -> Callable[[Run, NDArray[np.intp]], float]:
-    """The mean of a column over the seeds of a setting."""
-
-    def mean(run: Run, models: NDArray[np.intp]) -> float:
-        return float(run.table.loc[models.tolist(), column].astype(float).mean())
-
-    return mean
-
-
-mean_mmcs = _mean_of("mmcs")
-mean_found_90 = _mean_of("found_90")
-mean_l0 = _mean_of("l0")
-mean_fvu = _mean_of("fvu")
-mean_dead = _mean_of("dead")
-
-
 def pw_mcc(run: Run, models: NDArray[np.intp]) -> float:
     """How well the dictionaries of the seeds of a setting agree, PW-MCC; NaN for one of them."""
     return metrics.pairwise_mcc(run.tensor("D", models), run.tensor("rate", models) > 0)

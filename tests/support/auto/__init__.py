@@ -56,6 +56,7 @@ FAMILY = Family(
     measure=Late("auto.results:measure"),
     some_columns=Late("auto.results:some_columns"),
     label=Label("dictionary", "dictionaries"),
+    scores=("found",),
     setting_columns={"agreement": Late("auto.results:agreement")},
     follows=Late("auto.results:follows"),
     shared=Late("auto.world:shared"),
