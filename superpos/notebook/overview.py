@@ -1,7 +1,8 @@
-"""A run as a notebook shows it: how far it is, a table by setting, a map of the loss.
+"""A run as a notebook shows it: how far it is, a table by setting, a map of the loss, the figures
+that were drawn of it.
 
-Only the table of results is read, so that a sweep of 25,000 models is shown at once, whatever its
-family.
+Of its results only the table is read, so that a sweep of 25,000 models is shown at once, whatever
+its family.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from html import escape
 from typing import Final
 
 from superpos.figures.library import open_matplotlib
+from superpos.notebook.gallery import WIDTH, thumbnails
 from superpos.store import Run
 from superpos.store.by_setting import by_setting
 from superpos.store.notes import Note
@@ -19,6 +21,7 @@ from superpos.units import count, moment, number
 MAX_SETTINGS: Final = 6
 """Rows of the table."""
 MAX_NOTES: Final = 3
+MAX_FIGURES: Final = 8
 
 
 def html(run: Run) -> str:
@@ -29,6 +32,7 @@ def html(run: Run) -> str:
         *map(_note, run.notes[-MAX_NOTES:]),
         _settings(run),
         _map(run),
+        _gallery(run),
         _more(run),
     ]
     return "\n".join([*filter(None, parts), "</div>"])
@@ -66,9 +70,27 @@ def _map(run: Run) -> str:
     picture = loss_map.draw(run)
     if picture is None:
         return ""
-    data = base64.b64encode(picture.png).decode()
-    image = f'src="data:image/png;base64,{data}" width="{picture.width}"'
-    return f'<div><img {image} alt="{escape(picture.words)}"></div>'
+    return f"<div>{_image(picture.png, picture.width, picture.words)}</div>"
+
+
+def _gallery(run: Run) -> str:
+    """The figures of `superpos plot`, each above its name."""
+    small, left = thumbnails(run.path / "figures", MAX_FIGURES)
+    if not small:
+        return ""
+    style = "display:inline-block;vertical-align:top;margin:4px;text-align:center"
+    cells = [
+        f'<div style="{style}">{_image(picture.png, WIDTH, picture.name)}'
+        f"<br><small>{escape(picture.name)}</small></div>"
+        for picture in small
+    ]
+    more = f"<small>and {count(left, 'more figure')}</small>" if left else ""
+    return f"<div>{''.join(cells)}{more}</div>"
+
+
+def _image(png: bytes, width: int, words: str) -> str:
+    data = base64.b64encode(png).decode()
+    return f'<img src="data:image/png;base64,{data}" width="{width}" alt="{escape(words)}">'
 
 
 def _more(run: Run) -> str:

@@ -83,7 +83,7 @@ OWNERS = {
     "tensorboard": "store.trackers",
     "wandb": "store.trackers",
     "matplotlib": "figures explain.figures families.*.figures report.palette notebook",
-    "PIL": "families.*.figures",
+    "PIL": "families.*.figures notebook",
     "plotly": "report",
     "hydra": "compose",
     "omegaconf": "compose",

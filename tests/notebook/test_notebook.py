@@ -4,9 +4,11 @@ browser.
 
 from __future__ import annotations
 
+import base64
 import copy
 import dataclasses
 import inspect
+import io
 import os
 import pickle
 import re
@@ -19,6 +21,7 @@ import kernel
 import pytest
 from browser import Tab, chromium
 from matplotlib.figure import Figure
+from PIL import Image
 from playwright.sync_api import Browser
 
 import superpos
@@ -98,6 +101,25 @@ def test_a_run_shows_its_state_settings_and_map(run: Run) -> None:
     assert "and 2 more settings" in html
     assert 'alt="lowest loss over data.density and train.lr"' in html
     assert len(html) < 60_000
+
+
+def test_the_figures_that_were_drawn_are_its_gallery(copied: Path) -> None:
+    """Each written anew: what else a file holds stays out, as does a file that is no picture."""
+    folder = copied / "figures"
+    for name in [*(f"f{number}" for number in range(overview.MAX_FIGURES)), "z<i>"]:
+        Image.new("RGB", (900, 600), "white").save(folder / f"{name}.png")
+    (folder / "a.svg").write_text("<svg/>")
+    with (folder / "f0.png").open("ab") as file:
+        file.write(b"SECRET")
+    (folder / "f1.png").write_bytes(b"no picture")
+    html = superpos.load(copied)._repr_html_()
+    pictures = re.findall(r'base64,([^"]+)" width="220" alt="(f\d)"', html)
+    assert [name for _, name in pictures] == ["f0", *(f"f{n}" for n in range(2, 8))]
+    assert all(b"SECRET" not in base64.b64decode(data) for data, _ in pictures)
+    small = Image.open(io.BytesIO(base64.b64decode(pictures[0][0])))
+    assert small.size == (440, 293)
+    assert "and 1 more figure<" in html
+    assert "<i>" not in html
 
 
 def test_only_the_table_is_read(run: Run, copied: Path) -> None:
