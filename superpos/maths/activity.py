@@ -10,6 +10,7 @@ Shapes: B samples, G features, K words of a sample.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.maths.streams import RANGE
+from superpos.maths.trees import Node
 from superpos.maths.types import Floats
 
 if TYPE_CHECKING:
@@ -160,6 +162,41 @@ class Tree:
             )
             found.append(on if parent < 0 else torch.where(found[parent], on, off))
         return torch.stack(found, dim=-1)
+
+
+def tree(named: Sequence[Node], others: Floats) -> Tree:
+    """The law of the features of a tree, then of others, which are active by themselves with
+    probabilities [K].
+    """
+    alone = [
+        Node(-1, len(named) + g, (1 - p, 1.0), (1.0, 1.0)) for g, p in enumerate(others.tolist())
+    ]
+    every = [*named, *alone]
+    return Tree(
+        np.array([node.parent for node in every], dtype=np.intp),
+        np.array([node.word for node in every], dtype=np.intp),
+        _words([node.on for node in every]),
+        _words([node.off for node in every]),
+    )
+
+
+def _words(intervals: Sequence[tuple[float, float]]) -> Words:
+    return np.floor(np.minimum(intervals, 1.0) * float(RANGE)).astype(np.int64)
+
+
+def pairs(density: Floats, strength: float) -> Tree:
+    """Neighbours 2i and 2i + 1 of one density p, [G / 2], whose activities have the correlation
+    `strength`: the second is active with probability p + s (1 - p) where the first is, with p (1 -
+    s) where it is not. Other features are independent.
+    """
+    named: list[Node] = []
+    for p in density.tolist():
+        first = len(named)
+        beside = p + strength * (1 - p)
+        alone = p * (1 - strength)
+        named.append(Node(-1, first, (1 - p, 1.0), (1.0, 1.0)))
+        named.append(Node(first, first + 1, (1 - beside, 1.0), (1 - alone, 1.0)))
+    return tree(named, np.zeros(0))
 
 
 @dataclass(frozen=True)

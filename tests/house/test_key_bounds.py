@@ -29,6 +29,15 @@ CONTEXTS: dict[str, list[dict[str, Any]]] = {
         {"importance.decay": 1, "model.n_features": 1},
         {"data.n_points": 2},
         {"data.correlation": "circle", "data.set_size": 5, "data.density": 0.5},
+        {
+            "data.correlation": "pairs",
+            "data.set_size": 2,
+            "model.n_features": 4,
+            "data.density": 0.5,
+        },
+        {"data.correlation": "exactly", "model.n_features": 65536},
+        {"data.correlation": "exactly", "data.exactly": 1},
+        {"data.correlation": "tree", "data.tree": [{"p": 0.5}]},
     ],
     "sae": [
         {},

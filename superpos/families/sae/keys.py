@@ -11,6 +11,8 @@ from itertools import pairwise
 from typing import Any, Final
 
 from superpos.config.schema import MAX_SCALE, MAX_SEED, key
+from superpos.maths import trees
+from superpos.maths.trees import numbers
 
 MAX_SIZE = 65_536
 WORLD: Final = "world"
@@ -31,22 +33,14 @@ OF_KIND: Final[Mapping[str, tuple[str, ...]]] = {
 """Keys sae.* that belong to some kinds alone."""
 
 
-def _numbers(value: Any) -> tuple[float, ...] | None:
-    """A list of numbers as a tuple; None where it is something else."""
-    if not isinstance(value, list | tuple) or not value:
-        return None
-    wrong = [item for item in value if isinstance(item, bool) or not isinstance(item, int | float)]
-    return None if wrong else tuple(float(item) for item in value)
-
-
 def _rho(value: Any) -> tuple[Any, ...] | None:
     """A row of correlations, or a square matrix of them; None where it is neither."""
-    row = _numbers(value)
+    row = numbers(value)
     if row is not None:
         return row if max(map(abs, row)) <= 1 else None
     if not isinstance(value, list | tuple) or not value:
         return None
-    rows = tuple(_numbers(item) for item in value)
+    rows = tuple(numbers(item) for item in value)
     square = all(
         row is not None and len(row) == len(rows) and max(map(abs, row)) <= 1 for row in rows
     )
@@ -55,7 +49,7 @@ def _rho(value: Any) -> tuple[Any, ...] | None:
 
 def _prefixes(value: Any) -> tuple[int, ...] | None:
     """Rising integers from 1 on; None where it is something else."""
-    found = _numbers(value)
+    found = numbers(value)
     if found is None or any(not item.is_integer() or item < 1 for item in found):
         return None
     rising = all(low < high for low, high in pairwise(found))
@@ -64,7 +58,7 @@ def _prefixes(value: Any) -> tuple[int, ...] | None:
 
 def _weights(value: Any) -> float | tuple[float, ...] | None:
     """A number of at least 0, or a list of them; None where it is something else."""
-    found = _numbers(value if isinstance(value, list | tuple) else [value])
+    found = numbers(value if isinstance(value, list | tuple) else [value])
     if found is None or min(found) < 0 or max(found) > MAX_SCALE:
         return None
     return found if isinstance(value, list | tuple) else found[0]
@@ -76,7 +70,7 @@ def _models(value: Any) -> str | tuple[int, ...] | None:
         count = value.removeprefix("best:")
         best = value.startswith("best:") and count.isdecimal() and int(count) > 0
         return f"best:{int(count)}" if best else ("all" if value == "all" else None)
-    found = _numbers(value if isinstance(value, list | tuple) else [value])
+    found = numbers(value if isinstance(value, list | tuple) else [value])
     if (
         found is None
         or any(not item.is_integer() or item < 0 for item in found)
@@ -84,50 +78,6 @@ def _models(value: Any) -> str | tuple[int, ...] | None:
     ):
         return None
     return tuple(int(item) for item in found)
-
-
-_GROUP = ("p", "children", "exclusive", "alone")
-
-
-def _tree(value: Any) -> tuple[Any, ...] | None:
-    """Groups (p, exclusive, alone, children) of a parent and its children, or None where it is
-    something else.
-
-    A child is a probability, or a group of its own. Numbers may stand in the place of tuples that
-    are canonical.
-    """
-    if not isinstance(value, list | tuple) or not value:
-        return None
-    groups = tuple(_group(item) for item in value)
-    return None if None in groups else groups
-
-
-def _group(value: Any) -> tuple[Any, ...] | None:
-    # in canonical form
-    if isinstance(value, tuple | list) and len(value) == 4 and isinstance(value[1], bool):
-        value = dict(zip(("p", "exclusive", "alone", "children"), value, strict=True))
-    if not isinstance(value, dict) or not value.keys() <= set(_GROUP) or "p" not in value:
-        return None
-    exclusive = value.get("exclusive", False)
-    probabilities = _numbers([value["p"], value.get("alone", 0.0)])
-    children = value.get("children", [])
-    if (
-        probabilities is None
-        or not isinstance(exclusive, bool)
-        or not isinstance(children, list | tuple)
-    ):
-        return None
-    found = tuple(_child(child) for child in children)
-    if None in found or not all(0 <= probability <= 1 for probability in probabilities):
-        return None
-    return (probabilities[0], exclusive, probabilities[1], found)
-
-
-def _child(value: Any) -> tuple[Any, ...] | float | None:
-    number = _numbers([value])
-    if number is None:
-        return _group(value)
-    return number[0] if 0 <= number[0] <= 1 else None
 
 
 @dataclass(frozen=True)
@@ -213,9 +163,8 @@ class WorldConfig:
         "value",
         None,
         "features that need others: groups of a parent and its children, named before all others",
-        parse=_tree,
-        words="a list of {p, exclusive, alone, children: [q or another group, ...]}, probabilities "
-        "from 0 to 1",
+        parse=trees.parse,
+        words=trees.WORDS,
         null="no such features",
         per_model=True,
     )

@@ -19,7 +19,8 @@ from superpos.families.sae.keys import (
     WorldConfig,
     n_latents,
 )
-from superpos.families.sae.law import frequencies, nodes, sums
+from superpos.families.sae.law import frequencies
+from superpos.maths.trees import nodes, sums
 
 _SAE = SaeConfig()
 _WORLD = WorldConfig()

@@ -21,7 +21,7 @@ def has_exact_loss(structure: Structure) -> bool:
     features.
     """
     plain = structure.tied and structure.hidden == "linear" and structure.target == "identity"
-    known = structure.values == "uniform" and structure.correlation != "circle"
+    known = structure.values == "uniform" and structure.in_sets
     drawn = known and not structure.signed and structure.n_points is None
     return (
         plain and drawn and (structure.output == "linear" or structure.n_features <= EXACT_FEATURES)

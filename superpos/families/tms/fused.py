@@ -27,8 +27,9 @@ def gradient_factor(structure: Structure) -> float:
 
 def unknown_law(structure: Structure) -> str | None:
     """Why a fused engine cannot draw the features, or None."""
-    if structure.correlation == "circle":
-        return "draws features by themselves or in sets only (data.correlation=circle is set)"
+    if not structure.in_sets:
+        given = f"data.correlation={structure.correlation}"
+        return f"draws features by themselves or in sets only ({given} is set)"
     if structure.values in LINEAR_LAWS:
         return None
     return f"draws values that are uniform or 1 only (data.values={structure.values} is set)"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from superpos.config.schema import MAX_SCALE, MAX_SEED, key
+from superpos.maths import trees
 
 MIN_DENSITY = 2.0**-32
 MAX_SIZE = 65_536
@@ -107,8 +109,8 @@ class DataConfig:
     correlation: str = key(
         "choice",
         "none",
-        "what the features of a set share",
-        choices=("none", "correlated", "anticorrelated", "circle"),
+        "which features are active together: sets, a circle, pairs, a tree, or exactly so many",
+        choices=("none", "correlated", "anticorrelated", "circle", "pairs", "tree", "exactly"),
     )
     sharpness: float = key(
         "number",
@@ -117,6 +119,33 @@ class DataConfig:
         "+ exp(-s cos a))",
         low=0.0,
         high=1000.0,
+        later=True,
+    )
+    strength: float = key(
+        "number",
+        0.0,
+        "of pairs: correlation of whether a feature and its neighbour are active",
+        low=-1.0,
+        high=1.0,
+        later=True,
+    )
+    tree: tuple[Any, ...] | None = key(
+        "value",
+        None,
+        "features that need others: groups of a parent and its children, named before all others",
+        parse=trees.parse,
+        words=trees.WORDS,
+        null="no such features",
+        later=True,
+    )
+    exactly: int | None = key(
+        "int",
+        None,
+        "exactly so many features are active, all equally often",
+        low=1,
+        high=MAX_SIZE,
+        null="any number",
+        unit="features",
         later=True,
     )
     set_size: int = key(

@@ -27,7 +27,7 @@ def one_layer(run: Run, models: Sequence[int]) -> dict[str, Any]:
         "data.signed=true": structure.signed,
         f"data.n_points={structure.n_points}": structure.n_points is not None,
         f"data.correlation={structure.correlation}": structure.correlation
-        in ("anticorrelated", "circle"),
+        not in ("none", "correlated"),
     }
     for words, holds in unknown.items():
         if holds:

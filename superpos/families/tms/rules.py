@@ -17,12 +17,14 @@ from superpos.families.tms.keys import (
     complement,
 )
 from superpos.family import Rule
+from superpos.maths.trees import nodes, sums
 
 _DATA = DataConfig()
 _MODEL = ModelConfig()
 _IMPORTANCE = ImportanceConfig()
 _TRAIN = TrainConfig()
 _ROUNDING = 1e-12
+_WITHOUT_SETS = ("none", "tree", "exactly")
 
 
 def _one_of_both(sparsity: Any, density: Any) -> str | None:
@@ -79,12 +81,15 @@ def _too_rare(density: float) -> str:
 
 
 def _sets(correlation: str, set_size: int, n_features: int) -> str | None:
-    if correlation == "none":
+    if correlation in _WITHOUT_SETS:
         return (
             None
             if set_size == 1
-            else f"data.set_size: {set_size} without sets; set data.correlation, or leave it 1"
+            else f"data.set_size: {set_size} without sets, with data.correlation={correlation}; "
+            "leave it 1"
         )
+    if correlation == "pairs" and set_size != 2:
+        return f"data.set_size: {set_size} with data.correlation=pairs; allowed: 2"
     if set_size < 2:
         return (
             f"data.set_size: {set_size} with data.correlation={correlation}; allowed: 2 or more "
@@ -218,12 +223,89 @@ def _sharpness(sharpness: float, correlation: str) -> str | None:
     return f"data.sharpness: {sharpness:g} without data.correlation=circle; leave it out"
 
 
-def _circle(correlation: str, sampler: str) -> str | None:
-    if correlation != "circle" or sampler != "sparse":
+def _strength(strength: float, correlation: str, sparsity: Any, density: Any) -> str | None:
+    if correlation != "pairs":
+        return (
+            f"data.strength: {strength:g} without data.correlation=pairs; leave it out"
+            if strength
+            else None
+        )
+    given = _densities(sparsity, density)
+    p = complement(DEFAULT_SPARSITY) if given is None else given
+    least = max(_least_strength(p) for p in (p if isinstance(p, tuple) else (p,)))
+    if strength >= least - _ROUNDING:
         return None
     return (
-        "data.sampler: sparse with data.correlation=circle, whose features are active half of the "
-        "time; use dense"
+        f"data.strength: {strength:g}; allowed: at least {least:.4g}, as no two features of that "
+        "density have a lower correlation"
+    )
+
+
+def _least_strength(p: float) -> float:
+    """The lowest correlation that two features of density p can have."""
+    odds = p / (1 - p) if p < 1 else math.inf
+    return -min(odds, 1 / odds)
+
+
+def _only_with(key: str, correlation: str) -> Rule:
+    """A key that says what one value of data.correlation needs to know."""
+
+    def rule(value: Any, given: str) -> str | None:
+        if value is None and given == correlation:
+            return f"data.{key}: is missing; data.correlation={correlation} needs it"
+        if value is not None and given != correlation:
+            return f"data.{key}: given without data.correlation={correlation}; set both"
+        return None
+
+    return rule
+
+
+def _exactly(exactly: int | None, n_features: int, sparsity: Any, density: Any) -> str | None:
+    if exactly is None:
+        return None
+    if exactly > n_features:
+        return (
+            f"data.exactly: {exactly} of {n_features} features; allowed: at most model.n_features"
+        )
+    return _density_beside("exactly", "which says how often features are active", sparsity, density)
+
+
+def _tree(tree: Any, n_features: int, sparsity: Any, density: Any) -> str | None:
+    if tree is None:
+        return None
+    named = len(nodes(tree))
+    if named > n_features:
+        return f"data.tree: {named} features; allowed: at most model.n_features={n_features}"
+    greatest = max(sums(tree), default=0.0)
+    if greatest > 1 + _ROUNDING:
+        return (
+            f"data.tree: exclusive children of probabilities that sum to {greatest:.4g}; allowed: "
+            "at most 1"
+        )
+    if named == n_features:
+        return _density_beside("tree", f"which names all {named} features", sparsity, density)
+    if isinstance(_densities(sparsity, density), tuple):
+        return (
+            "data.density: a list beside data.tree; allowed: one number, of the features that the "
+            "tree does not name"
+        )
+    return None
+
+
+def _density_beside(of: str, why: str, sparsity: Any, density: Any) -> str | None:
+    """The default sparsity stands in every plan that says neither."""
+    key = "data.sparsity" if density is None else "data.density"
+    if density is None and sparsity in (None, DEFAULT_SPARSITY):
+        return None
+    return f"{key}: given beside data.{of}, {why}; leave it out"
+
+
+def _only_in_sets(correlation: str, sampler: str) -> str | None:
+    if correlation in ("none", "correlated", "anticorrelated") or sampler != "sparse":
+        return None
+    return (
+        f"data.sampler: sparse with data.correlation={correlation}, of which every cell is drawn; "
+        "use dense"
     )
 
 
@@ -257,6 +339,11 @@ RULES: Rules = (
     (("data.n_points", "train.batch_size"), _full_batch),
     (("data.seed", "data.n_points"), _data_seed),
     (("data.sharpness", "data.correlation"), _sharpness),
-    (("data.correlation", "data.sampler"), _circle),
+    (("data.strength", "data.correlation", "data.sparsity", "data.density"), _strength),
+    (("data.tree", "data.correlation"), _only_with("tree", "tree")),
+    (("data.exactly", "data.correlation"), _only_with("exactly", "exactly")),
+    (("data.exactly", "model.n_features", "data.sparsity", "data.density"), _exactly),
+    (("data.tree", "model.n_features", "data.sparsity", "data.density"), _tree),
+    (("data.correlation", "data.sampler"), _only_in_sets),
     (("data.sampler", "data.n_points"), _sampler),
 )

@@ -19,6 +19,8 @@ from superpos.families.tms.keys import DEFAULT_SPARSITY, complement
 from superpos.families.tms.model import usual_init_std
 from superpos.families.tms.structure import Structure, Task
 from superpos.family import Shared
+from superpos.maths import activity
+from superpos.maths.trees import nodes
 from superpos.plan import settings
 from superpos.plan.columns import Rows, groups_of, objects
 from superpos.plan.sweep import Sweep
@@ -27,7 +29,8 @@ SPARSITY = "data.sparsity"
 DENSITY = "data.density"
 _OTHER = {SPARSITY: DENSITY, DENSITY: SPARSITY}
 _DEFAULT = {SPARSITY: DEFAULT_SPARSITY, DENSITY: complement(DEFAULT_SPARSITY)}
-_DENSITY_KEYS = (SPARSITY, DENSITY, "data.last")
+_DENSITY_KEYS = (SPARSITY, DENSITY, "data.exactly", "data.tree", "data.last")
+_LAW_KEYS = (SPARSITY, DENSITY, "data.exactly", "data.tree", "model.n_features")
 _SAMPLERS = ("dense", "sparse")
 
 
@@ -120,22 +123,46 @@ class Settings(settings.Settings):
 
     def _probability(self, key: str, rows: Rows) -> NDArray[Any]:
         """data.sparsity or data.density of each row, whichever of the two was given."""
-        here, i = self.sweep.points(key, rows)
-        there, j = self.sweep.points(_OTHER[key], rows)
-        # Of many models few differ in the pair.
-        pairs, index = np.unique(i * len(there) + j, return_inverse=True)
-        given = [(here[pair // len(there)], there[pair % len(there)]) for pair in pairs.tolist()]
-        values = [_either(*pair, _DEFAULT[key]) for pair in given]
+        codes = self.sweep.codes(_LAW_KEYS, rows)
+        # Of many models few differ in these keys.
+        _, first, index = np.unique(codes, return_index=True, return_inverse=True)
+        values = [self._probability_of(key, row) for row in rows[first].tolist()]
         if not self._has_lists():
             return np.array(values, dtype=np.float64)[index]
-        lengths = self.sweep.column("model.n_features", rows).tolist()
-        return objects(
-            [_repeated(values[at], n) for at, n in zip(index.tolist(), lengths, strict=True)]
-        )
+        lengths = self.sweep.column("model.n_features", rows[first]).tolist()
+        lists = [_repeated(value, n) for value, n in zip(values, lengths, strict=True)]
+        return objects([lists[at] for at in index.tolist()])
+
+    def _probability_of(self, key: str, row: int) -> float | tuple[float, ...]:
+        """data.sparsity or data.density of one model: as it was given, or as its law has it."""
+        n = self._value("model.n_features", row)
+        exactly = self._value("data.exactly", row)
+        if exactly is not None:
+            return _as(key, exactly / n)
+        here = self._value(key, row)
+        there = self._value(_OTHER[key], row)
+        given: float | tuple[float, ...] = _either(here, there, _DEFAULT[key])
+        tree = self._value("data.tree", row)
+        if tree is None:
+            return given
+        named = activity.tree(nodes(tree), np.zeros(0)).density.tolist()
+        shares = [_as(key, density) for density in named]
+        return (*shares, *_repeated(given, n - len(named)))
+
+    def _value(self, key: str, row: int) -> Any:
+        """The value of a key in one row."""
+        values, _ = self.sweep.points(key, np.array([row]))
+        return values[0]
 
     def _has_lists(self) -> bool:
         """Whether any model of the sweep has one density per feature."""
-        return any(isinstance(value, tuple) for key in _OTHER for value in self.sweep.values(key))
+        lists = any(isinstance(value, tuple) for key in _OTHER for value in self.sweep.values(key))
+        return lists or any(tree is not None for tree in self.sweep.values("data.tree"))
+
+
+def _as(key: str, density: float) -> float:
+    """A density under the name of either key."""
+    return round(density, 15) if key == DENSITY else complement(density)
 
 
 def _either(here: Any, there: Any, default: float) -> Any:

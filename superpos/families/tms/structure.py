@@ -6,7 +6,7 @@ Shapes: M models, F features (n), H hidden (m).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from superpos.engines import task
 
 Activation = Literal["relu", "linear"]
 Values = Literal["uniform", "one", "sign", "normal", "exponential"]
+Correlation = Literal["none", "correlated", "anticorrelated", "circle", "pairs", "tree", "exactly"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,11 @@ class Structure(task.Structure):
     tied: bool = True
     target: Literal["identity", "abs", "relu"] = "identity"
     bias: Literal["learned", "none"] = "learned"
-    correlation: Literal["none", "correlated", "anticorrelated", "circle"] = "none"
+    correlation: Correlation = "none"
     sharpness: float = 10.0
+    strength: float = 0.0
+    tree: tuple[Any, ...] | None = None
+    exactly: int | None = None
     set_size: int = 1
     signed: bool = False
     values: Values = "uniform"
@@ -64,6 +68,13 @@ class Structure(task.Structure):
     def undecayed(self) -> frozenset[str]:
         """Names of the parameters that weight decay leaves alone."""
         return frozenset() if self.decay_bias else self.biases
+
+    @property
+    def in_sets(self) -> bool:
+        """Whether features are active by themselves or in sets: what fused engines, the sparse
+        sampler and exact theory know.
+        """
+        return self.correlation in ("none", "correlated", "anticorrelated")
 
     @property
     def n_outputs(self) -> int:

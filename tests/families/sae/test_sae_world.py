@@ -13,7 +13,7 @@ from saes import make_sae_task, make_world
 from scipy.stats import kstest, multivariate_normal, norm
 
 from superpos.families.sae.counts import edges_of
-from superpos.families.sae.law import Node, frequencies, nodes, sums
+from superpos.families.sae.law import frequencies
 from superpos.families.sae.purposes import Purpose
 from superpos.families.sae.world import inputs
 from superpos.families.sae.world.dictionary import dictionary
@@ -21,6 +21,7 @@ from superpos.families.sae.world.magnitudes import magnitudes
 from superpos.families.sae.world.synthetic import random_pairs
 from superpos.maths import activity
 from superpos.maths.streams import RANGE
+from superpos.maths.trees import Node, nodes, sums
 
 N = 2**16
 TREE = ((0.5, True, 0.1, (0.25, (0.5, False, 0.0, (0.4,)))), (0.2, False, 0.0, (0.3, 0.6)))

@@ -179,6 +179,7 @@ def test_targets() -> None:
     ]
 
 
+ALONE = ((0.5, False, 0.0, ()),)  # a tree of one feature, in canonical form
 ROWS: list[tuple[dict[str, Any], list[str]]] = [
     ({"model.target": "relu"}, ["model.target: relu", "data.signed=true"]),
     ({"data.values": "sign"}, ["data.values=sign", "a relu output cannot be negative"]),
@@ -190,6 +191,54 @@ ROWS: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"data.correlation": "circle", "data.set_size": 5, "data.sampler": "sparse"},
         ["data.sampler: sparse", "dense"],
+    ),
+    ({"data.correlation": "pairs", "data.set_size": 3}, ["data.set_size: 3", "allowed: 2"]),
+    (
+        {
+            "data.correlation": "pairs",
+            "data.set_size": 2,
+            "model.n_features": 4,
+            "data.density": 0.2,
+            "data.strength": -0.3,
+        },
+        ["data.strength: -0.3", "at least -0.25"],
+    ),
+    ({"data.strength": 0.3}, ["data.strength: 0.3 without data.correlation=pairs"]),
+    ({"data.correlation": "exactly"}, ["data.exactly: is missing"]),
+    ({"data.exactly": 2}, ["data.exactly: given without data.correlation=exactly"]),
+    ({"data.correlation": "exactly", "data.exactly": 6}, ["data.exactly: 6", "model.n_features"]),
+    (
+        {"data.correlation": "exactly", "data.exactly": 2, "data.density": 0.3},
+        ["data.density: given beside data.exactly"],
+    ),
+    (
+        {"data.correlation": "exactly", "data.exactly": 2, "data.set_size": 5},
+        ["data.set_size: 5 without sets"],
+    ),
+    (
+        {"data.correlation": "exactly", "data.exactly": 2, "data.sampler": "sparse"},
+        ["data.sampler: sparse", "dense"],
+    ),
+    ({"data.correlation": "tree"}, ["data.tree: is missing"]),
+    ({"data.tree": ALONE}, ["data.tree: given without data.correlation=tree"]),
+    (
+        {"data.correlation": "tree", "data.tree": ALONE * 6},
+        ["data.tree: 6 features", "n_features=5"],
+    ),
+    (
+        {"data.correlation": "tree", "data.tree": ALONE * 5, "data.density": 0.1},
+        ["data.density: given beside data.tree"],
+    ),
+    (
+        {"data.correlation": "tree", "data.tree": ALONE, "data.density": (0.1,) * 5},
+        ["data.density: a list beside data.tree"],
+    ),
+    (
+        {
+            "data.correlation": "tree",
+            "data.tree": ((0.5, True, 0.0, (0.6, 0.5)),),
+        },
+        ["data.tree: exclusive children", "1.1"],
     ),
     ({"data.seed": 3}, ["data.seed: 3 without data.n_points"]),
     ({"model.bias": "none", "model.bias_init": 0.5}, ["model.bias: none", "model.bias_init=0.5"]),

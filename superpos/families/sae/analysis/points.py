@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from superpos.families.sae.law import nodes
 from superpos.figures import points as every
 from superpos.figures.points import Point, Run
+from superpos.maths.trees import nodes
 from superpos.maths.types import Floats
 
 REPEATED: Final = ("world.seed", "sae.model")

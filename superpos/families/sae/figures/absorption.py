@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 from superpos.families.sae.analysis.points import settings, title, values
 from superpos.families.sae.analysis.trees import leaks
-from superpos.families.sae.law import nodes
 from superpos.figures import style
 from superpos.figures.points import Point, Run
+from superpos.maths.trees import nodes
 
 MAX_POINTS: Final = 48
 _HEIGHT: Final = 0.15  # inches of a bar

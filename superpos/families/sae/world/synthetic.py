@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from superpos.families.sae.law import Node, frequencies, nodes
+from superpos.families.sae.law import frequencies
 from superpos.families.sae.purposes import Purpose
 from superpos.families.sae.structure import Activity
 from superpos.families.sae.world.magnitudes import magnitudes, share_above_zero
 from superpos.maths import activity
 from superpos.maths.streams import RANGE, draws, normals
+from superpos.maths.trees import nodes
 from superpos.maths.types import Floats
 
 DEFAULT_SIGMA = 0.25
@@ -123,7 +124,7 @@ def _law(values: Mapping[str, Any]) -> activity.Law:
         return activity.Exactly(n, values["exactly"])
     if kind == "tree":
         named = nodes(values["tree"])
-        return _tree(named, _frequencies(values, n - len(named)))
+        return activity.tree(named, _frequencies(values, n - len(named)))
     density = _frequencies(values, n)
     return (
         activity.Independent(density)
@@ -144,24 +145,6 @@ def _frequencies(values: Mapping[str, Any], n: int) -> Floats:
         order = np.argsort(_normals(values, 0, n, 1)[:, 0], kind="stable")
         p = p[order]
     return np.asarray(p, dtype=np.float64)
-
-
-def _tree(named: list[Node], others: Floats) -> activity.Tree:
-    """The law of the features of a tree, then of others that are independent."""
-    alone = [
-        Node(-1, len(named) + g, (1 - p, 1.0), (1.0, 1.0)) for g, p in enumerate(others.tolist())
-    ]
-    every = [*named, *alone]
-    return activity.Tree(
-        np.array([node.parent for node in every], dtype=np.intp),
-        np.array([node.word for node in every], dtype=np.intp),
-        _words([node.on for node in every]),
-        _words([node.off for node in every]),
-    )
-
-
-def _words(intervals: list[tuple[float, float]]) -> NDArray[np.int64]:
-    return np.floor(np.minimum(intervals, 1.0) * float(RANGE)).astype(np.int64)
 
 
 def _mix(values: Mapping[str, Any], n: int) -> Floats:

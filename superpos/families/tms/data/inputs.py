@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from superpos.families.tms.data import circle, sparse
+from superpos.families.tms.data import circle, laws, sparse
 from superpos.families.tms.data.feature_values import cells, features
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
@@ -54,14 +54,16 @@ def dense(
     seeds, row = np.unique(task.seed, return_inverse=True)
     u = draws(seeds, purpose, step, samples, structure.n_features, device)
     rows = torch.from_numpy(row.reshape(-1)).to(device)
-    switch = u
-    if structure.correlation != "none":
-        n_sets = structure.n_features // structure.set_size
-        sets = draws(seeds, purpose + Purpose.SETS, step, samples, n_sets, device)
-        if structure.correlation == "circle":
-            return circle.features(structure, task.sparsity, u[rows], sets[rows])
-        switch = sets.repeat_interleave(structure.set_size, dim=2)
-    return features(cells(structure, task.sparsity), u[rows], switch[rows], structure.values)
+    if structure.correlation == "none":
+        return features(cells(structure, task.sparsity), u[rows], u[rows], structure.values)
+    n_words = laws.n_words(structure)
+    words = draws(seeds, purpose + Purpose.SETS, step, samples, n_words, device)[rows]
+    if structure.correlation == "circle":
+        return circle.features(structure, task.sparsity, u[rows], words)
+    if not structure.in_sets:
+        return laws.features(structure, task.sparsity, u[rows], words)
+    switch = words.repeat_interleave(structure.set_size, dim=2)
+    return features(cells(structure, task.sparsity), u[rows], switch, structure.values)
 
 
 def batch(

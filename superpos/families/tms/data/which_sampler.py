@@ -25,8 +25,6 @@ would share the draws of every cell.
 def prefers_sparse(structure: Structure, sparsity: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which models [M] of sparsities [M, F] are trained faster by the sparse sampler."""
     cells = structure.samples_per_step * structure.n_features // structure.set_size
-    large = (
-        structure.n_points is None and structure.correlation != "circle" and cells >= LEAST_CELLS
-    )
+    large = structure.n_points is None and structure.in_sets and cells >= LEAST_CELLS
     sparse: NDArray[np.bool_] = large & (sparsity.min(axis=-1) >= LEAST_SPARSITY)
     return sparse

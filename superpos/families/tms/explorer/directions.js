@@ -12,7 +12,7 @@
  */
 function featureColours({ model, weights }, n) {
   const settings = settingsOf(model);
-  if (settings["data.correlation"] !== "none")
+  if (settings["data.set_size"] > 1)
     return range(n).map(
       (i) => PALETTE.cycle[Math.floor(i / settings["data.set_size"]) % PALETTE.cycle.length],
     );
@@ -35,9 +35,9 @@ async function drawDirections(target, view, card) {
     1.15 * Math.max(1, ...[...W, ...last].map((w) => Math.hypot(...w)).filter(Number.isFinite));
   note(
     card,
-    settingsOf(view.model)["data.correlation"] === "none"
-      ? `${isDark() ? "Lighter" : "Darker"} features are more important.`
-      : "A colour for each set of features.",
+    settingsOf(view.model)["data.set_size"] > 1
+      ? "A colour for each set of features."
+      : `${isDark() ? "Lighter" : "Darker"} features are more important.`,
   );
   const draw = [drawLine, drawPlane, drawSpace][encoder.shape[1] - 1];
   await draw(target, W, colours, most, view);

@@ -64,8 +64,9 @@ def colours(
     One colour per set, else one per feature, else one for the represented features and grey.
     """
     features = np.arange(len(W))
-    if settings.get("data.correlation", "none") != "none":
-        sets = features // int(settings["data.set_size"])
+    size = int(settings.get("data.set_size", 1))
+    if size > 1:
+        sets = features // size
         return to_rgba_array(
             [style.CYCLE[i % _NAMED] for i in sets]
         ), f"Colours: {settings['data.correlation']} sets."

@@ -152,7 +152,7 @@ def _colours(chosen: Sequence[Point]) -> tuple[list[Floats], dict[str, Floats]]:
     by importance.
     """
     cycle = np.array([to_rgb(colour) for colour in style.CYCLE])
-    if all(point.settings["data.correlation"] != "none" for point in chosen):
+    if all(int(point.settings["data.set_size"]) > 1 for point in chosen):
         sets = [
             np.arange(point.shape[0]) // int(point.settings["data.set_size"]) for point in chosen
         ]

@@ -37,7 +37,7 @@ def dense(
     import torch  # slow to import, and a fused engine does without
 
     structure = task.structure
-    if structure.correlation == "circle" or structure.values not in feature_values.LINEAR_LAWS:
+    if not structure.in_sets or structure.values not in feature_values.LINEAR_LAWS:
         return inputs.dense(task, purpose, step, samples, device)
     n = structure.n_features
     sets = 0 if structure.correlation == "none" else n // structure.set_size
