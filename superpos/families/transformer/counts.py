@@ -6,7 +6,7 @@ Shapes: B sequences, T positions, N positions that count, V tokens, C snapshots.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -46,14 +46,25 @@ class Asked:
         return float(_mean(divergence(self.answers, log_q) - divergence(self.answers, self.bayes)))
 
 
-def asked(task: Task, model: int, samples: int) -> Asked:
-    """The first sequences of the evaluation stream, the same for all models of a language."""
-    structure = task.structure
+Chosen = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+"""Tokens [B, T + 1] -> the positions [B, T] that count."""
+
+
+def asked(task: Task, model: int, samples: int, chosen: Chosen | None = None) -> Asked:
+    """The first sequences of the evaluation stream, the same for all models of a language.
+
+    What counts are the positions that the language is about, or others that are `chosen`.
+    """
     one = replace(task.take(slice(model, model + 1)), seed=np.zeros(1, dtype=np.uint64))
-    inputs = sample(one, range(samples))
+    return asked_of(one, sample(one, range(samples)), chosen)
+
+
+def asked_of(one: Task, inputs: Sequences, chosen: Chosen | None = None) -> Asked:
+    """The same of given sequences, for the task of one model."""
+    structure = one.structure
     tokens = inputs.tokens[0].numpy()
-    where = inputs.determined[0].numpy()
-    made = {name: value[task.language[model]] for name, value in task.tables.items()}
+    where = inputs.determined[0].numpy() if chosen is None else chosen(tokens)
+    made = {name: value[one.language[0]] for name, value in one.tables.items()}
     known = law(structure, made, tokens)[where]
     # Which repeats are the second is not known to who has to predict them: there the answer is what
     # came.

@@ -22,6 +22,19 @@ _FIGURES: Final[Mapping[str, Figure]] = {
     "heads_needed": _figure(
         "heads_needed", "excess of one layer by heads, with the best additive tables"
     ),
+    "skip_trigrams": _figure(
+        "skip_trigrams", "skip-trigrams: planted, read through the softmax, and by QK × OV"
+    ),
+    "bugs": _figure(
+        "bugs", "bug trigrams: trained, as weights foretell them, in the best additive tables"
+    ),
+    "orders": _figure("orders", "excess by how many heads a path to the logits may go through"),
+    "attention": _figure(
+        "attention", "where heads look: by offset, and beside the copy of the token now"
+    ),
+    "triggers": _figure(
+        "triggers", "when what holds everywhere is learned, and what a sequence says of itself"
+    ),
     "markov_phases": _figure(
         "markov_phases", "excess over Bayes along training, with the unigram plateau"
     ),

@@ -15,3 +15,4 @@ class Purpose(IntEnum):
     LANGUAGE = 65
     TRAIN = 72
     EVALUATE = 73
+    STRAYS = 74

@@ -49,6 +49,23 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
             "language.context=12",
             "record.snapshots=3",
         ],
+        "conditional": [
+            "language.kind=conditional",
+            "language.tokens=5",
+            "language.context=6",
+            "model.d_model=8",
+            "model.n_layers=1",
+            "model.direct=true,false",
+            "model.positions=none",
+        ],
+        "triggers": [
+            "language.kind=triggers",
+            "language.tokens=6",
+            "language.triggers=2",
+            "language.context=10",
+            "model.d_model=8",
+            "record.snapshots=3",
+        ],
         "source": [
             "language.kind=source",
             "language.tokens=6",
@@ -72,7 +89,9 @@ SHOWN = {
     "chain": {"bigram_table"},
     "pairs": {"formation"},
     "markov": {"formation", "markov_phases"},
-    "source": {"heads_needed"},
+    "source": {"heads_needed", "skip_trigrams", "bugs"},
+    "conditional": {"heads_needed"},
+    "triggers": {"formation", "triggers"},
 }
 
 

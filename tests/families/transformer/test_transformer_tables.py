@@ -21,7 +21,7 @@ import superpos
 from superpos.cli import app
 from superpos.errors import SuperposError
 from superpos.families.transformer import metrics
-from superpos.families.transformer.analysis import reading, tables
+from superpos.families.transformer.analysis import paths, reading, tables
 from superpos.families.transformer.counts import asked
 from superpos.families.transformer.data.tables import law_of
 from superpos.families.transformer.data.tables import tables as made_of
@@ -230,7 +230,7 @@ def test_orders_of_paths_by_hand() -> None:
     weights = weights_of(structure, 0.5)
     given = asked(one, 0, 50)
     params = {name: torch.from_numpy(value)[None] for name, value in weights.items()}
-    orders = reading.orders(one, weights, given).set_index("heads")["excess"]
+    orders = paths.orders(one, weights, given)
     assert orders["any number"] == pytest.approx(
         given.excess(forward(one, params, given.inputs)[0]), abs=1e-6
     )
@@ -238,7 +238,7 @@ def test_orders_of_paths_by_hand() -> None:
     assert orders["none"] == pytest.approx(given.excess(direct), abs=1e-5)
     assert abs(orders["at most one"] - orders["any number"]) > 1e-3
     weights["W_V"][1] = 0
-    orders = reading.orders(one, weights, given).set_index("heads")["excess"]
+    orders = paths.orders(one, weights, given)
     assert orders["at most one"] == pytest.approx(orders["any number"], abs=1e-6)
     assert abs(orders["none"] - orders["any number"]) > 1e-3
 

@@ -5,13 +5,17 @@ Shapes: C snapshots, V tokens.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from superpos import store
+from superpos.claims import select
+from superpos.families.transformer.results import SOLVED
 from superpos.families.transformer.structure import Task
 from superpos.figures.points import Run
 from superpos.plan.sweep import Sweep
@@ -31,3 +35,9 @@ def task(run: Run, model: int) -> Task:
 def language(one: Task) -> dict[str, NDArray[Any]]:
     """What the language of a task of one model has of its own."""
     return {name: value[one.language[0]] for name, value in one.tables.items()}
+
+
+def solved_rows(run: Run, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """The rows of models that have solved their language."""
+    rows = select.where(cast("store.Run", run), where)
+    return rows[rows["excess"] < SOLVED]

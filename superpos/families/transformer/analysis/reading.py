@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from superpos.families.transformer import metrics
-from superpos.families.transformer.analysis import tables
+from superpos.families.transformer.analysis import paths, tables
 from superpos.families.transformer.analysis.models import language, task
 from superpos.families.transformer.counts import AT_SNAPSHOTS, Asked, asked
 from superpos.families.transformer.model import forward
@@ -45,7 +45,7 @@ def read(run: Run, model: int, top: int) -> dict[str, pd.DataFrame]:
     found = {
         "model": pd.DataFrame([{name: row[name] for name in _OF_MODEL}]),
         "paths": _paths(one.structure, row),
-        "orders": orders(one, weights, given),
+        "orders": _orders(one, weights, given),
         "heads": _heads(one, weights, given),
         "compositions": _compositions(one.structure, weights),
         "entries": _entries(one.structure, weights, top),
@@ -84,39 +84,15 @@ def _paths(s: Structure, row: pd.Series) -> pd.DataFrame:
     )
 
 
-def orders(one: Task, weights: metrics.Weights, given: Asked) -> pd.DataFrame:
-    """The excess of a model whose attention is as it is, by how many heads a path to the logits may
-    go through.
-    """
-    s = one.structure
-    names = attention.heads(s.n_layers, s.n_heads)
-    if not names:
-        return pd.DataFrame()
-    params = _params(weights)
-    with torch.no_grad():
-        parts = forward(one, params, given.inputs)[1]
-    frozen = {f"{name}:pattern": parts[f"{name}:pattern"] for name in names}
-    zero = torch.zeros(())
-    edges = attention.edges(s.n_layers, s.n_heads, s.positions, s.direct)
-    of_heads = [edge for edge in edges if edge.partition("->")[0] in names]
-    none = dict.fromkeys((edge for edge in of_heads if edge.endswith("->logits")), zero)
-    one_at_most = dict.fromkeys((edge for edge in of_heads if edge.endswith(":v")), zero)
-    found = []
-    for heads, removed in (("none", none), ("at most one", one_at_most), ("any number", {})):
-        with torch.no_grad():
-            logits = forward(one, params, given.inputs, replace=frozen | removed)[0]
-        found.append({"heads": heads, "excess": given.excess(logits)})
-    return pd.DataFrame(found)
-
-
-def _params(weights: metrics.Weights) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(value)[None] for name, value in weights.items()}
+def _orders(one: Task, weights: metrics.Weights, given: Asked) -> pd.DataFrame:
+    found = paths.orders(one, weights, given)
+    return pd.DataFrame({"heads": list(found), "excess": list(found.values())})
 
 
 def _heads(one: Task, weights: metrics.Weights, given: Asked) -> pd.DataFrame:
     s = one.structure
     with torch.no_grad():
-        parts = forward(one, _params(weights), given.inputs)[1]
+        parts = forward(one, paths.params_of(weights), given.inputs)[1]
     found = []
     for name in attention.heads(s.n_layers, s.n_heads):
         layer, head = (int(number) for number in name.split("."))

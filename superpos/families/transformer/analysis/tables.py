@@ -32,6 +32,7 @@ from superpos.families.transformer.theory.floors import (
     bayes,
     bigrams,
     occupancy,
+    switched_bigrams,
 )
 from superpos.maths.types import Floats
 
@@ -201,7 +202,12 @@ class Added(NamedTuple):
 
 
 def added(structure: Structure, made: Tables) -> Added:
-    """Exact, by descent on a convex loss."""
+    """Exact, by descent on a convex loss; of conditional what the token alone tells, which no sum
+    of tables betters.
+    """
+    if structure.kind == "conditional":
+        alone = switched_bigrams(structure)
+        return Added(alone, np.nan, alone)
     there = occupancy(structure, made)
     best = additive(there)
     floor = bayes(there)

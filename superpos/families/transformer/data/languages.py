@@ -73,6 +73,23 @@ def sequences(structure: Structure, made: Tables, words: torch.Tensor) -> Sequen
     return _KINDS[structure.kind](structure, made, words)
 
 
+def strayed(s: Structure, pairs: Sequences, words: torch.Tensor) -> Sequences:
+    """Sequences of pairs with a value that says nothing after each pair, cut to as many pairs as
+    fit; `words` are [M, B, P], one of each pair.
+
+    The answer after a key that was seen is its value, as before; no model has seen such sequences.
+    """
+    n_pairs = s.context // 3
+    body = pairs.tokens[..., 1 : 1 + 2 * n_pairs]
+    strays = s.keys + _below(words[..., :n_pairs], s.values)
+    keys = body[..., ::2]
+    values = body[..., 1::2]
+    stretched = torch.stack([keys, values, strays], -1).flatten(-2)
+    tokens = torch.cat([pairs.tokens[..., :1], stretched], -1)
+    seen = _seen(tokens) & (tokens[..., :-1] < s.keys)
+    return Sequences(tokens, seen, seen)
+
+
 def _below(words: torch.Tensor, n: int) -> torch.Tensor:
     """Any of n numbers."""
     return (words * n) >> 32

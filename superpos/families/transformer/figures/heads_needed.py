@@ -4,9 +4,12 @@ languages.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from superpos.families.transformer.analysis import tables
 from superpos.families.transformer.analysis.models import language, task
@@ -15,21 +18,32 @@ from superpos.figures.points import Run
 from superpos.maths.types import Floats
 from superpos.store.rows import healthy
 
+_KINDS: Final = ("source", "latin", "conditional")
+
 
 def _shown(run: Run) -> pd.DataFrame:
     rows = healthy(run.table)
-    return rows[(rows["model.n_layers"] == 1) & rows["language.kind"].isin(["source", "latin"])]
+    return rows[(rows["model.n_layers"] == 1) & rows["language.kind"].isin(_KINDS)]
 
 
 def applies(run: Run) -> str | None:
     """Why there is nothing to show; None when there is."""
-    return (
-        None if len(_shown(run)) else "needs models of one layer on language.kind=source or latin"
-    )
+    if len(_shown(run)):
+        return None
+    return f"needs models of one layer on language.kind={', '.join(_KINDS)}"
 
 
-def diagram(heads: Floats, excess: Floats, additive: Floats, bigrams: Floats) -> Figure:
-    """Every model, and two lines with the spread over languages."""
+def diagram(
+    heads: Floats,
+    excess: Floats,
+    additive: Floats,
+    bigrams: Floats,
+    direct: NDArray[np.bool_] | None = None,
+) -> Figure:
+    """Every model, a ring where it has no direct path, and two lines with the spread over
+    languages.
+    """
+    is_direct = np.ones(len(heads), dtype=np.bool_) if direct is None else direct
     with style.context():
         figure = style.new_figure(style.HALF * 1.1, 2.3)
         axes = figure.subplots()
@@ -39,7 +53,14 @@ def diagram(heads: Floats, excess: Floats, additive: Floats, bigrams: Floats) ->
         ):
             axes.axhspan(values.min(), values.max(), color=colour, alpha=0.25, linewidth=0)
             axes.axhline(values.mean(), color=colour, label=name)
-        axes.plot(heads, excess, "o", color=style.CYCLE[0], label="trained")
+        for chosen, fill, name in (
+            (is_direct, style.CYCLE[0], "trained"),
+            (~is_direct, "none", "trained, no direct path"),
+        ):
+            if chosen.any():
+                axes.plot(
+                    heads[chosen], excess[chosen], "o", mec=style.CYCLE[0], mfc=fill, label=name
+                )
         axes.set(
             xscale="log",
             yscale="log",
@@ -48,6 +69,7 @@ def diagram(heads: Floats, excess: Floats, additive: Floats, bigrams: Floats) ->
         )
         axes.set_xticks(np.unique(heads), [f"{value:g}" for value in np.unique(heads)])
         axes.minorticks_off()
+        style.plain_log_numbers(axes.yaxis)
         axes.legend()
     return figure
 
@@ -67,6 +89,6 @@ def draw(run: Run) -> Figure:
     additive = [best.excess for best in found]
     bigrams = [best.bigrams for best in found]
     heads = rows["model.n_heads"].to_numpy(dtype=np.float64)
-    return diagram(
-        heads, rows["excess"].to_numpy(dtype=np.float64), np.array(additive), np.array(bigrams)
-    )
+    excess = rows["excess"].to_numpy(dtype=np.float64)
+    direct = rows["model.direct"].to_numpy(dtype=np.bool_)
+    return diagram(heads, excess, np.array(additive), np.array(bigrams), direct)

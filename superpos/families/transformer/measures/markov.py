@@ -6,12 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
 from superpos.claims import select
 from superpos.claims.measured import Measured
 from superpos.families.transformer.analysis.markov import plateau, share_loss
-from superpos.families.transformer.analysis.models import task
+from superpos.families.transformer.analysis.models import language, task
+from superpos.families.transformer.analysis.paths import params_of
+from superpos.families.transformer.counts import SEQUENCES, Asked, asked
+from superpos.families.transformer.model import forward
 from superpos.families.transformer.structure import Task
+from superpos.families.transformer.theory.laws import law
 from superpos.maths.types import Floats
 from superpos.store import Run
 
@@ -30,6 +35,29 @@ def over_shares(run: Run, where: Where = None) -> Measured:
     """
     excess, expected = _beside(run, where, share_loss)
     return Measured(excess / expected)
+
+
+def icl(run: Run, where: Where = None) -> Measured:
+    """The in-context learning score of each model, over that of the Bayes predictor on the same
+    sequences: by how many nats the loss is lower at the last four positions than at the second
+    four (Olsson et al. 2022, there tokens 500 and 50).
+    """
+    found = []
+    for model in select.where(run, where)["model"].tolist():
+        one = task(run, model)
+        given = asked(one, 0, SEQUENCES)
+        with torch.no_grad():
+            logits = forward(one, params_of(run.weights(model)), given.inputs)[0][0]
+        own = _score(given, logits.double().log_softmax(-1).numpy())
+        known = law(one.structure, language(one), given.tokens)
+        found.append(own / _score(given, np.log(known)))
+    return Measured(np.array(found))
+
+
+def _score(given: Asked, log_p: Floats) -> float:
+    """Loss at the last four positions minus that at the second four, of predictions [B, T, V]."""
+    surprise = -np.take_along_axis(log_p, given.tokens[:, 1:, None], -1)[..., 0].mean(0)
+    return float(surprise[-4:].mean() - surprise[4:8].mean())
 
 
 def _beside(run: Run, where: Where, predictor: Callable[[Task], float]) -> tuple[Floats, Floats]:

@@ -95,3 +95,16 @@ def additive(found: Occupancy) -> Additive:
         options={"maxiter": 5000, "maxfun": 10_000, "ftol": 1e-15, "gtol": 1e-9},
     )
     return Additive(float(best.fun), np.exp(log_softmax(logits(best.x), axis=-1)))
+
+
+def switched_bigrams(structure: Structure) -> float:
+    """Of conditional: the excess of who knows the token now, and not whether [0] was there.
+
+    Every token is as likely at every position, with [0] and without. No sum of a table of tokens
+    and one of [0] does better: what it adds after [0] it adds for all tokens.
+    """
+    n = structure.tokens
+    with_switch = structure.planted_p * np.eye(n)[0] + (1 - structure.planted_p) / n
+    anything = np.full(n, 1 / n)
+    known = (entropy(with_switch) + entropy(anything)) / 2
+    return float(entropy((with_switch + anything) / 2) - known)
