@@ -27,6 +27,8 @@ SEQUENCES: Final = 256
 """On how many sequences a model is measured: the first of the evaluation stream."""
 AT_SNAPSHOTS: Final = 64
 """The same at each snapshot."""
+SOLVED: Final = 0.1
+"""Nats above the floor below which a model has solved its language."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from superpos.families.transformer.explorer import EXPLORER
 from superpos.family import Exhibits, Figure, Late
 
 _HERE: Final = "superpos.families.transformer"
@@ -47,6 +48,7 @@ SHOWS: Final = Exhibits(
     figures=_FIGURES,
     bench=Late(f"{_HERE}.bench:bench"),
     measures=f"{_HERE}.measures",
+    explorer=EXPLORER,
     words={
         "model.n_layers": "L",
         "model.n_heads": "H",

@@ -22,6 +22,7 @@ from superpos.families.transformer.analysis import tables
 from superpos.families.transformer.counts import (
     AT_SNAPSHOTS,
     SEQUENCES,
+    SOLVED,
     Asked,
     asked,
     course,
@@ -34,8 +35,6 @@ from superpos.families.transformer.structure import Structure, Task
 from superpos.maths import attention
 from superpos.maths.types import Floats
 
-SOLVED: Final = 0.1
-"""Nats above the floor below which a model has solved its language."""
 CLASSED: Final = 0.3
 """Nats above the floor below which a circuit is given a class."""
 CARRIES: Final = 0.2

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from superpos import store
 from superpos.claims import select
-from superpos.families.transformer.results import SOLVED
+from superpos.families.transformer.counts import SOLVED
 from superpos.families.transformer.structure import Task
 from superpos.figures.points import Run
 from superpos.plan.sweep import Sweep
