@@ -234,7 +234,7 @@ def graded(
             block = rows[start : start + _BLOCK]
             if progress is not None:
                 progress(done, total)
-            found.append(_table(run, block, asked))
+            found.append(grades_of(run, block, asked))
             done += len(block)
         kept.publish(part, pd.concat(found, ignore_index=True))
     if progress is not None and missing:
@@ -289,7 +289,7 @@ def inputs_of(known: Known, options: Mapping[str, Any]) -> Floats:
     return known.layers.inputs(truth.active_inputs(n, active, count, known.set_size))
 
 
-def _table(run: Run, models: Sequence[int], asked: Asked) -> pd.DataFrame:
+def grades_of(run: Run, models: Sequence[int], asked: Asked) -> pd.DataFrame:
     """Grades of some models of one chunk."""
     known = known_models(run, models)
     x = inputs_of(known, asked.options)

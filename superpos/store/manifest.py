@@ -85,7 +85,7 @@ def _is_sealed(fields: object) -> bool:
         return False
     sealed = {key: value for key, value in fields.items() if key != "sha256"}
     try:
-        return bool(fields.get("sha256") == _checksum(sealed))
+        return bool(fields.get("sha256") == checksum_of(sealed))
     except ValueError:  # of a number that JSON does not have
         return False
 
@@ -136,12 +136,13 @@ def _brief(value: object, width: int = 80) -> str:
 
 def _to_bytes(fields: Mapping[str, Any]) -> bytes:
     """Canonical JSON, one field per line, with a checksum of the fields."""
-    signed = {**fields, "sha256": _checksum(fields)}
+    signed = {**fields, "sha256": checksum_of(fields)}
     lines = (f"{canonical_json(key)}:{canonical_json(signed[key])}" for key in sorted(signed))
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
-def _checksum(fields: Mapping[str, Any]) -> str:
+def checksum_of(fields: Mapping[str, Any]) -> str:
+    """SHA-256 of what a manifest says, whatever the order of its keys."""
     return sha256(canonical_json(fields).encode())
 
 

@@ -64,7 +64,7 @@ def estimate(sweep: Sweep, tell: Callable[[str], None] = lambda _: None) -> Esti
     ]
     seconds = 0.0
     for structure in largest:
-        rows = _some(sweep.family, groups[structure][0])
+        rows = timed_models(sweep.family, groups[structure][0])
         task = sweep.task(rows, shared)
         try:
             seconds += models[structure] * _seconds_per_model(
@@ -85,7 +85,7 @@ def estimate(sweep: Sweep, tell: Callable[[str], None] = lambda _: None) -> Esti
     )
 
 
-def _some(family: Family, chunk: Chunk) -> NDArray[np.intp]:
+def timed_models(family: Family, chunk: Chunk) -> NDArray[np.intp]:
     """Enough models to keep every thread busy, fewer where a step takes long."""
     fit = _CALIBRATION_FLOPS / work_a_step(family, chunk.structure)
     return chunk.rows[: int(np.clip(fit, _FEWEST_MODELS, _MOST_MODELS))]

@@ -202,7 +202,7 @@ def resealed(run: Path, **changes: Any) -> None:
         shutil.copy(run / "manifest.json", original)
     fields = {**manifest.read(original), **changes}
     fields = {key: value for key, value in fields.items() if value is not ...}
-    fields["sha256"] = manifest._checksum(fields)
+    fields["sha256"] = manifest.checksum_of(fields)
     (run / "manifest.json").write_text(canonical_json(fields))
 
 

@@ -77,7 +77,7 @@ def test_what_is_there_is_read_and_a_damaged_part_made_again(
     digest = run.digest()
     [folder] = [folder for folder in folders(run) if '["lime"]' in (folder / "facts").read_text()]
     part = folder / "00000.parquet"
-    monkeypatch.setattr(runs, "_table", None)  # whoever makes something now fails
+    monkeypatch.setattr(runs, "grades_of", None)  # whoever makes something now fails
     assert store.load(run.path).explain("lime", question="drop", inputs=8).equals(first)
     monkeypatch.undo()
     part.write_bytes(part.read_bytes()[:-7])
@@ -93,7 +93,7 @@ def test_interrupted_work_is_taken_up_part_by_part(
     )
     assert run.folder.n_chunks == 2
     made: list[list[int]] = []
-    table = runs._table
+    table = runs.grades_of
 
     def once(run: Run, models: Any, asked: Any) -> Any:
         if made:
@@ -101,10 +101,12 @@ def test_interrupted_work_is_taken_up_part_by_part(
         made.append(list(models))
         return table(run, models, asked)
 
-    monkeypatch.setattr(runs, "_table", once)
+    monkeypatch.setattr(runs, "grades_of", once)
     with pytest.raises(KeyboardInterrupt):
         run.explain("shapley", inputs=4)
-    monkeypatch.setattr(runs, "_table", lambda *given: made.append(list(given[1])) or table(*given))
+    monkeypatch.setattr(
+        runs, "grades_of", lambda *given: made.append(list(given[1])) or table(*given)
+    )
     whole = run.explain("shapley", inputs=4)
     assert sorted(model for models in made for model in models) == [0, 1, 2, 3]
     assert sorted(whole["model"]) == [0, 1, 2, 3]

@@ -60,7 +60,7 @@ def test_snapshots_and_both_matrices_take_memory() -> None:
 
 def test_fewer_models_are_timed_where_a_step_takes_long() -> None:
     def some(models: int, structure: Structure) -> int:
-        return len(module._some(FAMILY, Chunk(np.arange(models), structure, 1.0)))
+        return len(module.timed_models(FAMILY, Chunk(np.arange(models), structure, 1.0)))
 
     assert some(1000, Structure(5, 2)) == 64
     # (10 * 400 * 300 + 60 * 400) * 1024 = 1.25e9 operations a step: 8 of them are 1e10

@@ -281,7 +281,7 @@ def reseal(folder: Path, record: dict[str, Any]) -> None:
     """Put other functions into a run's plan, sealed as by somebody who knows how to seal one."""
     fields = manifest.read(folder)
     fields["plan"] = {**fields["plan"], "own": record}
-    checksum = manifest._checksum(fields)
+    checksum = manifest.checksum_of(fields)
     (folder / "manifest.json").write_text(canonical_json({**fields, "sha256": checksum}))
 
 

@@ -30,6 +30,7 @@ from superpos.families.sae.purposes import Purpose
 from superpos.families.sae.structure import Task
 from superpos.families.sae.world.magnitudes import magnitudes as of_levels
 from superpos.families.sae.world.synthetic import Synthetic
+from superpos.maths import trees
 from superpos.maths.streams import key_words
 
 pytestmark = pytest.mark.slow
@@ -412,14 +413,8 @@ def test_the_codes_are_those_of_the_world_bit_for_bit(name: str, evaluation: boo
     ids=["tree", "exactly", "copula", "noise"],
 )
 def test_worlds_that_the_kernels_do_not_draw(law: dict[str, Any]) -> None:
-    law = law | ({"tree": _canonical_tree(law["tree"])} if "tree" in law else {})
+    law = law | ({"tree": trees.parse(law["tree"])} if "tree" in law else {})
     check_gradients(varied(12, 8, 12, 129, **KINDS["l1"], world=law))
-
-
-def _canonical_tree(tree: Any) -> Any:
-    from superpos.families.sae.keys import _tree
-
-    return _tree(tree)
 
 
 def test_what_is_left_to_the_reference_and_why() -> None:

@@ -13,11 +13,11 @@ from test_transformer_metrics import repeats_of
 
 import superpos
 from superpos.families.transformer.analysis import paths
+from superpos.families.transformer.analysis.markov import icl_score
 from superpos.families.transformer.analysis.triggers import half_at
 from superpos.families.transformer.counts import asked, asked_of
 from superpos.families.transformer.data.languages import Sequences, sequences, strayed
 from superpos.families.transformer.figures import attention, orders, skip_trigrams, triggers
-from superpos.families.transformer.measures.markov import _score
 from superpos.families.transformer.structure import Structure
 from superpos.families.transformer.theory.floors import switched_bigrams
 from superpos.families.transformer.theory.laws import law
@@ -147,4 +147,4 @@ def test_the_score_of_learning_in_context() -> None:
     came = np.eye(2)[given.tokens[:, 1:]]
     p = came.copy()
     p[:, 4:8] = 0.5
-    assert _score(given, np.log(p.clip(1e-12))) == pytest.approx(-np.log(2))
+    assert icl_score(given, np.log(p.clip(1e-12))) == pytest.approx(-np.log(2))

@@ -39,6 +39,14 @@ def share_loss(task: Task) -> float:
     return float(minimize_scalar(excess, bounds=(0.0, _STEEPEST), method="bounded").fun)
 
 
+def icl_score(given: Asked, log_p: Floats) -> float:
+    """Loss at the last four positions minus that at the second four, in nats, of predictions [B, T,
+    V].
+    """
+    surprise = -np.take_along_axis(log_p, given.tokens[:, 1:, None], -1)[..., 0].mean(0)
+    return float(surprise[-4:].mean() - surprise[4:8].mean())
+
+
 def _excess(given: Asked, log_q: Floats) -> float:
     """Of predictions [B, T, V] over the Bayes predictor."""
     here = log_q[given.where]

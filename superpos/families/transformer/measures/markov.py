@@ -10,10 +10,10 @@ import torch
 
 from superpos.claims import select
 from superpos.claims.measured import Measured
-from superpos.families.transformer.analysis.markov import plateau, share_loss
+from superpos.families.transformer.analysis.markov import icl_score, plateau, share_loss
 from superpos.families.transformer.analysis.models import language, task
 from superpos.families.transformer.analysis.paths import params_of
-from superpos.families.transformer.counts import SEQUENCES, Asked, asked
+from superpos.families.transformer.counts import SEQUENCES, asked
 from superpos.families.transformer.model import forward
 from superpos.families.transformer.structure import Task
 from superpos.families.transformer.theory.laws import law
@@ -48,16 +48,10 @@ def icl(run: Run, where: Where = None) -> Measured:
         given = asked(one, 0, SEQUENCES)
         with torch.no_grad():
             logits = forward(one, params_of(run.weights(model)), given.inputs)[0][0]
-        own = _score(given, logits.double().log_softmax(-1).numpy())
+        own = icl_score(given, logits.double().log_softmax(-1).numpy())
         known = law(one.structure, language(one), given.tokens)
-        found.append(own / _score(given, np.log(known)))
+        found.append(own / icl_score(given, np.log(known)))
     return Measured(np.array(found))
-
-
-def _score(given: Asked, log_p: Floats) -> float:
-    """Loss at the last four positions minus that at the second four, of predictions [B, T, V]."""
-    surprise = -np.take_along_axis(log_p, given.tokens[:, 1:, None], -1)[..., 0].mean(0)
-    return float(surprise[-4:].mean() - surprise[4:8].mean())
 
 
 def _beside(run: Run, where: Where, predictor: Callable[[Task], float]) -> tuple[Floats, Floats]:
