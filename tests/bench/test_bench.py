@@ -38,6 +38,8 @@ from superpos.families.tms.model import initial_params
 from superpos.family import Exhibits, Family
 from superpos.maths import streams
 
+pytestmark = pytest.mark.slow
+
 DOCS = ROOT / "docs" / "benchmarks"
 SMALL = Case(4, 2, models=240, batch_size=64)
 LARGE = Case(20, 5, 100)

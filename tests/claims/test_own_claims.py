@@ -14,6 +14,8 @@ from typer.testing import CliRunner, Result
 
 from superpos.cli import app
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENT = """
     # Small
     model: {n_features: 4, n_hidden: 2}

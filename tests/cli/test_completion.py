@@ -21,6 +21,8 @@ from superpos.cli import app, completion, suggestions
 from superpos.compose.experiments import shipped_folder
 from superpos.figures.registry import every_figure
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(superpos.__file__).parents[1]
 
 

@@ -22,6 +22,8 @@ from superpos.families.tms.measures import explanations
 from superpos.figures import registry
 from superpos.store import Run
 
+pytestmark = pytest.mark.slow
+
 needs = pytest.mark.skipif(not forests.installed(), reason="needs scikit-learn, the extra forests")
 DENSITIES = [0.05, 0.2, 1.0]
 IDENTITY = np.eye(3)[None]

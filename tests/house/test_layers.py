@@ -160,11 +160,17 @@ def matches(module: str, patterns: list[str]) -> bool:
     return False
 
 
+@cache
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
 def imported(source: str, module: str, only_at_start: bool = False) -> Iterator[str]:
     """Dotted names that a module's source imports; a name taken from a package counts as the module
     it is.
     """
-    for node in _at_start(ast.parse(source)) if only_at_start else ast.walk(ast.parse(source)):
+    tree = _parsed(source)
+    for node in _at_start(tree) if only_at_start else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

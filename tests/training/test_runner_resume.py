@@ -20,6 +20,8 @@ from superpos.terminal import status
 from superpos.training import runner
 from superpos.training.stopwatch import PHASES
 
+pytestmark = pytest.mark.slow
+
 SWEEP = [
     "model.n_features=3", "model.n_hidden=1,2", "train.batch_size=64", "train.steps=60",
     "train.lr=0.01,1e30", "train.optimizer=sgd", "record.snapshots=4", "record.loss_every=7",

@@ -18,6 +18,8 @@ from superpos.families.circuit.explorer.parts import QUESTIONS, constants, parts
 from superpos.report.parts import Part
 from superpos.store import Run
 
+pytestmark = pytest.mark.slow
+
 # a machine that can have Chromium must not skip these
 REQUIRED = "SUPERPOS_REQUIRE_BROWSER" in os.environ
 browser_only = pytest.mark.skipif(

@@ -20,6 +20,8 @@ from superpos.families.transformer.bench.cases import Case
 from superpos.families.transformer.work import work
 from superpos.family import Exhibits
 
+pytestmark = pytest.mark.slow
+
 BENCH = bench()
 SIDES = sides_of(FAMILY, BENCH.baselines, BENCH.together)
 SMALL = Case(8, 3, 4, 8, models=24, d_head=4, n_layers=1)
