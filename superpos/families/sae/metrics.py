@@ -129,6 +129,14 @@ def mcc(C: Floats, alive: Truths, scored: Truths | None = None) -> Floats:
     return _matched(np.where(alive[..., None, :], C, 0.0), scored)
 
 
+def unsigned_mcc(A: Numbers, D: Numbers, scored: Truths | None = None) -> Floats:
+    """The MCC [...] of other tools: of |cos|, over all latents of D, dead ones too (Song 2025).
+
+    It counts a latent on −A_g as one of g, and the direction of a latent that never fires.
+    """
+    return _matched(np.abs(all_cosines(A, D)), scored)
+
+
 def pairwise_mcc(D: Numbers, alive: Truths) -> float:
     """PW-MCC: the mean MCC over all pairs of the SAEs D[K, m, d] of one world; NaN for one SAE.
 

@@ -7,14 +7,18 @@ Shapes: M models, G features, m latents, E edges of a tree.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
+from superpos.engines.compiled.threads import on_threads
+from superpos.engines.machine import torch_threads
 from superpos.engines.task import State
 from superpos.families.sae import metrics, upkeep
 from superpos.families.sae.analysis import worlds
@@ -23,6 +27,8 @@ from superpos.families.sae.structure import Task
 from superpos.families.sae.theory.chance import chance
 from superpos.family import Run
 from superpos.maths.types import Floats
+
+_BETWEEN_PAUSES: Final = 2  # models of a thread: less than a second or two
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,19 @@ def _scores_of(task: Task, state: State, pause: Callable[[], None]) -> Scores:
 
 
 def scores(task: Task, state: State, pause: Callable[[], None]) -> Scores:
-    """Measures all models of a task."""
+    """Measures all models of a task; torch's threads take one model each."""
     structure = task.structure
     by_model: dict[int, Scores] = {}
+    threads = torch.get_num_threads()
+    together = _BETWEEN_PAUSES * threads
     for place in np.unique(task.world).tolist():
         sample = seen(task.worlds[place], samples_of(structure))
-        for i in np.flatnonzero(task.world == place).tolist():
-            pause()
-            by_model[i] = _scored(state.params["D"][i], sample, counted(task, state, i, sample))
+        measure_some = partial(_score_models, task, state, sample, by_model)
+        models = np.flatnonzero(task.world == place).tolist()
+        with torch_threads(1):
+            for first in range(0, len(models), together):
+                pause()
+                on_threads(threads, models[first : first + together], measure_some)
     found = [by_model[i] for i in range(len(task))]
     expected = np.full(len(task), chance(structure.n_dims, structure.latents))
     names = list(found[0].columns)
@@ -80,6 +91,14 @@ def scores(task: Task, state: State, pause: Callable[[], None]) -> Scores:
         columns | {"chance": expected},
         {name: np.stack([one.tensors[name] for one in found]) for name in found[0].tensors},
     )
+
+
+def _score_models(
+    task: Task, state: State, sample: Seen, out: dict[int, Scores], models: Iterable[int]
+) -> None:
+    """Leave the scores of models of one world in `out`."""
+    for i in models:
+        out[i] = _scored(state.params["D"][i], sample, counted(task, state, i, sample))
 
 
 def _scored(D: NDArray[np.float32], sample: Seen, counts: Counts) -> Scores:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 import superpos
 from superpos.families.sae import metrics, theory
@@ -178,6 +179,11 @@ def test_the_agreement_of_seeds_by_hand(made: Callable[[str], Run]) -> None:
     [error] = setting.agreement_error(run).values
     np.testing.assert_allclose(error, agreement - run.table["mcc"].mean())
     assert len(setting.agreement_error(run, {"seed": 0}).values) == 0
+    one_way = np.abs(metrics.all_cosines(worlds.features(run, 1), run.weights(1)["D"]))
+    rows, columns = linear_sum_assignment(-one_way)
+    excess = one_way[rows, columns].mean() - run.table["mcc"][1]
+    np.testing.assert_allclose(setting.unsigned_excess(run, {"seed": 1}).values, [excess])
+    assert excess > 0.01
     by_hand = run.table["mmcs"] - theory.chance(4, 6)
     np.testing.assert_allclose(setting.above_chance(run).values, by_hand)
     random = scores.baseline_mmcs(run, "random", np.array([0, 1]))

@@ -67,12 +67,15 @@ def test_matching_is_one_to_one_and_dead_latents_count_nothing() -> None:
 
 
 def test_a_latent_on_the_opposite_of_a_feature_has_not_found_it() -> None:
-    # of |cos| with dead rows, as other tools score it, this dictionary of nothing would be perfect
     D = -np.eye(3)
     alive = np.array([True, True, False])
     C = metrics.cosines(np.eye(3), D, alive)
     np.testing.assert_allclose(metrics.mcc(C, alive), 0, atol=1e-12)
     np.testing.assert_allclose(metrics.mmcs(C), 0, atol=1e-12)
+    # as other tools score it, this dictionary of nothing is perfect
+    np.testing.assert_allclose(metrics.unsigned_mcc(np.eye(3), D), 1)
+    scored = np.array([True, False, True])
+    np.testing.assert_allclose(metrics.unsigned_mcc(np.eye(3), D[:2], scored), 0.5)
 
 
 def test_agreement_of_seeds_knows_no_order() -> None:

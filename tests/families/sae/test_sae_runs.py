@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 import superpos
 from superpos.cli import app
 from superpos.compose.compose import compose
+from superpos.engines.machine import torch_threads
 from superpos.errors import TrainingInterruptedError
 from superpos.families.sae import metrics, theory
 from superpos.families.sae.analysis.worlds import world as world_of
@@ -247,6 +248,19 @@ def test_a_table_of_the_features(trained: Run) -> None:
     assert table["best_latent"].tolist()[:4] == [0, 1, 2, 3]
     assert (table["cosine"][:4] > 0.95).all()
     assert (table["cosine"][4:] < 0.7).all()  # four latents
+
+
+def test_scores_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
+    """Threads take one model each; five models are no multiple of two or three threads."""
+    digests = set()
+    for threads in (1, 2, 3):
+        with torch_threads(threads):
+            run = superpos.train(
+                [*SMALL, "train.steps=3", "name=threads", "seed=range(5)"],
+                out=tmp_path / str(threads),
+            )
+        digests.add(run.digest())
+    assert len(digests) == 1
 
 
 def test_seeds_are_compared(trained: Run) -> None:

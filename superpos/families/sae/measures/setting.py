@@ -13,6 +13,8 @@ import pandas as pd
 
 from superpos.claims import select
 from superpos.claims.measured import Measured
+from superpos.families.sae import metrics
+from superpos.families.sae.analysis import worlds
 from superpos.families.sae.analysis.scores import baseline_mmcs
 from superpos.families.sae.results import pw_mcc
 from superpos.figures.points import points
@@ -56,6 +58,16 @@ def above_chance(run: Run, where: Where = None) -> Measured:
     """MMCS minus chance of each model."""
     rows = select.where(run, where)
     return Measured((rows["mmcs"] - rows["chance"]).to_numpy(dtype=np.float64))
+
+
+def unsigned_excess(run: Run, where: Where = None) -> Measured:
+    """By how much the MCC of |cos|, with dead latents, is above the MCC of each model."""
+    rows = select.where(run, where)
+    excess = [
+        float(metrics.unsigned_mcc(worlds.features(run, model), run.weights(model)["D"])) - mcc
+        for model, mcc in zip(rows["model"].tolist(), rows["mcc"].tolist(), strict=True)
+    ]
+    return Measured(np.array(excess, dtype=np.float64))
 
 
 def over_baseline(run: Run, baseline: str, where: Where = None) -> Measured:
