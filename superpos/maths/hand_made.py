@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -66,7 +66,7 @@ class HandMade:
     positions: attention.Positions
     gain: float
     """Logit of a token that is predicted for certain, above all others."""
-    weights: Mapping[str, Floats]
+    weights: Mapping[str, Floats] = field(repr=False)
     truth: Truth
 
     @cached_property

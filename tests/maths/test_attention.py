@@ -323,6 +323,13 @@ def test_the_conditional_model_knows_its_language() -> None:
             assert abs((law * ratio).sum(-1).mean()) < most
 
 
+def test_a_model_is_shown_without_its_arrays() -> None:
+    shown = repr(superpos.known("induction_k"))
+    assert shown.startswith("HandMade(name='induction_k', tokens=16, context=24,")
+    assert "0.0->1.0:k" in shown
+    assert "array" not in shown
+
+
 def test_probabilities_have_the_shape_of_the_tokens() -> None:
     model = superpos.known("induction_k", tokens=10)
     tokens = random_sequences(4)
