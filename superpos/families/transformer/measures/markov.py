@@ -39,8 +39,8 @@ def over_shares(run: Run, where: Where = None) -> Measured:
 
 def icl(run: Run, where: Where = None) -> Measured:
     """The in-context learning score of each model, over that of the Bayes predictor on the same
-    sequences: by how many nats the loss is lower at the last four positions than at the second
-    four (Olsson et al. 2022, there tokens 500 and 50).
+    sequences: the loss at the last four positions minus that at the second four (Olsson et al.
+    2022, there tokens 500 and 50).
     """
     found = []
     for model in select.where(run, where)["model"].tolist():
