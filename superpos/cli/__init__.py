@@ -37,7 +37,7 @@ from superpos.cli import (
     tidying,
     training,
 )
-from superpos.cli.options import WithOverrides
+from superpos.cli.options import Command, WithOverrides
 from superpos.errors import SuperposError
 from superpos.terminal.progress import Notes, say
 
@@ -121,23 +121,23 @@ def completions(
 
 
 app.command(cls=WithOverrides)(training.train)
-app.command()(results.plot)
-app.command()(results.report)
-app.command()(results.status)
+app.command(cls=Command)(results.plot)
+app.command(cls=Command)(results.report)
+app.command(cls=Command)(results.status)
 app.command(cls=WithOverrides)(explaining.explain)
 app.command(cls=WithOverrides)(patching.patch)
-app.command()(circuits.circuits)
-app.command()(comparing.diff)
-app.command()(exporting.export)
-app.command()(tidying.note)
-app.command()(tidying.rm)
+app.command(cls=Command)(circuits.circuits)
+app.command(cls=Command)(comparing.diff)
+app.command(cls=Command)(exporting.export)
+app.command(cls=Command)(tidying.note)
+app.command(cls=Command)(tidying.rm)
 app.command(cls=WithOverrides)(submitting.submit)
-app.command("list")(catalogue.list_)
-app.command()(catalogue.keys)
-app.command()(starting.new)
+app.command("list", cls=Command)(catalogue.list_)
+app.command(cls=Command)(catalogue.keys)
+app.command(cls=Command)(starting.new)
 app.command(cls=WithOverrides)(catalogue.config)
-app.command()(measuring.verify)
-app.command()(measuring.bench)
+app.command(cls=Command)(measuring.verify)
+app.command(cls=Command)(measuring.bench)
 
 
 def _encoded(error: UnicodeError) -> tuple[bytes, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from typer.core import TyperCommand
@@ -19,7 +20,24 @@ _HYDRAS: Final = {
 """Options of Hydra's own programs, and what there is here instead."""
 
 
-class WithOverrides(TyperCommand):
+class Command(TyperCommand):
+    """A command that takes none of its own options for the value of another."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments, in the form that click wants.
+
+        Without this, `--out --dry-run` trains, into a folder of that name.
+        """
+        options = {name: option for option in self.get_params(ctx) for name in option.opts}
+        words = args[: args.index("--")] if "--" in args else args
+        for option, value in pairwise(words):
+            takes_value = option in options and not getattr(options[option], "is_flag", True)
+            if takes_value and value.startswith("--") and value.partition("=")[0] in options:
+                ctx.fail(f"Option '{option}' requires an argument; {value} is an option, too")
+        return super().parse_args(ctx, args)
+
+
+class WithOverrides(Command):
     """A command whose message of an unknown option says which override was meant."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Values without quotes in a user's YAML that mean something else there than on the command line.
 
 YAML 1.1 reads 010 as 8, 1:30 as 90 and yes as true; Hydra's grammar reads all three as text. One
-text is one value, or it is refused.
+text is one value, or it is refused. OmegaConf's ??? is a value that is missing.
 """
 
 from __future__ import annotations
@@ -60,6 +60,10 @@ def _extended(root: yaml.Node) -> list[str]:
 def _faults(root: yaml.Node) -> Iterator[str]:
     grammar = parser()
     for node in _scalars(root):
+        # OmegaConf leaves the default in the place of this text, quoted or not
+        if node.value == "???":
+            yield f"line {node.start_mark.line + 1}: ??? is no value; write one, or leave it out"
+            continue
         if not _is_plain(node) or _SAME.fullmatch(node.value) or "${" in node.value:
             continue
         in_yaml = OmegaConf.create(f"x: {node.value}").x

@@ -290,3 +290,33 @@ def test_threads_train_side_by_side(tmp_path: Path) -> None:
     seeds = [seed % 6 for seed in range(12)]  # some twice
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(trained, seeds)) == seeds
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "--out", "--dry-run"],
+        ["train", "seed=1", "--shard", "--fresh"],
+        ["submit", "--partition", "--print"],
+        ["report", "--to", "--help"],
+        ["export", "RUN", "--to", "--models=best"],
+        ["list", "--config-dir", "--json"],
+    ],
+)
+def test_an_option_is_not_the_value_of_another(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--out --dry-run` would train, into a folder of that name."""
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
+    assert f"Option '{command[-2]}' requires an argument" in result.output
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_folder_may_begin_with_a_dash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["train", "--dry-run", "--out", "-x"])
+    assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(app, ["train", "--dry-run", "--out=--fresh"])
+    assert result.exit_code == 0, result.output

@@ -209,6 +209,20 @@ def test_functions_compile_where_no_folder_can_be_written(
     assert [*tmp_path.rglob("*.kernel")] == []
 
 
+@pytest.mark.parametrize("home", ["", "relative"])
+def test_a_home_that_is_none_is_passed_over(
+    home: str, engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty one would be the root of the system, where root may write."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", home)
+    module = load(engine.parent / "shared")
+    monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = module.KernelCache(engine).folder()
+    assert folder is not None
+    assert folder.is_relative_to(tmp_path)
+
+
 def test_the_first_use_says_what_it_waits_for(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

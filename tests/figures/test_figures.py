@@ -28,8 +28,8 @@ from superpos.families.tms.analysis import fractions, phases
 from superpos.families.tms.analysis.points import by_density, points
 from superpos.families.tms.figures import dimensionality, features
 from superpos.families.tms.figures import superposition as heat_maps
-from superpos.families.tms.geometry.shapes import polygon
 from superpos.figures import graph_layout, loss, registry, style
+from superpos.maths.polygon import polygon
 
 pytestmark = pytest.mark.slow
 

@@ -210,7 +210,7 @@ def _candidates() -> Iterator[Path]:
     given = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if given.is_absolute():  # a relative one is to be ignored, as its specification says
         yield given / "superpos"
-    else:
+    elif os.environ.get("HOME") != "":  # an empty one would be the root of the system
         with contextlib.suppress(RuntimeError):  # no HOME, and a user that the system cannot name
             home = Path.home()
             if home.is_absolute():

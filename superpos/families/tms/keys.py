@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,23 @@ MIN_DENSITY = 2.0**-32
 MAX_SIZE = 65_536
 VALUES = ("uniform", "one", "sign", "normal", "exponential")
 NEGATIVE_VALUES = ("sign", "normal")
+FEWEST_CORNERS = 3
+_POLYGON = "polygon:"
 DEFAULT_SPARSITY = 0.9
 """Sparsity when neither data.sparsity nor data.density is given."""
+
+
+def corners(start: str) -> int:
+    """The number of corners that a canonical model.init names."""
+    return int(start.removeprefix(_POLYGON))
+
+
+def _start(value: Any) -> str | None:
+    """The canonical form of a named start, or None where it is something else."""
+    found = re.fullmatch(_POLYGON + "([0-9]{1,5})", value) if isinstance(value, str) else None
+    if found is None or int(found[1]) < FEWEST_CORNERS:
+        return None
+    return f"{_POLYGON}{int(found[1])}"
 
 
 @dataclass(frozen=True)
@@ -43,6 +59,16 @@ class ModelConfig:
         high=MAX_SCALE,
         null="sqrt(2/(n+m))",
         per_model=True,
+    )
+    init: str | None = key(
+        "value",
+        None,
+        "where the first features start: at the corners of length 1 of a regular polygon, the "
+        "others at 0; the normal start is added",
+        parse=_start,
+        words="polygon:K with K corners, 3 or more",
+        null="the normal start alone",
+        later=True,
     )
     bias: str = key(
         "choice",

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpos.engines.task import Stepped
+from superpos.families.tms.keys import corners
 from superpos.families.tms.purposes import Purpose
 from superpos.families.tms.structure import Task
+from superpos.maths.polygon import polygon
 from superpos.maths.streams import normals
 from superpos.maths.types import Floats
 
@@ -31,8 +33,8 @@ def usual_init_std(n_features: Floats, n_hidden: Floats) -> Floats:
 
 
 def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:
-    """Weights ~ normal(0, init_std²); vectors such as b ~ normal(bias_init, bias_std²), by default
-    0.
+    """Weights ~ normal(0, init_std²), around the corners of a polygon where `model.init` names one;
+    vectors such as b ~ normal(bias_init, bias_std²), by default 0.
 
     The scale is a model's own, never that of the stacked tensor [M, F, H].
     """
@@ -41,6 +43,9 @@ def initial_params(task: Task) -> dict[str, NDArray[np.float32]]:
         if len(shape) >= 2:
             matrix = (math.prod(shape[:-1]), shape[-1])
             weight = normals(task.seed, Purpose.INIT, number, matrix) * task.init_std[:, None, None]
+            if task.structure.init is not None:
+                at = polygon(corners(task.structure.init))
+                weight[:, : len(at)] += at
             # As in a checkpoint: layout decides BLAS's rounding.
             params[name] = weight.astype(np.float32, order="C").reshape(len(task), *shape)
         else:

@@ -44,7 +44,8 @@ class Inputs(NamedTuple):
 _REPLACED: Final = {
     "model": ("model.output", "model.hidden"),
     "target": ("model.target",),
-    "params": ("model.tied",),
+    "params": ("model.tied", "model.init"),
+    "init": ("model.init",),
     "loss": (
         "importance.decay",
         "importance.last",

@@ -15,6 +15,7 @@ from superpos.families.tms.keys import (
     ImportanceConfig,
     ModelConfig,
     complement,
+    corners,
 )
 from superpos.family import Rule
 from superpos.maths.trees import nodes, sums
@@ -81,13 +82,12 @@ def _too_rare(density: float) -> str:
 
 
 def _sets(correlation: str, set_size: int, n_features: int) -> str | None:
+    if correlation == "none" and set_size != 1:
+        return f"data.set_size: {set_size} without sets; set data.correlation, or leave it 1"
+    if correlation in _WITHOUT_SETS and set_size != 1:
+        return f"data.set_size: {set_size} with data.correlation={correlation}; leave it 1"
     if correlation in _WITHOUT_SETS:
-        return (
-            None
-            if set_size == 1
-            else f"data.set_size: {set_size} without sets, with data.correlation={correlation}; "
-            "leave it 1"
-        )
+        return None
     if correlation == "pairs" and set_size != 2:
         return f"data.set_size: {set_size} with data.correlation=pairs; allowed: 2"
     if set_size < 2:
@@ -198,6 +198,16 @@ def _bias(bias: str, bias_init: float, bias_std: float, decay_bias: bool) -> str
         if beside
         else None
     )
+
+
+def _start(start: str | None, n_features: int, n_hidden: int) -> str | None:
+    if start is None:
+        return None
+    if n_hidden != 2:
+        return f"model.init: {start} beside model.n_hidden={n_hidden}; a polygon needs 2"
+    if corners(start) > n_features:
+        return f"model.init: {start}; allowed: at most model.n_features={n_features} corners"
+    return None
 
 
 def _full_batch(n_points: Any, batch_size: int) -> str | None:
@@ -336,6 +346,7 @@ RULES: Rules = (
     (("data.signed", "data.values", "model.target", "model.output"), _signed),
     (("data.values", "data.signed"), _values),
     (("model.bias", "model.bias_init", "model.bias_std", "train.decay_bias"), _bias),
+    (("model.init", "model.n_features", "model.n_hidden"), _start),
     (("data.n_points", "train.batch_size"), _full_batch),
     (("data.seed", "data.n_points"), _data_seed),
     (("data.sharpness", "data.correlation"), _sharpness),

@@ -31,6 +31,7 @@ class Structure(task.Structure):
     hidden: Activation = "linear"
     tied: bool = True
     target: Literal["identity", "abs", "relu"] = "identity"
+    init: str | None = None
     bias: Literal["learned", "none"] = "learned"
     correlation: Correlation = "none"
     sharpness: float = 10.0

@@ -23,8 +23,9 @@ from superpos.families.tms.analysis.energy_levels import Crossing, Perturbed
 from superpos.families.tms.analysis.points import points
 from superpos.families.tms.explorer.theory import layers
 from superpos.families.tms.figures import energy_levels, polytopes
-from superpos.families.tms.geometry.shapes import polygon, simplex
+from superpos.families.tms.geometry.shapes import simplex
 from superpos.figures import registry, style
+from superpos.maths.polygon import polygon
 from superpos.store import Run
 
 pytestmark = pytest.mark.slow

@@ -22,8 +22,9 @@ from superpos.families.tms import geometry, theory
 from superpos.families.tms.analysis import feature_graph as drawn
 from superpos.families.tms.analysis import vulnerability as attacks
 from superpos.families.tms.figures import d_star, feature_graph, vulnerability
-from superpos.families.tms.geometry.shapes import polygon, simplex
+from superpos.families.tms.geometry.shapes import simplex
 from superpos.figures import graph_layout, registry, style
+from superpos.maths.polygon import polygon
 
 Floats = NDArray[np.float64]
 UNIFORM = {"model.n_features": 9, "model.n_hidden": 4, "importance.decay": 1.0}

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from superpos.families.tms import geometry
 from superpos.families.tms.figures import pca, sets
-from superpos.families.tms.geometry.shapes import polygon
 from superpos.figures import registry, style
 from superpos.figures.points import NOTHING
+from superpos.maths.polygon import polygon
 
 HEXAGON = polygon(6)
 PAIRS = {"model.n_hidden": 2, "data.correlation": "correlated", "data.set_size": 2}

@@ -15,8 +15,8 @@ from superpos.families.tms.analysis import interference as weights
 from superpos.families.tms.analysis import represented
 from superpos.families.tms.analysis.points import points
 from superpos.families.tms.figures import emergent_phases, interference_weights, scaling
-from superpos.families.tms.geometry.shapes import polygon
 from superpos.families.tms.measures import frames, interference
+from superpos.maths.polygon import polygon
 from superpos.store import Run
 
 N = 16

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from memory_run import DIGON_AND_ONE, MemoryRun, make_run
 
-from superpos.families.tms.geometry.shapes import polygon
 from superpos.families.tms.measures import represent
 from superpos.families.tms.theory import variance
+from superpos.maths.polygon import polygon
 
 SIZE = {"model.n_features": 5, "model.n_hidden": 2, "importance.decay": 0.5}
 TOP = np.array([[1.0, 0], [0, 1], [0.1, 0], [0, 0], [0, 0]])

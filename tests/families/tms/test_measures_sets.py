@@ -8,8 +8,8 @@ from memory_run import MemoryRun, make_run
 from test_figures_sets import HEXAGON, PAIRS, THREE, collapsed
 
 from superpos.families.tms import theory
-from superpos.families.tms.geometry.shapes import polygon
 from superpos.families.tms.measures import sets
+from superpos.maths.polygon import polygon
 
 FOUR = PAIRS | {"model.n_features": 4}
 ORTHOGONAL = polygon(4)

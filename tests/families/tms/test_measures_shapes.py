@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from superpos.families.tms import theory
 from superpos.families.tms.analysis import energy_levels
-from superpos.families.tms.geometry.shapes import polygon
 from superpos.families.tms.measures import shapes
+from superpos.maths.polygon import polygon
 
 pytestmark = pytest.mark.slow
 

@@ -15,10 +15,11 @@ import torch
 from tasks import make_task, start
 from tms import DEFAULTS, check_row, engine_of, reference
 
+from superpos.compose.compose import compose
 from superpos.engines import Engine
 from superpos.engines.reference import ReferenceEngine
 from superpos.errors import ConfigError
-from superpos.families.tms import model
+from superpos.families.tms import model, theory
 from superpos.families.tms.cpu import FusedCpuEngine
 from superpos.families.tms.data import inputs
 from superpos.families.tms.exact_loss import has_exact_loss
@@ -170,6 +171,50 @@ def test_initial_biases() -> None:
     np.testing.assert_array_equal(model.initial_params(alone)["b"][0], spread[3])
 
 
+def test_initial_polygon() -> None:
+    square = np.float32([[1, 0], [0, 1], [-1, 0], [0, -1], [0, 0]])
+    exact = model.initial_params(make_task(5, 2, init_std=0.0, init="polygon:4", tied=False))
+    for name in ("W1", "W2"):
+        np.testing.assert_allclose(exact[name], [square], atol=1e-7)
+    near = model.initial_params(make_task(5, 2, models=3, init_std=0.1, init="polygon:4"))
+    usual = model.initial_params(make_task(5, 2, models=3, init_std=0.1))
+    np.testing.assert_allclose(near["W"], usual["W"] + square, atol=1e-6)
+    np.testing.assert_array_equal(near["b"], usual["b"])
+
+
+def test_one_feature_at_a_time_costs_a_square_nothing() -> None:
+    for start_at, expected in (("polygon:4", 1 / 15), ("polygon:3", 2 / 15)):
+        params = model.initial_params(make_task(5, 2, init_std=0.0, init=start_at))
+        loss = theory.one_hot_loss(params["W"], params["b"])
+        np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    usual = model.initial_params(make_task(5, 2))
+    assert abs(theory.one_hot_loss(usual["W"], usual["b"])[0] - 1 / 15) > 0.05
+
+
+@pytest.mark.parametrize(
+    "engine", [FusedCpuEngine(), reference(threads=1)], ids=["fused", "reference"]
+)
+def test_engines_start_at_a_polygon(engine: Engine) -> None:
+    task = make_task(
+        5, 2, models=2, lr=0.05, init_std=0.01, init="polygon:4", density=1.0,
+        correlation="anticorrelated", set_size=5, optimizer="sgd", batch_size=1024, steps=20,
+    )  # fmt: skip
+    state = start(task)
+    engine.advance(task, state, 20)
+    loss = theory.one_hot_loss(state.params["W"], state.params["b"])
+    assert (np.abs(loss - 1 / 15) < 0.01).all()  # still near the level that it started at
+
+
+@pytest.mark.parametrize("value", ["polygon:2", "polygon:", "square", 4, "polygon:4.5"])
+def test_other_starts_are_refused(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"model\.init: .*polygon:K with K corners"):
+        compose([f"model.init={value}"])
+
+
+def test_a_start_has_one_form() -> None:
+    assert tuple(compose(["model.init=polygon:04"]).sweep.values("model.init")) == ("polygon:4",)
+
+
 def test_targets() -> None:
     x = torch.tensor([[[-0.5, 0.0, 0.25]]])
     assert model.target(make_task(3, 2, target="relu", signed=True), x).flatten().tolist() == [
@@ -213,7 +258,7 @@ ROWS: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"data.correlation": "exactly", "data.exactly": 2, "data.set_size": 5},
-        ["data.set_size: 5 without sets"],
+        ["data.set_size: 5 with data.correlation=exactly; leave it 1"],
     ),
     (
         {"data.correlation": "exactly", "data.exactly": 2, "data.sampler": "sparse"},
@@ -240,6 +285,11 @@ ROWS: list[tuple[dict[str, Any], list[str]]] = [
         },
         ["data.tree: exclusive children", "1.1"],
     ),
+    (
+        {"model.init": "polygon:4", "model.n_hidden": 3},
+        ["model.init: polygon:4", "model.n_hidden=3"],
+    ),
+    ({"model.init": "polygon:6"}, ["model.init: polygon:6", "at most model.n_features=5"]),
     ({"data.seed": 3}, ["data.seed: 3 without data.n_points"]),
     ({"model.bias": "none", "model.bias_init": 0.5}, ["model.bias: none", "model.bias_init=0.5"]),
     ({"model.bias": "none", "model.bias_std": 2.0}, ["model.bias: none", "model.bias_std=2"]),

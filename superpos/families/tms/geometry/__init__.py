@@ -30,10 +30,10 @@ from superpos.families.tms.geometry.shapes import (
     icosahedron,
     ideal_shapes,
     octahedron,
-    polygon,
     simplex,
     square_antiprism,
 )
+from superpos.maths.polygon import polygon
 
 __all__ = [
     "DEDICATED",

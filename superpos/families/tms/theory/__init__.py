@@ -44,7 +44,7 @@ Everything is float64 and a pure function of arrays; models are leading dimensio
 [..., n].
 """
 
-from superpos.families.tms.geometry.shapes import ideal_shapes, polygon, simplex
+from superpos.families.tms.geometry.shapes import ideal_shapes, simplex
 from superpos.families.tms.theory.blocks import Blocks, block_optima, d_star
 from superpos.families.tms.theory.candidates import (
     PHASES,
@@ -92,6 +92,7 @@ from superpos.families.tms.theory.one_hot import (
     one_hot_loss,
     one_hot_polygon,
 )
+from superpos.maths.polygon import polygon
 
 __all__ = [
     "FEWEST_SIDES",

@@ -29,8 +29,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from superpos.families.tms import geometry
-from superpos.families.tms.geometry.shapes import polygon, simplex
+from superpos.families.tms.geometry.shapes import simplex
 from superpos.families.tms.theory.exact import variance
+from superpos.maths.polygon import polygon
 from superpos.maths.types import Floats
 
 GRID = 200  # values of t tried before the best is refined

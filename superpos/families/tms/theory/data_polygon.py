@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from superpos.families.tms.geometry.shapes import polygon
+from superpos.maths.polygon import polygon
 from superpos.maths.types import Floats
 
 
