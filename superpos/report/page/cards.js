@@ -134,20 +134,7 @@ async function drawHistory(target, { model, step }, card) {
         automargin: true,
         ...logAxis([...own.loss, ...others.y]),
       },
-      shapes:
-        step === undefined
-          ? []
-          : [
-              {
-                type: "line",
-                x0: step,
-                x1: step,
-                yref: "paper",
-                y0: 0,
-                y1: 1,
-                line: { color: css("--select"), width: 2 },
-              },
-            ],
+      shapes: stepLine(step),
     },
     `Training loss of model ${model}, from ${number(own.loss[0])} to ${number(own.loss.at(-1))}`,
   );

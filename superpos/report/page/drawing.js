@@ -108,6 +108,16 @@ function axisLook(more = {}) {
   };
 }
 
+/**
+ * A line at the step that is shown, over steps; none at the end of training.
+ * @type {(step: number | undefined) => Layout[]}
+ */
+function stepLine(step) {
+  if (step === undefined) return [];
+  const line = { color: css("--select"), width: 2 };
+  return [{ type: "line", x0: step, x1: step, yref: "paper", y0: 0, y1: 1, line }];
+}
+
 /** @type {(more?: Layout) => Layout} */
 function layoutOf(more = {}) {
   return {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from superpos.families.transformer.counts import SOLVED
 from superpos.families.transformer.structure import Task
 from superpos.figures.points import Run
 from superpos.plan.sweep import Sweep
+from superpos.store.rows import healthy
 
 
 @lru_cache(maxsize=4)
@@ -41,3 +42,13 @@ def solved_rows(run: Run, where: Mapping[str, Any] | None = None) -> pd.DataFram
     """The rows of models that have solved their language."""
     rows = select.where(cast("store.Run", run), where)
     return rows[rows["excess"] < SOLVED]
+
+
+CLASSES: Final = ("induction", "shifted", "mixed", "recency")
+"""The classes of circuits, in the order in which they are shown."""
+
+
+def classed_rows(run: Run) -> pd.DataFrame:
+    """The rows of models of two or more layers whose circuit has a class."""
+    rows = healthy(run.table)
+    return rows[(rows["model.n_layers"] >= 2) & (rows["circuit"] != "none")]

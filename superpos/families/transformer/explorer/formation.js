@@ -47,20 +47,7 @@ async function drawFormation(target, { model, step }, card) {
         showgrid: false,
         title: { text: "score" },
       }),
-      shapes:
-        step === undefined
-          ? []
-          : [
-              {
-                type: "line",
-                x0: step,
-                x1: step,
-                yref: "paper",
-                y0: 0,
-                y1: 1,
-                line: { color: css("--select"), width: 1 },
-              },
-            ],
+      shapes: stepLine(step),
     },
     `Excess along ${steps.length} snapshots of training, and ${known.length} scores`,
   );

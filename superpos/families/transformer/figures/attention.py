@@ -13,10 +13,10 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from superpos.families.transformer.analysis.models import task
+from superpos.families.transformer.analysis.models import CLASSES, classed_rows, task
 from superpos.families.transformer.analysis.paths import params_of
 from superpos.families.transformer.counts import SEQUENCES, Asked, asked
-from superpos.families.transformer.figures.orders import CLASSES, _shown, applies
+from superpos.families.transformer.figures.orders import applies
 from superpos.families.transformer.model import forward
 from superpos.figures import style
 from superpos.figures.points import Run
@@ -104,7 +104,7 @@ def diagram(by_class: dict[str, Looks]) -> Figure:
 
 def draw(run: Run) -> Figure:
     """Of each class the model that is nearest to its floor."""
-    rows = _shown(run).sort_values("excess")
+    rows = classed_rows(run).sort_values("excess")
     found = {}
     for name in CLASSES:
         models = rows.loc[rows["circuit"] == name, "model"]

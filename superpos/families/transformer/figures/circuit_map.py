@@ -10,23 +10,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from superpos.families.transformer.analysis.models import classed_rows
 from superpos.families.transformer.results import CLASSED
 from superpos.figures import style
 from superpos.figures.points import Run
-from superpos.store.rows import healthy
 
 _MARKERS: Final = {"induction": "o", "shifted": "s", "mixed": "D", "recency": "v"}
 
 
-def _shown(run: Run) -> pd.DataFrame:
-    """Models of two or more layers that have a class."""
-    rows = healthy(run.table)
-    return rows[(rows["model.n_layers"] >= 2) & (rows["circuit"] != "none")]
-
-
 def applies(run: Run) -> str | None:
     """Why there is nothing to show; None when there is."""
-    if len(_shown(run)):
+    if len(classed_rows(run)):
         return None
     return (
         f"needs models of 2 or more layers within {CLASSED:g} nats of the floor of a language that "
@@ -87,4 +81,4 @@ def _paths(axes: Any, rows: pd.DataFrame) -> None:
 
 def draw(run: Run) -> Figure:
     """All seeds of all settings."""
-    return diagram(_shown(run))
+    return diagram(classed_rows(run))

@@ -4,32 +4,20 @@ a line for each model.
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
 from superpos.families.transformer.analysis import paths
-from superpos.families.transformer.analysis.models import task
+from superpos.families.transformer.analysis.models import CLASSES, classed_rows, task
 from superpos.families.transformer.counts import SEQUENCES, asked
 from superpos.figures import style
 from superpos.figures.points import Run
 from superpos.maths.types import Floats
-from superpos.store.rows import healthy
-
-CLASSES: Final = ("induction", "shifted", "mixed", "recency")
-
-
-def _shown(run: Run) -> pd.DataFrame:
-    """Models of two or more layers that have a class."""
-    rows = healthy(run.table)
-    return rows[(rows["model.n_layers"] >= 2) & (rows["circuit"] != "none")]
 
 
 def applies(run: Run) -> str | None:
     """Why there is nothing to show; None when there is."""
-    if len(_shown(run)):
+    if len(classed_rows(run)):
         return None
     return "needs models of 2 or more layers that look back: a language such as pairs, solved"
 
@@ -56,7 +44,7 @@ def diagram(by_class: dict[str, Floats]) -> Figure:
 
 def draw(run: Run) -> Figure:
     """All models that have a class."""
-    rows = _shown(run)
+    rows = classed_rows(run)
     found = {}
     for name in CLASSES:
         models = rows.loc[rows["circuit"] == name, "model"].tolist()
