@@ -226,7 +226,9 @@ def _load(
         ):
             loaded = hydra_compose("base", overrides)
     except RecursionError as error:
-        raise ConfigError(f"experiment {experiment}: its defaults: lead back to itself") from error
+        raise ConfigError(
+            f"experiment {experiment}: its defaults, or an anchor in it, lead back to itself"
+        ) from error
     except _UNREADABLE as error:
         raise _unreadable(experiment, error) from error
     OmegaConf.set_struct(loaded, False)

@@ -186,8 +186,12 @@ def _with_quoted_homes(text: str, schema: Schema) -> str:
 def _grammar_fault(text: str, message: str, known: _Known) -> str:
     key, equals, _ = text.partition("=")
     if not equals or not key.strip():
-        if text in known.keys:
-            return f"{text}: not KEY=VALUE; write {text}=VALUE"
+        leaves = [name for name in known.keys if name.rpartition(".")[2] == text]
+        meant = [text] if text in known.keys else leaves
+        if len(meant) == 1:
+            return f"{text}: not KEY=VALUE; write {meant[0]}=VALUE"
+        if any(name.startswith(f"{text}.") for name in known.keys):
+            return f"{text}: not KEY=VALUE; write {text}.KEY=VALUE, of `superpos keys {text}.`"
         guess = nearest(text, known.files)
         return f"{text or repr(text)}: not KEY=VALUE" + (
             f"; did you mean experiment={guess}?" if guess else ""

@@ -136,10 +136,16 @@ def training_fields(
     if left:
         fields.append(("missing", f"{left:,} of {run.n_models:,} models"))
     commands = [
-        f"superpos {command} {shlex.quote(str(path))}"
+        f"superpos {command} {shlex.quote(as_argument(path))}"
         for command in (("status",) if left else NEXT)
     ]
     return [*fields, ("next", commands[0]), *(("", command) for command in commands[1:])]
+
+
+def as_argument(path: Path) -> str:
+    """A path that no command takes for an option."""
+    text = str(path)
+    return f"./{text}" if text.startswith("-") else text
 
 
 def some(names: Sequence[Any]) -> str:

@@ -175,3 +175,5 @@ def test_what_is_said_after_training() -> None:
         ("next", "superpos plot o"),
         ("", "superpos report o"),
     ]
+    dash = training_fields(whole, Path("-x/o"), progress, 1.0)
+    assert dash[-1] == ("", "superpos report ./-x/o")  # which is no option

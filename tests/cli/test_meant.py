@@ -320,3 +320,18 @@ def test_a_folder_may_begin_with_a_dash(tmp_path: Path, monkeypatch: pytest.Monk
     assert result.exit_code == 0, result.output
     result = CliRunner().invoke(app, ["train", "--dry-run", "--out=--fresh"])
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("steps", "write train.steps=VALUE"),
+        ("seed", "write seed=VALUE"),
+        ("train", "write train.KEY=VALUE"),
+        ("data", "write data.KEY=VALUE"),
+    ],
+)
+def test_a_key_without_a_value_is_told_whole(word: str, meant: str) -> None:
+    [fault] = faults(word)
+    assert meant in fault
+    assert "experiment" not in fault
