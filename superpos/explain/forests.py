@@ -69,12 +69,7 @@ def forest_permutation(
     """
 
     def importance(forest: Any, held_out: Floats, targets: Floats) -> Floats:
-        from sklearn.inspection import permutation_importance
-
-        found = permutation_importance(
-            forest, held_out, targets, n_repeats=_REPEATS, random_state=seed
-        )
-        return np.asarray(found.importances_mean)
+        return _permutation(forest, held_out, targets, seed)
 
     return _forests(Layers.of(W, b, hidden, output), x, noise, trees, seed, importance)
 
@@ -95,8 +90,6 @@ def _forests(
     """What is read off the forest of every output, [M, k, n]."""
     if not installed():
         raise MissingPackageError(f"forests: {MISSING}")
-    from sklearn.ensemble import RandomForestRegressor
-
     rows = model.inputs(x)
     fitted = rows.shape[1] // 2
     if fitted < 2:
@@ -110,6 +103,32 @@ def _forests(
         y = targets[number, :, output]
         if np.ptp(y) == 0:  # an output that is off for all rows has no R²
             continue
-        forest = RandomForestRegressor(trees, random_state=seed).fit(here[:fitted], y[:fitted])
+        forest = _fitted(here[:fitted], y[:fitted], trees, seed)
         found[number, output] = importance(forest, here[fitted:], y[fitted:])
     return found
+
+
+def permutation_of_forest(x: Floats, y: Floats, *, trees: int = 50, seed: int = 0) -> Floats:
+    """By how much R² on the second half of rows x [B, n] falls when an input is shuffled, [n], of a
+    forest that was fitted to y [B] on the first half.
+
+    Raises `MissingPackageError` without scikit-learn.
+    """
+    if not installed():
+        raise MissingPackageError(f"forests: {MISSING}")
+    half = len(x) // 2
+    forest = _fitted(x[:half], y[:half], trees, seed)
+    return _permutation(forest, x[half:], y[half:], seed)
+
+
+def _fitted(x: Floats, y: Floats, trees: int, seed: int) -> Any:
+    from sklearn.ensemble import RandomForestRegressor
+
+    return RandomForestRegressor(trees, random_state=seed).fit(x, y)
+
+
+def _permutation(forest: Any, x: Floats, y: Floats, seed: int) -> Floats:
+    from sklearn.inspection import permutation_importance
+
+    found = permutation_importance(forest, x, y, n_repeats=_REPEATS, random_state=seed)
+    return np.asarray(found.importances_mean)

@@ -162,3 +162,32 @@ def test_scikit_learn_is_loaded_by_nothing_else() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+@needs
+def test_a_forest_of_a_sum_is_asked_on_rows_that_it_has_not_seen() -> None:
+    """All of R² is that of the one input that is read: shuffled, it falls by about 2."""
+    rng = np.random.default_rng(0)
+    x = rng.random((400, 3))
+    found = forests.permutation_of_forest(x, x[:, 1])
+    assert found[1] == pytest.approx(2, abs=0.3)
+    assert np.abs(found[[0, 2]]).max() < 0.02
+
+
+@needs
+def test_inputs_that_add_alike_are_alike_to_the_model_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Identity weights, the first two inputs nearly always together."""
+    tree = "data.tree=[{p:0.5,children:[0.98],alone:0.02}]"
+    words = ["model.n_features=4", "model.n_hidden=4", "data.correlation=tree", tree]
+    made = superpos.train(
+        [*words, "data.density=0.5", "train.steps=0", "engine.threads=1"], out=tmp_path
+    )
+    exact = {"W": np.eye(4, dtype=np.float32), "b": np.zeros(4, dtype=np.float32)}
+    monkeypatch.setattr(type(made), "weights", lambda *_: exact)
+    itself = explanations.pair_importance(made, of="model").values
+    assert itself == pytest.approx([1], abs=0.06)  # 2 Var(x) each
+    of_forest = explanations.pair_importance(made).values
+    assert of_forest.shape == (1,)
+    assert of_forest[0] > 0

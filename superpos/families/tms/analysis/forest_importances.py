@@ -6,15 +6,21 @@ Shapes: M models of one shape, n features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, get_args
 
 import numpy as np
+import torch
 
 from superpos import explain
 from superpos.explain import truth
+from superpos.explain.forests import permutation_of_forest
 from superpos.explain.runs import known_models
+from superpos.families.tms.data.inputs import evaluation
+from superpos.families.tms.model import forward
+from superpos.families.tms.structure import Task
 from superpos.maths.types import Floats
+from superpos.plan.sweep import Sweep
 from superpos.store import Run
 
 Method = Literal["impurity", "permutation", "truth"]
@@ -48,3 +54,33 @@ def shares_of_others(importance: Floats) -> Floats:
         share = importance / importance.sum(axis=-1, keepdims=True)
     counted = np.isfinite(share) & ~np.eye(share.shape[-1], dtype=bool)
     return np.asarray(np.where(counted, share, 0).sum(axis=1) / counted.sum(axis=1))
+
+
+def pair_over_others(run: Run, model: int, of: Literal["forest", "model"]) -> float:
+    """Permutation importance of the first two inputs for the sum of a model's outputs, over that of
+    all others, on data of its own: of a forest that is fitted to the sum, or of the model itself.
+
+    Of a sum that every input adds to alike it is 1 for the model itself, whatever is correlated.
+    """
+    task = Sweep.from_json(run.plan).task(np.array([model]))
+    x = evaluation(task, range(ROWS)).double()
+    params = {
+        name: torch.from_numpy(value)[None].double() for name, value in run.weights(model).items()
+    }
+    y = forward(task, params, x)[0][0].sum(-1).numpy()
+    rows = x[0].numpy()
+    if of == "forest":
+        found = permutation_of_forest(rows, y)
+    else:
+        found = np.array([_shuffled(task, params, rows, y, j) for j in range(rows.shape[1])])
+    return float(found[:2].mean() / found[2:].mean())
+
+
+def _shuffled(
+    task: Task, params: Mapping[str, torch.Tensor], rows: Floats, y: Floats, j: int
+) -> float:
+    """The mean square that the sum is off by when an input is shuffled."""
+    other = rows.copy()
+    other[:, j] = np.random.default_rng(j).permutation(other[:, j])
+    moved = forward(task, params, torch.from_numpy(other)[None])[0][0].sum(-1).numpy()
+    return float(np.square(moved - y).mean())

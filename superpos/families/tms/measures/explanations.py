@@ -21,7 +21,12 @@ from superpos.explain.methods import Known
 from superpos.explain.runs import explain as explained
 from superpos.explain.runs import known_models
 from superpos.families.tms.analysis.contamination import contamination as patched
-from superpos.families.tms.analysis.forest_importances import Method, importances, shares_of_others
+from superpos.families.tms.analysis.forest_importances import (
+    Method,
+    importances,
+    pair_over_others,
+    shares_of_others,
+)
 from superpos.maths.types import Floats
 from superpos.store import Run
 from superpos.store.rows import best, same_setting
@@ -246,3 +251,14 @@ def contamination(run: Run, where: Where = None) -> Measured:
     found = patched(run, set(select.where(run, where)["model"]))
     shared = found.exact > 1e-3
     return Measured(found.measured[shared] / found.exact[shared])
+
+
+def pair_importance(
+    run: Run, of: Literal["forest", "model"] = "forest", where: Where = None
+) -> Measured:
+    """Permutation importance of the first two inputs for the sum of a model's outputs over that of
+    the others, which add as much: of a forest that is fitted to the sum, or of the model itself;
+    one value per model.
+    """
+    models = select.where(run, where)["model"].tolist()
+    return Measured(np.array([pair_over_others(run, model, of) for model in models]))
