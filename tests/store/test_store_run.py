@@ -201,8 +201,10 @@ def test_load_names_the_nearest_runs(tmp_path: Path) -> None:
 
 
 def test_load_where_nothing_is_near(tmp_path: Path) -> None:
+    apart = tmp_path / "far" / "from" / "other" / "tests"  # whose runs would be near
+    apart.mkdir(parents=True)
     with pytest.raises(SuperposError, match=r"does not exist$") as caught:
-        load(tmp_path / "a" / "b" / "c" / "d" / "e")
+        load(apart / "a" / "b" / "c" / "d" / "e")
     assert caught.value.exit_code == 2
 
 
